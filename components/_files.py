@@ -1,0 +1,69 @@
+"""Files of artifacts, through TFX's file system layer so that remote URIs work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+from tfx.dsl.io import fileio
+from tfx.types import artifact
+
+from tfx_privacy.privacy import digest
+from tfx_privacy.privacy.errors import EvidenceError
+
+_CHUNK_BYTES = 1 << 20
+
+
+def single(inputs: Mapping[str, Sequence[artifact.Artifact]], key: str) -> artifact.Artifact:
+    """The one artifact of a channel.
+
+    Raises:
+      EvidenceError: If the channel is not wired, is empty, or holds several artifacts.
+    """
+    artifacts = inputs.get(key)
+    if not artifacts:
+        raise EvidenceError(f"Input {key!r} has no artifact. Wire it to the component that produces it.")
+    if len(artifacts) != 1:
+        raise EvidenceError(f"Input {key!r} has {len(artifacts)} artifacts; expected exactly one.")
+    return artifacts[0]
+
+
+def read_text(uri: str, name: str) -> str:
+    """Reads one file of an artifact.
+
+    Raises:
+      EvidenceError: If there is no such file.
+    """
+    path = os.path.join(uri, name)
+    if not fileio.exists(path):
+        raise EvidenceError(f"There is no file {name!r} in {uri}.")
+    with fileio.open(path, "r") as file:
+        return str(file.read())
+
+
+def write_text(uri: str, name: str, text: str) -> None:
+    """Writes one file of an artifact, creating its folder."""
+    fileio.makedirs(uri)
+    with fileio.open(os.path.join(uri, name), "w") as file:
+        file.write(text)
+
+
+def directory_digest(uri: str) -> str:
+    """Merkle digest of everything below an artifact's URI.
+
+    Raises:
+      EvidenceError: If there is no file below it.
+    """
+    files = {}
+    for folder, _, names in fileio.walk(uri):
+        for name in names:
+            name = name.decode() if isinstance(name, bytes) else name
+            path = os.path.join(folder.decode() if isinstance(folder, bytes) else folder, name)
+            files[os.path.relpath(path, uri).replace(os.sep, "/")] = digest.file_digest(_chunks(path))
+    return digest.merkle_digest(files)
+
+
+def _chunks(path: str) -> Iterator[bytes]:
+    with fileio.open(path, "rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk

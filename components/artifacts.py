@@ -1,0 +1,28 @@
+"""The artifact types that the components exchange.
+
+Kubeflow's rules, which TFX checks when it compiles: TYPE_NAME is `<top-level package>.<class>`
+with one dot, that package exports the class, and there are no declared PROPERTIES. So the
+payload is a JSON file, and what people want to see stands in custom properties.
+"""
+
+from __future__ import annotations
+
+from tfx.types import artifact
+
+
+class PrivacyGuarantee(artifact.Artifact):
+    """What a training run guarantees: one file, `privacy_guarantee.json`."""
+
+    TYPE_NAME = "tfx_privacy.PrivacyGuarantee"
+
+
+class PrivacyEvaluation(artifact.Artifact):
+    """Results of attacking a model: one file, `privacy_evaluation.json`."""
+
+    TYPE_NAME = "tfx_privacy.PrivacyEvaluation"
+
+
+class PrivacyReport(artifact.Artifact):
+    """The gate's verdict explained: `report.html` and `report.json`."""
+
+    TYPE_NAME = "tfx_privacy.PrivacyReport"

@@ -1,0 +1,299 @@
+r"""Epsilon of a DP-SGD run, by two accountants that check each other.
+
+>>> from tfx_privacy.privacy import DPParameters, epsilon
+>>> round(epsilon(DPParameters(noise_multiplier=3.0, sampling_probability=0.1, steps=512), target_delta=1e-6), 2)
+3.77
+
+The accountants are dp-accounting's: privacy loss distributions (Koskela et al. 2020,
+https://arxiv.org/abs/1906.03049; Doroshenko et al. 2022, https://arxiv.org/abs/2207.04380) and
+Renyi DP (Mironov et al. 2019, https://arxiv.org/abs/1908.10530). This module is what stands
+between them and the inputs for which they are wrong without saying so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.metadata
+import math
+from collections.abc import Callable
+from typing import Any
+
+from tfx_privacy.privacy import _validate
+from tfx_privacy.privacy.errors import AccountingError, ParameterError
+from tfx_privacy.privacy.parameters import (
+    ACCOUNTANTS,
+    MAX_NOISE_MULTIPLIER,
+    MAX_STEPS,
+    MIN_NOISE_MULTIPLIER,
+    DPParameters,
+)
+
+# PLD needs time and memory that grow with epsilon and gains little there; RDP is a valid bound as well.
+MAX_EPSILON_FOR_PLD = 100.0
+# Below it PLD truncates tails to delta's own size and answers infinity.
+MIN_DELTA_FOR_PLD = 1e-12
+# Both are upper bounds on the same number; PLD's discretisation may leave it this much above RDP.
+_PLD_OVER_RDP = 1e-3
+_CALIBRATION_TOLERANCE = 1e-3
+_MAX_CALIBRATION_EVALUATIONS = 12
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EpsilonBounds:
+    """Upper bounds on the epsilon of one run."""
+
+    pld: float | None
+    """By privacy loss distributions; None where they are not usable (epsilon > 100 or delta < 1e-12)."""
+    rdp: float
+    """By Renyi DP."""
+
+    @property
+    def best(self) -> float:
+        """The bound that is stated: PLD where there is one."""
+        return self.rdp if self.pld is None else self.pld
+
+
+def dp_accounting_version() -> str:
+    """Version of the accounting library, for the record."""
+    return importlib.metadata.version("dp-accounting")
+
+
+def epsilon(parameters: DPParameters, *, target_delta: float, accountant: str = "pld") -> float:
+    r"""Returns the epsilon that a DP-SGD run spends at `target_delta`.
+
+    Composition of Poisson-subsampled Gaussian mechanisms, Abadi et al. (2016),
+    https://arxiv.org/abs/1607.00133, Section 3.2.
+
+    >>> round(epsilon(DPParameters(noise_multiplier=1.0, sampling_probability=0.01, steps=1000), target_delta=1e-5,
+    ...               accountant='rdp'), 4)
+    2.1014
+
+    Args:
+      parameters: The mechanism. With `expected_batch_size` it must declare its `population`.
+      target_delta: Probability, in (0, 1); usually below 1 / number of training records.
+      accountant: "pld" (tight) or "rdp". Where PLD is not usable (epsilon above 100, delta
+        below 1e-12) the RDP bound is returned, which is valid and larger.
+
+    Returns:
+      Epsilon in nats, an upper bound under `parameters.neighboring_relation`; `inf` if
+      `parameters.enabled` is False.
+
+    Raises:
+      ParameterError: If `target_delta` is outside (0, 1), `accountant` is unknown, or the noise
+        multiplier is still to be calibrated.
+      AccountingError: If the accountants give no finite number or contradict each other.
+    """
+    _validate.one_of(ACCOUNTANTS, accountant=accountant)
+    target_delta = _validate.open_interval(0.0, 1.0, target_delta=target_delta)
+    if not parameters.enabled:
+        return math.inf
+    if parameters.noise_multiplier is None:
+        raise ParameterError("noise_multiplier is not set. Call calibrate_noise_multiplier() or give noise_multiplier.")
+    resolved = parameters.resolve()
+    arguments: dict[str, Any] = {
+        "noise_multiplier": parameters.noise_multiplier,
+        "sampling_probability": resolved.sampling_probability,
+        "steps": resolved.steps,
+        "target_delta": target_delta,
+    }
+    if accountant == "rdp":
+        return rdp_epsilon(**arguments)
+    return epsilon_bounds(**arguments).best
+
+
+def calibrate_noise_multiplier(
+    parameters: DPParameters, *, target_epsilon: float, target_delta: float, accountant: str = "pld"
+) -> float:
+    """Returns a noise multiplier with which the run spends at most `target_epsilon`.
+
+    Never less noise than asked for: the value returned was itself accounted, and its epsilon
+    is at most `target_epsilon` (and within 0.1 % of it where the accountant allows).
+
+    >>> run = DPParameters(target_epsilon=1.0, sampling_probability=0.01, steps=1000)
+    >>> round(calibrate_noise_multiplier(run, target_epsilon=1.0, target_delta=1e-5, accountant='rdp'), 2)
+    1.51
+
+    Args:
+      parameters: The run; its own noise_multiplier and target_epsilon are ignored.
+      target_epsilon: Epsilon in nats, at least 1e-3.
+      target_delta: Probability, in (0, 1).
+      accountant: "pld" or "rdp".
+
+    Returns:
+      The noise multiplier (unitless), in [0.3, 1e4].
+
+    Raises:
+      ParameterError: If the target cannot be reached with a noise multiplier of at most 1e4;
+        the message names the smallest reachable epsilon.
+    """
+    _validate.one_of(ACCOUNTANTS, accountant=accountant)
+    target_delta = _validate.open_interval(0.0, 1.0, target_delta=target_delta)
+    wished = dataclasses.replace(parameters, enabled=True, noise_multiplier=None, target_epsilon=target_epsilon)
+    resolved = wished.resolve()
+    assert wished.target_epsilon is not None
+
+    def bound(accounted: Callable[..., float]) -> Callable[..., float]:
+        return functools.partial(
+            accounted,
+            sampling_probability=resolved.sampling_probability,
+            steps=resolved.steps,
+            target_delta=target_delta,
+        )
+
+    by_rdp = _bisect(lambda sigma: bound(rdp_epsilon)(noise_multiplier=sigma), wished.target_epsilon)
+    if accountant == "rdp":
+        return by_rdp
+    by_pld = bound(lambda **arguments: epsilon_bounds(**arguments).best)
+    return _descend(lambda sigma: by_pld(noise_multiplier=sigma), wished.target_epsilon, by_rdp)
+
+
+def epsilon_bounds(
+    *, noise_multiplier: float, sampling_probability: float, steps: int, target_delta: float
+) -> EpsilonBounds:
+    """Accounts one run by both accountants and refuses if they contradict each other.
+
+    Args:
+      noise_multiplier: Noise standard deviation / l2_norm_clip, in [0.3, 1e4].
+      sampling_probability: In (0, 1].
+      steps: Number of updates, 1 to 1e7.
+      target_delta: In (0, 1).
+
+    Returns:
+      Both bounds, finite and not negative.
+
+    Raises:
+      ParameterError: If an argument is outside its range.
+      AccountingError: If a result is not finite, negative, or PLD exceeds RDP.
+    """
+    arguments: dict[str, Any] = {
+        "noise_multiplier": noise_multiplier,
+        "sampling_probability": sampling_probability,
+        "steps": steps,
+        "target_delta": target_delta,
+    }
+    rdp = rdp_epsilon(**arguments)
+    if not (rdp <= MAX_EPSILON_FOR_PLD and target_delta >= MIN_DELTA_FOR_PLD):
+        return EpsilonBounds(pld=None, rdp=rdp)
+    pld = _account(_pld_accountant, **arguments)
+    if not pld <= rdp * (1.0 + _PLD_OVER_RDP):
+        raise AccountingError(
+            f"The accountants contradict each other: PLD epsilon={pld!r} is above RDP epsilon={rdp!r} for {arguments}. "
+            "Use other parameters, and please report these."
+        )
+    # A PLD of exactly zero is a truncation; RDP's small number is the honest one.
+    return EpsilonBounds(pld=pld if pld > 0.0 else rdp, rdp=rdp)
+
+
+def rdp_epsilon(*, noise_multiplier: float, sampling_probability: float, steps: int, target_delta: float) -> float:
+    """Accounts one run by Renyi DP alone (fractions of a second); arguments as `epsilon_bounds`."""
+    return _account(
+        _rdp_accountant,
+        noise_multiplier=noise_multiplier,
+        sampling_probability=sampling_probability,
+        steps=steps,
+        target_delta=target_delta,
+    )
+
+
+def _account(
+    make_accountant: Callable[[], Any],
+    *,
+    noise_multiplier: float,
+    sampling_probability: float,
+    steps: int,
+    target_delta: float,
+) -> float:
+    event = dp_sgd_event(noise_multiplier=noise_multiplier, sampling_probability=sampling_probability, steps=steps)
+    target_delta = _validate.open_interval(0.0, 1.0, target_delta=target_delta)
+    try:
+        result = float(make_accountant().compose(event).get_epsilon(target_delta))
+    except (MemoryError, ArithmeticError, ValueError) as error:
+        raise AccountingError(f"The accountant failed for {event} at delta={target_delta:g}: {error}.") from error
+    if not (math.isfinite(result) and result >= 0.0):
+        raise AccountingError(f"The accountant answered epsilon={result!r} for {event} at delta={target_delta:g}.")
+    return result
+
+
+def dp_sgd_event(*, noise_multiplier: float, sampling_probability: float, steps: int) -> Any:
+    """The one shape of `dp_accounting.DpEvent` that this project accounts.
+
+    All numbers are validated and coerced first: an int noise multiplier inside a nested event
+    gives a 23 times too small epsilon, and NaN hangs the accountant or gives zero.
+    """
+    import dp_accounting
+
+    noise_multiplier = _validate.closed_interval(
+        MIN_NOISE_MULTIPLIER, MAX_NOISE_MULTIPLIER, noise_multiplier=noise_multiplier
+    )
+    sampling_probability = _validate.half_open_interval(0.0, 1.0, sampling_probability=sampling_probability)
+    steps = _validate.positive_integer(maximum=MAX_STEPS, steps=steps)
+    gaussian = dp_accounting.GaussianDpEvent(noise_multiplier)
+    step = (
+        gaussian if sampling_probability == 1.0 else dp_accounting.PoissonSampledDpEvent(sampling_probability, gaussian)
+    )
+    return dp_accounting.SelfComposedDpEvent(step, steps)
+
+
+def _pld_accountant() -> Any:
+    from dp_accounting import pld
+
+    return pld.PLDAccountant()
+
+
+def _rdp_accountant() -> Any:
+    from dp_accounting import rdp
+
+    return rdp.RdpAccountant()
+
+
+def _bisect(epsilon_of: Callable[[float], float], target: float) -> float:
+    """Smallest noise multiplier found whose epsilon is at most `target`, by bisection."""
+    low, high = MIN_NOISE_MULTIPLIER, MIN_NOISE_MULTIPLIER * 2
+    if epsilon_of(low) <= target:
+        return low
+    while not epsilon_of(high) <= target:
+        low, high = high, min(high * 2, MAX_NOISE_MULTIPLIER)
+        if low >= MAX_NOISE_MULTIPLIER:
+            raise ParameterError(
+                f"target_epsilon={target!r} cannot be reached: the largest noise_multiplier, {MAX_NOISE_MULTIPLIER:g}, still "
+                f"spends epsilon={epsilon_of(MAX_NOISE_MULTIPLIER):.3g}. Lower steps or sampling_probability."
+            )
+    while high - low > _CALIBRATION_TOLERANCE * high * 0.1:
+        middle = (low + high) / 2
+        if epsilon_of(middle) <= target:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _descend(epsilon_of: Callable[[float], float], target: float, high: float) -> float:
+    """Lowers `high`, which meets the target, as far as few evaluations allow.
+
+    One PLD evaluation costs seconds: epsilon is nearly a power of the noise multiplier, so that
+    interpolating its logarithm needs three or four of them where bisection needs a dozen.
+    """
+    epsilon_high = epsilon_of(high)
+    if not epsilon_high <= target:
+        raise AccountingError(
+            f"noise_multiplier={high!r} was calibrated by RDP, but PLD epsilon={epsilon_high!r} > {target!r}."
+        )
+    low: float | None = None
+    epsilon_low = math.inf
+    slope = -1.5
+    for _ in range(_MAX_CALIBRATION_EVALUATIONS):
+        if epsilon_high >= target * (1 - _CALIBRATION_TOLERANCE) or high <= MIN_NOISE_MULTIPLIER:
+            break
+        if low is not None:
+            slope = math.log(epsilon_high / epsilon_low) / math.log(high / low)
+        # Aims just inside the target, so that the answer lands on the private side.
+        guess = high * (target * (1 - _CALIBRATION_TOLERANCE / 3) / epsilon_high) ** (1 / slope)
+        floor = MIN_NOISE_MULTIPLIER if low is None else low + 0.02 * (high - low)
+        guess = min(max(guess, floor), high * (1 - 1e-5))
+        result = epsilon_of(guess)
+        if result <= target:
+            high, epsilon_high = guess, result
+        else:
+            low, epsilon_low = guess, result
+    return high

@@ -1,0 +1,45 @@
+"""Every error that tfx-privacy raises on purpose.
+
+::
+
+    TFXPrivacyError
+    ├── ParameterError      a parameter breaks a rule (also a ValueError)
+    ├── ModelError          the Keras model cannot be trained privately (also a ValueError)
+    ├── DataError           the examples cannot be used as they are (also a ValueError)
+    ├── AccountingError     an accountant gave no usable number
+    ├── EvidenceError       a guarantee, evaluation or blessing is missing, malformed or foreign
+    └── InternalError       a bug in tfx-privacy
+"""
+
+from __future__ import annotations
+
+
+class TFXPrivacyError(Exception):
+    """Base class of all errors of this package."""
+
+
+class ParameterError(TFXPrivacyError, ValueError):
+    """A parameter breaks a rule; the message names the value, the rule and what to do."""
+
+
+class ModelError(TFXPrivacyError, ValueError):
+    """The model cannot be trained with a true guarantee; the message names the layer."""
+
+
+class DataError(TFXPrivacyError, ValueError):
+    """The examples cannot be used; the message never quotes a record."""
+
+
+class AccountingError(TFXPrivacyError):
+    """An accountant gave no finite, plausible epsilon."""
+
+
+class EvidenceError(TFXPrivacyError):
+    """A guarantee, evaluation or blessing is missing, malformed, stale or foreign."""
+
+
+class InternalError(TFXPrivacyError):
+    """A broken invariant of tfx-privacy itself."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"{message} This is a bug in tfx-privacy; please report it with the text above.")
