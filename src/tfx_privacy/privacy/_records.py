@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime
 import math
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import pydantic
+from typing_extensions import Self
 
 from tfx_privacy.privacy import strict_json
 from tfx_privacy.privacy.errors import EvidenceError
@@ -19,8 +20,6 @@ Count = Annotated[int, pydantic.Field(ge=0)]
 PositiveCount = Annotated[int, pydantic.Field(ge=1)]
 Text = Annotated[str, pydantic.Field(max_length=4096)]
 
-RecordT = TypeVar("RecordT", bound="Record")
-
 
 class Record(pydantic.BaseModel):
     """Immutable; no coercion (a bool is no number, an int no text), no unknown field."""
@@ -28,7 +27,7 @@ class Record(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
-    def from_json(cls: type[RecordT], text: str | bytes) -> RecordT:
+    def from_json(cls, text: str | bytes) -> Self:
         """Reads a record.
 
         Raises:

@@ -148,6 +148,7 @@ def calibrate_noise_multiplier(
     return _descend(lambda sigma: by_pld(noise_multiplier=sigma), wished.target_epsilon, by_rdp)
 
 
+@functools.lru_cache(maxsize=256)
 def epsilon_bounds(
     *, noise_multiplier: float, sampling_probability: float, steps: int, target_delta: float
 ) -> EpsilonBounds:

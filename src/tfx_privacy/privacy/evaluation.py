@@ -11,6 +11,7 @@ from tfx_privacy.privacy._records import Count, Digest, OpenProbability, Positiv
 SCHEMA_VERSION: Literal[1] = 1
 FILE_NAME = "privacy_evaluation.json"
 WHOLE_SET = "all"
+CLASS_FEATURE = "class"
 POOLED = "<other>"
 
 Status = Literal["OK", "INSUFFICIENT", "CONFOUNDED", "UNSUPPORTED"]

@@ -1,0 +1,59 @@
+# Two commands do everything, the environment included: `make demo` and `make test`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Whatever the libraries write (caches, temporary files, settings) stays inside the checkout.
+CACHE := $(CURDIR)/.cache
+export TMPDIR := $(CACHE)/tmp
+export XDG_CACHE_HOME := $(CACHE)/xdg
+export XDG_CONFIG_HOME := $(CACHE)/xdg-config
+export MPLCONFIGDIR := $(CACHE)/matplotlib
+export KERAS_HOME := $(CACHE)/keras
+export PIP_CACHE_DIR := $(CACHE)/pip
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONDONTWRITEBYTECODE :=
+# Keras 2: tensorflow-privacy and TFX's examples need it, and it must be chosen before TensorFlow is imported.
+export TF_USE_LEGACY_KERAS := 1
+export TF_CPP_MIN_LOG_LEVEL := 1
+# A notebook service is part of TFX's dependencies; its settings must not be looked for at home.
+export JUPYTER_CONFIG_DIR := $(CACHE)/jupyter
+export IPYTHONDIR := $(CACHE)/ipython
+
+.PHONY: help env demo test test-fast check format lock clean clean-env
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+env: ## Create .venv from the lock (the other targets do it themselves)
+	@mkdir -p $(TMPDIR)
+	@./scripts/bootstrap.sh
+
+demo: env ## Run the Chicago Taxi pipeline three times: pushed, refused, refused
+	@.venv/bin/tfx-privacy demo --output demo_output
+
+test: check ## Linters, types, layers and every test
+	.venv/bin/pytest
+
+test-fast: env ## The tests a developer runs while working (under 3 minutes)
+	.venv/bin/pytest -m 'not slow'
+
+check: env ## Linters, type checks, layer contracts, declared dependencies
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+	.venv/bin/deptry .
+
+format: env ## Format the code
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+lock: ## Resolve pyproject.toml into requirements.lock again
+	@mkdir -p $(TMPDIR)
+	@./scripts/lock.sh
+
+clean: ## Remove what the demo and the tools wrote
+	rm -rf demo_output build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache/tmp
+
+clean-env: clean ## Remove the environment and all caches as well
+	rm -rf .venv .cache

@@ -1,0 +1,165 @@
+"""Wires a whole pipeline: from CSV to a model that is pushed, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import tensorflow_model_analysis as tfma
+from ml_metadata.proto import metadata_store_pb2
+from tfx import types
+from tfx.components import (
+    CsvExampleGen,
+    Evaluator,
+    ExampleValidator,
+    Pusher,
+    SchemaGen,
+    StatisticsGen,
+    Transform,
+)
+from tfx.dsl.components.base import base_node
+from tfx.dsl.components.common import resolver
+from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
+from tfx.orchestration import data_types, pipeline
+from tfx.proto import pusher_pb2
+from tfx.types import standard_artifacts
+
+from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator
+from tfx_privacy.privacy.parameters import DPParameters
+
+_Limit: TypeAlias = float | data_types.RuntimeParameter
+
+
+def create_pipeline(
+    *,
+    pipeline_name: str,
+    pipeline_root: str,
+    data_root: str,
+    module_file: str,
+    serving_model_dir: str,
+    privacy: DPParameters,
+    label_key: str,
+    max_epsilon: _Limit,
+    max_delta: _Limit,
+    max_attack_auc: _Limit,
+    eval_config: tfma.EvalConfig | None = None,
+    slice_features: Sequence[str] = (),
+    allow_non_dp_preprocessing: bool = False,
+    with_baseline: bool = True,
+    custom_config: Mapping[str, Any] | None = None,
+    metadata_connection_config: metadata_store_pb2.ConnectionConfig | None = None,
+    beam_pipeline_args: Sequence[str] = (),
+    enable_cache: bool = True,
+) -> pipeline.Pipeline:
+    """Returns the pipeline of DESIGN: ingest, transform, train privately, attack, gate, push.
+
+    Args:
+      pipeline_name: Name under which ML Metadata files the runs; the cache is per name.
+      pipeline_root: Folder of the artifacts.
+      data_root: Folder with the CSV files.
+      module_file: Python file with `preprocessing_fn` and `model_fn`, alone in its folder (TFX
+        packages every module that lies beside it).
+      serving_model_dir: Folder that Pusher writes models to.
+      privacy: Parameters of the private training.
+      label_key: Name of the label among the transformed features.
+      max_epsilon: Largest epsilon (nats) of a model that may be pushed.
+      max_delta: Largest delta at which that epsilon may be stated.
+      max_attack_auc: Largest upper confidence bound on an attack's AUC on any slice.
+      eval_config: TFMA configuration of the Evaluator. Without one there is no Evaluator, and the
+        gate looks at privacy alone.
+      slice_features: Raw features by which the attacks are sliced, beside the class.
+      allow_non_dp_preprocessing: Accept a transform graph with analyzers.
+      with_baseline: Compare with the latest blessed model. It is resolved from BudgetValidator's
+        blessing alone: a model that the Evaluator blessed and the gate refused must not become
+        the baseline of the next run. Leave it out for open-source Kubeflow, which runs no resolvers.
+      custom_config: Passed to the module's functions in `fn_args.custom_config`.
+      metadata_connection_config: ML Metadata store, for runners that need one.
+      beam_pipeline_args: Arguments for Beam, e.g. `--direct_running_mode=multi_processing`.
+      enable_cache: Reuse results of steps whose inputs did not change (a verdict is never reused).
+
+    Returns:
+      The pipeline, for LocalDagRunner or any other runner of TFX.
+    """
+    example_gen = CsvExampleGen(input_base=data_root)
+    statistics_gen = StatisticsGen(examples=example_gen.outputs["examples"])
+    schema_gen = SchemaGen(statistics=statistics_gen.outputs["statistics"], infer_feature_shape=True)
+    example_validator = ExampleValidator(
+        statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
+    )
+    transform = Transform(
+        examples=example_gen.outputs["examples"], schema=schema_gen.outputs["schema"], module_file=module_file
+    )
+    trainer = DPTrainer(
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema_gen.outputs["schema"],
+        module_file=module_file,
+        label_key=label_key,
+        privacy=privacy,
+        custom_config=dict(custom_config or {}),
+    )
+    privacy_evaluator = PrivacyEvaluator(
+        examples=example_gen.outputs["examples"],
+        model=trainer.outputs["model"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema_gen.outputs["schema"],
+        label_key=label_key,
+        slice_features=list(slice_features),
+    )
+    nodes: list[base_node.BaseNode] = [
+        example_gen, statistics_gen, schema_gen, example_validator, transform, trainer, privacy_evaluator,
+    ]  # fmt: skip
+    upstream_blessing = None
+    if eval_config is not None:
+        evaluation = _evaluate(example_gen, trainer, eval_config, with_baseline=with_baseline)
+        nodes += evaluation
+        upstream_blessing = evaluation[-1].outputs["blessing"]
+    validator = BudgetValidator(
+        model=trainer.outputs["model"],
+        privacy_guarantee=trainer.outputs["privacy_guarantee"],
+        privacy_evaluation=privacy_evaluator.outputs["privacy_evaluation"],
+        model_blessing=upstream_blessing,
+        max_epsilon=max_epsilon,
+        max_delta=max_delta,
+        max_attack_auc=max_attack_auc,
+        allow_non_dp_preprocessing=allow_non_dp_preprocessing,
+    )
+    pusher = Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=validator.outputs["blessing"],
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=serving_model_dir)
+        ),
+    )
+    return pipeline.Pipeline(
+        pipeline_name=pipeline_name,
+        pipeline_root=pipeline_root,
+        components=[*nodes, validator, pusher],
+        enable_cache=enable_cache,
+        metadata_connection_config=metadata_connection_config,
+        beam_pipeline_args=list(beam_pipeline_args),
+    )
+
+
+def _evaluate(
+    example_gen: CsvExampleGen, trainer: DPTrainer, eval_config: tfma.EvalConfig, *, with_baseline: bool
+) -> list[base_node.BaseNode]:
+    """The Evaluator, after the resolver of its baseline where one is wanted."""
+    if not with_baseline:
+        return [
+            Evaluator(examples=example_gen.outputs["examples"], model=trainer.outputs["model"], eval_config=eval_config)
+        ]
+    baseline = resolver.Resolver(
+        strategy_class=latest_blessed_model_strategy.LatestBlessedModelStrategy,
+        model=types.Channel(type=standard_artifacts.Model),
+        model_blessing=types.Channel(
+            type=standard_artifacts.ModelBlessing, producer_component_id="BudgetValidator", output_key="blessing"
+        ),
+    ).with_id("latest_blessed_model_resolver")
+    evaluator = Evaluator(
+        examples=example_gen.outputs["examples"],
+        model=trainer.outputs["model"],
+        baseline_model=baseline.outputs["model"],
+        eval_config=eval_config,
+    )
+    return [baseline, evaluator]

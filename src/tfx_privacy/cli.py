@@ -1,0 +1,78 @@
+"""The command `tfx-privacy`.
+
+Imports stay inside the commands: `--help` answers at once, TensorFlow needs many seconds.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import click
+
+from tfx_privacy import __version__
+from tfx_privacy.privacy.errors import TFXPrivacyError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tfx-privacy")
+def cli() -> None:
+    """Differential privacy for TFX pipelines: train, attack, and gate a model."""
+
+
+@cli.command()
+@click.option(
+    "--output", type=click.Path(file_okay=False, path_type=pathlib.Path), default="demo_output", show_default=True,
+    help="Folder for artifacts, metadata, models and logs.",
+)  # fmt: skip
+def demo(output: pathlib.Path) -> None:
+    """Run the Chicago Taxi pipeline three times: pushed, refused, refused."""
+    from tfx_privacy.pipelines import demo as demonstration
+
+    expected = [True, False, False]
+    outcomes = demonstration.run(str(output.resolve()))
+    if [bool(outcome.new_models) for outcome in outcomes] != expected:
+        raise click.ClickException("The three runs did not end as expected: pushed, refused, refused.")
+
+
+@cli.command()
+@click.option(
+    "--output", required=True, type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    help="File to write: .yaml (pipeline spec 2.1) or .json (Vertex AI job).",
+)  # fmt: skip
+@click.option("--image", default="tfx-privacy:latest", show_default=True, help="Container image of every step.")
+@click.option(
+    "--pipeline-root", default="pipeline_root", show_default=True,
+    help="Root of the artifacts; the user's module is packaged below it now.",
+)  # fmt: skip
+def compile(output: pathlib.Path, image: str, pipeline_root: str) -> None:
+    """Compile the Chicago Taxi pipeline for Kubeflow Pipelines."""
+    from tfx_privacy.pipelines import kubeflow
+
+    kubeflow.compile_taxi(str(output), image=image, pipeline_root=pipeline_root)
+    click.echo(f"Wrote {output}.")
+
+
+@cli.command()
+@click.option("--noise-multiplier", required=True, type=float, help="Noise standard deviation / l2_norm_clip.")
+@click.option("--sampling-probability", required=True, type=float, help="Expected batch size / number of records.")
+@click.option("--steps", required=True, type=int, help="Number of updates.")
+@click.option("--target-delta", required=True, type=float, help="Below 1 / number of records.")
+def epsilon(noise_multiplier: float, sampling_probability: float, steps: int, target_delta: float) -> None:
+    """Print the epsilon of a DP-SGD run, by both accountants."""
+    from tfx_privacy.privacy import DPParameters
+    from tfx_privacy.privacy import epsilon as spent
+
+    run = DPParameters(noise_multiplier=noise_multiplier, sampling_probability=sampling_probability, steps=steps)
+    for accountant in ("pld", "rdp"):
+        value = spent(run, target_delta=target_delta, accountant=accountant)
+        click.echo(f"epsilon={value:.6g} at delta={target_delta:g} ({accountant.upper()})")
+
+
+def main() -> None:
+    """Runs the command; errors of this package are one line, not a traceback."""
+    try:
+        cli(standalone_mode=True)
+    except TFXPrivacyError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)

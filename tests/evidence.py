@@ -1,0 +1,114 @@
+"""Builders of evidence for the gate's tests: all in order unless told otherwise."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from tfx_privacy.privacy import accounting, gate, guarantee
+from tfx_privacy.privacy.evaluation import AttackResult, Interval, PrivacyEvaluation
+
+NOW = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.timezone.utc)
+ISSUED = "2026-01-02T11:00:00+00:00"
+DIGEST = "sha256:" + "a" * 64
+OTHER_DIGEST = "sha256:" + "b" * 64
+POLICY = gate.GatePolicy(max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.6)
+
+
+def mechanism(**changes: Any) -> guarantee.DPSGDMechanism:
+    values: dict[str, Any] = {
+        "sampling_probability": 0.05,
+        "steps": 400,
+        "noise_multiplier": 1.8,
+        "l2_norm_clip": 1.0,
+        "expected_batch_size": 500.0,
+        "noise_source": "os_entropy",
+    }
+    return guarantee.DPSGDMechanism(**{**values, **changes})
+
+
+def make_guarantee(
+    executed: guarantee.DPSGDMechanism | guarantee.NoMechanism | None = None, **changes: Any
+) -> guarantee.PrivacyGuarantee:
+    executed = executed or mechanism()
+    values: dict[str, Any] = {
+        "run_id": "0" * 32,
+        "issued_at": ISSUED,
+        "mechanism": executed,
+        "target_delta": 1e-5,
+        "neighboring_relation": "ADD_OR_REMOVE_ONE",
+        "privacy_unit": "example",
+        "population": guarantee.Population(records=10_000, source="counted"),
+        "accountant": guarantee.Accountant(version=accounting.dp_accounting_version()),
+        "engine": "test",
+        "train_splits": ["train"],
+        "scope": [],
+        "model_digest": DIGEST,
+        "statement": "to be written",
+        **guarantee.epsilon_fields(executed, changes.get("target_delta", 1e-5)),
+    }
+    record = guarantee.PrivacyGuarantee(**{**values, **changes})
+    return record.model_copy(update={"statement": guarantee.write_statement(record)})
+
+
+def row(
+    attack: str = "rescaled_logit",
+    feature: str = "all",
+    value: str = "",
+    auc: tuple[float, float, float] | None = (0.5, 0.48, 0.52),
+    members: int = 10_000,
+    status: str = "OK",
+    reason: str = "",
+) -> AttackResult:
+    interval = None if auc is None else Interval(estimate=auc[0], low=auc[1], high=auc[2])
+    return AttackResult(
+        attack=attack,
+        slice_feature=feature,
+        slice_value=value,
+        num_members=members,
+        num_nonmembers=members // 2,
+        status=status,  # type: ignore[arg-type]
+        reason=reason,
+        auc=interval,
+    )
+
+
+def rows(**changes: Any) -> list[AttackResult]:
+    """The whole set and two classes, and one feature whose rare value cannot be judged."""
+    return [
+        row(),
+        row(feature="class", value="0", members=7_500),
+        row(feature="class", value="1", members=2_500),
+        row(feature="payment", value="card", members=9_900, **changes),
+        row(feature="payment", value="<other>", members=100, auc=None, status="INSUFFICIENT", reason="50 others"),
+    ]
+
+
+def make_evaluation(results: list[AttackResult] | None = None, **changes: Any) -> PrivacyEvaluation:
+    values: dict[str, Any] = {
+        "issued_at": ISSUED,
+        "model_digest": DIGEST,
+        "member_splits": ["train"],
+        "nonmember_splits": ["eval"],
+        "num_members": 10_000,
+        "num_nonmembers": 5_000,
+        "num_overlapping": 0,
+        "task": "binary",
+        "from_logits": False,
+        "slice_features": ["class", "payment"],
+        "confidence_level": 0.95,
+        "false_positive_rate": 0.01,
+        "min_slice_size": 100,
+        "results": rows() if results is None else results,
+        "engine": "test",
+    }
+    return PrivacyEvaluation(**{**values, **changes})
+
+
+def make_evidence(**changes: Any) -> gate.Evidence:
+    values: dict[str, Any] = {"model_digest": DIGEST}
+    if "guarantee" not in changes:
+        values["guarantee"] = make_guarantee()
+    if "evaluation" not in changes:
+        values["evaluation"] = make_evaluation()
+    return gate.Evidence(**{**values, **changes})
