@@ -341,11 +341,11 @@ def _check_digest(evidence: Evidence, policy: GatePolicy, now: datetime.datetime
         if stated != digest:
             return _Finding(
                 False,
-                digest,
-                f"The {name} is of another model ({stated[:19]}...), not of this one ({digest[:19]}...). "
+                _short(digest),
+                f"The {name} is of another model ({_short(stated)}), not of this one ({_short(digest)}). "
                 "Wire model, privacy_guarantee and privacy_evaluation from the same run.",
             )
-    return _Finding(True, digest, "Guarantee, evaluation and model directory have one digest.")
+    return _Finding(True, _short(digest), "Guarantee, evaluation and model directory have one digest.")
 
 
 def _check_time(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> _Finding:
@@ -374,6 +374,10 @@ def _upper(row: AttackResult) -> float:
 def _show_auc(row: AttackResult) -> str:
     assert row.auc is not None
     return f"{row.auc.estimate:.3f} ({row.auc.low:.3f}-{row.auc.high:.3f})"
+
+
+def _short(digest: str) -> str:
+    return f"{digest[:19]}..."
 
 
 def _rounded_up(value: float) -> str:

@@ -1,0 +1,53 @@
+import json
+import pathlib
+
+import pytest
+from click.testing import CliRunner
+
+from tfx_privacy import cli
+
+
+def test_epsilon_by_both_accountants() -> None:
+    arguments = ["epsilon", "--noise-multiplier", "1", "--sampling-probability", "0.01", "--steps", "1000"]
+    done = CliRunner().invoke(cli.cli, [*arguments, "--target-delta", "1e-5"])
+    assert done.exit_code == 0
+    assert done.output.splitlines() == ["epsilon=1.82824 at delta=1e-05 (PLD)", "epsilon=2.10136 at delta=1e-05 (RDP)"]
+
+
+def test_errors_are_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["epsilon", "--noise-multiplier", "nan", "--sampling-probability", "0.01", "--steps", "1"]
+    monkeypatch.setattr("sys.argv", ["tfx-privacy", *arguments, "--target-delta", "1e-5"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err.startswith("Error: Expected noise_multiplier=nan to be a finite number.")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+def test_the_taxi_pipeline_compiles_for_kubeflow(suffix: str, tmp_path: pathlib.Path) -> None:
+    import yaml
+
+    output = tmp_path / f"taxi.{suffix}"
+    arguments = ["compile", "--output", str(output), "--pipeline-root", str(tmp_path / "root"), "--image", "an-image"]
+    done = CliRunner().invoke(cli.cli, arguments)
+    assert done.exit_code == 0, done.output
+    text = output.read_text()
+    spec = yaml.safe_load(text) if suffix == "yaml" else json.loads(text)["pipelineSpec"]
+    tasks = spec["root"]["dag"]["tasks"]
+    assert {"DPTrainer", "PrivacyEvaluator", "BudgetValidator", "Pusher"} <= set(tasks)
+    blessing = tasks["Pusher"]["inputs"]["artifacts"]["model_blessing"]["taskOutputArtifact"]
+    assert blessing == {"producerTask": "BudgetValidator", "outputArtifactKey": "blessing"}
+    # A verdict must not come from a cache.
+    assert not tasks["BudgetValidator"].get("cachingOptions", {}).get("enableCache", False)
+    assert "tfx_privacy.PrivacyGuarantee" in text
+    executors = spec["deploymentSpec"]["executors"]
+    assert all(
+        executor["container"]["image"] == "an-image" for executor in executors.values() if "container" in executor
+    )
+
+
+@pytest.mark.slow
+def test_compile_refuses_other_endings(tmp_path: pathlib.Path) -> None:
+    done = CliRunner().invoke(cli.cli, ["compile", "--output", str(tmp_path / "taxi.txt")])
+    assert "to end in .yaml" in str(done.exception)
