@@ -1,0 +1,8 @@
+"""DP-SGD on TensorFlow: sampling, clipping, noise and the loop. Knows Keras, knows no TFX."""
+
+from tfx_privacy.training.data import ColumnarDataset as ColumnarDataset
+from tfx_privacy.training.loop import Progress as Progress
+from tfx_privacy.training.loop import train as train
+from tfx_privacy.training.validation import check_model as check_model
+
+__all__ = ["ColumnarDataset", "Progress", "check_model", "train"]
