@@ -31,6 +31,7 @@ def make_guarantee(
     executed: guarantee.DPSGDMechanism | guarantee.NoMechanism | None = None, **changes: Any
 ) -> guarantee.PrivacyGuarantee:
     executed = executed or mechanism()
+    bounds = guarantee.stated_bounds(executed, changes.get("target_delta", 1e-5))
     values: dict[str, Any] = {
         "run_id": "0" * 32,
         "issued_at": ISSUED,
@@ -45,7 +46,8 @@ def make_guarantee(
         "scope": [],
         "model_digest": DIGEST,
         "statement": "to be written",
-        **guarantee.epsilon_fields(executed, changes.get("target_delta", 1e-5)),
+        "epsilon_pld": bounds.pld,
+        "epsilon_rdp": bounds.rdp,
     }
     record = guarantee.PrivacyGuarantee(**{**values, **changes})
     return record.model_copy(update={"statement": guarantee.write_statement(record)})

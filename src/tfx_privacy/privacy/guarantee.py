@@ -7,7 +7,7 @@ The file is the only source of truth. ML Metadata rounds doubles to six decimals
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import pydantic
 
@@ -117,12 +117,7 @@ def recomputed_epsilon(guarantee: PrivacyGuarantee) -> float:
     mechanism = guarantee.mechanism
     if isinstance(mechanism, NoMechanism) or mechanism.noise_source != "os_entropy":
         return math.inf
-    bounds = accounting.epsilon_bounds(
-        noise_multiplier=mechanism.noise_multiplier,
-        sampling_probability=mechanism.sampling_probability,
-        steps=mechanism.steps,
-        target_delta=guarantee.target_delta,
-    )
+    bounds = _account(mechanism, guarantee.target_delta)
     if not guarantee.stated_epsilon >= bounds.best * (1 - 1e-6):
         raise EvidenceError(
             f"The guarantee states epsilon={guarantee.stated_epsilon!r}, but its mechanism comes to {bounds.best!r} "
@@ -131,17 +126,28 @@ def recomputed_epsilon(guarantee: PrivacyGuarantee) -> float:
     return max(bounds.best, guarantee.stated_epsilon)
 
 
-def epsilon_fields(mechanism: DPSGDMechanism | NoMechanism, target_delta: float) -> dict[str, Epsilon | None]:
-    """The two epsilon fields of a guarantee, for what was executed."""
+class StatedBounds(NamedTuple):
+    """The two epsilon fields of a guarantee."""
+
+    pld: Epsilon | None
+    rdp: Epsilon
+
+
+def stated_bounds(mechanism: DPSGDMechanism | NoMechanism, target_delta: float) -> StatedBounds:
+    """What a guarantee states for a mechanism that was executed."""
     if isinstance(mechanism, NoMechanism) or mechanism.noise_source != "os_entropy":
-        return {"epsilon_pld": None, "epsilon_rdp": "inf"}
-    bounds = accounting.epsilon_bounds(
+        return StatedBounds(None, "inf")
+    bounds = _account(mechanism, target_delta)
+    return StatedBounds(bounds.pld, bounds.rdp)
+
+
+def _account(mechanism: DPSGDMechanism, target_delta: float) -> accounting.EpsilonBounds:
+    return accounting.epsilon_bounds(
         noise_multiplier=mechanism.noise_multiplier,
         sampling_probability=mechanism.sampling_probability,
         steps=mechanism.steps,
         target_delta=target_delta,
     )
-    return {"epsilon_pld": bounds.pld, "epsilon_rdp": bounds.rdp}
 
 
 def write_statement(guarantee: PrivacyGuarantee) -> str:

@@ -56,9 +56,7 @@ class ColumnarDataset:
         """The same records with some of the features."""
         if not isinstance(self.features, Mapping):
             return self
-        return ColumnarDataset(
-            {name: column for name, column in self.features.items() if name in names}, self.labels
-        )
+        return ColumnarDataset({name: column for name, column in self.features.items() if name in names}, self.labels)
 
     def synthetic(self, size: int) -> Any:
         """Features of `size` made-up records with this data's names, shapes and types: zeros and ones.

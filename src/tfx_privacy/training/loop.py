@@ -72,7 +72,7 @@ def train(
                 f"expected_batch_size={resolved.expected_batch_size!r}."
             )
         noise = gradients.GaussianNoise(deterministic_seed=deterministic_noise_for_tests)
-        step = _PrivateStep(model, data, resolved, noise_multiplier, noise, chunk_size)
+        step: _PrivateStep | _OrdinaryStep = _PrivateStep(model, data, resolved, noise_multiplier, noise, chunk_size)
     else:
         step = _OrdinaryStep(model)
     for number in range(1, resolved.steps + 1):

@@ -46,7 +46,9 @@ def relevant_features(model: Any, data: ColumnarDataset) -> ColumnarDataset:
         return data
     missing = sorted(set(names) - set(data.columns))
     if missing:
-        raise ModelError(f"The model has an input {missing[0]!r}, but the features are: {', '.join(sorted(data.columns))}.")
+        raise ModelError(
+            f"The model has an input {missing[0]!r}, but the features are: {', '.join(sorted(data.columns))}."
+        )
     return data.only(set(names))
 
 

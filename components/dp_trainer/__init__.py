@@ -1,0 +1,1 @@
+"""DPTrainer: trains a Keras model with differential privacy and states the guarantee."""

@@ -1,0 +1,141 @@
+"""DPTrainer's interface."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from tfx import types
+from tfx.components.util import udf_utils
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.orchestration import data_types
+from tfx.proto import trainer_pb2
+from tfx.types import channel_utils, component_spec, standard_artifacts
+from tfx.utils import json_utils
+
+from tfx_privacy.components import artifacts
+from tfx_privacy.components.dp_trainer import executor
+from tfx_privacy.privacy import _validate
+from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.privacy.parameters import DPParameters
+
+_Scalar: TypeAlias = float | data_types.RuntimeParameter
+
+
+class DPTrainerSpec(component_spec.ComponentSpec):
+    """Inputs and outputs as Trainer's, and the privacy parameters."""
+
+    PARAMETERS = {
+        executor.PRIVACY_KEY: component_spec.ExecutionParameter(type=str),
+        executor.TARGET_EPSILON_KEY: component_spec.ExecutionParameter(type=float, optional=True),
+        executor.LABEL_KEY: component_spec.ExecutionParameter(type=str, optional=True),
+        "train_args": component_spec.ExecutionParameter(type=trainer_pb2.TrainArgs, use_proto=False),
+        "eval_args": component_spec.ExecutionParameter(type=trainer_pb2.EvalArgs, use_proto=False),
+        "module_file": component_spec.ExecutionParameter(type=str, optional=True),
+        "module_path": component_spec.ExecutionParameter(type=str, optional=True),
+        "custom_config": component_spec.ExecutionParameter(type=str, optional=True),
+    }
+    INPUTS = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph, optional=True),
+        "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema, optional=True),
+    }
+    OUTPUTS = {
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "model_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
+        executor.PRIVACY_GUARANTEE_KEY: component_spec.ChannelParameter(type=artifacts.PrivacyGuarantee),
+    }
+
+
+class DPTrainer(base_component.BaseComponent):
+    """Trains a Keras model with differential privacy, in the place of Trainer.
+
+    The component owns the data path, the loss reduction, the optimizer step and the saving, because that is what makes
+    epsilon true. The user's module gives `model_fn(fn_args)`, a compiled `tf.keras.Model`, and optionally
+    `input_fn(file_pattern, fn_args)` and `signatures_fn(model, fn_args)`.
+
+    ::
+
+        trainer = DPTrainer(
+            examples=transform.outputs['transformed_examples'], transform_graph=transform.outputs['transform_graph'],
+            schema=schema_gen.outputs['schema'], module_file='model.py', label_key='tips_xf',
+            privacy=DPParameters(target_epsilon=3.0, target_delta=1e-6, expected_batch_size=512, epochs=10))
+
+    Component `outputs` contains:
+
+    - `model`: standard `Model`, a SavedModel with signatures.
+    - `model_run`: standard `ModelRun`, TensorBoard logs without any un-noised value.
+    - `privacy_guarantee`: `PrivacyGuarantee`, what was executed and what follows from it.
+    """
+
+    SPEC_CLASS = DPTrainerSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        privacy: DPParameters,
+        transform_graph: types.BaseChannel | None = None,
+        schema: types.BaseChannel | None = None,
+        module_file: str | None = None,
+        module_path: str | None = None,
+        label_key: str | None = None,
+        target_epsilon: _Scalar | None = None,
+        train_args: trainer_pb2.TrainArgs | None = None,
+        eval_args: trainer_pb2.EvalArgs | None = None,
+        custom_config: dict[str, Any] | None = None,
+    ) -> None:
+        """Declares the component.
+
+        Args:
+          examples: Channel of `Examples`, usually Transform's `transformed_examples`.
+          privacy: What to spend and how; `target_delta` is required.
+          transform_graph: Channel of `TransformGraph`, usually produced by Transform.
+          schema: Channel of `Schema`, usually produced by SchemaGen; needed without a transform graph.
+          module_file: Python file with the user's functions, alone in its folder.
+          module_path: Importable module with them, instead of `module_file`.
+          label_key: Name of the label; needed unless the module gives an `input_fn`.
+          target_epsilon: Takes the place of `privacy.target_epsilon`; may be a RuntimeParameter.
+          train_args: Splits to train on ("train" by default).
+          eval_args: Splits for the user's functions; nothing here reads them.
+          custom_config: Passed on in `fn_args.custom_config`.
+
+        Raises:
+          ParameterError: If `target_delta` is missing, or not exactly one module is given.
+        """
+        if privacy.target_delta is None:
+            raise ParameterError("target_delta is not set. Choose one below 1 / number of records, e.g. 1e-6.")
+        if bool(module_file) == bool(module_path):
+            raise ParameterError(
+                f"Expected exactly one of module_file={module_file!r} and module_path={module_path!r}. Give one of them."
+            )
+        if target_epsilon is not None and privacy.target_epsilon is None:
+            raise ParameterError(
+                f"target_epsilon={target_epsilon!r} is given, but privacy sets none to replace. Set privacy's target_epsilon."
+            )
+        if isinstance(target_epsilon, int | float):
+            target_epsilon = _validate.positive(target_epsilon=target_epsilon)
+        train_args = train_args or trainer_pb2.TrainArgs()
+        if train_args.num_steps:
+            raise ParameterError(
+                f"train_args.num_steps={train_args.num_steps} has no meaning here. Set steps or epochs in DPParameters."
+            )
+        super().__init__(
+            spec=DPTrainerSpec(
+                privacy=privacy.to_json(),
+                target_epsilon=target_epsilon,
+                label_key=label_key,
+                train_args=train_args,
+                eval_args=eval_args or trainer_pb2.EvalArgs(),
+                module_file=module_file,
+                module_path=module_path,
+                custom_config=json_utils.dumps(custom_config),
+                examples=examples,
+                transform_graph=transform_graph,
+                schema=schema,
+                model=channel_utils.as_channel([standard_artifacts.Model()]),
+                model_run=channel_utils.as_channel([standard_artifacts.ModelRun()]),
+                privacy_guarantee=channel_utils.as_channel([artifacts.PrivacyGuarantee()]),
+            )
+        )
+        if module_file and udf_utils.should_package_user_modules():
+            udf_utils.add_user_module_dependency(self, "module_file", "module_path")

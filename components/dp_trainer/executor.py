@@ -1,0 +1,244 @@
+"""DPTrainer's work: read the records, train, save, and state what was executed."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+from tfx import types
+from tfx.components.trainer import executor as trainer_executor
+from tfx.components.util import udf_utils
+from tfx.proto import trainer_pb2
+from tfx.types import artifact_utils
+from tfx.utils import proto_utils
+
+from tfx_privacy import __version__, compat, training
+from tfx_privacy.components import _files
+from tfx_privacy.components.dp_trainer import data, export, scope
+from tfx_privacy.privacy import _records, accounting, guarantee
+from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.privacy.parameters import DPParameters, ResolvedParameters
+
+PRIVACY_KEY = "privacy"
+TARGET_EPSILON_KEY = "target_epsilon"
+LABEL_KEY = "label_key"
+PRIVACY_GUARANTEE_KEY = "privacy_guarantee"
+
+_REPORTS_PER_RUN = 20
+# Where display copies stand in ML Metadata: as text, because doubles are rounded there.
+_SHOWN = ("run_id", "target_delta", "epsilon_pld", "epsilon_rdp", "model_digest")
+
+
+class Executor(trainer_executor.GenericExecutor):
+    """Executor of DPTrainer; takes FnArgs from TFX's own Trainer."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Trains privately.
+
+        Args:
+          input_dict: `examples`, and optionally `transform_graph` and `schema`.
+          output_dict: `model`, `model_run` and `privacy_guarantee`.
+          exec_properties: As DPTrainerSpec declares them.
+
+        Raises:
+          TFXPrivacyError: If a parameter, the model or the data breaks a rule; no guarantee is written then.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        compat.select_keras_2()
+        splits = train_splits(input_dict, exec_properties)
+        privacy = read_parameters(exec_properties)
+        label_key = exec_properties.get(LABEL_KEY) or None
+        fn_args = self._GetFnArgs(input_dict, output_dict, exec_properties)
+        model = required_function(exec_properties, "model_fn")(fn_args)
+        records = data.read(fn_args, label_key, user_function(exec_properties, "input_fn"))
+
+        resolved = privacy.resolve(population=len(records))
+        noise_multiplier = calibrated_noise(resolved)
+        mechanism = self._train(model, records, resolved, noise_multiplier, fn_args.model_run_dir)
+        export.save(model, fn_args, label_key, user_function(exec_properties, "signatures_fn"))
+
+        digest = _files.directory_digest(artifact_utils.get_single_uri(output_dict["model"]))
+        record = make_guarantee(mechanism, resolved, digest, splits, _scope(input_dict, fn_args))
+        write_guarantee(artifact_utils.get_single_instance(output_dict[PRIVACY_GUARANTEE_KEY]), record)
+        logging.info("DPTrainer: %s", record.statement)
+
+    def _train(
+        self,
+        model: Any,
+        records: training.ColumnarDataset,
+        resolved: ResolvedParameters,
+        noise_multiplier: float | None,
+        log_dir: str,
+    ) -> guarantee.DPSGDMechanism | guarantee.NoMechanism:
+        writer = tf.summary.create_file_writer(log_dir)
+        with writer.as_default():
+            return training.train(
+                model,
+                records,
+                resolved,
+                noise_multiplier=noise_multiplier,
+                on_progress=_reporter(resolved, noise_multiplier),
+                progress_every=max(1, resolved.steps // _REPORTS_PER_RUN),
+            )
+
+
+def read_parameters(exec_properties: dict[str, Any]) -> DPParameters:
+    """The privacy parameters, with `target_epsilon` replaced where it was given by itself.
+
+    Raises:
+      ParameterError: If they break a rule.
+    """
+    privacy = DPParameters.from_json(exec_properties[PRIVACY_KEY])
+    if privacy.target_delta is None:
+        raise ParameterError("target_delta is not set. Choose one below 1 / number of records, e.g. 1e-6.")
+    replacement = exec_properties.get(TARGET_EPSILON_KEY)
+    return privacy if replacement is None else dataclasses.replace(privacy, target_epsilon=replacement)
+
+
+def train_splits(input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]) -> list[str]:
+    """The splits to train on, each of which the examples have.
+
+    Raises:
+      ParameterError: If a split is unknown or named twice.
+    """
+    arguments = trainer_pb2.TrainArgs()
+    proto_utils.json_to_proto(exec_properties["train_args"], arguments)
+    wanted = list(arguments.splits) or ["train"]
+    for artifact in input_dict["examples"]:
+        present = sorted(artifact_utils.decode_split_names(artifact.split_names))
+        for split in wanted:
+            if split not in present:
+                raise ParameterError(
+                    f"Unknown split {split!r}. The examples artifact has splits: {', '.join(present)}."
+                )
+    if len(set(wanted)) != len(wanted):
+        raise ParameterError(f"Splits {wanted} name one split twice; its records would be drawn twice.")
+    return wanted
+
+
+def user_function(exec_properties: dict[str, Any], name: str) -> Callable[..., Any] | None:
+    """A function of the user's module, or None where it has none of that name."""
+    try:
+        function: Callable[..., Any] = udf_utils.get_fn(exec_properties, name)
+    except AttributeError:
+        return None
+    return function
+
+
+def required_function(exec_properties: dict[str, Any], name: str) -> Callable[..., Any]:
+    """A function of the user's module.
+
+    Raises:
+      ParameterError: If the module has none of that name.
+    """
+    function = user_function(exec_properties, name)
+    if function is None:
+        raise ParameterError(f"The module has no function {name!r}. {name}(fn_args) is required.")
+    return function
+
+
+def calibrated_noise(resolved: ResolvedParameters) -> float | None:
+    """The noise multiplier as given, or calibrated to the target; None without privacy."""
+    privacy = resolved.parameters
+    if not privacy.enabled or privacy.noise_multiplier is not None:
+        return privacy.noise_multiplier
+    assert privacy.target_epsilon is not None
+    assert privacy.target_delta is not None
+    logging.info("DPTrainer: calibrating the noise to epsilon=%g", privacy.target_epsilon)
+    # A run in full: the calibration must see the same sampling probability and steps that are executed.
+    run = dataclasses.replace(
+        privacy,
+        sampling_probability=resolved.sampling_probability,
+        steps=resolved.steps,
+        expected_batch_size=None,
+        epochs=None,
+    )
+    return accounting.calibrate_noise_multiplier(
+        run,
+        target_epsilon=privacy.target_epsilon,
+        target_delta=privacy.target_delta,
+        accountant=privacy.accountant,
+    )
+
+
+def make_guarantee(
+    mechanism: guarantee.DPSGDMechanism | guarantee.NoMechanism,
+    resolved: ResolvedParameters,
+    model_digest: str,
+    splits: list[str],
+    scope_items: list[guarantee.ScopeItem],
+) -> guarantee.PrivacyGuarantee:
+    """The guarantee of what was executed; epsilon is computed from the executed mechanism alone."""
+    privacy = resolved.parameters
+    assert privacy.target_delta is not None
+    assert resolved.population is not None
+    bounds = guarantee.stated_bounds(mechanism, privacy.target_delta)
+    record = guarantee.PrivacyGuarantee(
+        run_id=secrets.token_hex(16),
+        issued_at=_records.utc_now(),
+        mechanism=mechanism,
+        target_delta=privacy.target_delta,
+        neighboring_relation="ADD_OR_REMOVE_ONE",
+        privacy_unit="example",
+        population=guarantee.Population(
+            records=resolved.population, source="declared" if resolved.population_is_declared else "counted"
+        ),
+        accountant=guarantee.Accountant(version=accounting.dp_accounting_version()),
+        engine=f"tfx-privacy {__version__}, tensorflow {tf.__version__}, tf-keras {importlib.metadata.version('tf-keras')}",
+        train_splits=splits,
+        scope=scope_items,
+        model_digest=model_digest,
+        statement="",
+        epsilon_pld=bounds.pld,
+        epsilon_rdp=bounds.rdp,
+    )
+    return record.model_copy(update={"statement": guarantee.write_statement(record)})
+
+
+def write_guarantee(artifact: types.Artifact, record: guarantee.PrivacyGuarantee) -> None:
+    """Writes the file, and what people want to see into custom properties."""
+    _files.write_text(artifact.uri, guarantee.FILE_NAME, record.to_json())
+    for name in _SHOWN:
+        artifact.set_string_custom_property(name, str(getattr(record, name)))
+
+
+def _scope(input_dict: dict[str, list[types.Artifact]], fn_args: Any) -> list[guarantee.ScopeItem]:
+    if fn_args.transform_graph_path:
+        return [scope.of_transform_graph(fn_args.transform_graph_path)]
+    if input_dict.get("schema"):
+        detail = "Names, types and shapes of the features were taken from it to parse the records; no values."
+        return [guarantee.ScopeItem(artifact="schema", covered=True, detail=detail)]
+    return []
+
+
+def _reporter(resolved: ResolvedParameters, noise_multiplier: float | None) -> Callable[[training.Progress], None]:
+    """Logs progress and writes TensorBoard scalars; nothing un-noised is among them."""
+    privacy = resolved.parameters
+
+    def report(progress: training.Progress) -> None:
+        share = f"step {progress.step} of {progress.steps}"
+        if noise_multiplier is not None and privacy.target_delta is not None:
+            spent = accounting.rdp_epsilon(
+                noise_multiplier=noise_multiplier,
+                sampling_probability=resolved.sampling_probability,
+                steps=progress.step,
+                target_delta=privacy.target_delta,
+            )
+            tf.summary.scalar("privacy/epsilon_rdp", spent, step=progress.step)
+            tf.summary.scalar("privacy/noise_multiplier", noise_multiplier, step=progress.step)
+            share += f", epsilon at most {spent:.3f}"
+        if progress.update_norm is not None:
+            tf.summary.scalar("privacy/noisy_update_norm", progress.update_norm, step=progress.step)
+        logging.info("DPTrainer: %s", share)
+
+    return report

@@ -1,0 +1,91 @@
+"""Saves the trained model with its signatures; optimizer state and random states stay behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from tfx_privacy.components.dp_trainer import data
+
+SERVING = "serving_default"
+TRANSFORM = "transform_features"
+OUTPUT_KEY = "outputs"
+
+
+def save(model: Any, fn_args: Any, label_key: str | None, signatures_fn: Callable[..., Any] | None) -> None:
+    """Writes a SavedModel to `fn_args.serving_model_dir`.
+
+    Args:
+      model: The trained Keras model; its optimizer is taken off.
+      fn_args: TFX's FnArgs.
+      label_key: Name of the label, which serving requests do not carry.
+      signatures_fn: The user's function of (model, fn_args) to signatures. Without it, `serving_default` answers
+        serialized tf.Examples through the transform graph, and `transform_features` gives the transformed features.
+    """
+    # Optimizer slots are no part of a model to serve.
+    model.optimizer = None
+    if signatures_fn is not None:
+        tf.saved_model.save(model, fn_args.serving_model_dir, signatures=signatures_fn(model, fn_args))
+        return
+    module = _with_transform(model, fn_args) if fn_args.transform_graph_path else _raw(model, fn_args, label_key)
+    # Layers and weights by themselves: Keras' own saving would trace every layer several times.
+    module.model_layers, module.model_weights = model.layers, model.weights
+    signatures = {name: getattr(module, name) for name in (SERVING, TRANSFORM) if hasattr(module, name)}
+    tf.saved_model.save(module, fn_args.serving_model_dir, signatures=signatures)
+
+
+def _with_transform(model: Any, fn_args: Any) -> tf.Module:
+    output = tft.TFTransformOutput(fn_args.transform_graph_path)
+    raw_spec = output.raw_feature_spec()
+    module = tf.Module()
+    module.transform_layer = output.transform_features_layer()
+
+    def transform(examples: Any) -> dict[str, Any]:
+        return dict(module.transform_layer(tf.io.parse_example(examples, raw_spec)))
+
+    serving_spec = _serving_spec(module.transform_layer, raw_spec, set(getattr(model, "input_names", ())))
+
+    def serve(examples: Any) -> dict[str, Any]:
+        return {OUTPUT_KEY: _outputs(model, dict(module.transform_layer(tf.io.parse_example(examples, serving_spec))))}
+
+    module.serving_default = _signature(serve)
+    module.transform_features = _signature(transform)
+    return module
+
+
+def _serving_spec(transform_layer: Any, raw_spec: dict[str, Any], needed: set[str]) -> dict[str, Any]:
+    """The raw features without which the model's inputs cannot be computed.
+
+    A request does not carry what the label is made of. The transform layer leaves out outputs whose inputs are missing, so that
+    leaving out one raw feature at a time shows which ones the model needs.
+    """
+    if not needed:
+        return raw_spec
+    no_records = tf.constant([], tf.string)
+
+    def suffices_without(name: str) -> bool:
+        rest = {other: feature for other, feature in raw_spec.items() if other != name}
+        return needed <= set(transform_layer(tf.io.parse_example(no_records, rest)))
+
+    return {name: feature for name, feature in raw_spec.items() if not suffices_without(name)}
+
+
+def _raw(model: Any, fn_args: Any, label_key: str | None) -> tf.Module:
+    spec = {name: feature for name, feature in data.feature_spec(fn_args).items() if name != label_key}
+    module = tf.Module()
+    module.serving_default = _signature(
+        lambda examples: {OUTPUT_KEY: _outputs(model, tf.io.parse_example(examples, spec))}
+    )
+    return module
+
+
+def _outputs(model: Any, features: dict[str, Any]) -> Any:
+    names = getattr(model, "input_names", None) or list(features)
+    return model({name: features[name] for name in names}, training=False)
+
+
+def _signature(function: Callable[[Any], dict[str, Any]]) -> Any:
+    return tf.function(function, input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
