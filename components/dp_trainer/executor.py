@@ -57,7 +57,7 @@ class Executor(trainer_executor.GenericExecutor):
         compat.select_keras_2()
         splits = train_splits(input_dict, exec_properties)
         privacy = read_parameters(exec_properties)
-        label_key = exec_properties.get(LABEL_KEY) or None
+        label_key = exec_properties.get(LABEL_KEY) or user_function(exec_properties, "LABEL_KEY")
         fn_args = self._GetFnArgs(input_dict, output_dict, exec_properties)
         model = required_function(exec_properties, "model_fn")(fn_args)
         records = data.read(fn_args, label_key, user_function(exec_properties, "input_fn"))
@@ -67,7 +67,10 @@ class Executor(trainer_executor.GenericExecutor):
         mechanism = self._train(model, records, resolved, noise_multiplier, fn_args.model_run_dir)
         export.save(model, fn_args, label_key, user_function(exec_properties, "signatures_fn"))
 
-        digest = _files.directory_digest(artifact_utils.get_single_uri(output_dict["model"]))
+        model_artifact = artifact_utils.get_single_instance(output_dict["model"])
+        if label_key:
+            model_artifact.set_string_custom_property(LABEL_KEY, label_key)
+        digest = _files.directory_digest(model_artifact.uri)
         record = make_guarantee(mechanism, resolved, digest, splits, _scope(input_dict, fn_args))
         write_guarantee(artifact_utils.get_single_instance(output_dict[PRIVACY_GUARANTEE_KEY]), record)
         logging.info("DPTrainer: %s", record.statement)
@@ -126,13 +129,12 @@ def train_splits(input_dict: dict[str, list[types.Artifact]], exec_properties: d
     return wanted
 
 
-def user_function(exec_properties: dict[str, Any], name: str) -> Callable[..., Any] | None:
-    """A function of the user's module, or None where it has none of that name."""
+def user_function(exec_properties: dict[str, Any], name: str) -> Any:
+    """A function (or a constant, such as LABEL_KEY) of the user's module; None where it has none of that name."""
     try:
-        function: Callable[..., Any] = udf_utils.get_fn(exec_properties, name)
+        return udf_utils.get_fn(exec_properties, name)
     except AttributeError:
         return None
-    return function
 
 
 def required_function(exec_properties: dict[str, Any], name: str) -> Callable[..., Any]:
@@ -141,7 +143,7 @@ def required_function(exec_properties: dict[str, Any], name: str) -> Callable[..
     Raises:
       ParameterError: If the module has none of that name.
     """
-    function = user_function(exec_properties, name)
+    function: Callable[..., Any] | None = user_function(exec_properties, name)
     if function is None:
         raise ParameterError(f"The module has no function {name!r}. {name}(fn_args) is required.")
     return function
