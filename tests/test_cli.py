@@ -2,6 +2,7 @@ import json
 import pathlib
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from tfx_privacy import cli
@@ -26,8 +27,6 @@ def test_errors_are_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["yaml", "json"])
 def test_the_taxi_pipeline_compiles_for_kubeflow(suffix: str, tmp_path: pathlib.Path) -> None:
-    import yaml
-
     output = tmp_path / f"taxi.{suffix}"
     arguments = ["compile", "--output", str(output), "--pipeline-root", str(tmp_path / "root"), "--image", "an-image"]
     done = CliRunner().invoke(cli.cli, arguments)
