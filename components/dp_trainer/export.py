@@ -74,7 +74,13 @@ def _serving_spec(transform_layer: Any, raw_spec: dict[str, Any], needed: set[st
 
 
 def _raw(model: Any, fn_args: Any, label_key: str | None) -> tf.Module:
-    spec = {name: feature for name, feature in data.feature_spec(fn_args).items() if name != label_key}
+    # A request carries what the model takes, and no label.
+    names = getattr(model, "input_names", None)
+    spec = {
+        name: feature
+        for name, feature in data.feature_spec(fn_args).items()
+        if name != label_key and (not names or name in names)
+    }
     module = tf.Module()
     module.serving_default = _signature(
         lambda examples: {OUTPUT_KEY: _outputs(model, tf.io.parse_example(examples, spec))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import tensorflow as tf
 from google.protobuf import message
 from tensorflow.core.protobuf import saved_model_pb2
 from tfx.dsl.io import fileio
@@ -29,7 +30,7 @@ def of_transform_graph(uri: str) -> ScopeItem:
     """
     try:
         captured, assets = _captures(os.path.join(uri, _SAVED_MODEL))
-    except (OSError, message.DecodeError, ValueError) as error:
+    except (OSError, tf.errors.OpError, message.DecodeError, ValueError) as error:
         detail = f"The graph could not be examined ({type(error).__name__}), so it may hold results of analyzers."
         return ScopeItem(artifact="transform_graph", covered=False, detail=detail)
     if captured or assets:

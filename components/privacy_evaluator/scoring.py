@@ -125,9 +125,11 @@ def joined(batches: Iterable[ScoredRecords]) -> ScoredRecords:
 
 
 def _hashes(batch: Sequence[bytes]) -> np.ndarray:
+    """Hashes of the records' contents: the bytes of two equal records differ, because maps are serialized in any order."""
     digests = np.empty(len(batch), dtype=object)
     for index, serialized in enumerate(batch):
-        digests[index] = hashlib.blake2b(serialized, key=_SALT, digest_size=_HASH_BYTES).digest()
+        canonical = tf.train.Example.FromString(serialized).SerializeToString(deterministic=True)
+        digests[index] = hashlib.blake2b(canonical, key=_SALT, digest_size=_HASH_BYTES).digest()
     return digests
 
 

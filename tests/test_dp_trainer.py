@@ -1,0 +1,301 @@
+import json
+import pathlib
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import artifacts_on_disk as disk
+import pytest
+
+from tfx_privacy.privacy import DPParameters, accounting, guarantee
+from tfx_privacy.privacy.errors import DataError, ModelError, ParameterError
+
+pytestmark = pytest.mark.slow
+
+NUM_RECORDS = 300
+PRIVATE = DPParameters(noise_multiplier=1.0, target_delta=1e-4, expected_batch_size=50, epochs=2)
+
+MODULE = """
+import tensorflow as tf
+
+LABEL_KEY = 'label'
+
+def model_fn(fn_args):
+    features = tf.keras.Input((4,), name='features')
+    outputs = tf.keras.layers.Dense(1, 'sigmoid')(tf.keras.layers.Dense(8, 'relu')(features))
+    model = tf.keras.Model({'features': features}, outputs)
+    model.compile('adam', 'binary_crossentropy')
+    return model
+"""
+
+INPUT_FN = """
+def input_fn(file_pattern, fn_args):
+    spec = {'features': tf.io.FixedLenFeature([4], tf.float32), 'label': tf.io.FixedLenFeature([1], tf.int64)}
+    def parse(batch):
+        parsed = tf.io.parse_example(batch, spec)
+        label = parsed.pop('label')
+        return RESULT
+    files = tf.data.Dataset.list_files(file_pattern)
+    return tf.data.TFRecordDataset(files, 'GZIP').batch(64).map(parse)SUFFIX
+"""
+
+
+class Bench:
+    """Real examples and a user's module in a folder, and the executor."""
+
+    def __init__(self, root: pathlib.Path) -> None:
+        from tfx.types import standard_artifacts
+
+        from tfx_privacy.components import artifacts
+
+        self.root = root
+        splits = {"train": disk.make_records(NUM_RECORDS, 1), "eval": disk.make_records(50, 2), "empty": []}
+        self.inputs: dict[str, list[Any]] = {
+            "examples": [disk.write_examples(root / "examples", splits)],
+            "schema": [disk.write_schema(root / "schema")],
+        }
+        self.outputs = disk.outputs(
+            root,
+            model=standard_artifacts.Model,
+            model_run=standard_artifacts.ModelRun,
+            privacy_guarantee=artifacts.PrivacyGuarantee,
+        )
+        self.module(MODULE)
+
+    def module(self, text: str) -> None:
+        (self.root / "user_module.py").write_text(textwrap.dedent(text))
+
+    def run(self, privacy: DPParameters = PRIVATE, **properties: Any) -> guarantee.PrivacyGuarantee:
+        from tfx_privacy.components.dp_trainer import executor
+
+        defaults = {
+            "privacy": privacy.to_json(),
+            "module_file": str(self.root / "user_module.py"),
+            "train_args": "{}",
+            "eval_args": "{}",
+            "custom_config": "null",
+        }
+        executor.Executor().Do(self.inputs, self.outputs, {**defaults, **properties})
+        return self.guarantee()
+
+    def guarantee(self) -> guarantee.PrivacyGuarantee:
+        path = self.root / "privacy_guarantee" / guarantee.FILE_NAME
+        return guarantee.PrivacyGuarantee.from_json(path.read_text())
+
+
+@pytest.fixture
+def bench(tmp_path: pathlib.Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_the_guarantee_is_of_what_was_executed(bench: Bench) -> None:
+    import tensorflow as tf
+
+    from tfx_privacy.components import _files
+
+    record = bench.run()
+    executed = record.mechanism
+    assert isinstance(executed, guarantee.DPSGDMechanism)
+    assert (executed.steps, executed.sampling_probability) == (12, 50 / NUM_RECORDS)
+    assert executed.noise_source == "os_entropy"
+    bounds = accounting.epsilon_bounds(
+        noise_multiplier=1.0, sampling_probability=50 / NUM_RECORDS, steps=12, target_delta=1e-4
+    )
+    assert (record.epsilon_pld, record.epsilon_rdp) == (bounds.pld, bounds.rdp)
+    assert record.population == guarantee.Population(records=NUM_RECORDS, source="counted")
+    assert record.train_splits == ["train"]
+    assert record.model_digest == _files.directory_digest(bench.outputs["model"][0].uri)
+    assert list((bench.root / "model_run").iterdir())
+
+    served = tf.saved_model.load(str(bench.root / "model" / "Format-Serving"))
+    examples = [disk.serialize({"features": record["features"]}) for record in disk.make_records(5, 3)]
+    answers = served.signatures["serving_default"](tf.constant(examples))["outputs"].numpy()
+    assert answers.shape == (5, 1)
+    assert ((answers > 0) & (answers < 1)).all()
+
+
+def test_nothing_of_the_optimizer_or_the_noise_is_in_the_model(bench: Bench) -> None:
+    import tensorflow as tf
+
+    bench.run()
+    names = [name for name, _ in tf.train.list_variables(str(bench.root / "model/Format-Serving/variables/variables"))]
+    saved = [name for name in names if "CHECKPOINTABLE" not in name and "save_counter" not in name]
+    assert len(saved) == 4
+    assert not [name for name in names if "optimizer" in name or "generator" in name]
+
+
+def test_the_noise_is_calibrated_to_the_target(bench: Bench) -> None:
+    privacy = DPParameters(target_epsilon=2.0, target_delta=1e-4, expected_batch_size=50, epochs=2)
+    record = bench.run(privacy)
+    assert 1.99 < record.stated_epsilon <= 2.0
+    replaced = bench.run(privacy, target_epsilon=4.0)
+    assert 3.98 < replaced.stated_epsilon <= 4.0
+    assert replaced.run_id != record.run_id
+
+
+def test_without_privacy_the_guarantee_says_so(bench: Bench) -> None:
+    record = bench.run(DPParameters(enabled=False, target_delta=1e-4, expected_batch_size=50, steps=3))
+    assert record.mechanism == guarantee.NoMechanism(steps=3)
+    assert (record.epsilon_pld, record.epsilon_rdp) == (None, "inf")
+    assert bench.outputs["privacy_guarantee"][0].get_string_custom_property("epsilon_rdp") == "inf"
+
+
+def test_a_declared_population_is_used_and_named(bench: Bench) -> None:
+    privacy = DPParameters(noise_multiplier=1.0, target_delta=1e-4, expected_batch_size=50, steps=2, population=1000)
+    record = bench.run(privacy)
+    assert record.population == guarantee.Population(records=1000, source="declared")
+    assert isinstance(record.mechanism, guarantee.DPSGDMechanism)
+    assert record.mechanism.sampling_probability == 0.05
+
+
+def test_an_input_fn_reads_the_data(bench: Bench) -> None:
+    source = INPUT_FN.replace("RESULT", "parsed, label").replace("SUFFIX", "")
+    bench.module(MODULE + source)
+    assert bench.run().population.records == NUM_RECORDS
+
+
+BAD_INPUT_FNS = {
+    "endless": ("parsed, label", ".repeat()", "endless dataset"),
+    "twice": ("parsed, label", ".repeat(2)", f"more records than the {NUM_RECORDS}"),
+    "no label": ("parsed", "", "pairs of"),
+    "single records": ("parsed, label", ".unbatch().map(lambda x, y: (x, y[0]))", "single records"),
+    "nothing": ("parsed, label", ".take(0)", "no record"),
+}
+
+
+@pytest.mark.parametrize(("result", "suffix", "message"), BAD_INPUT_FNS.values(), ids=BAD_INPUT_FNS.keys())
+def test_an_input_fn_that_is_not_one_pass(bench: Bench, result: str, suffix: str, message: str) -> None:
+    """A repeated record would enter a batch twice, and epsilon would not hold."""
+    bench.module(MODULE + INPUT_FN.replace("RESULT", result).replace("SUFFIX", suffix))
+    with pytest.raises((ParameterError, DataError), match=message):
+        bench.run()
+
+
+def _drop_label(bench: Bench) -> None:
+    records = disk.make_records(20, 1)
+    for record in records:
+        del record["label"]
+    bench.inputs["examples"] = [disk.write_examples(bench.root / "unlabelled", {"train": records, "eval": records})]
+
+
+def _no_schema(bench: Bench) -> None:
+    del bench.inputs["schema"]
+
+
+def splits(*names: str) -> dict[str, str]:
+    return {"train_args": json.dumps({"splits": list(names)})}
+
+
+FAULTS: dict[str, tuple[Callable[[Bench], object], dict[str, Any], type[Exception], str]] = {
+    "unknown split": (lambda b: None, splits("holdout"), ParameterError, "Unknown split 'holdout'.*empty, eval, train"),
+    "one split twice": (lambda b: None, splits("train", "train"), ParameterError, "one split twice"),
+    "empty split": (lambda b: None, splits("empty"), DataError, "no record to train on"),
+    "unknown label": (lambda b: None, {"label_key": "tips"}, ParameterError, "Unknown label_key='tips'"),
+    "label missing in the records": (_drop_label, {}, DataError, "A record does not fit"),
+    "neither graph nor schema": (_no_schema, {}, ParameterError, "Neither transform_graph nor schema"),
+    "no model_fn": (lambda b: b.module("LABEL_KEY = 'label'"), {}, ParameterError, "no function 'model_fn'"),
+    "no label named": (lambda b: b.module(MODULE.replace("LABEL_KEY", "X")), {}, ParameterError, "label_key is not set"),
+    "batch normalisation": (
+        lambda b: b.module(MODULE.replace("tf.keras.layers.Dense(8, 'relu')", "tf.keras.layers.BatchNormalization()")),
+        {}, ModelError, "BatchNormalization",
+    ),
+    "batch larger than the data": (
+        lambda b: None,
+        {"privacy": DPParameters(noise_multiplier=1.0, target_delta=1e-4, expected_batch_size=301, steps=1),},
+        ParameterError, "expected_batch_size=301 <= population=300",
+    ),
+    "delta of a record and more": (
+        lambda b: None,
+        {"privacy": DPParameters(noise_multiplier=1.0, target_delta=0.01, expected_batch_size=50, steps=1),},
+        ParameterError, "target_delta=0.01 < 1 / population",
+    ),
+    "no delta": (
+        lambda b: None,
+        {"privacy": DPParameters(noise_multiplier=1.0, expected_batch_size=50, steps=1),},
+        ParameterError, "target_delta is not set",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("break_it", "properties", "error", "message"), FAULTS.values(), ids=FAULTS.keys())
+def test_bad_input_is_an_error_and_leaves_no_guarantee(
+    bench: Bench,
+    break_it: Callable[[Bench], object],
+    properties: dict[str, Any],
+    error: type[Exception],
+    message: str,
+) -> None:
+    break_it(bench)
+    with pytest.raises(error, match=message):
+        bench.run(**properties)
+    assert not (bench.root / "privacy_guarantee").exists()
+
+
+def make_component(**changes: Any) -> Any:
+    from tfx.types import channel_utils, standard_artifacts
+
+    from tfx_privacy.components import DPTrainer
+
+    arguments: dict[str, Any] = {
+        "examples": channel_utils.as_channel([standard_artifacts.Examples()]),
+        "privacy": PRIVATE,
+        "module_path": "my.module",
+    }
+    return DPTrainer(**{**arguments, **changes})
+
+
+def test_the_component_checks_what_it_can() -> None:
+    from tfx.proto import trainer_pb2
+
+    assert set(make_component().outputs) == {"model", "model_run", "privacy_guarantee"}
+    with pytest.raises(ParameterError, match="target_delta is not set"):
+        make_component(privacy=DPParameters(noise_multiplier=1.0, expected_batch_size=5, steps=1))
+    with pytest.raises(ParameterError, match="exactly one of module_file"):
+        make_component(module_file="model.py")
+    with pytest.raises(ParameterError, match="privacy sets none to replace"):
+        make_component(target_epsilon=1.0)
+    with pytest.raises(ParameterError, match="num_steps=5"):
+        make_component(train_args=trainer_pb2.TrainArgs(num_steps=5))
+
+
+def test_analyzers_are_seen_in_a_transform_graph(tmp_path: pathlib.Path) -> None:
+    """With Transform itself: each kind of analyzer, and what is not one."""
+    import tensorflow as tf
+    import tensorflow_transform as tft
+    import tensorflow_transform.beam as tft_beam
+    from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
+
+    from tfx_privacy.components.dp_trainer import scope
+
+    spec = {"x": tf.io.FixedLenFeature([], tf.float32), "s": tf.io.FixedLenFeature([], tf.string)}
+    metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
+    data = [{"x": float(index), "s": f"a{index % 3}"} for index in range(20)]
+    functions: dict[str, tuple[Callable[[Any], Any], bool]] = {
+        "arithmetic and hashing": (lambda i: {"x": i["x"] * 2.0 - 1.0, "s": tft.hash_strings(i["s"], 4)}, True),
+        "constant vocabulary": (
+            lambda i: {"v": tf.cast(i["s"][:, None] == tf.constant(["a0", "a1"]), tf.float32)},
+            True,
+        ),
+        "z score": (lambda i: {"x": tft.scale_to_z_score(i["x"])}, False),
+        "mean": (lambda i: {"x": i["x"] - tft.mean(i["x"])}, False),
+        "buckets": (lambda i: {"x": tft.bucketize(i["x"], 3)}, False),
+        "vocabulary": (lambda i: {"v": tft.compute_and_apply_vocabulary(i["s"])}, False),
+    }
+    for name, (function, covered) in functions.items():
+        folder = tmp_path / name
+        with tft_beam.Context(temp_dir=str(tmp_path / "scratch")):
+            _, transform_fn = (data, metadata) | tft_beam.AnalyzeAndTransformDataset(function)
+            _ = transform_fn | tft_beam.WriteTransformFn(str(folder))
+        item = scope.of_transform_graph(str(folder))
+        assert item.covered is covered, (name, item.detail)
+
+
+def test_a_graph_that_cannot_be_examined_is_not_covered(tmp_path: pathlib.Path) -> None:
+    from tfx_privacy.components.dp_trainer import scope
+
+    assert not scope.of_transform_graph(str(tmp_path)).covered
+    (tmp_path / "transform_fn").mkdir()
+    (tmp_path / "transform_fn" / "saved_model.pb").write_bytes(b"\x00\xffnonsense")
+    assert not scope.of_transform_graph(str(tmp_path)).covered
+    (tmp_path / "transform_fn" / "saved_model.pb").write_bytes(b"")
+    assert not scope.of_transform_graph(str(tmp_path)).covered
