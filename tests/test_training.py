@@ -199,7 +199,7 @@ def test_no_seed_of_anybody_repeats_the_noise() -> None:
         draws.append(noise_of_one_step(700, 1.0))
     assert abs(np.corrcoef(draws)[0, 1]) < 0.25
     same = [noise_of_one_step(700, 1.0, deterministic_noise_for_tests=5) for _ in range(2)]
-    np.testing.assert_array_equal(*same)
+    np.testing.assert_array_equal(same[0], same[1])
 
 
 def test_test_noise_is_stamped() -> None:
