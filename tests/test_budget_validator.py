@@ -66,11 +66,12 @@ class Bench:
         record = evidence.make_evaluation(**{"model_digest": self.digest, **changes})
         self.write("privacy_evaluation", "privacy_evaluation.json", record.to_json())
 
-    def upstream(self, blessed: int | None, model_uri: str | None = None) -> None:
+    def upstream(self, blessed: int | None, model_uri: str | None = "") -> None:
         from tfx.types import standard_artifacts
 
         artifact = self._artifact("model_blessing", standard_artifacts.ModelBlessing, 10)
-        artifact.set_string_custom_property("current_model", model_uri or self.model.uri)
+        if model_uri is not None:
+            artifact.set_string_custom_property("current_model", model_uri or self.model.uri)
         if blessed is not None:
             artifact.set_int_custom_property("blessed", blessed)
 
@@ -158,6 +159,7 @@ FORGERIES: dict[str, tuple[Callable[[Bench], object], str]] = {
     ),
     "upstream refused": (lambda b: b.upstream(0), "blessed=0"),
     "upstream says nothing": (lambda b: b.upstream(None), "neither yes nor no"),
+    "upstream names no model": (lambda b: b.upstream(1, None), "for another model"),
     "upstream blessed another model": (lambda b: b.upstream(1, "/another/model"), "for another model"),
 }  # fmt: skip
 

@@ -194,6 +194,7 @@ FAULTS: dict[str, tuple[Callable[[Bench], object], dict[str, Any], type[Exceptio
     "label missing in the records": (_drop_label, {}, DataError, "A record does not fit"),
     "neither graph nor schema": (_no_schema, {}, ParameterError, "Neither transform_graph nor schema"),
     "no model_fn": (lambda b: b.module("LABEL_KEY = 'label'"), {}, ParameterError, "no function 'model_fn'"),
+    "mistake inside the module": (lambda b: b.module(MODULE + "\ntf.no_such_thing"), {}, AttributeError, "no_such_thing"),
     "no label named": (lambda b: b.module(MODULE.replace("LABEL_KEY", "X")), {}, ParameterError, "label_key is not set"),
     "batch normalisation": (
         lambda b: b.module(MODULE.replace("tf.keras.layers.Dense(8, 'relu')", "tf.keras.layers.BatchNormalization()")),

@@ -29,8 +29,8 @@ def write(blessing: types.Artifact, model: types.Artifact | None, verdict: gate.
 def state(blessing: types.Artifact, model: types.Artifact) -> str:
     """What an upstream blessing says of this model: `gate.UPSTREAM_BLESSED` or why not."""
     named = blessing.get_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY)
-    if named and named != model.uri:
-        return f"it is for another model, {named}"
+    if named != model.uri:
+        return f"it is for another model, {named!r}"
     if not blessing.has_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY):
         return "it says neither yes nor no (an Evaluator without thresholds does not validate)"
     blessed = blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY)

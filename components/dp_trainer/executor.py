@@ -133,7 +133,9 @@ def user_function(exec_properties: dict[str, Any], name: str) -> Any:
     """A function (or a constant, such as LABEL_KEY) of the user's module; None where it has none of that name."""
     try:
         return udf_utils.get_fn(exec_properties, name)
-    except AttributeError:
+    except AttributeError as error:
+        if error.name != name:
+            raise  # a mistake inside the module, not a function that it lacks
         return None
 
 
