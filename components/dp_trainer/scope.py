@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 
 import tensorflow as tf
 from google.protobuf import message
@@ -30,7 +31,7 @@ def of_transform_graph(uri: str) -> ScopeItem:
     """
     try:
         captured, assets = _captures(os.path.join(uri, _SAVED_MODEL))
-    except (OSError, tf.errors.OpError, message.DecodeError, ValueError) as error:
+    except (OSError, SystemError, tf.errors.OpError, message.DecodeError, ValueError) as error:
         detail = f"The graph could not be examined ({type(error).__name__}), so it may hold results of analyzers."
         return ScopeItem(artifact="transform_graph", covered=False, detail=detail)
     if captured or assets:
@@ -48,7 +49,9 @@ def of_transform_graph(uri: str) -> ScopeItem:
 
 def _captures(path: str) -> tuple[int, int]:
     saved_model = saved_model_pb2.SavedModel()
-    with fileio.open(path, "rb") as file:
+    with fileio.open(path, "rb") as file, warnings.catch_warnings():
+        # A file that is read in part only gets a warning; as an error it comes out as a SystemError.
+        warnings.simplefilter("error")
         saved_model.ParseFromString(file.read())
     (graph,) = saved_model.meta_graphs
     nodes = graph.object_graph_def.nodes
