@@ -30,6 +30,10 @@ class RunResult:
     """Path of the HTML report."""
     metrics: dict[str, float]
     """The Evaluator's metrics over all records, by name; empty without an Evaluator."""
+    transform_graph: str
+    """URI of Transform's graph."""
+    transformed_examples: str
+    """URI of Transform's examples."""
 
 
 def read(metadata_path: str, pipeline_name: str) -> RunResult:
@@ -45,6 +49,7 @@ def read(metadata_path: str, pipeline_name: str) -> RunResult:
     store = metadata_store.MetadataStore(metadata.sqlite_metadata_connection_config(metadata_path))
     validated = latest_outputs(store, pipeline_name, "BudgetValidator")
     pushed = latest_outputs(store, pipeline_name, "Pusher")["pushed_model"]
+    transformed = latest_outputs(store, pipeline_name, "Transform")
     blessing = validated["blessing"]
     folder = validated["report"].uri
     with open(os.path.join(folder, "report.json"), encoding="utf-8") as file:
@@ -58,6 +63,8 @@ def read(metadata_path: str, pipeline_name: str) -> RunResult:
         attack_auc=found["attack_auc"],
         report=os.path.join(folder, "report.html"),
         metrics=_metrics(store, pipeline_name),
+        transform_graph=transformed["transform_graph"].uri,
+        transformed_examples=transformed["transformed_examples"].uri,
     )
 
 

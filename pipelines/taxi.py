@@ -6,13 +6,17 @@ import csv
 import importlib.util
 import itertools
 import os
+import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tfx.orchestration import data_types, pipeline
 
+from tfx_privacy import training
+from tfx_privacy.components.dp_trainer import data
 from tfx_privacy.pipelines import factory, local_runner
 from tfx_privacy.pipelines.taxi_module import taxi_model
 from tfx_privacy.privacy.parameters import DPParameters
@@ -154,6 +158,31 @@ def predict(model_dir: str, examples: Sequence[bytes]) -> list[float]:
     model = tf.saved_model.load(model_dir)
     outputs = model.signatures["serving_default"](tf.constant(list(examples)))
     return [float(value) for value in tf.reshape(next(iter(outputs.values())), [-1])]
+
+
+def ordinary_accuracy(transform_graph: str, transformed_examples: str) -> float:
+    """Test accuracy of the private run's model trained without privacy, for comparison; nothing of it is kept.
+
+    Args:
+      transform_graph: URI of the TransformGraph artifact.
+      transformed_examples: URI of Transform's examples.
+
+    Returns:
+      Share of the `eval` split that is classified correctly.
+    """
+
+    def read(split: str) -> training.ColumnarDataset:
+        files = [os.path.join(transformed_examples, f"Split-{split}", "*")]
+        arguments = types.SimpleNamespace(train_files=files, transform_graph_path=transform_graph, schema_path=None)
+        return data.read(arguments, taxi_model.LABEL_KEY, None)
+
+    model = taxi_model.model_fn(types.SimpleNamespace(custom_config={}, transform_graph_path=transform_graph))
+    records, test = read("train"), read("eval")
+    same_but_ordinary = DPParameters(
+        enabled=False, expected_batch_size=PRIVATE.expected_batch_size, epochs=PRIVATE.epochs
+    ).resolve(population=len(records))
+    training.train(model, records, same_but_ordinary, noise_multiplier=None)
+    return float(np.mean((model(test.features).numpy() > 0.5) == (test.labels > 0)))
 
 
 def _example(row: Mapping[str, str]) -> tf.train.Example:
