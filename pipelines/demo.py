@@ -63,7 +63,11 @@ def run(output_root: str) -> list[Outcome]:
             from tfx_privacy.pipelines import taxi
         imported = time.monotonic() - started
         console.print(f"TensorFlow, Beam and TFX imported in {imported:.0f} s.\n\n[dim]{taxi.CITY_NOTICE}[/dim]\n")
-        outcomes = [_run_case(case, output_root, console) for case in _cases()]
+        try:
+            outcomes = [_run_case(case, output_root, console) for case in _cases()]
+        except BaseException:
+            console.print(f"[red]The run stopped.[/red] The end of {log} says more.")
+            raise
         _show_table(outcomes, console)
         _show_accuracy(outcomes, console)
         _show_predictions(outcomes[0], console)

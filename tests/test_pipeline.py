@@ -65,6 +65,21 @@ def test_the_pushed_model_answers_raw_examples(outcomes: list[Any]) -> None:
     assert max(answers) - min(answers) > 0.3
 
 
+def test_a_request_need_not_carry_what_the_label_is_made_of(outcomes: list[Any]) -> None:
+    import tensorflow as tf
+
+    from tfx_privacy.pipelines import taxi
+
+    examples = taxi.raw_examples(20)
+    requests = []
+    for serialized in examples:
+        request = tf.train.Example.FromString(serialized)
+        del request.features.feature["tips"]
+        requests.append(request.SerializeToString())
+    model = outcomes[0].new_models[0]
+    assert taxi.predict(model, requests) == pytest.approx(taxi.predict(model, examples))
+
+
 def test_the_same_model_is_refused_against_a_smaller_budget(outcomes: list[Any]) -> None:
     tight = outcomes[1]
     assert not tight.result.blessed
