@@ -11,7 +11,6 @@ from typing import Any
 import rich.console
 import rich.table
 
-from tfx_privacy import compat
 from tfx_privacy.pipelines import progress
 
 LOG_NAME = "demo.log"
@@ -59,7 +58,6 @@ def run(output_root: str) -> list[Outcome]:
         console.print(f"Logs of TFX, TensorFlow and Beam: {log}")
         started = time.monotonic()
         with console.status("Importing TensorFlow, Beam and TFX ..."):
-            compat.select_keras_2()
             from tfx_privacy.pipelines import taxi
         imported = time.monotonic() - started
         console.print(f"TensorFlow, Beam and TFX imported in {imported:.0f} s.\n\n[dim]{taxi.CITY_NOTICE}[/dim]\n")

@@ -8,8 +8,6 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata, pipeline
 from tfx.orchestration.local import local_dag_runner
 
-from tfx_privacy import compat
-
 
 def sqlite_metadata(path: str) -> metadata_store_pb2.ConnectionConfig:
     """Connection to an ML Metadata store in a SQLite file; its folder is created."""
@@ -26,8 +24,6 @@ def run_locally(tfx_pipeline: pipeline.Pipeline) -> None:
       tfx_pipeline: A pipeline with a `metadata_connection_config`, e.g. from `sqlite_metadata`.
 
     Raises:
-      ModelError: If `tf.keras` is Keras 3 in this process.
       Exception: What a failed component raised.
     """
-    compat.select_keras_2()
     local_dag_runner.LocalDagRunner().run(tfx_pipeline)

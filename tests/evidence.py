@@ -15,7 +15,7 @@ OTHER_DIGEST = "sha256:" + "b" * 64
 POLICY = gate.GatePolicy(max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.6)
 
 
-def mechanism(**changes: Any) -> guarantee.DPSGDMechanism:
+def mechanism(**changes: Any) -> guarantee.DPMechanism:
     values: dict[str, Any] = {
         "sampling_probability": 0.05,
         "steps": 400,
@@ -24,11 +24,11 @@ def mechanism(**changes: Any) -> guarantee.DPSGDMechanism:
         "expected_batch_size": 500.0,
         "noise_source": "os_entropy",
     }
-    return guarantee.DPSGDMechanism(**{**values, **changes})
+    return guarantee.DPMechanism(**{**values, **changes})
 
 
 def make_guarantee(
-    executed: guarantee.DPSGDMechanism | guarantee.NoMechanism | None = None, **changes: Any
+    executed: guarantee.DPMechanism | guarantee.NoMechanism | None = None, **changes: Any
 ) -> guarantee.PrivacyGuarantee:
     executed = executed or mechanism()
     bounds = guarantee.stated_bounds(executed, changes.get("target_delta", 1e-5))

@@ -135,7 +135,7 @@ FORGERIES: dict[str, tuple[Callable[[Bench], object], str]] = {
     ),
     "duplicate key": (_duplicate_key, "duplicate key 'epsilon_pld'"),
     "NaN epsilon": (lambda b: _edit(b, "privacy_guarantee", epsilon_pld=math.nan), "NaN is not a number"),
-    "unknown schema": (lambda b: _edit(b, "privacy_guarantee", schema_version=2), "schema_version"),
+    "unknown schema": (lambda b: _edit(b, "privacy_guarantee", schema_version=1), "schema_version"),
     "unknown field": (lambda b: _edit(b, "privacy_guarantee", note="trust me"), "note"),
     "epsilon edited": (lambda b: _edit(b, "privacy_guarantee", epsilon_pld=0.01), "its mechanism comes to"),
     "evaluation edited": (lambda b: _edit(b, "privacy_evaluation", results=[]), "results"),

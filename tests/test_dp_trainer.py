@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pathlib
 import textwrap
@@ -95,7 +96,7 @@ def test_the_guarantee_is_of_what_was_executed(bench: Bench) -> None:
 
     record = bench.run()
     executed = record.mechanism
-    assert isinstance(executed, guarantee.DPSGDMechanism)
+    assert isinstance(executed, guarantee.DPMechanism)
     assert (executed.steps, executed.sampling_probability) == (12, 50 / NUM_RECORDS)
     assert executed.noise_source == "os_entropy"
     bounds = accounting.epsilon_bounds(
@@ -140,11 +141,80 @@ def test_without_privacy_the_guarantee_says_so(bench: Bench) -> None:
     assert bench.outputs["privacy_guarantee"][0].get_string_custom_property("epsilon_rdp") == "inf"
 
 
+def test_every_choice_reaches_the_engine_and_the_guarantee(bench: Bench) -> None:
+    changes: dict[str, dict[str, Any]] = {
+        "adaptive": {"clipping": "adaptive", "secure_noise": True},
+        "passes": {"sampling": "shuffled"},
+        "tree": {"sampling": "shuffled", "algorithm": "dp_ftrl"},
+        "users": {
+            "privacy_unit": "user",
+            "user_id_key": "group",
+            "max_records_per_user": 150,
+            "expected_batch_size": 1,
+        },
+        "audit": {"audit_canaries": 200},
+    }
+    found = {
+        name: bench.run(dataclasses.replace(PRIVATE, neighboring_relation=None, **change))
+        for name, change in changes.items()
+    }
+    kinds: dict[str, Any] = {name: record.mechanism for name, record in found.items()}
+    assert kinds["adaptive"].noise_source == "os_entropy_secure"
+    assert kinds["adaptive"].adaptive_clipping.target_quantile == 0.5
+    assert kinds["passes"].passes == kinds["tree"].passes == [6, 6]
+    assert found["passes"].neighboring_relation == "REPLACE_SPECIAL"
+    assert found["tree"].stated_epsilon > found["passes"].stated_epsilon > found["adaptive"].stated_epsilon
+    assert (found["users"].privacy_unit, found["users"].population.records) == ("user", 2)
+    assert found["audit"].audit is not None
+    for name, words in {
+        "adaptive": "followed the 0.5-quantile", "passes": "in 2 passes over the data", "tree": "the noise of a binary tree",
+        "users": "one user (of whom at most 150 records", "audit": "An audit with 200 canaries",
+    }.items():  # fmt: skip
+        assert words in found[name].statement, found[name].statement
+        assert guarantee.recomputed_epsilon(found[name]) == found[name].stated_epsilon
+
+
+def test_a_killed_component_goes_on_from_its_checkpoints(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first attempt dies while it saves the model, after all its steps: nothing is executed twice, all is counted once."""
+    from tfx_privacy.components.dp_trainer import export
+
+    folder = str(bench.root / "checkpoints")
+
+    def dies(*args: Any) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "save", dies)
+        with pytest.raises(OSError, match="no space"):
+            bench.run(checkpoint_dir=folder)
+    assert not (bench.root / "privacy_guarantee").exists()
+    record = bench.run(checkpoint_dir=folder)
+    assert isinstance(record.mechanism, guarantee.DPMechanism)
+    assert (record.mechanism.steps, record.mechanism.lost_steps) == (12, 0)
+    again = bench.run(checkpoint_dir=folder)
+    assert again.run_id != record.run_id
+    assert again.mechanism.steps == 12
+
+
+def test_a_model_of_keras_3_trains_and_serves(bench: Bench) -> None:
+    import tensorflow as tf
+
+    bench.module(MODULE.replace("import tensorflow as tf", "import keras").replace("tf.keras", "keras"))
+    record = bench.run(distribution="mirrored")
+    assert record.engine.split(", ")[2].startswith("keras 3.")
+    served = tf.saved_model.load(str(bench.root / "model" / "Format-Serving"))
+    examples = [disk.serialize({"features": one["features"]}) for one in disk.make_records(5, 3)]
+    answers = served.signatures["serving_default"](tf.constant(examples))["outputs"].numpy()
+    assert answers.shape == (5, 1)
+    names = [name for name, _ in tf.train.list_variables(str(bench.root / "model/Format-Serving/variables/variables"))]
+    assert not [name for name in names if "optimizer" in name or "generator" in name]
+
+
 def test_a_declared_population_is_used_and_named(bench: Bench) -> None:
     privacy = DPParameters(noise_multiplier=1.0, target_delta=1e-4, expected_batch_size=50, steps=2, population=1000)
     record = bench.run(privacy)
     assert record.population == guarantee.Population(records=1000, source="declared")
-    assert isinstance(record.mechanism, guarantee.DPSGDMechanism)
+    assert isinstance(record.mechanism, guarantee.DPMechanism)
     assert record.mechanism.sampling_probability == 0.05
 
 
@@ -255,6 +325,10 @@ def test_the_component_checks_what_it_can() -> None:
         make_component(module_file="model.py")
     with pytest.raises(ParameterError, match="privacy sets none to replace"):
         make_component(target_epsilon=1.0)
+    with pytest.raises(ParameterError, match="distribution='tpu' to be one of none, mirrored"):
+        make_component(distribution="tpu")
+    with pytest.raises(ParameterError, match="checkpoint_dir='gs://b/c' to be a local folder"):
+        make_component(checkpoint_dir="gs://b/c")
     with pytest.raises(ParameterError, match="num_steps=5"):
         make_component(train_args=trainer_pb2.TrainArgs(num_steps=5))
 

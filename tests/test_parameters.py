@@ -6,6 +6,7 @@ import pytest
 
 from tfx_privacy.privacy import DPParameters
 from tfx_privacy.privacy.errors import EvidenceError, ParameterError
+from tfx_privacy.privacy.parameters import compositions_of_passes
 
 GOOD: dict[str, Any] = {"noise_multiplier": 1.0, "target_delta": 1e-6, "sampling_probability": 0.01, "steps": 100}
 
@@ -51,8 +52,25 @@ def changed(**changes: Any) -> dict[str, Any]:
         (changed(steps=10**8), "steps=100000000 <= 10000000"),
         (changed(steps=None, epochs=-1), "epochs=-1 > 0"),
         (changed(population=0), "population=0 to be a whole number >= 1"),
-        (changed(privacy_unit="user"), "privacy_unit='user' to be one of example"),
-        (changed(neighboring_relation="REPLACE_ONE"), "neighboring_relation='REPLACE_ONE'"),
+        (changed(privacy_unit="household"), "privacy_unit='household' to be one of example, user"),
+        (changed(privacy_unit="user"), "privacy_unit='user' needs user_id_key"),
+        (changed(privacy_unit="user", user_id_key="id"), "privacy_unit='user' needs max_records_per_user"),
+        (changed(privacy_unit="user", user_id_key=3, max_records_per_user=2), "user_id_key=3 to be the name"),
+        (changed(privacy_unit="user", user_id_key="id", max_records_per_user=0), "max_records_per_user=0"),
+        (changed(user_id_key="id"), "user_id_key='id' has no meaning with privacy_unit='example'"),
+        (changed(neighboring_relation="REPLACE_ONE"), "neighboring_relation='REPLACE_ONE' to be 'ADD_OR_REMOVE_ONE'"),
+        (changed(algorithm="dp_adam"), "algorithm='dp_adam' to be one of dp_sgd, dp_ftrl"),
+        (changed(algorithm="dp_ftrl"), "sampling='poisson'. Set sampling='shuffled'"),
+        (changed(sampling="random"), "sampling='random' to be one of poisson, shuffled"),
+        (changed(sampling="shuffled"), "sampling='shuffled' cuts passes into batches"),
+        (changed(clipping="per_layer"), "clipping='per_layer' to be one of flat, adaptive"),
+        (changed(clip_quantile=1.0), r"clip_quantile=1.0 in \(0, 1\)"),
+        (changed(clip_learning_rate=math.nan), "clip_learning_rate=nan"),
+        (changed(clip_count_noise=0.0), "clip_count_noise=0.0 > 0"),
+        (changed(secure_noise=1), "secure_noise=1 to be True or False"),
+        (changed(audit_canaries=10), r"audit_canaries=10 in \[100, 100000\]. Or 0 for no audit"),
+        (changed(audit_canaries=True), "audit_canaries=True"),
+        (changed(audit_canaries=100.5), "audit_canaries=100.5"),
         (changed(accountant="prv"), "accountant='prv' to be one of pld, rdp"),
         (changed(enabled=False), "no noise_multiplier=1.0"),
         (changed(enabled=1), "enabled=1 to be True or False"),
@@ -85,6 +103,38 @@ def test_numbers_that_do_not_fit_together(arguments: dict[str, Any], population:
     parameters = DPParameters(noise_multiplier=1.0, target_delta=1e-6, **arguments)
     with pytest.raises(ParameterError, match=message):
         parameters.resolve(population=population)
+
+
+SHUFFLED: dict[str, Any] = {
+    "noise_multiplier": 1.0, "target_delta": 1e-6, "sampling": "shuffled", "expected_batch_size": 300, "epochs": 2,
+}  # fmt: skip
+
+
+def test_passes_over_the_data_are_not_amplified() -> None:
+    """Four steps a pass: each record takes part once in each of two passes."""
+    resolved = DPParameters(**SHUFFLED).resolve(population=1000)
+    assert (resolved.steps_per_pass, resolved.steps, resolved.compositions) == (4, 8, 2)
+    assert resolved.parameters.neighboring_relation == "REPLACE_SPECIAL"
+    assert resolved.compositions_of([5, 3]) == 3
+
+
+def test_a_tree_s_unit_is_part_of_one_node_a_level() -> None:
+    """dp-accounting's own count: ceil(log2(steps + 1)) nodes in a tree of so many steps."""
+    resolved = DPParameters(**{**SHUFFLED, "algorithm": "dp_ftrl", "epochs": None, "steps": 9}).resolve(population=1000)
+    assert resolved.compositions == 3 + 3 + 1
+    for steps in range(1, 200):
+        assert compositions_of_passes([steps], tree=True) == math.ceil(math.log2(steps + 1))
+
+
+def test_the_sum_of_an_adaptive_clip_gets_more_noise_than_accounted() -> None:
+    """Andrew et al. (2021), Theorem 1: z_sum = (z^-2 - (2 sigma_b)^-2)^(-1/2)."""
+    run: dict[str, Any] = {"noise_multiplier": 1.0, "clipping": "adaptive", "expected_batch_size": 200, "steps": 1}
+    resolved = DPParameters(**run).resolve(population=1000)
+    assert resolved.count_standard_deviation == 10.0
+    together = (resolved.sum_noise_multiplier(1.0) ** -2 + 20.0**-2) ** -0.5
+    assert together == pytest.approx(1.0, rel=1e-12)
+    with pytest.raises(ParameterError, match=r"clip_count_noise=0.4 alone spends .* above 0.5"):
+        DPParameters(**run, clip_count_noise=0.4).resolve(population=1000).sum_noise_multiplier(1.0)
 
 
 def test_epochs_become_enough_steps() -> None:

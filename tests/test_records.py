@@ -40,7 +40,7 @@ def edited(**changes: Any) -> str:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"schema_version": 2},
+        {"schema_version": 1},
         {"epsilon_rdp": True},
         {"epsilon_rdp": "1.0"},
         {"epsilon_rdp": -1.0},
@@ -75,7 +75,7 @@ def test_records_survive_the_round_trip_exactly() -> None:
 def test_epsilon_is_recomputed_from_the_mechanism() -> None:
     record = evidence.make_guarantee()
     executed = record.mechanism
-    assert isinstance(executed, guarantee.DPSGDMechanism)
+    assert isinstance(executed, guarantee.DPMechanism)
     bounds = accounting.epsilon_bounds(
         noise_multiplier=executed.noise_multiplier,
         sampling_probability=executed.sampling_probability,
@@ -94,7 +94,7 @@ def test_epsilon_is_recomputed_from_the_mechanism() -> None:
     ids=["no mechanism", "test noise"],
 )
 def test_without_real_noise_epsilon_is_infinite(
-    executed: guarantee.DPSGDMechanism | guarantee.NoMechanism,
+    executed: guarantee.DPMechanism | guarantee.NoMechanism,
 ) -> None:
     record = evidence.make_guarantee(executed)
     assert record.epsilon_rdp == "inf"

@@ -1,250 +1,80 @@
-"""The DP-SGD engine. False-alarm rates of the statistical tests are stated; each has a twin that must fail."""
+"""Whole training runs: what was executed, what was learned, and what is said of it."""
 
+import functools
+import importlib
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
+from small_models import (
+    GENERATIONS,
+    make_data,
+    make_model,
+    naive_gradients,
+    naive_sum,
+    resolved,
+    weights,
+)
 
-from tfx_privacy.privacy import DPParameters
-from tfx_privacy.privacy.errors import DataError, ModelError
-from tfx_privacy.privacy.guarantee import DPSGDMechanism, NoMechanism
+from tfx_privacy.privacy import DPParameters, accounting
+from tfx_privacy.privacy.errors import ModelError
+from tfx_privacy.privacy.guarantee import DPMechanism, NoMechanism
 
-pytestmark = pytest.mark.slow
-
-WIDTH = 6
+pytestmark = pytest.mark.engine
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _keras_2() -> None:
-    from tfx_privacy import compat
-
-    compat.select_keras_2()
-
-
-def make_data(num_records: int = 40, seed: int = 0) -> Any:
+def train(model: Any, data: Any, run: Any, **options: Any) -> Any:
     from tfx_privacy import training
 
-    random = np.random.default_rng(seed)
-    features = random.normal(size=(num_records, WIDTH)).astype(np.float32)
-    return training.ColumnarDataset({"features": features}, (features[:, 0] > 0).astype(np.int64))
+    return training.train(model, data, run, noise_multiplier=run.parameters.noise_multiplier, **options)
 
 
-def make_model(
-    body: Callable[[Any], Any] | None = None, loss: str = "binary_crossentropy", optimizer: Any = None
-) -> Any:
-    import tensorflow as tf
-
-    tf.keras.utils.set_random_seed(1)
-    layers = tf.keras.layers
-    features = tf.keras.Input((WIDTH,), name="features")
-    outputs = body(features) if body else layers.Dense(1, "sigmoid")(layers.Dense(5, "tanh")(features))
-    model = tf.keras.Model({"features": features}, outputs)
-    model.compile(optimizer or tf.keras.optimizers.SGD(1.0), loss)
-    return model
+def accuracy(model: Any, data: Any) -> float:
+    return float(((np.array(model(data.features))[:, 0] > 0.5) == data.labels[:, 0]).mean())
 
 
-def resolved(num_records: int, **changes: Any) -> Any:
-    arguments = {"noise_multiplier": 1.0, "target_delta": 1e-6, "expected_batch_size": 10, "steps": 5, **changes}
-    return DPParameters(**arguments).resolve(population=num_records)
-
-
-def weights(model: Any) -> np.ndarray:
-    return np.concatenate([variable.numpy().ravel() for variable in model.trainable_variables])
-
-
-def naive_gradients(model: Any, data: Any) -> np.ndarray:
-    """One record at a time, through Keras' own loss."""
-    import tensorflow as tf
-
-    loss = tf.keras.losses.get(model.loss)
-    rows = []
-    for index in range(len(data)):
-        features, labels = data.take(np.array([index]))
-        with tf.GradientTape() as tape:
-            value = tf.reduce_mean(loss(labels, model(features, training=True)))
-        found = tape.gradient(value, model.trainable_variables)
-        rows.append(np.concatenate([tf.convert_to_tensor(gradient).numpy().ravel() for gradient in found]))
-    return np.array(rows, dtype=np.float64)
-
-
-def naive_sum(rows: np.ndarray, clip: float) -> np.ndarray:
-    norms = np.linalg.norm(rows, axis=1)
-    return np.asarray((rows * np.minimum(1.0, clip / norms)[:, np.newaxis]).sum(axis=0))
-
-
-def embedding_body(features: Any) -> Any:
-    import tensorflow as tf
-
-    layers = tf.keras.layers
-    tokens = tf.cast(tf.abs(features) * 3, tf.int32)
-    mixed = layers.GlobalAveragePooling1D()(layers.Embedding(20, 4)(tokens))
-    return layers.Dense(1, "sigmoid")(layers.LayerNormalization()(mixed))
-
-
-def shared_body(features: Any) -> Any:
-    """One layer used twice: the norm of its gradient's sum is not the sum of two norms."""
-    import tensorflow as tf
-
-    dense = tf.keras.layers.Dense(WIDTH, "tanh")
-    return tf.keras.layers.Dense(1, "sigmoid")(dense(dense(features)))
-
-
-def convolution_body(features: Any) -> Any:
-    import tensorflow as tf
-
-    layers = tf.keras.layers
-    convolved = layers.Conv1D(3, 2, activation="relu")(layers.Reshape((WIDTH, 1))(features))
-    return layers.Dense(1, "sigmoid")(layers.Flatten()(convolved))
-
-
-@pytest.mark.parametrize("body", [None, embedding_body, shared_body, convolution_body])
-def test_the_clipped_sum_against_one_record_at_a_time(body: Callable[[Any], Any] | None) -> None:
-    from tfx_privacy.training import gradients
-
-    model, data = make_model(body), make_data(9)
-    rows = naive_gradients(model, data)
-    clip = float(np.median(np.linalg.norm(rows, axis=1)))
-    features, labels = data.take(np.arange(9))
-    computed = gradients.ClippedGradientSum(model, l2_norm_clip=clip)
-    everyone = computed(features, labels, np.ones(9, np.float32)).numpy()
-    np.testing.assert_allclose(everyone, naive_sum(rows, clip), rtol=1e-5, atol=1e-6)
-    masked = computed(features, labels, np.array([1] * 6 + [0] * 3, np.float32)).numpy()
-    np.testing.assert_allclose(masked, naive_sum(rows[:6], clip), rtol=1e-5, atol=1e-6)
-
-
-def test_tensorflow_privacy_clips_alike() -> None:
-    """An oracle of others: its fast clipping, on a model for which that is right."""
-    import tensorflow as tf
-
-    from tfx_privacy import compat
-    from tfx_privacy.training import gradients
-
-    clip_grads = compat.tensorflow_privacy("privacy.fast_gradient_clipping.clip_grads")
-    registry = compat.tensorflow_privacy("privacy.fast_gradient_clipping.layer_registry")
-    layers = tf.keras.layers
-    features = tf.keras.Input((WIDTH,))
-    model = tf.keras.Model(features, layers.Dense(1, "sigmoid")(layers.Dense(5, "tanh")(features)))
-    model.compile("sgd", tf.keras.losses.BinaryCrossentropy())
-    data = make_data(8)
-    inputs, labels = tf.constant(data.features["features"]), tf.constant(data.labels.astype(np.float32))
-    theirs, *_ = clip_grads.compute_clipped_gradients_and_outputs(
-        model, 0.05, registry.make_default_layer_registry(), inputs, labels
+def test_the_mechanism_is_what_was_executed() -> None:
+    told: list[Any] = []
+    run = resolved(40, l2_norm_clip=0.3, steps=7, noise_multiplier=1.5)
+    outcome = train(make_model(), make_data(), run, on_progress=told.append, progress_every=3)
+    assert outcome.audit is None
+    assert outcome.mechanism == DPMechanism(
+        sampling_probability=0.25,
+        steps=7,
+        noise_multiplier=1.5,
+        l2_norm_clip=0.3,
+        expected_batch_size=10.0,
+        noise_source="os_entropy",
     )
-    ours = gradients.ClippedGradientSum(model, l2_norm_clip=0.05)(inputs, labels, np.ones(8, np.float32)).numpy()
-    mean = np.concatenate([tf.convert_to_tensor(part).numpy().ravel() for part in theirs])
-    np.testing.assert_allclose(ours / 8, mean, rtol=1e-4, atol=1e-7)
+    assert [progress.step for progress in told] == [3, 6, 7]
+    assert all(progress.update_norm > 0 for progress in told)
 
 
-@pytest.mark.parametrize("scale", [1e-38, 1e-30, 1e-3, 1.0, 1e10, 1e30, 3e38, math.inf, math.nan])
-def test_no_record_contributes_more_than_the_clip(scale: float) -> None:
-    import tensorflow as tf
+def test_the_steps_that_are_counted_are_those_of_the_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sampler, noise and account are one object: whoever draws is counted."""
+    from tfx_privacy.training import mechanism, sampling
 
-    from tfx_privacy.training import gradients
+    draws: list[int] = []
 
-    random = np.random.default_rng(0)
-    normal = random.normal(size=(3, 50)).astype(np.float32)
-    hostile = normal.copy()
-    with np.errstate(all="ignore"):
-        hostile[1] = np.sign(normal[1]) * np.minimum(np.float32(1.0), np.abs(normal[1])) * np.float32(scale)
-    clip, mask = 0.7, np.ones(3, np.float32)
-    without = gradients.clipped_sum(tf.constant(normal), np.array([1, 0, 1], np.float32), clip).numpy()
-    together = gradients.clipped_sum(tf.constant(hostile), mask, clip).numpy()
-    contribution = np.linalg.norm((together - without).astype(np.float64))
-    assert contribution <= clip * (1 + 1e-5)
-    if 1.0 <= scale <= 3e38:
-        assert contribution >= clip * (1 - 1e-5)
-    if not math.isfinite(scale):
-        assert contribution == 0.0
+    class Counting(sampling.PoissonSampler):
+        def draw(self) -> np.ndarray:
+            draws.append(self.num_units)
+            return super().draw()
 
-
-def noise_of_one_step(size: int, noise_multiplier: float, **options: Any) -> np.ndarray:
-    """The update of a model whose loss has no gradient, i.e. noise alone, as a standard normal."""
-    import tensorflow as tf
-
-    from tfx_privacy import training
-
-    model = make_model(
-        lambda features: tf.keras.layers.Dense(size // (WIDTH + 1))(features) * 0.0 + features[:, :1] * 0.0
-    )
-    data = make_data()
-    before = weights(model)
-    run = resolved(len(data), steps=1, l2_norm_clip=0.5, noise_multiplier=noise_multiplier)
-    training.train(model, data, run, noise_multiplier=noise_multiplier, **options)
-    # SGD at rate 1: the step is minus noise / expected_batch_size.
-    return (weights(model) - before) * 10 / (0.5 * noise_multiplier)
-
-
-def test_the_noise_is_normal_of_the_right_scale() -> None:
-    """With 140,000 numbers, sd within 1 % has a false alarm of 1e-7; 2 % too much is found with certainty (10 sigma)."""
-    noise = noise_of_one_step(140_000, 3.0)
-    assert len(noise) >= 139_000
-    assert abs(noise.std() - 1) < 0.01
-    assert abs((noise * 1.02).std() - 1) > 0.01
-    assert stats.kstest(noise, "norm").pvalue > 1e-6
-    assert stats.kstest(noise * 1.05, "norm").pvalue < 1e-6
-    # Every weight moves: noise on touched rows alone would tell which rows were touched.
-    assert np.all(noise != 0)
-
-
-def test_no_seed_of_anybody_repeats_the_noise() -> None:
-    import tensorflow as tf
-
-    draws = []
-    for _ in range(2):
-        tf.random.set_seed(42)
-        np.random.seed(42)
-        draws.append(noise_of_one_step(700, 1.0))
-    assert abs(np.corrcoef(draws)[0, 1]) < 0.25
-    same = [noise_of_one_step(700, 1.0, deterministic_noise_for_tests=5) for _ in range(2)]
-    np.testing.assert_array_equal(same[0], same[1])
+    monkeypatch.setattr(mechanism, "PoissonSampler", Counting)
+    outcome = train(make_model(), make_data(), resolved(40, steps=23))
+    assert outcome.mechanism.steps == len(draws) == 23
 
 
 def test_test_noise_is_stamped() -> None:
-    from tfx_privacy import training
-
-    data = make_data()
-    executed = training.train(make_model(), data, resolved(40), noise_multiplier=1.0, deterministic_noise_for_tests=1)
-    assert isinstance(executed, DPSGDMechanism)
-    assert executed.noise_source == "deterministic_test"
-
-
-def test_poisson_batches() -> None:
-    """Counts and sizes of 1,000 records over 2,000 batches; each bound has a false alarm below 1e-6."""
-    from tfx_privacy.training.sampling import PoissonSampler
-
-    num_records, steps, probability = 1000, 2000, 0.05
-
-    def verdict(batches: list[np.ndarray]) -> bool:
-        counts = np.bincount(np.concatenate(batches), minlength=num_records)
-        variance = steps * probability * (1 - probability)
-        chi_square = float(((counts - steps * probability) ** 2 / variance).sum())
-        sizes = np.array([len(batch) for batch in batches])
-        expected = num_records * probability * (1 - probability)
-        normalised = (steps - 1) * sizes.var(ddof=1) / expected
-        together = np.mean([0 in batch and 1 in batch for batch in batches])
-        return (
-            2.5e-7 < stats.chi2.sf(chi_square, num_records) < 1 - 2.5e-7
-            and 2.5e-7 < stats.chi2.sf(normalised, steps - 1) < 1 - 2.5e-7
-            and together < stats.binom.isf(2.5e-7, steps, probability**2) / steps
-        )
-
-    sampler = PoissonSampler(num_records=num_records, sampling_probability=probability)
-    drawn = [sampler.draw() for _ in range(steps)]
-    assert verdict(drawn)
-    assert all(len(np.unique(batch)) == len(batch) for batch in drawn)
-    assert sampler.batches_drawn == steps
-    random = np.random.default_rng(0)
-    shuffled = [part for _ in range(100) for part in np.array_split(random.permutation(num_records), 20)]
-    assert not verdict(shuffled)
-    fixed_size = [random.choice(num_records, 50, replace=False) for _ in range(steps)]
-    assert not verdict(fixed_size)
+    outcome = train(make_model(), make_data(), resolved(40), deterministic_noise_for_tests=1)
+    assert outcome.mechanism.noise_source == "deterministic_test"
+    assert not outcome.mechanism.is_private
 
 
 def test_an_empty_batch_is_a_step_of_noise() -> None:
-    from tfx_privacy import training
     from tfx_privacy.privacy.parameters import ResolvedParameters
 
     model, data = make_model(), make_data()
@@ -258,199 +88,326 @@ def test_an_empty_batch_is_a_step_of_noise() -> None:
         population=len(data),
         population_is_declared=True,
     )
-    executed = training.train(model, data, run, noise_multiplier=1.0)
-    assert executed.steps == 3
+    assert train(model, data, run).mechanism.steps == 3
     assert np.all(weights(model) != before)
 
 
 @pytest.mark.parametrize("chunk_size", [1, 7, 64])
 def test_the_chunk_size_changes_nothing(chunk_size: int) -> None:
-    """The sampler cannot be seeded, so every record is drawn (probability one) and the noise is the tests'."""
+    """Every record is drawn (probability one), and the noise is the tests': 40 records in chunks of 1, 7 and 64."""
     from tfx_privacy import training
 
-    model, data = make_model(), make_data()
-    run = resolved(40, expected_batch_size=40, steps=2)
-    training.train(model, data, run, noise_multiplier=1.0, chunk_size=chunk_size, deterministic_noise_for_tests=3)
-    reference = make_model()
-    training.train(reference, data, run, noise_multiplier=1.0, chunk_size=40, deterministic_noise_for_tests=3)
-    np.testing.assert_allclose(weights(model), weights(reference), rtol=1e-5, atol=1e-6)
+    run = resolved(40, expected_batch_size=40, steps=2, l2_norm_clip=0.1)
+    found = []
+    for size in (chunk_size, 40):
+        model = make_model()
+        performance = training.Performance(chunk_size=size)
+        train(model, make_data(), run, performance=performance, deterministic_noise_for_tests=3)
+        found.append(weights(model))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5, atol=1e-6)
 
 
-def test_the_sum_is_divided_by_a_public_constant() -> None:
-    """The batch has 40 records, the divisor is the declared 20."""
-    from tfx_privacy import training
-
-    model, data = make_model(), make_data()
-    rows = naive_gradients(model, data)
-    before = weights(model)
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_one_step_against_the_formula(generation: str) -> None:
+    """All 40 records are clipped and summed, and the sum is divided by the declared 20, not by the private 40."""
+    model, data = make_model(generation=generation), make_data()
+    rows, before = naive_gradients(model, data), weights(model)
+    clip = float(np.median(np.linalg.norm(rows, axis=1)))
     run = DPParameters(
-        noise_multiplier=1.0, target_delta=1e-6, sampling_probability=1.0, steps=1, population=20, l2_norm_clip=1e-3
+        noise_multiplier=0.3, target_delta=1e-6, sampling_probability=1.0, steps=1, population=20, l2_norm_clip=clip
     ).resolve()
-    training.train(model, data, run, noise_multiplier=1e-6)
-    expected = before - naive_sum(rows, 1e-3) / 20
-    np.testing.assert_allclose(weights(model), expected, atol=1e-8 * 20)
+    moved = [before - weights(_trained(generation, data, run, seed)) for seed in (1, 1, 2)]
+    np.testing.assert_array_equal(moved[0], moved[1])
+    # Noise apart, the mean of many runs is the formula; the tests' noise of seed 1 is known from a run without records.
+    empty = make_data()
+    empty.features["features"][:] = np.nan
+    noise = before - weights(_trained(generation, empty, run, 1))
+    np.testing.assert_allclose(moved[0] - noise, naive_sum(rows, clip) / 20, rtol=1e-3, atol=1e-6)
+    assert noise.std() == pytest.approx(0.3 * clip / 20, rel=0.5)
+
+
+def _trained(generation: str, data: Any, run: Any, seed: int) -> Any:
+    model = make_model(generation=generation)
+    train(model, data, run, deterministic_noise_for_tests=seed)
+    return model
+
+
+def test_two_sizes_of_data_have_the_same_divisor() -> None:
+    """With a declared population nothing in the graph depends on the number of records."""
+    for count in (40, 39):
+        run = resolved(count, population=50)
+        assert (run.sampling_probability, run.expected_batch_size, run.steps) == (0.2, 10.0, 5)
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_optimizers_and_schedules_act_on_the_noisy_mean(generation: str) -> None:
+    """Each learns, and SGD with momentum and a schedule moves as Keras' own does on the same (tests') gradients."""
+    keras = importlib.import_module(generation)
+    optimizers = keras.optimizers
+    data, run = make_data(2000), resolved(2000, expected_batch_size=200, steps=60)
+    for optimizer in (
+        optimizers.SGD(2.0),
+        optimizers.SGD(0.5, momentum=0.9),
+        optimizers.Adam(0.05),
+        optimizers.AdamW(0.05, weight_decay=1e-4),
+        optimizers.Adagrad(0.2),
+        optimizers.Adam(optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)),
+    ):
+        model = make_model(optimizer=optimizer, generation=generation)
+        assert train(model, data, run).mechanism.steps == 60
+        assert accuracy(model, data) > 0.85, optimizer.name
+        assert int(np.array(optimizer.iterations)) == 60
+
+
+def test_a_schedule_of_learning_rates_is_followed_step_by_step() -> None:
+    """At rate zero after two steps nothing moves any more."""
+    import tensorflow as tf
+
+    schedule = tf.keras.optimizers.schedules.PiecewiseConstantDecay([1], [1.0, 0.0])
+    run, seed = resolved(40, steps=9), {"deterministic_noise_for_tests": 4}
+    long, short = (make_model(optimizer=tf.keras.optimizers.SGD(rate)) for rate in (schedule, 1.0))
+    # Every record takes part, so that batches do not differ between the two.
+    run = resolved(40, expected_batch_size=40, steps=9)
+    train(long, make_data(), run, **seed)
+    train(short, make_data(), resolved(40, expected_batch_size=40, steps=2), **seed)
+    np.testing.assert_allclose(weights(long), weights(short), rtol=1e-5)
+
+
+def _regularized(kind: str | None, layers: Any, features: Any) -> Any:
+    return layers.Dense(1, "sigmoid", kernel_regularizer=kind)(features)
+
+
+def test_weight_regularizers_need_no_noise() -> None:
+    """Their gradient depends on no record: it is added after the noise, whole and not clipped."""
+    moved = []
+    for regularizer in (None, "l2"):
+        model = make_model(functools.partial(_regularized, regularizer))
+        kernel = np.array(model.trainable_variables[0])
+        run = resolved(40, expected_batch_size=40, steps=1)
+        train(model, make_data(), run, deterministic_noise_for_tests=1)
+        moved.append(np.array(model.trainable_variables[0]) - kernel)
+    np.testing.assert_allclose(moved[1] - moved[0], -2 * 0.01 * kernel, rtol=1e-3, atol=1e-6)
+
+
+def test_the_untouched_rows_of_a_table_get_noise_too() -> None:
+    """All rows move, those no record reads with the noise's scale: else the model would tell which ids occur."""
+    import tensorflow as tf
+
+    def body(layers: Any, features: Any) -> Any:
+        ids = layers.Lambda(lambda x: tf.zeros_like(x, tf.int32))(features)
+        return layers.Dense(1, "sigmoid")(layers.Flatten()(layers.Embedding(4000, 8)(ids)))
+
+    model = make_model(body)
+    before = np.array(model.trainable_variables[0])
+    train(model, make_data(), resolved(40, steps=1, noise_multiplier=2.0, l2_norm_clip=0.1))
+    moved = (np.array(model.trainable_variables[0]) - before)[1:].ravel()
+    assert np.all(moved != 0)
+    statistic = np.sum((moved.astype(np.float64) / (2.0 * 0.1 / 10)) ** 2)
+    assert stats.chi2.ppf(5e-7, len(moved)) < statistic < stats.chi2.ppf(1 - 5e-7, len(moved))
 
 
 def test_a_record_that_is_not_finite_does_no_harm() -> None:
-    from tfx_privacy import training
-
     data = make_data()
     data.features["features"][3] = np.nan
     data.features["features"][4] = 3e38
     model = make_model()
-    training.train(model, data, resolved(40, expected_batch_size=40), noise_multiplier=1.0)
+    train(model, data, resolved(40, expected_batch_size=40))
     assert np.isfinite(weights(model)).all()
 
 
 def test_weights_that_are_not_finite_end_the_run() -> None:
     import tensorflow as tf
 
-    from tfx_privacy import training
-
     model = make_model(optimizer=tf.keras.optimizers.SGD(1e38))
     with pytest.raises(ModelError, match="not finite after training"):
-        training.train(model, make_data(), resolved(40, l2_norm_clip=1e3), noise_multiplier=1.0)
+        train(model, make_data(), resolved(40, l2_norm_clip=1e3))
 
 
-def test_the_mechanism_is_what_was_executed() -> None:
-    from tfx_privacy import training
-
-    told: list[Any] = []
-    run = resolved(40, l2_norm_clip=0.3, steps=4)
-    executed = training.train(make_model(), make_data(), run, noise_multiplier=1.5, on_progress=told.append)
-    assert executed == DPSGDMechanism(
-        sampling_probability=0.25,
-        steps=4,
-        noise_multiplier=1.5,
-        l2_norm_clip=0.3,
-        expected_batch_size=10.0,
-        noise_source="os_entropy",
-    )
-    assert [progress.step for progress in told] == [1, 2, 3, 4]
-    assert all(progress.update_norm > 0 for progress in told)
-
-
-def test_without_privacy_the_model_just_learns() -> None:
-    from tfx_privacy import training
-
-    model, data = make_model(), make_data(400)
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_without_privacy_the_model_just_learns(generation: str) -> None:
+    model, data = make_model(generation=generation), make_data(400)
     run = DPParameters(enabled=False, expected_batch_size=50, steps=100).resolve(population=400)
-    assert training.train(model, data, run, noise_multiplier=None) == NoMechanism(steps=100)
-    predicted = model(data.features).numpy()[:, 0] > 0.5
-    assert (predicted == data.labels[:, 0]).mean() > 0.9
+    assert train(model, data, run).mechanism == NoMechanism(steps=100)
+    assert accuracy(model, data) > 0.9
 
 
-def test_with_privacy_it_learns_too() -> None:
+def test_adaptive_clipping_finds_the_quantile_and_pays_for_it() -> None:
+    """The clip ends near the median of the norms, from far above and below; the model hardly moves."""
     import tensorflow as tf
 
-    from tfx_privacy import training
+    for start in (5.0, 0.05):
+        model, data = make_model(optimizer=tf.keras.optimizers.SGD(1e-6)), make_data(4000)
+        run = resolved(
+            4000,
+            clipping="adaptive",
+            l2_norm_clip=start,
+            expected_batch_size=1000,
+            steps=80,
+        )
+        executed = train(model, data, run).mechanism
+        adaptive = executed.adaptive_clipping
+        median = float(np.median(np.linalg.norm(naive_gradients(model, make_data(300)), axis=1)))
+        assert adaptive.final_l2_norm_clip == pytest.approx(median, rel=0.1)
+        assert executed.l2_norm_clip == start
+        assert adaptive.noise_multiplier == pytest.approx(1.0)
+        assert adaptive.sum_noise_multiplier > 1.0
 
-    model, data = make_model(optimizer=tf.keras.optimizers.Adam(0.05)), make_data(2000)
-    run = resolved(2000, expected_batch_size=200, steps=60, target_delta=1e-6)
-    training.train(model, data, run, noise_multiplier=1.0)
-    assert ((model(data.features).numpy()[:, 0] > 0.5) == data.labels[:, 0]).mean() > 0.85
 
-
-def _layers() -> Any:
+def test_the_noise_of_an_adaptive_clip_is_of_the_clip_in_force() -> None:
+    """A model without gradient: every unit is within the clip, which shrinks by exp(-0.2 (1 - 0.5)) a step."""
     import tensorflow as tf
 
-    return tf.keras.layers
+    from tfx_privacy.training.mechanism import PrivateMechanism
+
+    model = make_model(lambda layers, f: layers.Dense(3000)(f) * 0.0)
+    data = make_data(400)
+    run = resolved(400, clipping="adaptive", expected_batch_size=400, steps=3, clip_count_noise=2.0)
+    mechanism = PrivateMechanism(model, data, run, noise_multiplier=1.0)
+    clips, moved = [], []
+    for _ in range(3):
+        clips.append(mechanism.state["l2_norm_clip"].numpy())
+        before = weights(model)
+        mechanism.advance(1)
+        moved.append((weights(model) - before).std() * 400)
+    assert clips[1] / clips[0] == pytest.approx(math.exp(-0.1), rel=0.02)
+    sum_noise = run.sum_noise_multiplier(1.0)
+    np.testing.assert_allclose(moved, np.array(clips) * sum_noise, rtol=0.05)
+    assert tf.executing_eagerly()
 
 
-def _adapted(features: Any) -> Any:
-    layer = _layers().Normalization()
-    layer.adapt(np.random.default_rng(0).normal(size=(10, WIDTH)).astype(np.float32))
-    return _layers().Dense(1)(layer(features))
+def test_passes_are_accounted_without_amplification() -> None:
+    data = make_data(100)
+    run = resolved(100, sampling="shuffled", expected_batch_size=30, steps=10)
+    executed = train(make_model(), data, run).mechanism
+    assert (executed.passes, executed.sampling) == ([4, 4, 2], "shuffled")
+    assert executed.composition == {"noise_multiplier": 1.0, "sampling_probability": 1.0, "steps": 3}
 
 
-def _centred(features: Any) -> Any:
-    import tensorflow as tf
+def test_dp_ftrl_is_accounted_as_the_tree_that_it_is() -> None:
+    """dp-accounting's own event for one tree a pass gives the same Renyi epsilon."""
+    import dp_accounting
+    from dp_accounting import rdp
 
-    return _layers().Dense(1)(features - tf.reduce_mean(features, axis=0, keepdims=True))
-
-
-BAD_MODELS: dict[str, tuple[Callable[[], Any], str]] = {
-    "batch normalisation": (
-        lambda: make_model(lambda f: _layers().Dense(1)(_layers().BatchNormalization(name="bn")(f))), "'bn'.*LayerNormalization",
-    ),
-    "adapted layer": (lambda: make_model(_adapted), "adapted to data"),
-    "mixes records": (lambda: make_model(_centred), "depends on the other records"),
-    "activity regularizer": (
-        lambda: make_model(lambda f: _layers().Dense(1, activity_regularizer="l2")(f)), "adds a loss",
-    ),
-    "no weights": (lambda: make_model(lambda f: _layers().Lambda(lambda x: x[:, :1])(f)), "no trainable weights"),
-    "foreign optimizer": (lambda: make_model(optimizer="ftrl"), "optimizer is .*Ftrl"),
-    "several outputs": (lambda: make_model(lambda f: [_layers().Dense(1)(f), _layers().Dense(2)(f)]), "several"),
-}  # fmt: skip
+    model, data = make_model(), make_data(2000)
+    run = resolved(2000, algorithm="dp_ftrl", sampling="shuffled", expected_batch_size=200, epochs=3, steps=None)
+    executed = train(model, data, run).mechanism
+    assert (executed.kind, executed.passes) == ("dp_ftrl", [10, 10, 10])
+    assert accuracy(model, data) > 0.8
+    ours = accounting.rdp_epsilon(**executed.composition, target_delta=1e-6)
+    tree = dp_accounting.SingleEpochTreeAggregationDpEvent(1.0, 10)
+    accountant = rdp.RdpAccountant(neighboring_relation=dp_accounting.NeighboringRelation.REPLACE_SPECIAL)
+    theirs = accountant.compose(tree, 3).get_epsilon(1e-6)
+    assert ours == pytest.approx(theirs, rel=1e-9)
 
 
-@pytest.mark.parametrize(("make", "message"), BAD_MODELS.values(), ids=BAD_MODELS.keys())
-def test_models_whose_guarantee_would_not_be_true_are_refused(make: Callable[[], Any], message: str) -> None:
-    from tfx_privacy import training
-
-    with pytest.raises(ModelError, match=message):
-        training.check_model(make(), make_data())
-
-
-def test_models_that_are_not_ready_are_refused() -> None:
-    import tensorflow as tf
-
-    from tfx_privacy import training
-
-    with pytest.raises(ModelError, match="returned a NoneType"):
-        training.check_model(None, make_data())
-    features = tf.keras.Input((WIDTH,), name="features")
-    uncompiled = tf.keras.Model({"features": features}, tf.keras.layers.Dense(1)(features))
-    with pytest.raises(ModelError, match="not compiled"):
-        training.check_model(uncompiled, make_data())
-
-    class Custom(tf.keras.Model):
-        def train_step(self, data: Any) -> Any:
-            return {}
-
-    custom = Custom({"features": features}, tf.keras.layers.Dense(1)(features))
-    custom.compile("sgd", "mse")
-    with pytest.raises(ModelError, match="train_step of its own"):
-        training.check_model(custom, make_data())
+def test_dp_ftrl_sums_have_the_tree_s_noise_in_the_real_loop() -> None:
+    """A model without gradient, SGD at rate one: after 8 of 8 steps the weights hold the noise of one node, after 7 of three."""
+    for steps, nodes in ((8, 1), (7, 3)):
+        model = make_model(lambda layers, f: layers.Dense(3000)(f) * 0.0)
+        before = weights(model)
+        run = resolved(
+            80, algorithm="dp_ftrl", sampling="shuffled", expected_batch_size=10, steps=steps, l2_norm_clip=0.5
+        )
+        train(model, make_data(80), run)
+        moved = (weights(model) - before).astype(np.float64) * 10 / 0.5
+        statistic = np.sum(moved**2) / nodes
+        assert stats.chi2.ppf(5e-7, len(moved)) < statistic < stats.chi2.ppf(1 - 5e-7, len(moved)), steps
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        lambda f: _layers().Dense(1)(_layers().Dropout(0.5)(f)),
-        lambda f: _layers().Dense(1, kernel_regularizer="l2")(f),
-        lambda f: _layers().Dense(1)(_layers().Normalization(mean=0.0, variance=1.0)(f)),
-        lambda f: _layers().Dense(1)(_layers().LayerNormalization()(f)),
-    ],
-    ids=["dropout", "weight regularizer", "constant normalisation", "layer normalisation"],
-)
-def test_models_that_are_fine_train(body: Callable[[Any], Any]) -> None:
-    from tfx_privacy import training
-
-    model = make_model(body, loss="mse")
+def test_users_are_drawn_and_clipped_as_one() -> None:
+    """Ten users of four records, three of which are used: one step moves no further than ten clips."""
+    data = make_data(40, user_ids=np.repeat(np.arange(10), 4))
+    run = DPParameters(
+        noise_multiplier=0.3, target_delta=1e-6, sampling_probability=1.0, steps=1, l2_norm_clip=0.05,
+        privacy_unit="user", user_id_key="id", max_records_per_user=3,
+    ).resolve(population=data.num_units("user"))  # fmt: skip
+    assert run.expected_batch_size == 10.0
+    model, noisy = make_model(), make_model()
     before = weights(model)
-    training.train(model, make_data(), resolved(40), noise_multiplier=1.0)
-    assert np.any(weights(model) != before)
+    outcome = train(model, data, run, deterministic_noise_for_tests=1)
+    assert outcome.mechanism.sampling_probability == 1.0
+    empty = make_data(40, user_ids=data.user_ids)
+    empty.features["features"][:] = np.nan
+    train(noisy, empty, run, deterministic_noise_for_tests=1)
+    moved = np.linalg.norm((weights(model) - weights(noisy)).astype(np.float64)) * 10 / 0.05
+    assert 5 < moved <= 10 * (1 + 1e-5)
+    assert np.any(weights(noisy) != before)
 
 
-def test_a_missing_input_is_named() -> None:
+def canary_scores(changes: dict[str, Any], wrong_noise: float = 1.0) -> Any:
+    from tfx_privacy.training.mechanism import PrivateMechanism
+
+    run = resolved(200, audit_canaries=2000, **changes)
+    mechanism = PrivateMechanism(make_model(), make_data(200), run, noise_multiplier=run.parameters.noise_multiplier)
+    mechanism._step._noise_multiplier *= wrong_noise
+    for _ in range(run.steps):
+        mechanism.advance(1)
+    return mechanism.canaries()
+
+
+def test_canaries_are_drawn_clipped_and_noised_like_records() -> None:
+    """Members' scores are Binomial(steps, q) / sigma plus normal of variance steps; others' are noise alone (5 sigma each)."""
+    found = canary_scores({"steps": 40, "noise_multiplier": 2.0, "expected_batch_size": 40})
+    inside, outside = found.scores[found.is_member], found.scores[~found.is_member]
+    assert 2000 * 0.5 - 5 * math.sqrt(500) < len(inside) < 2000 * 0.5 + 5 * math.sqrt(500)
+    mean, variance = 40 * 0.2 / 2.0, 40 + 40 * 0.2 * 0.8 / 4.0
+    assert abs(inside.mean() - mean) < 5 * math.sqrt(variance / len(inside))
+    assert abs(outside.mean()) < 5 * math.sqrt(40 / len(outside))
+    assert inside.var() == pytest.approx(variance, rel=0.25)
+    assert outside.var() == pytest.approx(40, rel=0.25)
+
+
+def test_the_audit_of_a_run_is_below_what_it_claims_and_finds_missing_noise() -> None:
+    from tfx_privacy.privacy.audit import audit_bounds
+
+    changes = {"steps": 60, "noise_multiplier": 2.0, "expected_batch_size": 40}
+    claimed = accounting.epsilon_bounds(noise_multiplier=2.0, sampling_probability=0.2, steps=60, target_delta=1e-5)
+    honest, broken = canary_scores(changes), canary_scores(changes, wrong_noise=0.125)
+    # The scores are in units of the noise that should have been there.
+    assert audit_bounds(honest.scores, honest.is_member, delta=1e-5).one_run_f_dp <= claimed.best
+    scores = broken.scores * 0.125
+    assert audit_bounds(scores, broken.is_member, delta=1e-5).one_run_f_dp > claimed.best
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_an_audit_costs_the_model_nothing(generation: str) -> None:
+    data = make_data(2000)
+    optimizers = importlib.import_module(generation).optimizers
+    model = make_model(optimizer=optimizers.Adam(0.05), generation=generation)
+    outcome = train(model, data, resolved(2000, expected_batch_size=200, steps=60, audit_canaries=300))
+    assert accuracy(model, data) > 0.85
+    assert outcome.audit.num_canaries == 300
+    assert 0 <= outcome.audit.epsilon_lower_bound < math.inf
+    assert outcome.mechanism.sampling_probability == 0.1
+
+
+def test_a_model_that_needs_it_is_trained_record_by_record(caplog: pytest.LogCaptureFixture) -> None:
+    import tensorflow as tf
+
+    class Tied(tf.keras.layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = tf.keras.layers.Dense(6)
+
+        def call(self, inputs: Any) -> Any:
+            return tf.matmul(self.dense(inputs), self.dense.kernel)
+
+    model, data = make_model(lambda layers, f: layers.Dense(1, "sigmoid")(Tied()(f))), make_data(1000)
+    train(model, data, resolved(1000, expected_batch_size=100, steps=20))
+    assert "put through the model by itself" in caplog.text
+    assert accuracy(model, data) > 0.8
+
+
+def test_a_large_batch_is_summed_in_chunks() -> None:
+    """4,096 records in one logical step: the peak is that of a chunk, the result that of the whole."""
     from tfx_privacy import training
 
-    data = training.ColumnarDataset({"other": np.zeros((40, 2), np.float32)}, np.zeros(40))
-    with pytest.raises(ModelError, match="input 'features', but the features are: other"):
-        training.train(make_model(), data, resolved(40), noise_multiplier=1.0)
-
-
-@pytest.mark.parametrize(
-    ("features", "labels", "message"),
-    [
-        (np.zeros((3, 2)), np.zeros(4), "differ in their number"),
-        (np.zeros((0, 2)), np.zeros(0), "no record"),
-        (np.zeros((2, 2)), np.array([b"a", b"b"], dtype=object), "expected numbers"),
-    ],
-)
-def test_data_that_cannot_be_used(features: np.ndarray, labels: np.ndarray, message: str) -> None:
-    from tfx_privacy import training
-
-    with pytest.raises(DataError, match=message):
-        training.ColumnarDataset({"features": features}, labels)
+    data = make_data(4096)
+    run = resolved(4096, expected_batch_size=4096, steps=1, l2_norm_clip=0.1)
+    found = []
+    for size in (None, 4096):
+        model = make_model()
+        performance = training.Performance(chunk_size=size)
+        train(model, data, run, performance=performance, deterministic_noise_for_tests=3)
+        found.append(weights(model))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-6)

@@ -12,6 +12,7 @@ from tfx.proto import trainer_pb2
 from tfx.types import channel_utils, component_spec, standard_artifacts
 from tfx.utils import json_utils
 
+from tfx_privacy import training
 from tfx_privacy.components import artifacts
 from tfx_privacy.components.dp_trainer import executor
 from tfx_privacy.privacy import _validate
@@ -28,6 +29,8 @@ class DPTrainerSpec(component_spec.ComponentSpec):
         executor.PRIVACY_KEY: component_spec.ExecutionParameter(type=str),
         executor.TARGET_EPSILON_KEY: component_spec.ExecutionParameter(type=float, optional=True),
         executor.LABEL_KEY: component_spec.ExecutionParameter(type=str, optional=True),
+        executor.CHECKPOINT_DIR_KEY: component_spec.ExecutionParameter(type=str, optional=True),
+        executor.DISTRIBUTION_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         "train_args": component_spec.ExecutionParameter(type=trainer_pb2.TrainArgs, use_proto=False),
         "eval_args": component_spec.ExecutionParameter(type=trainer_pb2.EvalArgs, use_proto=False),
         "module_file": component_spec.ExecutionParameter(type=str, optional=True),
@@ -83,12 +86,15 @@ class DPTrainer(base_component.BaseComponent):
         train_args: trainer_pb2.TrainArgs | None = None,
         eval_args: trainer_pb2.EvalArgs | None = None,
         custom_config: dict[str, Any] | None = None,
+        checkpoint_dir: str | None = None,
+        distribution: str = "none",
     ) -> None:
         """Declares the component.
 
         Args:
           examples: Channel of `Examples`, usually Transform's `transformed_examples`.
-          privacy: What to spend and how; `target_delta` is required.
+          privacy: What to spend and how; `target_delta` is required. Algorithm, sampling, clipping, privacy unit, secure noise and the
+            audit are chosen there.
           transform_graph: Channel of `TransformGraph`, usually produced by Transform.
           schema: Channel of `Schema`, usually produced by SchemaGen; needed without a transform graph.
           module_file: Python file with the user's functions, alone in its folder.
@@ -98,6 +104,9 @@ class DPTrainer(base_component.BaseComponent):
           train_args: Splits to train on ("train" by default).
           eval_args: Splits for the user's functions; nothing here reads them.
           custom_config: Passed on in `fn_args.custom_config`.
+          checkpoint_dir: Local folder of this run alone, in which a killed run is found again: it goes on from its last checkpoint, and
+            every step that it executed counts, also the lost ones. Emptied when the run ends.
+          distribution: "none", or "mirrored" for a tf.distribute.MirroredStrategy over all local devices; the noise is the same.
 
         Raises:
           ParameterError: If `target_delta` is missing, or not exactly one module is given.
@@ -114,6 +123,9 @@ class DPTrainer(base_component.BaseComponent):
             )
         if isinstance(target_epsilon, int | float):
             target_epsilon = _validate.positive(target_epsilon=target_epsilon)
+        _validate.one_of(executor.DISTRIBUTIONS, distribution=distribution)
+        if checkpoint_dir is not None:
+            training.Checkpoints(checkpoint_dir)  # refuses what cannot be locked
         train_args = train_args or trainer_pb2.TrainArgs()
         if train_args.num_steps:
             raise ParameterError(
@@ -126,6 +138,8 @@ class DPTrainer(base_component.BaseComponent):
                 label_key=label_key,
                 train_args=train_args,
                 eval_args=eval_args or trainer_pb2.EvalArgs(),
+                checkpoint_dir=checkpoint_dir,
+                distribution=distribution,
                 module_file=module_file,
                 module_path=module_path,
                 custom_config=json_utils.dumps(custom_config),

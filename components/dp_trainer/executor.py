@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import secrets
@@ -17,16 +18,20 @@ from tfx.proto import trainer_pb2
 from tfx.types import artifact_utils
 from tfx.utils import proto_utils
 
-from tfx_privacy import __version__, compat, training
+from tfx_privacy import __version__, training
 from tfx_privacy.components import _files
 from tfx_privacy.components.dp_trainer import data, export, scope
-from tfx_privacy.privacy import _records, accounting, guarantee
+from tfx_privacy.privacy import _records, _validate, accounting, guarantee
 from tfx_privacy.privacy.errors import ParameterError
 from tfx_privacy.privacy.parameters import DPParameters, ResolvedParameters
+from tfx_privacy.training import keras_api
 
 PRIVACY_KEY = "privacy"
 TARGET_EPSILON_KEY = "target_epsilon"
 LABEL_KEY = "label_key"
+CHECKPOINT_DIR_KEY = "checkpoint_dir"
+DISTRIBUTION_KEY = "distribution"
+DISTRIBUTIONS = ("none", "mirrored")
 PRIVACY_GUARANTEE_KEY = "privacy_guarantee"
 
 _REPORTS_PER_RUN = 20
@@ -54,25 +59,40 @@ class Executor(trainer_executor.GenericExecutor):
           TFXPrivacyError: If a parameter, the model or the data breaks a rule; no guarantee is written then.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        compat.select_keras_2()
         splits = train_splits(input_dict, exec_properties)
         privacy = read_parameters(exec_properties)
         label_key = exec_properties.get(LABEL_KEY) or user_function(exec_properties, "LABEL_KEY")
+        strategy = distribution_strategy(exec_properties)
         fn_args = self._GetFnArgs(input_dict, output_dict, exec_properties)
-        model = required_function(exec_properties, "model_fn")(fn_args)
+        with strategy.scope() if strategy else contextlib.nullcontext():
+            model = required_function(exec_properties, "model_fn")(fn_args)
         records = data.read(fn_args, label_key, user_function(exec_properties, "input_fn"))
+        if privacy.user_id_key is not None:
+            records = records.with_users(privacy.user_id_key)
 
-        resolved = privacy.resolve(population=len(records))
+        resolved = privacy.resolve(population=records.num_units(privacy.privacy_unit))
         noise_multiplier = calibrated_noise(resolved)
-        mechanism = self._train(model, records, resolved, noise_multiplier, fn_args.model_run_dir)
-        export.save(model, fn_args, label_key, user_function(exec_properties, "signatures_fn"))
+        engine = f"tensorflow {tf.__version__}, {_keras(model)}"
+        with _checkpoints(exec_properties) as checkpoints:
+            outcome = self._train(
+                model,
+                records,
+                resolved,
+                noise_multiplier,
+                fn_args.model_run_dir,
+                strategy=strategy,
+                checkpoints=checkpoints,
+            )
+            export.save(model, fn_args, label_key, user_function(exec_properties, "signatures_fn"))
 
-        model_artifact = artifact_utils.get_single_instance(output_dict["model"])
-        if label_key:
-            model_artifact.set_string_custom_property(LABEL_KEY, label_key)
-        digest = _files.directory_digest(model_artifact.uri)
-        record = make_guarantee(mechanism, resolved, digest, splits, _scope(input_dict, fn_args))
-        write_guarantee(artifact_utils.get_single_instance(output_dict[PRIVACY_GUARANTEE_KEY]), record)
+            model_artifact = artifact_utils.get_single_instance(output_dict["model"])
+            if label_key:
+                model_artifact.set_string_custom_property(LABEL_KEY, label_key)
+            digest = _files.directory_digest(model_artifact.uri)
+            record = make_guarantee(outcome, resolved, digest, splits, _scope(input_dict, fn_args), engine)
+            write_guarantee(artifact_utils.get_single_instance(output_dict[PRIVACY_GUARANTEE_KEY]), record)
+            if checkpoints:
+                checkpoints.finish()
         logging.info("DPTrainer: %s", record.statement)
 
     def _train(
@@ -82,7 +102,8 @@ class Executor(trainer_executor.GenericExecutor):
         resolved: ResolvedParameters,
         noise_multiplier: float | None,
         log_dir: str,
-    ) -> guarantee.DPSGDMechanism | guarantee.NoMechanism:
+        **options: Any,
+    ) -> training.Outcome:
         writer = tf.summary.create_file_writer(log_dir)
         with writer.as_default():
             return training.train(
@@ -92,7 +113,29 @@ class Executor(trainer_executor.GenericExecutor):
                 noise_multiplier=noise_multiplier,
                 on_progress=_reporter(resolved, noise_multiplier),
                 progress_every=max(1, resolved.steps // _REPORTS_PER_RUN),
+                **options,
             )
+
+
+def distribution_strategy(exec_properties: dict[str, Any]) -> Any:
+    """The tf.distribute strategy that was asked for, or None.
+
+    Raises:
+      ParameterError: If its name is unknown.
+    """
+    name = exec_properties.get(DISTRIBUTION_KEY) or "none"
+    _validate.one_of(DISTRIBUTIONS, distribution=name)
+    return tf.distribute.MirroredStrategy() if name == "mirrored" else None
+
+
+def _checkpoints(exec_properties: dict[str, Any]) -> contextlib.AbstractContextManager[training.Checkpoints | None]:
+    folder = exec_properties.get(CHECKPOINT_DIR_KEY)
+    return training.Checkpoints(folder) if folder else contextlib.nullcontext()
+
+
+def _keras(model: Any) -> str:
+    distribution = "keras" if keras_api.is_keras_3(model) else "tf-keras"
+    return f"{distribution} {importlib.metadata.version(distribution)}"
 
 
 def read_parameters(exec_properties: dict[str, Any]) -> DPParameters:
@@ -159,14 +202,8 @@ def calibrated_noise(resolved: ResolvedParameters) -> float | None:
     assert privacy.target_epsilon is not None
     assert privacy.target_delta is not None
     logging.info("DPTrainer: calibrating the noise to epsilon=%g", privacy.target_epsilon)
-    # A run in full: the calibration must see the same sampling probability and steps that are executed.
-    run = dataclasses.replace(
-        privacy,
-        sampling_probability=resolved.sampling_probability,
-        steps=resolved.steps,
-        expected_batch_size=None,
-        epochs=None,
-    )
+    # The calibration must see the same population, and so the same sampling probability and steps, that are executed.
+    run = dataclasses.replace(privacy, population=resolved.population)
     return accounting.calibrate_noise_multiplier(
         run,
         target_epsilon=privacy.target_epsilon,
@@ -176,32 +213,36 @@ def calibrated_noise(resolved: ResolvedParameters) -> float | None:
 
 
 def make_guarantee(
-    mechanism: guarantee.DPSGDMechanism | guarantee.NoMechanism,
+    outcome: training.Outcome,
     resolved: ResolvedParameters,
     model_digest: str,
     splits: list[str],
     scope_items: list[guarantee.ScopeItem],
+    engine: str,
 ) -> guarantee.PrivacyGuarantee:
     """The guarantee of what was executed; epsilon is computed from the executed mechanism alone."""
     privacy = resolved.parameters
     assert privacy.target_delta is not None
     assert resolved.population is not None
+    mechanism = outcome.mechanism
     bounds = guarantee.stated_bounds(mechanism, privacy.target_delta)
     record = guarantee.PrivacyGuarantee(
         run_id=secrets.token_hex(16),
         issued_at=_records.utc_now(),
         mechanism=mechanism,
         target_delta=privacy.target_delta,
-        neighboring_relation="ADD_OR_REMOVE_ONE",
-        privacy_unit="example",
+        neighboring_relation=privacy.neighboring_relation,  # type: ignore[arg-type] # one of the two literals
+        privacy_unit=privacy.privacy_unit,  # type: ignore[arg-type]
+        max_records_per_user=privacy.max_records_per_user,
         population=guarantee.Population(
             records=resolved.population, source="declared" if resolved.population_is_declared else "counted"
         ),
         accountant=guarantee.Accountant(version=accounting.dp_accounting_version()),
-        engine=f"tfx-privacy {__version__}, tensorflow {tf.__version__}, tf-keras {importlib.metadata.version('tf-keras')}",
+        engine=f"tfx-privacy {__version__}, {engine}",
         train_splits=splits,
         scope=scope_items,
         model_digest=model_digest,
+        audit=outcome.audit,
         statement="",
         epsilon_pld=bounds.pld,
         epsilon_rdp=bounds.rdp,
@@ -232,11 +273,9 @@ def _reporter(resolved: ResolvedParameters, noise_multiplier: float | None) -> C
     def report(progress: training.Progress) -> None:
         share = f"step {progress.step} of {progress.steps}"
         if noise_multiplier is not None and privacy.target_delta is not None:
+            so_far = dataclasses.replace(resolved, steps=progress.step)
             spent = accounting.rdp_epsilon(
-                noise_multiplier=noise_multiplier,
-                sampling_probability=resolved.sampling_probability,
-                steps=progress.step,
-                target_delta=privacy.target_delta,
+                noise_multiplier=noise_multiplier, **accounting.composition(so_far), target_delta=privacy.target_delta
             )
             tf.summary.scalar("privacy/epsilon_rdp", spent, step=progress.step)
             tf.summary.scalar("privacy/noise_multiplier", noise_multiplier, step=progress.step)

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from tfx_privacy.components.dp_trainer import data
+from tfx_privacy.training import keras_api
 
 SERVING = "serving_default"
 TRANSFORM = "transform_features"
@@ -32,7 +33,7 @@ def save(model: Any, fn_args: Any, label_key: str | None, signatures_fn: Callabl
         return
     module = _with_transform(model, fn_args) if fn_args.transform_graph_path else _raw(model, fn_args, label_key)
     # Layers and weights by themselves: Keras' own saving would trace every layer several times.
-    module.model_layers, module.model_weights = model.layers, model.weights
+    module.model_layers, module.model_weights = model.layers, keras_api.all_variables(model)
     signatures = {name: getattr(module, name) for name in (SERVING, TRANSFORM) if hasattr(module, name)}
     tf.saved_model.save(module, fn_args.serving_model_dir, signatures=signatures)
 
@@ -46,7 +47,7 @@ def _with_transform(model: Any, fn_args: Any) -> tf.Module:
     def transform(examples: Any) -> dict[str, Any]:
         return dict(module.transform_layer(tf.io.parse_example(examples, raw_spec)))
 
-    serving_spec = _serving_spec(module.transform_layer, raw_spec, set(getattr(model, "input_names", ())))
+    serving_spec = _serving_spec(module.transform_layer, raw_spec, set(keras_api.input_names(model)))
 
     def serve(examples: Any) -> dict[str, Any]:
         return {OUTPUT_KEY: _outputs(model, dict(module.transform_layer(tf.io.parse_example(examples, serving_spec))))}
@@ -75,7 +76,7 @@ def _serving_spec(transform_layer: Any, raw_spec: dict[str, Any], needed: set[st
 
 def _raw(model: Any, fn_args: Any, label_key: str | None) -> tf.Module:
     # A request carries what the model takes, and no label.
-    names = getattr(model, "input_names", None)
+    names = keras_api.input_names(model)
     spec = {
         name: feature
         for name, feature in data.feature_spec(fn_args).items()
@@ -89,7 +90,7 @@ def _raw(model: Any, fn_args: Any, label_key: str | None) -> tf.Module:
 
 
 def _outputs(model: Any, features: dict[str, Any]) -> Any:
-    names = getattr(model, "input_names", None) or list(features)
+    names = keras_api.input_names(model) or list(features)
     return model({name: features[name] for name in names}, training=False)
 
 

@@ -15,7 +15,6 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import schema_utils
 from tfx.utils import io_utils
 
-from tfx_privacy import compat
 from tfx_privacy.privacy.attack_run import ScoredRecords
 from tfx_privacy.privacy.errors import DataError, ParameterError
 
@@ -74,7 +73,6 @@ class ScoreFn(beam.DoFn):
 
     def setup(self) -> None:
         """Loads the model, the transform graph and the parsing specification."""
-        compat.select_keras_2()
         self._model = tf.saved_model.load(self._reader.model_path)
         signatures = self._model.signatures
         if self._reader.signature_name not in signatures:

@@ -1,41 +1,27 @@
 """Every private or fragile import of the project, in one place, with its reason.
 
-* tensorflow_privacy 0.9.0 imports the removed `tf.estimator` in its `__init__`; its own switch,
-  an attribute on `sys`, skips that, and submodules then import well.
-* `tf.keras` is Keras 3 from TensorFlow 2.16 on unless TF_USE_LEGACY_KERAS is set before `tf.keras`
-  is first touched. tensorflow_privacy and TFX's own examples need Keras 2 (tf_keras).
+tensorflow_privacy 0.9.0 imports the removed `tf.estimator` in its `__init__`; its own switch, an attribute on `sys`, skips that,
+and submodules then import well. Its Keras classes need Keras 2: TF_USE_LEGACY_KERAS=1 before TensorFlow is imported.
+
+TensorFlow can read the status of AutoGraph through its public interface, and not set it.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
 import sys
+from contextlib import AbstractContextManager
 from typing import Any
-
-from tfx_privacy.privacy.errors import ModelError
-
-_LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
-
-
-def select_keras_2() -> None:
-    """Makes `tf.keras` Keras 2 where that is still open, and fails where it is not.
-
-    Raises:
-      ModelError: If `tf.keras` is Keras 3 in this process already, or is asked to be.
-    """
-    os.environ.setdefault(_LEGACY_KERAS, "1")
-    import tensorflow as tf
-
-    module = tf.keras.Model.__module__
-    if not module.startswith(("tf_keras", "keras.src.engine", "keras.engine")):
-        raise ModelError(
-            f"tf.keras is Keras 3 here ({module}), with {_LEGACY_KERAS}={os.environ[_LEGACY_KERAS]!r}. DPTrainer trains Keras 2 "
-            f"models: set {_LEGACY_KERAS}=1 in the environment before TensorFlow is imported."
-        )
 
 
 def tensorflow_privacy(submodule: str) -> Any:
     """Imports `tensorflow_privacy.<submodule>` past the package's broken `__init__`."""
     sys.skip_tf_privacy_import = True  # type: ignore[attr-defined]
     return importlib.import_module(f"tensorflow_privacy.{submodule}")
+
+
+def autograph_enabled() -> AbstractContextManager[Any]:
+    """A context in which AutoGraph converts what asks to be converted, e.g. the `call` of a user's layer."""
+    from tensorflow.python.autograph.core import ag_ctx
+
+    return ag_ctx.ControlStatusCtx(status=ag_ctx.Status.ENABLED)

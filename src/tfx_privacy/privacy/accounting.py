@@ -27,6 +27,7 @@ from tfx_privacy.privacy.parameters import (
     MAX_STEPS,
     MIN_NOISE_MULTIPLIER,
     DPParameters,
+    ResolvedParameters,
 )
 
 # PLD needs time and memory that grow with epsilon and gains little there; RDP is a valid bound as well.
@@ -36,6 +37,8 @@ MIN_DELTA_FOR_PLD = 1e-12
 # Both are upper bounds on the same number; PLD's discretisation may leave it this much above RDP.
 _PLD_OVER_RDP = 1e-3
 _CALIBRATION_TOLERANCE = 1e-3
+# Of the privacy losses' grid: what is stated, and what a search may use on its way.
+_FINE_INTERVAL, _MEDIUM_INTERVAL, _COARSE_INTERVAL = 1e-4, 2e-4, 1e-3
 _MAX_CALIBRATION_EVALUATIONS = 12
 
 
@@ -60,10 +63,10 @@ def dp_accounting_version() -> str:
 
 
 def epsilon(parameters: DPParameters, *, target_delta: float, accountant: str = "pld") -> float:
-    r"""Returns the epsilon that a DP-SGD run spends at `target_delta`.
+    r"""Returns the epsilon that a training run spends at `target_delta`.
 
     Composition of Poisson-subsampled Gaussian mechanisms, Abadi et al. (2016),
-    https://arxiv.org/abs/1607.00133, Section 3.2.
+    https://arxiv.org/abs/1607.00133, Section 3.2; for data read in passes, of Gaussian mechanisms without amplification.
 
     >>> round(epsilon(DPParameters(noise_multiplier=1.0, sampling_probability=0.01, steps=1000), target_delta=1e-5,
     ...               accountant='rdp'), 4)
@@ -93,8 +96,7 @@ def epsilon(parameters: DPParameters, *, target_delta: float, accountant: str = 
     resolved = parameters.resolve()
     arguments: dict[str, Any] = {
         "noise_multiplier": parameters.noise_multiplier,
-        "sampling_probability": resolved.sampling_probability,
-        "steps": resolved.steps,
+        **composition(resolved),
         "target_delta": target_delta,
     }
     if accountant == "rdp":
@@ -133,19 +135,26 @@ def calibrate_noise_multiplier(
     resolved = wished.resolve()
     assert wished.target_epsilon is not None
 
-    def bound(accounted: Callable[..., float]) -> Callable[..., float]:
-        return functools.partial(
-            accounted,
-            sampling_probability=resolved.sampling_probability,
-            steps=resolved.steps,
-            target_delta=target_delta,
-        )
-
-    by_rdp = _bisect(lambda sigma: bound(rdp_epsilon)(noise_multiplier=sigma), wished.target_epsilon)
+    run: dict[str, Any] = {**composition(resolved), "target_delta": target_delta}
+    by_rdp = _bisect(lambda sigma: rdp_epsilon(noise_multiplier=sigma, **run), wished.target_epsilon)
     if accountant == "rdp":
         return by_rdp
-    by_pld = bound(lambda **arguments: epsilon_bounds(**arguments).best)
-    return _descend(lambda sigma: by_pld(noise_multiplier=sigma), wished.target_epsilon, by_rdp)
+
+    def by_pld(interval: float) -> Callable[[float], float]:
+        return lambda sigma: _epsilon_bounds(interval, noise_multiplier=sigma, **run).best
+
+    # A coarser grid is faster and never states less, so that each answer is a valid start for the next search.
+    nearly, slope = _descend(by_pld(_COARSE_INTERVAL), wished.target_epsilon, by_rdp, slope=-1.5)
+    return _descend(by_pld(_MEDIUM_INTERVAL), wished.target_epsilon, nearly, slope=slope)[0]
+
+
+def composition(resolved: ResolvedParameters) -> dict[str, Any]:
+    """What a run comes to for the accountants: `sampling_probability` and `steps` of `epsilon_bounds`."""
+    amplified = resolved.parameters.sampling == "poisson"
+    return {
+        "sampling_probability": resolved.sampling_probability if amplified else 1.0,
+        "steps": resolved.compositions,
+    }
 
 
 @functools.lru_cache(maxsize=256)
@@ -167,23 +176,27 @@ def epsilon_bounds(
       ParameterError: If an argument is outside its range.
       AccountingError: If a result is not finite, negative, or PLD exceeds RDP.
     """
-    arguments: dict[str, Any] = {
-        "noise_multiplier": noise_multiplier,
-        "sampling_probability": sampling_probability,
-        "steps": steps,
-        "target_delta": target_delta,
-    }
+    return _epsilon_bounds(
+        _FINE_INTERVAL,
+        noise_multiplier=noise_multiplier,
+        sampling_probability=sampling_probability,
+        steps=steps,
+        target_delta=target_delta,
+    )
+
+
+def _epsilon_bounds(interval: float, **arguments: Any) -> EpsilonBounds:
     rdp = rdp_epsilon(**arguments)
-    if not (rdp <= MAX_EPSILON_FOR_PLD and target_delta >= MIN_DELTA_FOR_PLD):
+    if not (rdp <= MAX_EPSILON_FOR_PLD and arguments["target_delta"] >= MIN_DELTA_FOR_PLD):
         return EpsilonBounds(pld=None, rdp=rdp)
-    pld = _account(_pld_accountant, **arguments)
-    if not pld <= rdp * (1.0 + _PLD_OVER_RDP):
+    pld = _account(functools.partial(_pld_accountant, interval), **arguments)
+    if interval == _FINE_INTERVAL and not pld <= rdp * (1.0 + _PLD_OVER_RDP):
         raise AccountingError(
             f"The accountants contradict each other: PLD epsilon={pld!r} is above RDP epsilon={rdp!r} for {arguments}. "
             "Use other parameters, and please report these."
         )
     # A PLD of exactly zero is a truncation; RDP's small number is the honest one.
-    return EpsilonBounds(pld=pld if pld > 0.0 else rdp, rdp=rdp)
+    return EpsilonBounds(pld=min(pld, rdp) if pld > 0.0 else rdp, rdp=rdp)
 
 
 def rdp_epsilon(*, noise_multiplier: float, sampling_probability: float, steps: int, target_delta: float) -> float:
@@ -236,10 +249,10 @@ def dp_sgd_event(*, noise_multiplier: float, sampling_probability: float, steps:
     return dp_accounting.SelfComposedDpEvent(step, steps)
 
 
-def _pld_accountant() -> Any:
+def _pld_accountant(interval: float) -> Any:
     from dp_accounting import pld
 
-    return pld.PLDAccountant()
+    return pld.PLDAccountant(value_discretization_interval=interval)
 
 
 def _rdp_accountant() -> Any:
@@ -269,8 +282,8 @@ def _bisect(epsilon_of: Callable[[float], float], target: float) -> float:
     return high
 
 
-def _descend(epsilon_of: Callable[[float], float], target: float, high: float) -> float:
-    """Lowers `high`, which meets the target, as far as few evaluations allow.
+def _descend(epsilon_of: Callable[[float], float], target: float, high: float, *, slope: float) -> tuple[float, float]:
+    """Lowers `high`, which meets the target, as far as few evaluations allow; `slope` is of log epsilon in log noise.
 
     One PLD evaluation costs seconds: epsilon is nearly a power of the noise multiplier, so that
     interpolating its logarithm needs three or four of them where bisection needs a dozen.
@@ -280,21 +293,18 @@ def _descend(epsilon_of: Callable[[float], float], target: float, high: float) -
         raise AccountingError(
             f"noise_multiplier={high!r} was calibrated by RDP, but PLD epsilon={epsilon_high!r} > {target!r}."
         )
-    low: float | None = None
-    epsilon_low = math.inf
-    slope = -1.5
+    low = MIN_NOISE_MULTIPLIER
     for _ in range(_MAX_CALIBRATION_EVALUATIONS):
         if epsilon_high >= target * (1 - _CALIBRATION_TOLERANCE) or high <= MIN_NOISE_MULTIPLIER:
             break
-        if low is not None:
-            slope = math.log(epsilon_high / epsilon_low) / math.log(high / low)
         # Aims just inside the target, so that the answer lands on the private side.
         guess = high * (target * (1 - _CALIBRATION_TOLERANCE / 3) / epsilon_high) ** (1 / slope)
-        floor = MIN_NOISE_MULTIPLIER if low is None else low + 0.02 * (high - low)
-        guess = min(max(guess, floor), high * (1 - 1e-5))
+        guess = min(max(guess, low + 0.02 * (high - low)), high * (1 - 1e-5))
         result = epsilon_of(guess)
+        if result < math.inf and result != epsilon_high:
+            slope = min(-0.1, math.log(epsilon_high / result) / math.log(high / guess))
         if result <= target:
             high, epsilon_high = guess, result
         else:
-            low, epsilon_low = guess, result
-    return high
+            low = guess
+    return high, slope

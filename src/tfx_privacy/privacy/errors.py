@@ -7,6 +7,7 @@
     ├── ModelError          the Keras model cannot be trained privately (also a ValueError)
     ├── DataError           the examples cannot be used as they are (also a ValueError)
     ├── AccountingError     an accountant gave no usable number
+    ├── CheckpointError     a killed run cannot be resumed from what is there
     ├── EvidenceError       a guarantee, evaluation or blessing is missing, malformed or foreign
     └── InternalError       a bug in tfx-privacy
 """
@@ -32,6 +33,10 @@ class DataError(TFXPrivacyError, ValueError):
 
 class AccountingError(TFXPrivacyError):
     """An accountant gave no finite, plausible epsilon."""
+
+
+class CheckpointError(TFXPrivacyError):
+    """The checkpoints are of another run, in use, or damaged; nothing was trained."""
 
 
 class EvidenceError(TFXPrivacyError):

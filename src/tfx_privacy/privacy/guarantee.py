@@ -10,6 +10,7 @@ import math
 from typing import Annotated, Literal, NamedTuple
 
 import pydantic
+from typing_extensions import Self
 
 from tfx_privacy.privacy import accounting
 from tfx_privacy.privacy._records import (
@@ -21,26 +22,87 @@ from tfx_privacy.privacy._records import (
     Text,
 )
 from tfx_privacy.privacy.errors import EvidenceError
+from tfx_privacy.privacy.parameters import RELATION_OF_SAMPLING, compositions_of_passes
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 FILE_NAME = "privacy_guarantee.json"
 
 Epsilon = Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)] | Literal["inf"]
+# What only tests may use; whoever knows the seed can subtract the noise.
+TEST_NOISE = "deterministic_test"
 
 
-class DPSGDMechanism(Record):
-    """DP-SGD as it was executed: every step of every batch that was drawn."""
+class AdaptiveClipping(Record):
+    """A clip that followed a quantile of the gradients' norms: Andrew et al. (2021), https://arxiv.org/abs/1905.03871."""
 
-    kind: Literal["dp_sgd"] = "dp_sgd"
-    sampling: Literal["poisson"] = "poisson"
+    target_quantile: OpenProbability
+    learning_rate: PositiveFloat
+    sum_noise_multiplier: PositiveFloat
+    """Noise standard deviation / clip of the gradients' sum alone."""
+    count_standard_deviation: PositiveFloat
+    """Noise on the number of units within the clip, of which each unit moves one half."""
+    final_l2_norm_clip: PositiveFloat
+
+    @property
+    def noise_multiplier(self) -> float:
+        """Noise multiplier of both releases together (Theorem 1)."""
+        return float((self.sum_noise_multiplier**-2 + (2.0 * self.count_standard_deviation) ** -2) ** -0.5)
+
+
+class DPMechanism(Record):
+    """Private training as it was executed: every step of every batch that was drawn, those of lost attempts included.
+
+    "dp_sgd" adds independent noise at every step; "dp_ftrl" adds the noise of a binary tree over each pass.
+    """
+
+    kind: Literal["dp_sgd", "dp_ftrl"] = "dp_sgd"
+    sampling: Literal["poisson", "shuffled"] = "poisson"
+    """"poisson": every unit entered every batch independently; "shuffled": once in every pass, and no amplification is claimed."""
     sampling_probability: Annotated[float, pydantic.Field(gt=0.0, le=1.0, allow_inf_nan=False)]
+    """Of each unit to enter a batch; with "shuffled" the share of the units in one."""
     steps: PositiveCount
+    passes: list[PositiveCount] | None = None
+    """With "shuffled": steps of each pass over the data, also of one that was broken off."""
+    lost_steps: Annotated[int, pydantic.Field(ge=0)] = 0
+    """Of `steps`, those whose result was lost when a run was killed; they are charged all the same."""
     noise_multiplier: PositiveFloat
+    """Noise standard deviation / clip; with an adaptive clip that of its two releases together."""
     l2_norm_clip: PositiveFloat
+    """The clip; the first one where it is adaptive."""
+    adaptive_clipping: AdaptiveClipping | None = None
     expected_batch_size: PositiveFloat
     """The public constant that noisy gradient sums were divided by."""
-    noise_source: Literal["os_entropy", "deterministic_test"]
-    """Where the noise's seed came from; "deterministic_test" gives no privacy."""
+    noise_source: Literal["os_entropy", "os_entropy_secure", "deterministic_test"]
+    """How the noise was keyed; "deterministic_test" gives no privacy."""
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.sampling == "shuffled") != (self.passes is not None):
+            raise ValueError("passes belong to sampling='shuffled', and only there")
+        if self.passes is not None and sum(self.passes) != self.steps:
+            raise ValueError(f"passes add up to {sum(self.passes)}, not to steps={self.steps}")
+        if self.kind == "dp_ftrl" and self.sampling != "shuffled":
+            raise ValueError("dp_ftrl reads the data in passes")
+        if self.lost_steps > self.steps:
+            raise ValueError(f"lost_steps={self.lost_steps} is more than steps={self.steps}")
+        adaptive = self.adaptive_clipping
+        if adaptive is not None and not self.noise_multiplier <= adaptive.noise_multiplier * (1 + 1e-9):
+            raise ValueError("noise_multiplier is more than the adaptive clip's two releases come to")
+        return self
+
+    @property
+    def is_private(self) -> bool:
+        """Whether nobody can know the noise."""
+        return self.noise_source != TEST_NOISE
+
+    @property
+    def composition(self) -> dict[str, float | int]:
+        """What it comes to for the accountants: `noise_multiplier`, `sampling_probability` and `steps` of `epsilon_bounds`."""
+        if self.passes is None:
+            amplified, count = self.sampling_probability, self.steps
+        else:
+            amplified, count = 1.0, compositions_of_passes(self.passes, tree=self.kind == "dp_ftrl")
+        return {"noise_multiplier": self.noise_multiplier, "sampling_probability": amplified, "steps": count}
 
 
 class NoMechanism(Record):
@@ -51,9 +113,10 @@ class NoMechanism(Record):
 
 
 class Population(Record):
-    """The number of records that the sampling probability was derived from."""
+    """The number of privacy units that the sampling probability was derived from."""
 
     records: PositiveCount
+    """Records, or users where they are the privacy unit."""
     source: Literal["declared", "counted"]
     """"counted": the number is a function of the data and is treated as public."""
 
@@ -73,6 +136,24 @@ class Accountant(Record):
     version: Text
 
 
+class Audit(Record):
+    """What canaries showed of the noise and the clipping of this very run.
+
+    A lower bound on epsilon; above the stated epsilon it proves a defect, below it proves nothing. Canaries are gradients on a vector
+    beside the model: they show the mechanism at work, and nothing of what the model memorised.
+    """
+
+    num_canaries: PositiveCount
+    num_members: Annotated[int, pydantic.Field(ge=0)]
+    confidence: OpenProbability
+    epsilon_lower_bound: Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)]
+    """By the one-run f-DP test of Mahloujifar et al. (2024), https://arxiv.org/abs/2410.22235."""
+    epsilon_lower_bound_one_run: Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)]
+    """By the one-run test of Steinke et al. (2023), https://arxiv.org/abs/2305.08846."""
+    epsilon_lower_bound_gaussian: Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)]
+    """Assuming that scores are normal: sharper, and no proof."""
+
+
 class PrivacyGuarantee(Record):
     """What one training run guarantees, and for which model.
 
@@ -80,15 +161,18 @@ class PrivacyGuarantee(Record):
     mechanism. Readers that decide must recompute them from `mechanism`: `recomputed_epsilon`.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     run_id: Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{32}$")]
     issued_at: Text
-    mechanism: Annotated[DPSGDMechanism | NoMechanism, pydantic.Field(discriminator="kind")]
+    mechanism: Annotated[DPMechanism | NoMechanism, pydantic.Field(discriminator="kind")]
     target_delta: OpenProbability
     epsilon_pld: Epsilon | None
     epsilon_rdp: Epsilon
-    neighboring_relation: Literal["ADD_OR_REMOVE_ONE"]
-    privacy_unit: Literal["example"]
+    neighboring_relation: Literal["ADD_OR_REMOVE_ONE", "REPLACE_SPECIAL"]
+    """One unit more or less; or one unit replaced by one without any gradient."""
+    privacy_unit: Literal["example", "user"]
+    max_records_per_user: PositiveCount | None = None
+    """With users as unit: how many of a user's records were used at most."""
     population: Population
     accountant: Accountant
     engine: Text
@@ -96,10 +180,21 @@ class PrivacyGuarantee(Record):
     train_splits: Annotated[list[Text], pydantic.Field(min_length=1)]
     scope: list[ScopeItem]
     model_digest: Digest
+    audit: Audit | None = None
     dataset_id: Text | None = None
     ledger: None = None
     """No budget ledger was used: the guarantee is of this run alone."""
     statement: Annotated[str, pydantic.Field(max_length=16384)]
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if isinstance(self.mechanism, DPMechanism):
+            relation = RELATION_OF_SAMPLING[self.mechanism.sampling]
+            if self.neighboring_relation != relation:
+                raise ValueError(f"sampling={self.mechanism.sampling!r} is accounted for {relation!r}")
+        if (self.privacy_unit == "user") != (self.max_records_per_user is not None):
+            raise ValueError("max_records_per_user belongs to privacy_unit='user', and only there")
+        return self
 
     @property
     def stated_epsilon(self) -> float:
@@ -115,13 +210,18 @@ def recomputed_epsilon(guarantee: PrivacyGuarantee) -> float:
       EvidenceError: If the file states less than its own mechanism comes to.
     """
     mechanism = guarantee.mechanism
-    if isinstance(mechanism, NoMechanism) or mechanism.noise_source != "os_entropy":
+    if isinstance(mechanism, NoMechanism) or not mechanism.is_private:
         return math.inf
-    bounds = _account(mechanism, guarantee.target_delta)
+    bounds = accounting.epsilon_bounds(**mechanism.composition, target_delta=guarantee.target_delta)
     if not guarantee.stated_epsilon >= bounds.best * (1 - 1e-6):
         raise EvidenceError(
             f"The guarantee states epsilon={guarantee.stated_epsilon!r}, but its mechanism comes to {bounds.best!r} "
             f"at delta={guarantee.target_delta:g}."
+        )
+    if guarantee.audit is not None and not guarantee.audit.epsilon_lower_bound <= guarantee.stated_epsilon:
+        raise EvidenceError(
+            f"The audit shows epsilon >= {guarantee.audit.epsilon_lower_bound:g} with confidence {guarantee.audit.confidence:g}, but "
+            f"the guarantee states epsilon={guarantee.stated_epsilon:g}: the mechanism did not do what it should. Please report this."
         )
     return max(bounds.best, guarantee.stated_epsilon)
 
@@ -133,21 +233,12 @@ class StatedBounds(NamedTuple):
     rdp: Epsilon
 
 
-def stated_bounds(mechanism: DPSGDMechanism | NoMechanism, target_delta: float) -> StatedBounds:
+def stated_bounds(mechanism: DPMechanism | NoMechanism, target_delta: float) -> StatedBounds:
     """What a guarantee states for a mechanism that was executed."""
-    if isinstance(mechanism, NoMechanism) or mechanism.noise_source != "os_entropy":
+    if isinstance(mechanism, NoMechanism) or not mechanism.is_private:
         return StatedBounds(None, "inf")
-    bounds = _account(mechanism, target_delta)
+    bounds = accounting.epsilon_bounds(**mechanism.composition, target_delta=target_delta)
     return StatedBounds(bounds.pld, bounds.rdp)
-
-
-def _account(mechanism: DPSGDMechanism, target_delta: float) -> accounting.EpsilonBounds:
-    return accounting.epsilon_bounds(
-        noise_multiplier=mechanism.noise_multiplier,
-        sampling_probability=mechanism.sampling_probability,
-        steps=mechanism.steps,
-        target_delta=target_delta,
-    )
 
 
 def write_statement(guarantee: PrivacyGuarantee) -> str:
@@ -158,7 +249,7 @@ def write_statement(guarantee: PrivacyGuarantee) -> str:
             f"This model was trained for {mechanism.steps} steps WITHOUT differential privacy, as its parameters ask "
             "(enabled=False). Epsilon is infinite: nothing limits what the model reveals about its training records."
         )
-    if mechanism.noise_source != "os_entropy":
+    if not mechanism.is_private:
         return (
             "NOT PRIVATE: this model was trained with a deterministic noise stream, which exists for tests only. "
             "Whoever knows the seed can subtract the noise. Epsilon is infinite."
@@ -166,36 +257,98 @@ def write_statement(guarantee: PrivacyGuarantee) -> str:
     return " ".join([*_guarantee_sentences(guarantee, mechanism), *_limits(guarantee)])
 
 
-def _guarantee_sentences(guarantee: PrivacyGuarantee, mechanism: DPSGDMechanism) -> list[str]:
+def _guarantee_sentences(guarantee: PrivacyGuarantee, mechanism: DPMechanism) -> list[str]:
     other = "" if guarantee.epsilon_pld is None else f" (by Renyi DP: {_shown(guarantee.epsilon_rdp)})"
-    records = guarantee.population
-    count = (
-        f"The number of records, {records.records}, was declared before training."
-        if records.source == "declared"
-        else f"The number of records, {records.records}, was counted from the data and is treated as public."
-    )
     return [
         f"The release of this model's weights, and of every intermediate one, is differentially private with "
         f"epsilon={_shown(guarantee.epsilon_rdp if guarantee.epsilon_pld is None else guarantee.epsilon_pld)} at "
-        f"delta={guarantee.target_delta:g}{other}, with one example (one record) as privacy unit, under the add-or-remove-one "
-        "neighbouring relation: whether any one record was in the training data changes the probability of any outcome by at "
-        "most a factor exp(epsilon), except with probability delta.",
-        f"The mechanism that was executed: {mechanism.steps} steps of DP-SGD, each on a batch into which every record entered "
-        f"independently with probability {mechanism.sampling_probability:.6g} (Poisson sampling); each record's gradient was "
-        f"clipped to L2 norm {mechanism.l2_norm_clip:g}, Gaussian noise of standard deviation "
-        f"{mechanism.noise_multiplier:.6g} times that was added to the sum, and the sum divided by the constant "
-        f"{mechanism.expected_batch_size:g}.",
-        count,
-        f"Epsilon was computed by dp-accounting {guarantee.accountant.version}. The noise was seeded from the operating "
-        "system and the seed was not kept.",
+        f"delta={guarantee.target_delta:g}{other}, with {_unit(guarantee)} as privacy unit, under {_relation(guarantee)} changes the "
+        "probability of any outcome by at most a factor exp(epsilon), except with probability delta.",
+        *_mechanism_sentences(guarantee, mechanism),
+        _population_sentence(guarantee),
+        f"Epsilon was computed by dp-accounting {guarantee.accountant.version}. The noise was keyed by the operating "
+        "system and the key was not kept.",
+        *_audit_sentences(guarantee.audit),
+    ]
+
+
+def _unit(guarantee: PrivacyGuarantee) -> str:
+    if guarantee.privacy_unit == "example":
+        return "one example (one record)"
+    return f"one user (of whom at most {guarantee.max_records_per_user} records were used)"
+
+
+def _relation(guarantee: PrivacyGuarantee) -> str:
+    one = "any one record" if guarantee.privacy_unit == "example" else "any one user's data"
+    if guarantee.neighboring_relation == "ADD_OR_REMOVE_ONE":
+        return f"the add-or-remove-one neighbouring relation: whether {one} was in the training data"
+    return f"the zero-out neighbouring relation (REPLACE_SPECIAL): whether {one} was there or an empty one in its place"
+
+
+def _mechanism_sentences(guarantee: PrivacyGuarantee, mechanism: DPMechanism) -> list[str]:
+    unit = "record" if guarantee.privacy_unit == "example" else "user"
+    noise = f"Gaussian noise of standard deviation {mechanism.noise_multiplier:.6g} times that"
+    if mechanism.kind == "dp_ftrl":
+        noise = f"the noise of a binary tree (DP-FTRL), each of whose nodes has a standard deviation {mechanism.noise_multiplier:.6g} times that,"
+    if mechanism.adaptive_clipping is not None:
+        adaptive = mechanism.adaptive_clipping
+        noise = f"Gaussian noise of standard deviation {adaptive.sum_noise_multiplier:.6g} times the clip"
+    name = "DP-SGD" if mechanism.kind == "dp_sgd" else "DP-FTRL"
+    sentences = [
+        f"The mechanism that was executed: {mechanism.steps} steps of {name}, {_batches(mechanism, unit)}; each {unit}'s gradient was "
+        f"clipped to L2 norm {mechanism.l2_norm_clip:g}, {noise} was added to the sum, and the sum divided by the constant "
+        f"{mechanism.expected_batch_size:g}."
+    ]
+    if mechanism.adaptive_clipping is not None:
+        sentences.append(_adaptive_sentence(mechanism, mechanism.adaptive_clipping, unit))
+    if mechanism.lost_steps:
+        sentences.append(
+            f"The run was broken off and resumed: {mechanism.lost_steps} of the steps were lost, and are counted."
+        )
+    return sentences
+
+
+def _batches(mechanism: DPMechanism, unit: str) -> str:
+    if mechanism.passes is None:
+        return (
+            f"each on a batch into which every {unit} entered independently with probability {mechanism.sampling_probability:.6g} "
+            "(Poisson sampling)"
+        )
+    return (
+        f"in {len(mechanism.passes)} passes over the data, in each of which every {unit} took part once; no amplification by the order "
+        "is claimed"
+    )
+
+
+def _adaptive_sentence(mechanism: DPMechanism, adaptive: AdaptiveClipping, unit: str) -> str:
+    return (
+        f"The clip followed the {adaptive.target_quantile:g}-quantile of the gradients' norms, and ended at "
+        f"{adaptive.final_l2_norm_clip:.3g}, by a count of the {unit}s within it that had noise of standard deviation "
+        f"{adaptive.count_standard_deviation:g}; sum and count together have the noise multiplier {mechanism.noise_multiplier:.6g}."
+    )
+
+
+def _population_sentence(guarantee: PrivacyGuarantee) -> str:
+    units = "records" if guarantee.privacy_unit == "example" else "users"
+    number = guarantee.population.records
+    if guarantee.population.source == "declared":
+        return f"The number of {units}, {number}, was declared before training."
+    return f"The number of {units}, {number}, was counted from the data and is treated as public."
+
+
+def _audit_sentences(audit: Audit | None) -> list[str]:
+    if audit is None:
+        return []
+    return [
+        f"An audit with {audit.num_canaries} canaries in this run shows epsilon >= {audit.epsilon_lower_bound:.3g} with confidence "
+        f"{audit.confidence:g}. It tests the noise and the clipping; it is no evidence that epsilon is smaller than stated."
     ]
 
 
 def _limits(guarantee: PrivacyGuarantee) -> list[str]:
-    sentences = [
-        "Somebody with several records has weaker protection than this.",
-        "No budget ledger was used: other runs on the same data, tuning included, add to what is spent.",
-    ]
+    sentences = ["No budget ledger was used: other runs on the same data, tuning included, add to what is spent."]
+    if guarantee.privacy_unit == "example":
+        sentences.insert(0, "Somebody with several records has weaker protection than this.")
     uncovered = [f"{item.artifact} ({item.detail})" for item in guarantee.scope if not item.covered]
     if uncovered:
         sentences.append(f"NOT covered, because it read the data without differential privacy: {'; '.join(uncovered)}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from tfx_privacy.privacy import _validate, strict_json
@@ -16,17 +17,24 @@ MAX_STEPS = 10_000_000
 # Calibration to less is meaningless: the accountants answer with a shortcut's value.
 MIN_TARGET_EPSILON = 1e-3
 
-NEIGHBORING_RELATIONS = ("ADD_OR_REMOVE_ONE",)
-PRIVACY_UNITS = ("example",)
+# By sampling: adding a record shifts the others between the batches of a pass, so that only replacing it by nothing is covered.
+RELATION_OF_SAMPLING = {"poisson": "ADD_OR_REMOVE_ONE", "shuffled": "REPLACE_SPECIAL"}
+PRIVACY_UNITS = ("example", "user")
 ACCOUNTANTS = ("pld", "rdp")
+ALGORITHMS = ("dp_sgd", "dp_ftrl")
+CLIPPINGS = ("flat", "adaptive")
+# Fewer audit slots can reject hardly anything; more cost memory for nothing.
+MIN_AUDIT_CANARIES, MAX_AUDIT_CANARIES = 100, 100_000
+# The count of units within the clip gets this share of the batch as noise (Andrew et al. 2021, Section 3.1).
+_COUNT_NOISE_SHARE = 1 / 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DPParameters:
-    """The privacy parameters of one training run by DP-SGD with Poisson sampling.
+    """The privacy parameters of one training run.
 
-    Abadi et al. (2016), https://arxiv.org/abs/1607.00133, Algorithm 1. Say how much noise
-    (`noise_multiplier`, or `target_epsilon` to have it calibrated), and how long: either
+    By default DP-SGD with Poisson sampling: Abadi et al. (2016), https://arxiv.org/abs/1607.00133, Algorithm 1. Say how
+    much noise (`noise_multiplier`, or `target_epsilon` to have it calibrated), and how long: either
     `sampling_probability` with `steps`, or `expected_batch_size` with `epochs` or `steps`.
 
     >>> DPParameters(target_epsilon=3.0, target_delta=1e-6, expected_batch_size=512, epochs=10).l2_norm_clip
@@ -51,10 +59,35 @@ class DPParameters:
     """Expected number of times that each record is drawn; an alternative to `steps`."""
     population: int | None = None
     """Declared number of records. Left out, it is counted, and then treated as public."""
+    algorithm: str = "dp_sgd"
+    """"dp_sgd": independent noise at every step; "dp_ftrl": tree aggregation (Kairouz et al. 2021,
+    https://arxiv.org/abs/2103.00039), for data that is read in passes (`sampling="shuffled"`)."""
+    sampling: str = "poisson"
+    """"poisson": each unit enters each batch independently, which amplifies privacy; "shuffled": each unit once in every pass, in
+    batches of `expected_batch_size`, for which no amplification is claimed."""
+    clipping: str = "flat"
+    """"flat": `l2_norm_clip` throughout; "adaptive": from there it follows a quantile of the gradients' norms (Andrew et al. 2021,
+    https://arxiv.org/abs/1905.03871), whose budget is part of `noise_multiplier`."""
+    clip_quantile: float = 0.5
+    """Share of the units whose gradient an adaptive clip leaves whole."""
+    clip_learning_rate: float = 0.2
+    """Step size of the adaptive clip's logarithm."""
+    clip_count_noise: float | None = None
+    """Standard deviation of the noise on the number of units within the clip; left out, 1/20 of the expected batch."""
     privacy_unit: str = "example"
-    """Whose presence is hidden: one record ("example")."""
-    neighboring_relation: str = "ADD_OR_REMOVE_ONE"
-    """Which datasets are neighbours: one privacy unit more or less."""
+    """Whose presence is hidden: one record ("example"), or all records of one person ("user"), who is then drawn, clipped and
+    counted as one."""
+    user_id_key: str | None = None
+    """Name of the feature that tells users apart; needed for `privacy_unit="user"`. The model does not see it."""
+    max_records_per_user: int | None = None
+    """Records that are used of one user at most, a random choice of them; needed for `privacy_unit="user"`."""
+    secure_noise: bool = False
+    """Noise in float64 as a sum of four (Holohan and Braghin 2021), against attacks on its last bits; about ten times slower."""
+    audit_canaries: int = 0
+    """Audit slots: canary gradients on a vector beside the model, which show what noise and clipping really did."""
+    neighboring_relation: str | None = None
+    """Which datasets are neighbours; follows from `sampling`: one unit more or less ("ADD_OR_REMOVE_ONE"), or one unit replaced by
+    nothing ("REPLACE_SPECIAL")."""
     accountant: str = "pld"
     """Accountant that `target_epsilon` is calibrated with: "pld" (tight) or "rdp"."""
     enabled: bool = True
@@ -65,8 +98,9 @@ class DPParameters:
             raise ParameterError(f"Expected enabled={self.enabled!r} to be True or False.")
         self._set("l2_norm_clip", _validate.positive(l2_norm_clip=self.l2_norm_clip))
         _validate.one_of(PRIVACY_UNITS, privacy_unit=self.privacy_unit)
-        _validate.one_of(NEIGHBORING_RELATIONS, neighboring_relation=self.neighboring_relation)
         _validate.one_of(ACCOUNTANTS, accountant=self.accountant)
+        self._check_mechanism()
+        self._check_unit()
         if self.target_delta is not None:
             self._set("target_delta", _validate.open_interval(0.0, 1.0, target_delta=self.target_delta))
         self._check_noise()
@@ -107,6 +141,11 @@ class DPParameters:
         else:
             probability = self._probability_from_batch(records)
         batch = self._batch(probability, records)
+        steps_per_pass = None
+        if self.sampling == "shuffled":
+            assert records is not None
+            assert self.expected_batch_size is not None
+            steps_per_pass = math.ceil(records / self.expected_batch_size)
         if self.steps is not None:
             steps = self.steps
         else:
@@ -114,7 +153,7 @@ class DPParameters:
             steps = _validate.positive_integer(
                 "Lower epochs or raise expected_batch_size.",
                 maximum=MAX_STEPS,
-                steps=math.ceil(self.epochs / probability),
+                steps=math.ceil(self.epochs * steps_per_pass if steps_per_pass else self.epochs / probability),
             )
         if records is not None:
             self._check_against_population(probability, records)
@@ -122,9 +161,70 @@ class DPParameters:
             parameters=self,
             sampling_probability=probability,
             steps=steps,
+            steps_per_pass=steps_per_pass,
             expected_batch_size=batch,
             population=records,
             population_is_declared=declared,
+        )
+
+    def _check_mechanism(self) -> None:
+        _validate.one_of(ALGORITHMS, algorithm=self.algorithm)
+        _validate.one_of(tuple(RELATION_OF_SAMPLING), sampling=self.sampling)
+        _validate.one_of(CLIPPINGS, clipping=self.clipping)
+        if self.algorithm == "dp_ftrl" and self.sampling != "shuffled":
+            raise ParameterError(
+                f"algorithm='dp_ftrl' reads the data in passes, but sampling={self.sampling!r}. Set sampling='shuffled'."
+            )
+        relation = RELATION_OF_SAMPLING[self.sampling]
+        if self.neighboring_relation is None:
+            self._set("neighboring_relation", relation)
+        elif self.neighboring_relation != relation:
+            raise ParameterError(
+                f"Expected neighboring_relation={self.neighboring_relation!r} to be {relation!r}, the only one that "
+                f"sampling={self.sampling!r} is accounted for. Leave it out."
+            )
+        if self.sampling == "shuffled" and self.expected_batch_size is None:
+            raise ParameterError(
+                f"sampling='shuffled' cuts passes into batches, but expected_batch_size={self.expected_batch_size!r}. Give "
+                "expected_batch_size instead of sampling_probability."
+            )
+        if self.clipping == "adaptive" and self.algorithm == "dp_ftrl":
+            raise ParameterError(
+                "clipping='adaptive' changes the noise between steps, which algorithm='dp_ftrl' cannot."
+            )
+        self._set("clip_quantile", _validate.open_interval(0.0, 1.0, clip_quantile=self.clip_quantile))
+        self._set("clip_learning_rate", _validate.positive(clip_learning_rate=self.clip_learning_rate))
+        if self.clip_count_noise is not None:
+            self._set("clip_count_noise", _validate.positive(clip_count_noise=self.clip_count_noise))
+        if not isinstance(self.secure_noise, bool):
+            raise ParameterError(f"Expected secure_noise={self.secure_noise!r} to be True or False.")
+        if self.audit_canaries != 0:
+            if self.sampling != "poisson" or self.algorithm != "dp_sgd":
+                raise ParameterError(
+                    f"audit_canaries={self.audit_canaries!r} audits dp_sgd with sampling='poisson', not algorithm="
+                    f"{self.algorithm!r} with sampling={self.sampling!r}. Set audit_canaries=0."
+                )
+            low, high = MIN_AUDIT_CANARIES, MAX_AUDIT_CANARIES
+            _validate.closed_interval(low, high, "Or 0 for no audit.", audit_canaries=self.audit_canaries)
+            self._set("audit_canaries", _validate.positive_integer(audit_canaries=self.audit_canaries))
+
+    def _check_unit(self) -> None:
+        given = {"user_id_key": self.user_id_key, "max_records_per_user": self.max_records_per_user}
+        if self.privacy_unit == "example":
+            for name, value in given.items():
+                if value is not None:
+                    raise ParameterError(
+                        f"{name}={value!r} has no meaning with privacy_unit='example'. Set privacy_unit='user'."
+                    )
+            return
+        for name, value in given.items():
+            if value is None:
+                raise ParameterError(f"privacy_unit='user' needs {name}, which is not set.")
+        if not isinstance(self.user_id_key, str) or not self.user_id_key:
+            raise ParameterError(f"Expected user_id_key={self.user_id_key!r} to be the name of a feature.")
+        self._set(
+            "max_records_per_user",
+            _validate.positive_integer(maximum=1000, max_records_per_user=self.max_records_per_user),
         )
 
     def _check_noise(self) -> None:
@@ -225,8 +325,66 @@ class ResolvedParameters:
 
     parameters: DPParameters
     sampling_probability: float
+    """Share of the units in a batch; a probability only with Poisson sampling."""
     steps: int
     expected_batch_size: float | None
     """Mean batch size; None where the number of records is not known."""
     population: int | None
+    """Number of privacy units."""
     population_is_declared: bool
+    steps_per_pass: int | None = None
+    """With `sampling="shuffled"`: steps in which every unit takes part once."""
+
+    @property
+    def count_standard_deviation(self) -> float:
+        """Noise on the number of units within an adaptive clip."""
+        if self.parameters.clip_count_noise is not None:
+            return self.parameters.clip_count_noise
+        return max(1.0, (self.expected_batch_size or 0.0) * _COUNT_NOISE_SHARE)
+
+    def sum_noise_multiplier(self, noise_multiplier: float) -> float:
+        """Noise of the gradients' sum alone, with an adaptive clip, when both releases together have `noise_multiplier`.
+
+        Andrew et al. (2021), https://arxiv.org/abs/1905.03871, Theorem 1.
+
+        Raises:
+          ParameterError: If the noise on the count leaves nothing for the sum.
+        """
+        rest = noise_multiplier**-2 - (2.0 * self.count_standard_deviation) ** -2
+        if not rest > 0.0:
+            raise ParameterError(
+                f"clip_count_noise={self.count_standard_deviation:g} alone spends what noise_multiplier={noise_multiplier:g} "
+                f"allows. Set clip_count_noise above {noise_multiplier / 2:g}."
+            )
+        return float(rest**-0.5)
+
+    @property
+    def compositions(self) -> int:
+        """Of how many Gaussian mechanisms the run is the composition, with the noise multiplier as it is.
+
+        With Poisson sampling the steps; in passes the passes, because each unit takes part once in each; with tree aggregation the
+        nodes of each pass's tree that one unit is part of (Kairouz et al. 2021, Theorem 4.1).
+        """
+        return self.compositions_of([self.steps])
+
+    def compositions_of(self, attempts: Sequence[int]) -> int:
+        """The same for a run in several attempts, each of so many steps."""
+        if self.steps_per_pass is None:
+            return sum(attempts)
+        passes = [part for steps in attempts for part in self.passes(steps)]
+        return compositions_of_passes(passes, tree=self.parameters.algorithm == "dp_ftrl")
+
+    def passes(self, steps: int) -> list[int]:
+        """Lengths of the passes that so many successive steps are; the last one may be broken off."""
+        assert self.steps_per_pass is not None
+        whole, rest = divmod(steps, self.steps_per_pass)
+        return [self.steps_per_pass] * whole + ([rest] if rest else [])
+
+
+def compositions_of_passes(passes: Sequence[int], *, tree: bool) -> int:
+    """Gaussian mechanisms that one unit is part of in passes of so many steps each.
+
+    In a pass each unit takes part in one step. With tree aggregation that is one leaf of a binary tree, and the sums of at most
+    floor(log2(steps)) + 1 of its nodes hold it (Kairouz et al. 2021, https://arxiv.org/abs/2103.00039, Theorem 4.1).
+    """
+    return sum(steps.bit_length() if tree else 1 for steps in passes)

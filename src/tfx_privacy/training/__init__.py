@@ -1,8 +1,11 @@
-"""DP-SGD on TensorFlow: sampling, clipping, noise and the loop. Knows Keras, knows no TFX."""
+"""DP-SGD and DP-FTRL on TensorFlow: sampling, clipping, noise and the loop. Knows Keras, knows no TFX."""
 
+from tfx_privacy.training.checkpoint import Checkpoints as Checkpoints
 from tfx_privacy.training.data import ColumnarDataset as ColumnarDataset
+from tfx_privacy.training.engine import Performance as Performance
+from tfx_privacy.training.loop import Outcome as Outcome
 from tfx_privacy.training.loop import Progress as Progress
 from tfx_privacy.training.loop import train as train
 from tfx_privacy.training.validation import check_model as check_model
 
-__all__ = ["ColumnarDataset", "Progress", "check_model", "train"]
+__all__ = ["Checkpoints", "ColumnarDataset", "Outcome", "Performance", "Progress", "check_model", "train"]

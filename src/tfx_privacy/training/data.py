@@ -20,13 +20,21 @@ class ColumnarDataset:
     Attributes:
       features: By name, arrays of shape (num_records, ...); or one such array.
       labels: Array of shape (num_records, ...); a vector becomes a column, as in Keras' own `fit`.
+      user_ids: Whose record each is, of shape (num_records,) or (num_records, 1); needed where users are the privacy unit.
     """
 
     features: Mapping[str, np.ndarray] | np.ndarray
     labels: np.ndarray
+    user_ids: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         columns = {"labels": self.labels, **self.columns}
+        if self.user_ids is not None:
+            columns["user_ids"] = self.user_ids
+            if self.user_ids.size != len(self.labels):
+                raise DataError(
+                    f"The user ids have shape {self.user_ids.shape} for {len(self.labels)} records; expected one id a record."
+                )
         sizes = {name: len(column) for name, column in columns.items() if column.ndim}
         if len(sizes) != len(columns) or len(set(sizes.values())) != 1:
             raise DataError(f"Features and labels differ in their number of records: {sizes}.")
@@ -56,21 +64,45 @@ class ColumnarDataset:
         """The same records with some of the features."""
         if not isinstance(self.features, Mapping):
             return self
-        return ColumnarDataset({name: column for name, column in self.features.items() if name in names}, self.labels)
+        chosen = {name: column for name, column in self.features.items() if name in names}
+        return dataclasses.replace(self, features=chosen)
 
-    def synthetic(self, size: int) -> Any:
-        """Features of `size` made-up records with this data's names, shapes and types: zeros and ones.
+    def with_users(self, key: str) -> ColumnarDataset:
+        """The same records with the feature `key` as user ids, out of the model's sight.
+
+        Raises:
+          DataError: If there is no such feature.
+        """
+        if not isinstance(self.features, Mapping) or key not in self.features:
+            raise DataError(f"Unknown user_id_key={key!r}. The features are: {', '.join(sorted(self.columns))}.")
+        rest = {name: column for name, column in self.features.items() if name != key}
+        return dataclasses.replace(self, features=rest, user_ids=self.features[key])
+
+    def num_units(self, privacy_unit: str) -> int:
+        """Number of privacy units: records ("example"), or users."""
+        if privacy_unit != "user":
+            return len(self)
+        if self.user_ids is None:
+            raise DataError(
+                "privacy_unit='user' needs the records' user ids. Set user_id_key to the feature that holds them."
+            )
+        return len(np.unique(self.user_ids.reshape(-1)))
+
+    def synthetic(self, size: int) -> ColumnarDataset:
+        """`size` made-up records with this data's names, shapes and types: small random numbers, zeros and ones, two texts.
 
         Checks of a model use these, so that no error depends on a private record.
         """
+        random = np.random.default_rng(0)
 
         def column(real: np.ndarray) -> np.ndarray:
-            values = np.arange(size) % 2
+            shape = (size, *real.shape[1:])
+            if real.dtype.kind == "f":
+                return random.standard_normal(shape).astype(real.dtype)
             if real.dtype.kind in _NUMERIC_KINDS:
-                values = values.astype(real.dtype)
-            else:
-                values = np.array([b"a", b"b"], dtype=object)[values]
-            return np.broadcast_to(values.reshape((size,) + (1,) * (real.ndim - 1)), (size, *real.shape[1:]))
+                return random.integers(0, 2, shape).astype(real.dtype)
+            return np.array([b"a", b"b"], dtype=object)[random.integers(0, 2, shape)]
 
         made = {name: column(real) for name, real in self.columns.items()}
-        return made if isinstance(self.features, Mapping) else made["features"]
+        labels = random.integers(0, 2, (size, *self.labels.shape[1:])).astype(self.labels.dtype)
+        return ColumnarDataset(made if isinstance(self.features, Mapping) else made["features"], labels)

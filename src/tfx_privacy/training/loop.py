@@ -1,34 +1,62 @@
-"""The training loop: one object draws the batches, and what it drew is what is accounted."""
+"""The training loop: checks the model, runs the mechanism or ordinary steps, and says what was executed."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterator
-from typing import Any
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from tfx_privacy.privacy.errors import InternalError, ModelError
-from tfx_privacy.privacy.guarantee import DPSGDMechanism, NoMechanism
+from tfx_privacy.privacy.guarantee import Audit, DPMechanism, NoMechanism
 from tfx_privacy.privacy.parameters import ResolvedParameters
-from tfx_privacy.training import gradients, validation
+from tfx_privacy.training import keras_api, probe, validation
+from tfx_privacy.training.checkpoint import Checkpoints
 from tfx_privacy.training.data import ColumnarDataset
-from tfx_privacy.training.sampling import PoissonSampler
+from tfx_privacy.training.engine import Performance
+from tfx_privacy.training.mechanism import CanaryScores, History, PrivateMechanism
+from tfx_privacy.training.ordinary import OrdinaryTraining
 
-# Memory for the gradients of one chunk of records.
-CHUNK_BYTES = 64 << 20
+_LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """What a callback is told after a step; nothing in it is a function of the records beyond the noisy weights."""
+    """What a callback is told; nothing in it is a function of the records beyond the noisy weights."""
 
     step: int
     steps: int
     update_norm: float | None
-    """L2 norm of the noisy mean gradient; None where it was not asked for, and without privacy."""
+    """L2 norm of the noisy mean gradient; None without privacy."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a training run did."""
+
+    mechanism: DPMechanism | NoMechanism
+    audit: Audit | None = None
+
+
+class _Training(Protocol):
+    """What the loop drives."""
+
+    @property
+    def steps(self) -> int:
+        """Steps executed."""
+
+    @property
+    def completed(self) -> int:
+        """Steps whose result is in the weights."""
+
+    def steps_in_one_call(self, wanted: int) -> int:
+        """How many of them one call may execute."""
+
+    def advance(self, steps: int) -> float | None:
+        """Executes them."""
 
 
 def train(
@@ -39,160 +67,122 @@ def train(
     noise_multiplier: float | None,
     on_progress: Callable[[Progress], None] | None = None,
     progress_every: int = 1,
-    chunk_size: int | None = None,
+    performance: Performance | None = None,
+    strategy: Any = None,
+    checkpoints: Checkpoints | None = None,
     deterministic_noise_for_tests: int | None = None,
-) -> DPSGDMechanism | NoMechanism:
-    """Trains a model in place by DP-SGD with Poisson sampling.
-
-    Abadi et al. (2016), https://arxiv.org/abs/1607.00133, Algorithm 1, with the sum divided by a public constant.
+) -> Outcome:
+    """Trains a model in place, by DP-SGD or DP-FTRL, or without privacy where the parameters say so.
 
     Args:
-      model: A compiled Keras 2 model with one output.
+      model: A compiled Keras model (Keras 2 or 3) with one output.
       data: The training records.
       resolved: Sampling probability, steps and expected batch size.
-      noise_multiplier: Noise standard deviation / l2_norm_clip; None only without privacy.
+      noise_multiplier: Noise standard deviation / clip; None only without privacy.
       on_progress: Called after every `progress_every`-th step and after the last one.
       progress_every: Steps between two calls.
-      chunk_size: Records whose gradients are computed at once; a matter of memory, not of privacy.
+      performance: Chunk size and the like; no matter of privacy.
+      strategy: A tf.distribute strategy that the model was made under.
+      checkpoints: Where the run's state is kept, and found again if an earlier attempt was killed.
       deterministic_noise_for_tests: Seed of a noise that protects nothing; the result is stamped with it.
 
     Returns:
-      The mechanism that was executed.
+      The mechanism that was executed, and what the audit found.
 
     Raises:
       ModelError: If the model cannot be trained privately, or its weights are not finite at the end.
+      CheckpointError: If the checkpoints are of another run.
     """
     data = validation.relevant_features(model, data)
     validation.check_model(model, data)
-    sampler = PoissonSampler(num_records=len(data), sampling_probability=resolved.sampling_probability)
-    if resolved.parameters.enabled:
-        if noise_multiplier is None or resolved.expected_batch_size is None:
-            raise InternalError(
-                f"Training with privacy needs noise_multiplier={noise_multiplier!r} and "
-                f"expected_batch_size={resolved.expected_batch_size!r}."
-            )
-        noise = gradients.GaussianNoise(deterministic_seed=deterministic_noise_for_tests)
-        step: _PrivateStep | _OrdinaryStep = _PrivateStep(model, data, resolved, noise_multiplier, noise, chunk_size)
-    else:
-        step = _OrdinaryStep(model)
-    for number in range(1, resolved.steps + 1):
-        step(data, sampler.draw())
-        if on_progress and (number % progress_every == 0 or number == resolved.steps):
-            on_progress(Progress(number, resolved.steps, step.update_norm()))
-    _require_finite(model)
+    training: PrivateMechanism | OrdinaryTraining
     if not resolved.parameters.enabled:
-        return NoMechanism(steps=sampler.batches_drawn)
-    assert noise_multiplier is not None
-    assert resolved.expected_batch_size is not None
-    return DPSGDMechanism(
-        sampling_probability=sampler.sampling_probability,
-        steps=sampler.batches_drawn,
-        noise_multiplier=float(noise_multiplier),
-        l2_norm_clip=resolved.parameters.l2_norm_clip,
-        expected_batch_size=resolved.expected_batch_size,
-        noise_source=noise.source,  # type: ignore[arg-type] # one of the two literals
+        training = OrdinaryTraining(model, data, resolved)
+        _run(training, resolved, resolved.steps, on_progress, progress_every)
+        _require_finite(model)
+        return Outcome(NoMechanism(steps=training.steps))
+    if noise_multiplier is None:
+        raise InternalError(f"Training with privacy needs noise_multiplier={noise_multiplier!r}.")
+    found = probe.examine(model, data, resolved)
+    for line in found.notes:
+        _LOG.warning("DPTrainer: %s", line)
+    performance = performance or Performance()
+    if performance.chunk_size is None:
+        performance = dataclasses.replace(performance, chunk_size=found.chunk_size)
+    training = PrivateMechanism(
+        model,
+        data,
+        resolved,
+        noise_multiplier=noise_multiplier,
+        record_by_record=found.record_by_record,
+        performance=performance,
+        strategy=strategy,
+        deterministic_noise_for_tests=deterministic_noise_for_tests,
+    )
+    history = History()
+    if checkpoints:
+        history = checkpoints.resume(model, resolved, noise_multiplier, training.state)
+        training.go_on_from(history)
+    _run(training, resolved, _steps_left(resolved, history), on_progress, progress_every, checkpoints)
+    _require_finite(model)
+    return Outcome(training.executed(), _audit(training.canaries(), resolved))
+
+
+def _steps_left(resolved: ResolvedParameters, history: History) -> int:
+    """Steps that a resumed run may still execute without spending more than was planned."""
+    if not history.attempts:
+        return resolved.steps
+    low, high = 0, max(0, resolved.steps - history.executed)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if resolved.compositions_of([*history.attempts, middle]) <= resolved.compositions:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _run(
+    training: _Training,
+    resolved: ResolvedParameters,
+    steps: int,
+    on_progress: Callable[[Progress], None] | None,
+    progress_every: int,
+    checkpoints: Checkpoints | None = None,
+) -> None:
+    done = 0
+    while done < steps:
+        until_report = progress_every - done % progress_every
+        count = training.steps_in_one_call(min(until_report, steps - done))
+        if checkpoints:
+            checkpoints.intend(count)
+        norm = training.advance(count)
+        done += count
+        if checkpoints:
+            checkpoints.executed(training.completed, last=done == steps)
+        if on_progress and (done % progress_every == 0 or done == steps):
+            on_progress(Progress(training.steps, resolved.steps, norm))
+
+
+def _audit(canaries: CanaryScores | None, resolved: ResolvedParameters) -> Audit | None:
+    if canaries is None or resolved.parameters.target_delta is None:
+        return None
+    from tfx_privacy.privacy.audit import audit_bounds
+
+    bounds = audit_bounds(canaries.scores, canaries.is_member, delta=resolved.parameters.target_delta)
+    return Audit(
+        num_canaries=bounds.num_canaries,
+        num_members=bounds.num_members,
+        confidence=bounds.confidence,
+        epsilon_lower_bound=bounds.one_run_f_dp,
+        epsilon_lower_bound_one_run=bounds.one_run,
+        epsilon_lower_bound_gaussian=bounds.gaussian,
     )
 
 
-class _PrivateStep:
-    """One logical step: clipped sum over the batch, noise once, one optimizer update."""
-
-    def __init__(
-        self,
-        model: Any,
-        data: ColumnarDataset,
-        resolved: ResolvedParameters,
-        noise_multiplier: float,
-        noise: gradients.GaussianNoise,
-        chunk_size: int | None,
-    ) -> None:
-        assert resolved.expected_batch_size is not None
-        self._model = model
-        self._variables = list(model.trainable_variables)
-        self._size = sum(int(np.prod(variable.shape)) for variable in self._variables)
-        self._noise = noise
-        clip = resolved.parameters.l2_norm_clip
-        self._standard_deviation = float(noise_multiplier) * clip
-        self._divisor = resolved.expected_batch_size
-        self._sum = gradients.ClippedGradientSum(model, l2_norm_clip=clip)
-        self._chunk_size = chunk_size or _fitting_chunk(resolved.expected_batch_size, self._size)
-        self._apply = tf.function(self._update)
-        self._norm: Any = None
-
-    def __call__(self, data: ColumnarDataset, indices: np.ndarray) -> None:
-        total = tf.zeros((self._size,), tf.float32)
-        for chunk, mask in _chunks(indices, self._chunk_size):
-            total += self._sum(*data.take(chunk), mask)
-        self._norm = self._apply(total)
-
-    def update_norm(self) -> float | None:
-        return None if self._norm is None else float(self._norm)
-
-    def _update(self, total: Any) -> Any:
-        noisy = total + self._noise.draw(self._size, self._standard_deviation)
-        mean = noisy / self._divisor
-        update = gradients.unflatten(mean, self._variables)
-        regularization = _regularization_gradients(self._model, self._variables)
-        if regularization:
-            update = [of_data + of_weights for of_data, of_weights in zip(update, regularization, strict=True)]
-        self._model.optimizer.apply_gradients(zip(update, self._variables, strict=True))
-        return tf.norm(mean)
-
-
-class _OrdinaryStep:
-    """One step without privacy: the mean gradient of the batch."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self._variables = list(model.trainable_variables)
-        self._loss = gradients.loss_function(model)
-        self._apply = tf.function(self._update, reduce_retracing=True)
-
-    def __call__(self, data: ColumnarDataset, indices: np.ndarray) -> None:
-        if len(indices):
-            features, labels = data.take(indices)
-            self._apply(tf.nest.map_structure(tf.constant, features), tf.constant(labels))
-
-    def update_norm(self) -> float | None:
-        return None
-
-    def _update(self, features: Any, labels: Any) -> None:
-        with tf.GradientTape() as tape:
-            loss = self._loss(labels, self._model(features, training=True))
-            if self._model.losses:
-                loss += tf.add_n(self._model.losses)
-        self._model.optimizer.minimize(loss, self._variables, tape=tape)
-
-
-def _regularization_gradients(model: Any, variables: list[Any]) -> list[Any]:
-    """Gradients of the weight regularizers, which depend on no record and need no noise."""
-    with tf.GradientTape() as tape:
-        losses = model.losses
-        total = tf.add_n(losses) if losses else None
-    if total is None:
-        return []
-    found = tape.gradient(total, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return [tf.convert_to_tensor(gradient) for gradient in found]
-
-
-def _fitting_chunk(expected_batch_size: float, num_weights: int) -> int:
-    """A chunk that holds nearly every batch, if memory allows."""
-    usual = math.ceil(expected_batch_size + 4 * math.sqrt(expected_batch_size))
-    return max(1, min(usual, CHUNK_BYTES // (4 * num_weights)))
-
-
-def _chunks(indices: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Cuts a batch into chunks of one shape; the last is padded with record 0, masked out."""
-    for start in range(0, len(indices), size):
-        chunk = indices[start : start + size]
-        mask = np.zeros(size, np.float32)
-        mask[: len(chunk)] = 1.0
-        yield np.concatenate([chunk, np.zeros(size - len(chunk), chunk.dtype)]), mask
-
-
 def _require_finite(model: Any) -> None:
-    for variable in model.variables:
-        if variable.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(variable))):
+    for variable in keras_api.all_variables(model):
+        if variable.dtype.is_floating and not np.all(np.isfinite(tf.convert_to_tensor(variable))):
             raise ModelError(
                 f"Weight {variable.name!r} is not finite after training. Lower the learning rate; the run's budget is spent."
             )

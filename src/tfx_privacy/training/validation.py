@@ -9,9 +9,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfx_privacy.privacy.errors import ModelError
+from tfx_privacy.training import keras_api
 from tfx_privacy.training.data import ColumnarDataset
 
 _OPTIMIZERS = ("SGD", "Adam", "AdamW", "Adagrad", "RMSprop")
+# Their output for one record depends on the other records of the batch, or they keep statistics of them.
+_MIXING = ("BatchNormalization", "SyncBatchNormalization", "MixUp", "CutMix", "RandomErasing")
+# Called by Keras' own `fit`, and not by DPTrainer.
+_TRAINING_METHODS = ("train_step", "compute_loss", "compute_gradients")
 _PROBE_SIZE = 4
 _TOLERANCE = 1e-4
 
@@ -20,13 +25,13 @@ def check_model(model: Any, data: ColumnarDataset) -> None:
     """Checks a compiled model before it sees a record.
 
     Args:
-      model: What `model_fn` returned.
+      model: What `model_fn` returned, of Keras 2 or Keras 3.
       data: The training data; only its names, shapes and types are used.
 
     Raises:
       ModelError: With every problem that was found.
     """
-    if not isinstance(model, tf.keras.Model):
+    if not keras_api.is_model(model):
         raise ModelError(f"model_fn returned a {type(model).__name__}; expected a compiled tf.keras.Model.")
     problems = [*_structural_problems(model)]
     if not problems:
@@ -41,7 +46,7 @@ def relevant_features(model: Any, data: ColumnarDataset) -> ColumnarDataset:
     Raises:
       ModelError: If the model has an input that the data lacks.
     """
-    names = getattr(model, "input_names", None)
+    names = keras_api.input_names(model) if keras_api.is_model(model) else []
     if not names or not isinstance(data.features, dict):
         return data
     missing = sorted(set(names) - set(data.columns))
@@ -53,22 +58,28 @@ def relevant_features(model: Any, data: ColumnarDataset) -> ColumnarDataset:
 
 
 def _structural_problems(model: Any) -> Iterator[str]:
-    if type(model).train_step is not tf.keras.Model.train_step:
-        yield "It has a train_step of its own, which would not be run: move what it does into the loss."
-    if not getattr(model, "optimizer", None) or not model.loss:
+    for method in _TRAINING_METHODS:
+        if not keras_api.is_own(_defining_class(type(model), method)):
+            yield f"It has a {method} of its own, which would not be run: move what it does into the loss."
+    if not getattr(model, "optimizer", None) or not getattr(model, "loss", None):
         yield "It is not compiled with an optimizer and a loss: call model.compile(optimizer=..., loss=...)."
     else:
         yield from _optimizer_problems(model.optimizer)
         if isinstance(model.loss, (list, tuple, dict)):
             yield "It has several losses; one output with one loss is supported."
-    for layer in model._flatten_layers(include_self=False):
+    for layer in keras_api.layers(model):
         yield from _layer_problems(layer)
+
+
+def _defining_class(kind: type, attribute: str) -> type:
+    """The class of the hierarchy that an attribute comes from; `object` of Keras' own where it is new in one generation."""
+    found = next((base for base in kind.__mro__ if attribute in vars(base)), None)
+    return found or next(base for base in kind.__mro__ if keras_api.is_own(base))
 
 
 def _optimizer_problems(optimizer: Any) -> Iterator[str]:
     kind = type(optimizer)
-    ours = kind.__module__.startswith(("tf_keras.", "keras.", "tensorflow.python.keras."))
-    if kind.__name__ not in _OPTIMIZERS or not ours:
+    if not keras_api.is_exactly(optimizer, *_OPTIMIZERS) or ".legacy." in f"{kind.__module__}.":
         yield (
             f"Its optimizer is {kind.__module__}.{kind.__name__}; allowed are Keras' {', '.join(_OPTIMIZERS)}. "
             "DPTrainer clips and adds the noise itself."
@@ -76,23 +87,28 @@ def _optimizer_problems(optimizer: Any) -> Iterator[str]:
 
 
 def _layer_problems(layer: Any) -> Iterator[str]:
-    layers = tf.keras.layers
     name = f"Layer {layer.name!r} ({type(layer).__name__})"
-    if isinstance(layer, layers.BatchNormalization) or "BatchNormalization" in type(layer).__name__:
-        yield f"{name} mixes the records of a batch and keeps their statistics: use LayerNormalization or GroupNormalization."
-    elif getattr(layer, "_is_adapted", False):
-        yield f"{name} was adapted to data without privacy: give it a vocabulary or constants instead of calling adapt()."
-    elif isinstance(layer, layers.Normalization) and layer.input_mean is None:
-        yield f"{name} takes its mean and variance from data: give it mean and variance."
-    policy = getattr(layer, "_dtype_policy", None)
-    if policy is not None and getattr(policy, "compute_dtype", None) in ("float16", "bfloat16"):
+    if keras_api.is_kind_of(layer, *_MIXING) or "BatchNorm" in type(layer).__name__:
+        yield (
+            f"{name} mixes the records of a batch or keeps their statistics: use LayerNormalization or GroupNormalization, and "
+            "augment records one by one."
+        )
+    elif keras_api.is_kind_of(layer, "SpectralNormalization"):
+        yield f"{name} keeps a vector that follows the weights: use a kernel constraint or regularizer instead."
+    elif getattr(layer, "stateful", False) and keras_api.is_kind_of(layer, "RNN"):
+        yield f"{name} carries its state from batch to batch: set stateful=False."
+    elif keras_api.takes_from_data(layer):
+        yield (
+            f"{name} takes its mean, vocabulary or boundaries from data, by adapt() without privacy: give them to it as constants."
+        )
+    policy: Any = getattr(layer, "dtype_policy", None) or getattr(layer, "_dtype_policy", None)
+    if getattr(policy, "compute_dtype", None) in ("float16", "bfloat16"):
         yield f"{name} computes in {policy.compute_dtype}: use float32, in which clipping is done."
 
 
 def _behavioural_problems(model: Any, data: ColumnarDataset) -> Iterator[str]:
     """Runs the model on made-up records."""
-    batch = tf.nest.map_structure(tf.constant, data.synthetic(_PROBE_SIZE))
-    alone = tf.nest.map_structure(lambda column: column[1:2], batch)
+    batch = tf.nest.map_structure(tf.constant, data.synthetic(_PROBE_SIZE).features)
     outputs = model(batch, training=False)
     if tf.nest.is_nested(outputs):
         yield "It has several outputs; one output with one loss is supported."
@@ -100,19 +116,41 @@ def _behavioural_problems(model: Any, data: ColumnarDataset) -> Iterator[str]:
     if not model.trainable_variables:
         yield "It has no trainable weights."
         return
-    own = model(alone, training=False)
-    if not np.allclose(outputs[1:2], own, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True):
-        yield (
-            "An output for one record depends on the other records of its batch. Remove the layer that mixes records "
-            "(normalisation over the batch, in-batch attention or ranking)."
-        )
-    before = [np.array(weight) for weight in model.non_trainable_weights]
+    yield from _mixing_problems(model, batch)
+    yield from _state_problems(model, batch)
+
+
+def _mixing_problems(model: Any, batch: Any) -> Iterator[str]:
+    with keras_api.without_randomness(model):
+        for training in (False, True):
+            together = model(batch, training=training)
+            if not _same(together, model(batch, training=training)):
+                # A layer of the user's own that draws random numbers: no two calls can be compared.
+                continue
+            for index in range(_PROBE_SIZE):
+                alone = tf.nest.map_structure(lambda column, at=index: column[at : at + 1], batch)
+                if not _same(together[index : index + 1], model(alone, training=training)):
+                    yield (
+                        f"An output for one record depends on the other records of its batch (training={training}). Remove the layer "
+                        "that mixes records (normalisation over the batch, in-batch attention, negatives or ranking)."
+                    )
+                    return
+
+
+def _state_problems(model: Any, batch: Any) -> Iterator[str]:
+    kept = [variable for variable in keras_api.all_variables(model) if not _is_trained(model, variable)]
+    before = [np.array(tf.convert_to_tensor(variable)) for variable in kept]
     model(batch, training=True)
-    regularizers = sum(len(layer._callable_losses) for layer in model._flatten_layers(include_self=True))
-    if len(model.losses) > regularizers:
+    if keras_api.has_data_losses(model):
         yield "A layer adds a loss that depends on the input (add_loss or an activity regularizer): put it into the loss."
-    for weight, old in zip(model.non_trainable_weights, before, strict=True):
-        if "seed_generator" in weight.name or "StateVar" in weight.name:
-            continue
-        if not np.array_equal(np.array(weight), old, equal_nan=old.dtype.kind == "f"):
-            yield f"Weight {weight.name!r} is not trained but changes with the data: remove the layer that keeps statistics."
+    for variable, old in zip(kept, before, strict=True):
+        if not np.array_equal(np.array(tf.convert_to_tensor(variable)), old, equal_nan=old.dtype.kind == "f"):
+            yield f"Weight {variable.name!r} is not trained but changes with the data: remove the layer that keeps statistics."
+
+
+def _is_trained(model: Any, variable: Any) -> bool:
+    return any(variable is trained for trained in keras_api.trainable_variables(model))
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(np.allclose(one, other, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True))

@@ -1,0 +1,189 @@
+r"""What one call of a layer adds to the gradient of one of its variables, for every privacy unit of a chunk.
+
+The gradient of one unit is never wanted by itself: wanted are its norm, and the sum of all units' gradients with weights that
+follow from the norms. Both come from the layer's input and the gradient of its output ("book-keeping": Bu et al. 2023,
+https://arxiv.org/abs/2210.00038; "ghost norms": Li et al. 2022, https://arxiv.org/abs/2110.05679, Section 4), so that one
+backward pass through the activations is enough.
+
+A squared norm here is never below the true one, up to the rounding of sums of positive numbers. Where it comes from Gram
+matrices, terms of either sign cancel, and what rounding leaves may be far below the truth: a record made for it would be
+clipped too little. `CANCELLATION` times the square of the sum of the terms' norms is added there, which bounds that error.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+# float32 keeps 6e-8 of each term; this leaves room for sums over a few thousand of them.
+CANCELLATION = 1e-5
+
+
+class Contribution(abc.ABC):
+    """Gradients of all units of a chunk with respect to one variable, in whatever form is cheapest."""
+
+    @property
+    @abc.abstractmethod
+    def operands(self) -> list[Any]:
+        """The tensors that `weighted_sum` reads, each with the unit as first axis."""
+
+    @abc.abstractmethod
+    def squared_norms(self) -> Any:
+        """At least the squared L2 norms, float32 of shape (num_units,)."""
+
+    @abc.abstractmethod
+    def weighted_sum(self, weights: Any, operands: Sequence[Any]) -> Any:
+        """Sum over units of weight times gradient, in the variable's shape.
+
+        Args:
+          weights: float32 of shape (num_units,).
+          operands: `operands`, with those units set to zero whose gradient is not finite.
+        """
+
+    @abc.abstractmethod
+    def materialized(self) -> Any:
+        """The gradients themselves, of shape (num_units, *variable's shape)."""
+
+
+@dataclasses.dataclass
+class Materialized(Contribution):
+    """The gradients themselves, of shape (num_units, *shape)."""
+
+    gradients: Any
+
+    @property
+    def operands(self) -> list[Any]:
+        return [self.gradients]
+
+    def squared_norms(self) -> Any:
+        return sum_of_squares(self.gradients)
+
+    def weighted_sum(self, weights: Any, operands: Sequence[Any]) -> Any:
+        (gradients,) = operands
+        shape = gradients.shape[1:]
+        return tf.reshape(tf.linalg.matvec(_rows(gradients), weights, transpose_a=True), shape)
+
+    def materialized(self) -> Any:
+        return self.gradients
+
+
+@dataclasses.dataclass
+class Outer(Contribution):
+    """Gradients that are outer products: a matrix that multiplies one vector per unit."""
+
+    inputs: Any
+    """(num_units, rows)"""
+    gradients: Any
+    """(num_units, columns)"""
+    shape: tuple[int, ...]
+
+    @property
+    def operands(self) -> list[Any]:
+        return [self.inputs, self.gradients]
+
+    def squared_norms(self) -> Any:
+        return sum_of_squares(self.inputs) * sum_of_squares(self.gradients)
+
+    def weighted_sum(self, weights: Any, operands: Sequence[Any]) -> Any:
+        inputs, gradients = operands
+        return tf.reshape(tf.matmul(inputs, gradients * weights[:, tf.newaxis], transpose_a=True), self.shape)
+
+    def materialized(self) -> Any:
+        product = self.inputs[:, :, tf.newaxis] * self.gradients[:, tf.newaxis, :]
+        return tf.reshape(product, (-1, *self.shape))
+
+
+@dataclasses.dataclass
+class Positions(Contribution):
+    """Gradients that are sums of outer products over a unit's positions, with the norm from two Gram matrices."""
+
+    inputs: Any
+    """(num_units, num_positions, rows)"""
+    gradients: Any
+    """(num_units, num_positions, columns)"""
+    shape: tuple[int, ...]
+
+    @property
+    def operands(self) -> list[Any]:
+        return [self.inputs, self.gradients]
+
+    def squared_norms(self) -> Any:
+        of_inputs = tf.matmul(self.inputs, self.inputs, transpose_b=True)
+        of_gradients = tf.matmul(self.gradients, self.gradients, transpose_b=True)
+        products = _norms(self.inputs) * _norms(self.gradients)
+        return _safe(tf.reduce_sum(of_inputs * of_gradients, axis=[1, 2]), products)
+
+    def weighted_sum(self, weights: Any, operands: Sequence[Any]) -> Any:
+        inputs, gradients = operands
+        weighted = gradients * weights[:, tf.newaxis, tf.newaxis]
+        return tf.reshape(tf.matmul(_columns(inputs), _columns(weighted), transpose_a=True), self.shape)
+
+    def materialized(self) -> Any:
+        return tf.reshape(tf.matmul(self.inputs, self.gradients, transpose_a=True), (-1, *self.shape))
+
+
+@dataclasses.dataclass
+class Lookup(Contribution):
+    """Gradients of a table of which each position of a unit read one row."""
+
+    ids: Any
+    """int, (num_units, num_positions)"""
+    gradients: Any
+    """(num_units, num_positions, columns)"""
+    num_rows: int
+
+    @property
+    def operands(self) -> list[Any]:
+        return [self.gradients]
+
+    def squared_norms(self) -> Any:
+        if self.ids.shape[1] == 1:
+            return sum_of_squares(self.gradients)
+        # Positions that read the same row add up there; those that read different rows are orthogonal.
+        same = tf.cast(self.ids[:, :, tf.newaxis] == self.ids[:, tf.newaxis, :], tf.float32)
+        gram = tf.matmul(self.gradients, self.gradients, transpose_b=True)
+        return _safe(tf.reduce_sum(gram * same, axis=[1, 2]), _norms(self.gradients))
+
+    def weighted_sum(self, weights: Any, operands: Sequence[Any]) -> Any:
+        (gradients,) = operands
+        weighted = _columns(gradients * weights[:, tf.newaxis, tf.newaxis])
+        return tf.math.unsorted_segment_sum(weighted, tf.reshape(self.ids, [-1]), self.num_rows)
+
+    def materialized(self) -> Any:
+        units, columns = self.ids.shape[0], self.gradients.shape[-1]
+        rows = self.ids + self.num_rows * tf.range(units, dtype=self.ids.dtype)[:, tf.newaxis]
+        summed = tf.math.unsorted_segment_sum(_columns(self.gradients), tf.reshape(rows, [-1]), units * self.num_rows)
+        return tf.reshape(summed, (units, self.num_rows, columns))
+
+
+def combined(contributions: Sequence[Contribution]) -> Contribution:
+    """The sum of what several calls add to one variable: a norm of a sum needs the summands themselves."""
+    if len(contributions) == 1:
+        return contributions[0]
+    return Materialized(tf.add_n([contribution.materialized() for contribution in contributions]))
+
+
+def sum_of_squares(tensor: Any) -> Any:
+    """Squared L2 norm of each unit's part."""
+    return tf.reduce_sum(tf.square(_rows(tensor)), axis=1)
+
+
+def _safe(squared_norms: Any, products: Any) -> Any:
+    """Adds the bound on the cancellation's rounding; `products` are the norms of the terms, per position."""
+    return tf.maximum(squared_norms, 0.0) + CANCELLATION * tf.square(tf.reduce_sum(products, axis=1))
+
+
+def _norms(tensor: Any) -> Any:
+    return tf.sqrt(tf.reduce_sum(tf.square(tensor), axis=-1))
+
+
+def _rows(tensor: Any) -> Any:
+    return tf.reshape(tensor, (tensor.shape[0], -1)) if tensor.shape.rank != 2 else tensor
+
+
+def _columns(tensor: Any) -> Any:
+    return tf.reshape(tensor, (-1, tensor.shape[-1]))

@@ -1,0 +1,239 @@
+"""What differs between Keras 2 (tf_keras, or Keras inside TensorFlow) and Keras 3, in one place.
+
+The engine asks the model for its generation and never names `tf.keras`: both generations can be trained in one process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from tfx_privacy import compat
+
+# Module prefixes of Keras' own classes: Keras 3, tf_keras, and Keras 2 inside TensorFlow 2.15.
+_OWN_MODULES = ("keras.", "tf_keras.", "tensorflow.python.keras.")
+# Attributes of layers that draw random numbers where they are above zero.
+_RATES = ("rate", "dropout", "recurrent_dropout", "stddev")
+
+
+def is_keras_3(instance: Any) -> bool:
+    """Whether a model, layer or optimizer is of Keras 3."""
+    return any(base.__module__.startswith("keras.src.backend") for base in type(instance).__mro__)
+
+
+def is_model(candidate: Any) -> bool:
+    """Whether something is a Keras model of either generation."""
+    return any(base.__name__ == "Model" and is_own(base) for base in type(candidate).__mro__)
+
+
+def is_own(kind: type) -> bool:
+    """Whether a class is Keras' own, not a user's."""
+    return f"{kind.__module__}.".startswith(_OWN_MODULES)
+
+
+def is_exactly(layer: Any, *names: str) -> bool:
+    """Whether a layer is of one of Keras' own classes of these names, and no subclass of it."""
+    return type(layer).__name__ in names and is_own(type(layer))
+
+
+def is_kind_of(layer: Any, *names: str) -> bool:
+    """Whether a layer is of a class of one of these names, or a subclass."""
+    return any(base.__name__ in names for base in type(layer).__mro__)
+
+
+def layers(model: Any, *, include_self: bool = False) -> list[Any]:
+    """All layers at every depth, each once."""
+    found = model._flatten_layers(include_self=include_self)
+    return list({id(layer): layer for layer in found}.values())
+
+
+def weights_of(layer: Any) -> list[Any]:
+    """The trainable variables that a layer holds itself, not through a layer inside it."""
+    if not layer.trainable:
+        return []
+    own = layer._trainable_variables if is_keras_3(layer) else layer._trainable_weights
+    return [raw(variable) for variable in own if variable.trainable]
+
+
+def raw(variable: Any) -> Any:
+    """The TensorFlow variable behind a Keras variable."""
+    return variable if isinstance(variable, tf.Variable) else variable._value
+
+
+def trainable_variables(model: Any) -> list[Any]:
+    """The model's trainable variables as TensorFlow variables."""
+    return [raw(variable) for variable in model.trainable_variables]
+
+
+def all_variables(model: Any) -> list[Any]:
+    """Every variable of the model, without the state of its random generators."""
+    return [
+        raw(variable)
+        for variable in model.variables
+        if variable.dtype != "uint32" and "seed_generator" not in variable.name and "StateVar" not in variable.name
+    ]
+
+
+def input_names(model: Any) -> list[str]:
+    """Names of a functional model's inputs; empty where the model does not say."""
+    names = getattr(model, "input_names", None)
+    if names:
+        return list(names)
+    if not is_keras_3(model):
+        return []
+    try:
+        structure = model._inputs_struct
+    except AttributeError:
+        return []
+    if isinstance(structure, dict):
+        return list(structure)
+    return [tensor.name for tensor in tf.nest.flatten(structure)] if isinstance(structure, (list, tuple)) else []
+
+
+def prepare(optimizer: Any, model: Any) -> None:
+    """Creates the optimizer's variables before anything is traced."""
+    optimizer.build(model.trainable_variables)
+
+
+def apply_gradients(optimizer: Any, gradients: list[Any], model: Any) -> None:
+    """One update; the gradients are the same in every replica, and must not be summed over replicas."""
+    pairs = list(zip(gradients, model.trainable_variables, strict=True))
+    if is_keras_3(optimizer):
+        optimizer.apply_gradients(pairs)
+    else:
+        optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
+
+
+@contextlib.contextmanager
+def without_aggregation(optimizer: Any) -> Iterator[None]:
+    """Surrounds `apply_gradients` in all replicas: Keras 3 has no switch, and would sum one noisy gradient once per replica."""
+    if not is_keras_3(optimizer):
+        yield
+        return
+    with replaced(optimizer, "_all_reduce_sum_gradients", lambda pairs: pairs):
+        yield
+
+
+def optimizer_variables(optimizer: Any) -> list[Any]:
+    """The optimizer's variables as TensorFlow variables, the learning rate and counters among them."""
+    found = optimizer.variables() if callable(optimizer.variables) else optimizer.variables
+    return [raw(variable) for variable in found]
+
+
+def compiled_loss(model: Any) -> Any:
+    """The loss a model was compiled with: a function or an object of (labels, outputs)."""
+    loss = model.loss
+    if not isinstance(loss, str):
+        return loss
+    if is_keras_3(model):
+        import keras
+
+        return keras.losses.get(loss)
+    import tf_keras
+
+    return tf_keras.losses.get(loss)
+
+
+def is_own_loss(loss: Any) -> bool:
+    """Whether a loss is Keras' own: those give one value per record, or per position of a record."""
+    return is_own(loss if callable(getattr(loss, "__name__", None)) else type(loss)) or (
+        f"{getattr(loss, '__module__', '')}.".startswith(_OWN_MODULES)
+    )
+
+
+def mask_of(tensor: Any) -> Any:
+    """The mask that Keras carries along with a tensor, or None."""
+    return getattr(tensor, "_keras_mask", None)
+
+
+def is_random(layer: Any) -> bool:
+    """Whether a layer, or one inside it, draws random numbers in training."""
+    parts = [*layers(layer, include_self=True)]
+    parts += [part.cell for part in parts if hasattr(part, "cell")]
+    return any(_positive(getattr(part, name, 0)) for part in parts for name in _RATES)
+
+
+@contextlib.contextmanager
+def without_randomness(model: Any) -> Iterator[None]:
+    """Keras' own layers that draw random numbers in training do what they do in inference, while this lasts."""
+    with contextlib.ExitStack() as stack:
+        for layer in layers(model):
+            draws = is_own(type(layer)) and (is_random(layer) or type(layer).__name__.startswith("Random"))
+            if draws and "training" in inspect.signature(layer.call).parameters:
+                stack.enter_context(replaced(layer, "call", _calmed(layer.call)))
+        yield
+
+
+def _calmed(call: Callable[..., Any]) -> Callable[..., Any]:
+    @tf.autograph.experimental.do_not_convert
+    def calm(*args: Any, **kwargs: Any) -> Any:
+        bound = inspect.signature(call).bind(*args, **kwargs)
+        bound.arguments["training"] = False
+        return call(*bound.args, **bound.kwargs)
+
+    calm.__signature__ = inspect.signature(call)  # Keras looks whether `training` is taken
+    return calm
+
+
+def takes_from_data(layer: Any) -> bool:
+    """Whether a preprocessing layer was given no constants, so that what it knows comes from `adapt` on data."""
+    if getattr(layer, "_is_adapted", False):
+        return True
+    if is_kind_of(layer, "Normalization"):
+        return layer.input_mean is None
+    if is_kind_of(layer, "Discretization"):
+        given = layer.num_bins is None if is_keras_3(layer) else layer.input_bin_boundaries is not None
+        return not given
+    if is_kind_of(layer, "IndexLookup", "StringLookup", "IntegerLookup", "TextVectorization"):
+        return not getattr(layer, "_has_input_vocabulary", False)
+    return False
+
+
+def has_data_losses(model: Any) -> bool:
+    """Whether the last call added losses that depend on its input; weight regularizers do not."""
+    if is_keras_3(model):
+        return any(layer._losses for layer in layers(model, include_self=True))
+    of_weights = sum(len(layer._callable_losses) for layer in layers(model, include_self=True))
+    return len(model.losses) > of_weights
+
+
+def user_code() -> Any:
+    """A context in which Python conditions and loops on tensors, in layers of the user's own, become those of the graph.
+
+    As in Keras' own `fit`; the engine's and Keras' code has none, and converting it would take seconds.
+    """
+    return compat.autograph_enabled()
+
+
+def call_as_keras_does(layer: Any, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Calls a layer's `call`, which AutoGraph converts where it is a user's."""
+    with user_code():
+        if not tf.executing_eagerly() and not is_own(type(layer)):
+            autograph = tf.__internal__.autograph
+            function = autograph.tf_convert(function, autograph.control_status_ctx())
+        return function(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def replaced(target: Any, name: str, value: Callable[..., Any]) -> Iterator[None]:
+    """Puts an attribute on an instance, past Keras' tracking of attributes, and takes it off again."""
+    before = target.__dict__.get(name, _ABSENT)
+    object.__setattr__(target, name, value)
+    try:
+        yield
+    finally:
+        if before is _ABSENT:
+            object.__delattr__(target, name)
+        else:
+            object.__setattr__(target, name, before)
+
+
+_ABSENT = object()
+
+
+def _positive(rate: Any) -> bool:
+    return isinstance(rate, (int, float)) and rate > 0

@@ -1,0 +1,239 @@
+"""One object samples, clips, adds noise, counts, and says what it did: the mechanism that is accounted is the one that ran."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfx_privacy.privacy.errors import InternalError
+from tfx_privacy.privacy.guarantee import AdaptiveClipping, DPMechanism
+from tfx_privacy.privacy.parameters import ResolvedParameters
+from tfx_privacy.training.data import ColumnarDataset
+from tfx_privacy.training.engine import AdaptiveClip, Performance, PrivateStep, ResidentData
+from tfx_privacy.training.noise import GaussianNoise, Noise, TreeNoise
+from tfx_privacy.training.sampling import PoissonSampler, Sampler, ShuffledPasses, records_of_users
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What earlier attempts at the same run did, in steps."""
+
+    attempts: Sequence[int] = ()
+    """Steps of each attempt that may have been executed."""
+    completed: int = 0
+    """Steps whose result is in the weights."""
+
+    @property
+    def executed(self) -> int:
+        """All steps that may have read the data."""
+        return sum(self.attempts)
+
+
+@dataclasses.dataclass(frozen=True)
+class CanaryScores:
+    """What the audit's canaries came to, each of shape (num_canaries,)."""
+
+    scores: np.ndarray
+    """Sum over steps of the noisy canary coordinate, in standard deviations of one step's noise."""
+    is_member: np.ndarray
+
+
+class PrivateMechanism:
+    """Trains a model in place, step by step.
+
+    Abadi et al. (2016), https://arxiv.org/abs/1607.00133, Algorithm 1, with Poisson sampling and division by a public constant; or
+    DP-FTRL, Kairouz et al. (2021), https://arxiv.org/abs/2103.00039.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        data: ColumnarDataset,
+        resolved: ResolvedParameters,
+        *,
+        noise_multiplier: float,
+        record_by_record: bool = False,
+        performance: Performance | None = None,
+        strategy: Any = None,
+        deterministic_noise_for_tests: int | None = None,
+    ) -> None:
+        """Prepares sampling, clipping and noise.
+
+        Args:
+          model: A compiled Keras model that `validation` accepts.
+          data: The training records.
+          resolved: Sampling probability, steps and expected batch size.
+          noise_multiplier: Noise standard deviation / clip.
+          record_by_record: Uses no cheap form of any layer.
+          performance: What changes nothing but speed.
+          strategy: A tf.distribute strategy.
+          deterministic_noise_for_tests: Seed of a noise that protects nothing; the mechanism is stamped with it.
+        """
+        if resolved.expected_batch_size is None:
+            raise InternalError(f"Private training needs expected_batch_size={resolved.expected_batch_size!r}.")
+        self._resolved = resolved
+        self._noise_multiplier = float(noise_multiplier)
+        self._history = History()
+        self._passes: list[int] = []
+        resident = ResidentData(data, self._units(data))
+        self._num_units = resident.num_units
+        self._members = self._flip_coins(resolved.parameters.audit_canaries)
+        self._sampler = self._make_sampler(resident.num_units)
+        gaussian = GaussianNoise(
+            secure=resolved.parameters.secure_noise, deterministic_seed=deterministic_noise_for_tests
+        )
+        self._adaptive = self._adaptive_clip()
+        self._step = PrivateStep(
+            model,
+            resident,
+            l2_norm_clip=resolved.parameters.l2_norm_clip,
+            noise_multiplier=self._noise_multiplier,
+            expected_batch_size=resolved.expected_batch_size,
+            noise=gaussian,
+            adaptive_clip=self._adaptive,
+            num_canaries=resolved.parameters.audit_canaries,
+            record_by_record=record_by_record,
+            performance=performance,
+            strategy=strategy,
+        )
+        self._noise: Noise = gaussian
+        if resolved.parameters.algorithm == "dp_ftrl":
+            assert resolved.steps_per_pass is not None
+            self._noise = TreeNoise(gaussian, size=self._step.size, max_steps=resolved.steps_per_pass)
+            self._step.noise = self._noise
+
+    @property
+    def steps(self) -> int:
+        """Steps executed so far, by this attempt and earlier ones, lost ones included."""
+        return self._history.executed + self._sampler.batches_drawn
+
+    @property
+    def completed(self) -> int:
+        """Steps whose result is in the weights."""
+        return self._history.completed + self._sampler.batches_drawn
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Variables that a checkpoint must hold beside the model's: none of them is part of the noise."""
+        return self._step.state
+
+    def go_on_from(self, history: History) -> None:
+        """Counts what earlier attempts executed, whose weights the model already has."""
+        self._history = history
+
+    def advance(self, steps: int) -> float:
+        """Executes some steps; with passes, within one pass.
+
+        Returns:
+          L2 norm of the last step's noisy mean gradient.
+        """
+        batches = [self._draw() for _ in range(steps)]
+        norm = self._step.run(batches)
+        if self._resolved.steps_per_pass is not None:
+            self._count_pass(steps)
+        return norm
+
+    def steps_in_one_call(self, wanted: int) -> int:
+        """At most `wanted`, and no further than the pass and what one call of the graph runs."""
+        limit = min(wanted, self._step.steps_per_call)
+        per_pass = self._resolved.steps_per_pass
+        return limit if per_pass is None else min(limit, per_pass - self._sampler.batches_drawn % per_pass)
+
+    def executed(self) -> DPMechanism:
+        """The mechanism as it was executed."""
+        resolved = self._resolved
+        assert resolved.expected_batch_size is not None
+        return DPMechanism(
+            kind=resolved.parameters.algorithm,  # type: ignore[arg-type] # one of the literals
+            sampling=resolved.parameters.sampling,  # type: ignore[arg-type]
+            sampling_probability=resolved.sampling_probability,
+            steps=self.steps,
+            passes=self._all_passes(),
+            lost_steps=self._history.executed - self._history.completed,
+            noise_multiplier=self._noise_multiplier,
+            l2_norm_clip=resolved.parameters.l2_norm_clip,
+            adaptive_clipping=self._adaptive_record(),
+            expected_batch_size=resolved.expected_batch_size,
+            noise_source=self._noise.source,
+        )
+
+    def canaries(self) -> CanaryScores | None:
+        """What the audit's canaries came to; None without an audit."""
+        if self._members is None:
+            return None
+        is_member = np.zeros(self._resolved.parameters.audit_canaries, bool)
+        is_member[self._members] = True
+        return CanaryScores(self._step.canary_scores, is_member)
+
+    def _units(self, data: ColumnarDataset) -> np.ndarray | None:
+        parameters = self._resolved.parameters
+        if parameters.privacy_unit == "example":
+            return None
+        assert data.user_ids is not None
+        assert parameters.max_records_per_user is not None
+        return records_of_users(data.user_ids, max_records_per_user=parameters.max_records_per_user)
+
+    def _make_sampler(self, num_units: int) -> Sampler:
+        parameters = self._resolved.parameters
+        if parameters.sampling == "poisson":
+            num_members = 0 if self._members is None else len(self._members)
+            probability = self._resolved.sampling_probability
+            return PoissonSampler(num_units=num_units + num_members, sampling_probability=probability)
+        assert parameters.expected_batch_size is not None
+        assert self._resolved.steps_per_pass is not None
+        return ShuffledPasses(
+            num_units=num_units,
+            batch_size=int(parameters.expected_batch_size),
+            steps_per_pass=self._resolved.steps_per_pass,
+        )
+
+    def _draw(self) -> np.ndarray:
+        drawn = self._sampler.draw()
+        if self._members is None:
+            return drawn
+        # Members of the audit are units like any other to the sampler; those left out never take part.
+        canaries = drawn >= self._num_units
+        drawn[canaries] = self._num_units + self._members[drawn[canaries] - self._num_units]
+        return drawn
+
+    def _count_pass(self, steps: int) -> None:
+        begins = (self._sampler.batches_drawn - steps) % self._resolved.steps_per_pass == 0  # type: ignore[operator]
+        if begins:
+            self._passes.append(0)
+        self._passes[-1] += steps
+        if self._sampler.pass_ended:
+            self._noise.restart()
+
+    def _all_passes(self) -> list[int] | None:
+        if self._resolved.steps_per_pass is None:
+            return None
+        earlier = [part for steps in self._history.attempts for part in self._resolved.passes(steps)]
+        return [*earlier, *self._passes]
+
+    def _adaptive_clip(self) -> AdaptiveClip | None:
+        parameters = self._resolved.parameters
+        if parameters.clipping != "adaptive":
+            return None
+        return AdaptiveClip(
+            target_quantile=parameters.clip_quantile,
+            learning_rate=parameters.clip_learning_rate,
+            sum_noise_multiplier=self._resolved.sum_noise_multiplier(self._noise_multiplier),
+            count_standard_deviation=self._resolved.count_standard_deviation,
+        )
+
+    def _adaptive_record(self) -> AdaptiveClipping | None:
+        if self._adaptive is None:
+            return None
+        return AdaptiveClipping(**dataclasses.asdict(self._adaptive), final_l2_norm_clip=self._step.l2_norm_clip)
+
+    @staticmethod
+    def _flip_coins(num_canaries: int) -> np.ndarray | None:
+        """Each canary is a member with probability one half; from the operating system, as everything secret."""
+        if not num_canaries:
+            return None
+        coins = np.frombuffer(secrets.token_bytes(num_canaries), np.uint8) & 1
+        return np.flatnonzero(coins)

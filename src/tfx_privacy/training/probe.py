@@ -1,0 +1,89 @@
+"""Looks at a model before training: do the cheap forms of its layers give what one record at a time gives, and how large are they?
+
+Made-up records are used, so that nothing here depends on a private one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfx_privacy.privacy.parameters import ResolvedParameters
+from tfx_privacy.training import clipping, keras_api
+from tfx_privacy.training.data import ColumnarDataset
+from tfx_privacy.training.engine import usual_chunk
+from tfx_privacy.training.layers import Units, UnsupportedCallError
+
+_RECORDS = 3
+# float32 in two orders of summation; a wrong form is off by its own size.
+_TOLERANCE = 1e-3
+# Memory for what a chunk's units need at once, beside activations.
+_CHUNK_BYTES = 256 << 20
+_FLOAT_BYTES = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Examined:
+    """What is known of a model's per-record gradients."""
+
+    record_by_record: bool
+    """The cheap forms are of no use: every record is put through the model by itself."""
+    chunk_size: int
+    """Units that fit into memory at once."""
+    notes: tuple[str, ...] = ()
+    """For the log: why it will be slow."""
+
+
+def examine(model: Any, data: ColumnarDataset, resolved: ResolvedParameters) -> Examined:
+    """Compares the two ways to per-record gradients on made-up records.
+
+    Args:
+      model: A compiled model that `validation` accepts.
+      data: Names, shapes and types of the features; no value is used.
+      resolved: The run, for the size of a chunk.
+
+    Returns:
+      How to train it.
+    """
+    records_each = resolved.parameters.max_records_per_user or 1
+    made = data.synthetic(_RECORDS)
+    features, labels = tf.nest.map_structure(tf.constant, (made.features, made.labels))
+    ones = tf.ones(_RECORDS)
+    chunk = clipping.Chunk(features, labels, ones, ones)
+    units = Units(_RECORDS)
+    with keras_api.without_randomness(model):
+        slow = [part.materialized() for part in clipping.RecordByRecord(model, units).contributions(chunk)]
+        try:
+            found = clipping.ClippedSum(model, units).contributions(chunk)
+        except UnsupportedCallError as error:
+            return _slow(model, records_each, resolved, str(error))
+        fast = [part.materialized() for part in found]
+    if not _agree(fast, slow):
+        return _slow(model, records_each, resolved, "Its layers' gradients do not add up to those of single records.")
+    numbers = sum(math.prod(part.shape[1:]) for each in found for part in each.operands)
+    return Examined(False, _chunk_size(numbers * records_each, resolved))
+
+
+def _slow(model: Any, records_each: int, resolved: ResolvedParameters, reason: str) -> Examined:
+    numbers = sum(math.prod(variable.shape) for variable in keras_api.trainable_variables(model))
+    note = f"{reason} Every record is put through the model by itself, which is slow."
+    return Examined(True, _chunk_size(numbers * records_each, resolved), (note,))
+
+
+def _chunk_size(numbers_each: int, resolved: ResolvedParameters) -> int:
+    assert resolved.expected_batch_size is not None
+    return max(1, min(usual_chunk(resolved.expected_batch_size), _CHUNK_BYTES // (_FLOAT_BYTES * max(1, numbers_each))))
+
+
+def _agree(fast: list[Any], slow: list[Any]) -> bool:
+    # Each against the largest entry of any variable: a gradient that is zero but for rounding has no scale of its own.
+    scale = max(float(tf.reduce_max(tf.abs(each))) for each in slow)
+    if not math.isfinite(scale):
+        return all(np.array_equal(np.isfinite(one), np.isfinite(other)) for one, other in zip(fast, slow, strict=True))
+    return all(
+        bool(tf.reduce_all(tf.abs(one - other) <= _TOLERANCE * scale)) for one, other in zip(fast, slow, strict=True)
+    )
