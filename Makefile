@@ -19,6 +19,9 @@ export TF_CPP_MIN_LOG_LEVEL := 1
 export JUPYTER_CONFIG_DIR := $(CACHE)/jupyter
 export IPYTHONDIR := $(CACHE)/ipython
 
+# A file of tests stays in one process: importing TensorFlow costs more than most tests.
+PARALLEL := --numprocesses 2 --dist loadfile
+
 .PHONY: help env demo test test-fast check format lock clean clean-env
 
 help: ## Show this list
@@ -32,10 +35,10 @@ demo: env ## Run the Chicago Taxi pipeline three times: pushed, refused, refused
 	@.venv/bin/tfx-privacy demo --output demo_output
 
 test: check ## Linters, types, layers and every test
-	.venv/bin/pytest
+	.venv/bin/pytest $(PARALLEL)
 
 test-fast: env ## The tests a developer runs while working (under 3 minutes)
-	.venv/bin/pytest -m 'not slow'
+	.venv/bin/pytest $(PARALLEL) -m 'not slow'
 
 check: env ## Linters, type checks, layer contracts, declared dependencies
 	.venv/bin/ruff check .

@@ -84,8 +84,8 @@ def _text(layers: Any) -> Graph:
 
 
 def _wide_tabular(layers: Any) -> Graph:
-    categories = layers.Input((NUM_CATEGORIES,), dtype="int32")
-    numbers = layers.Input((NUM_CATEGORY_NUMBERS,))
+    categories = layers.Input((NUM_CATEGORIES,), dtype="int32", name="categories")
+    numbers = layers.Input((NUM_CATEGORY_NUMBERS,), name="numbers")
     embedded = [
         layers.Flatten()(layers.Embedding(CATEGORY_VOCABULARY, CATEGORY_WIDTH)(categories[:, column : column + 1]))
         for column in range(NUM_CATEGORIES)

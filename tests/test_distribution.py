@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 TESTS = pathlib.Path(__file__).parent
 

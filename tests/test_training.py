@@ -101,7 +101,7 @@ def test_the_chunk_size_changes_nothing(chunk_size: int) -> None:
     found = []
     for size in (chunk_size, 40):
         model = make_model()
-        performance = training.Performance(chunk_size=size)
+        performance = training.Performance(layout=training.Layout.of_chunks(40, size))
         train(model, make_data(), run, performance=performance, deterministic_noise_for_tests=3)
         found.append(weights(model))
     np.testing.assert_allclose(found[0], found[1], rtol=1e-5, atol=1e-6)
@@ -407,7 +407,7 @@ def test_a_large_batch_is_summed_in_chunks() -> None:
     found = []
     for size in (None, 4096):
         model = make_model()
-        performance = training.Performance(chunk_size=size)
+        performance = training.Performance(layout=size and training.Layout.of_chunks(4096, size))
         train(model, data, run, performance=performance, deterministic_noise_for_tests=3)
         found.append(weights(model))
     np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-6)

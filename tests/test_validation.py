@@ -230,14 +230,16 @@ def test_a_layer_that_hides_a_use_of_a_weight_is_found() -> None:
 
 def test_a_wide_model_gets_small_chunks() -> None:
     """What a chunk's units need at once stays within a quarter of a gigabyte, whatever the batch."""
+    from tfx_privacy import training
     from tfx_privacy.training import probe
 
     data = make_data(4000)
     run = resolved(4000, expected_batch_size=3000)
-    assert probe.examine(make_model(), data, run).chunk_size == 1024
+    assert probe.examine(make_model(), data, run).layout == training.Layout(964, 3, 55)
     wide = make_model(lambda layers, f: layers.Dense(1, "sigmoid")(layers.LSTM(500)(layers.Reshape((3, 2))(f))))
     found = probe.examine(wide, data, run)
-    assert 1 <= found.chunk_size * wide.count_params() * 4 <= 256 << 20
+    assert 1 <= found.layout.large * wide.count_params() * 4 <= 256 << 20
+    assert found.layout.large * found.layout.num_large >= 2890
 
 
 def test_a_missing_input_is_named() -> None:

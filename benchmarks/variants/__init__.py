@@ -88,7 +88,7 @@ FAMILIES = (
     Family(
         "ours",
         interpreter="tensorflow",
-        variants=("ours",),
+        variants=("ours", "ours_fixed"),
         requires=("tensorflow", "tfx_privacy"),
         distributions=("tensorflow", "tf_keras", "keras", "tfx-privacy"),
     ),

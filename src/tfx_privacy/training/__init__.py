@@ -1,5 +1,6 @@
 """DP-SGD and DP-FTRL on TensorFlow: sampling, clipping, noise and the loop. Knows Keras, knows no TFX."""
 
+from tfx_privacy.training.batches import Layout as Layout
 from tfx_privacy.training.checkpoint import Checkpoints as Checkpoints
 from tfx_privacy.training.data import ColumnarDataset as ColumnarDataset
 from tfx_privacy.training.engine import Performance as Performance
@@ -8,4 +9,4 @@ from tfx_privacy.training.loop import Progress as Progress
 from tfx_privacy.training.loop import train as train
 from tfx_privacy.training.validation import check_model as check_model
 
-__all__ = ["Checkpoints", "ColumnarDataset", "Outcome", "Performance", "Progress", "check_model", "train"]
+__all__ = ["Checkpoints", "ColumnarDataset", "Layout", "Outcome", "Performance", "Progress", "check_model", "train"]

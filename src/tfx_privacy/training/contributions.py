@@ -143,10 +143,13 @@ class Lookup(Contribution):
     def squared_norms(self) -> Any:
         if self.ids.shape[1] == 1:
             return sum_of_squares(self.gradients)
-        # Positions that read the same row add up there; those that read different rows are orthogonal.
-        same = tf.cast(self.ids[:, :, tf.newaxis] == self.ids[:, tf.newaxis, :], tf.float32)
-        gram = tf.matmul(self.gradients, self.gradients, transpose_b=True)
-        return _safe(tf.reduce_sum(gram * same, axis=[1, 2]), _norms(self.gradients))
+        # Positions of a unit that read the same row add up there; different rows are orthogonal.
+        units = tf.range(self.ids.shape[0], dtype=tf.int64)[:, tf.newaxis]
+        keys = tf.cast(self.ids, tf.int64) + self.num_rows * units
+        rows, row_of_position = tf.unique(tf.reshape(keys, [-1]))
+        summed = tf.math.unsorted_segment_sum(_columns(self.gradients), row_of_position, tf.size(rows))
+        squares = tf.reduce_sum(tf.square(summed), axis=1)
+        return tf.math.unsorted_segment_sum(squares, rows // self.num_rows, self.ids.shape[0])
 
     def weighted_sum(self, weights: Any, operands: Sequence[Any]) -> Any:
         (gradients,) = operands

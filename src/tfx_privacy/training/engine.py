@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfx_privacy.training import clipping, keras_api
-from tfx_privacy.training.data import ColumnarDataset
+from tfx_privacy.training.batches import Layout, ResidentData
 from tfx_privacy.training.layers import Units
 from tfx_privacy.training.noise import GaussianNoise, Noise
 
-# Units whose gradients are computed at once; a larger batch is summed up chunk by chunk.
-MAX_CHUNK = 1024
 # An audit canary's gradient, in clips: long enough that clipping is part of what the audit sees.
 _CANARY_LENGTH = 10.0
 
@@ -40,50 +38,28 @@ class AdaptiveClip:
 class Performance:
     """What changes speed and memory, and nothing about privacy."""
 
-    chunk_size: int | None = None
-    """Units whose gradients are computed at once."""
+    layout: Layout | None = None
+    """Units whose gradients are computed at once; by default what suits a model whose records cost little."""
     steps_per_call: int = 16
     """Steps that one call of the graph runs."""
 
 
-class ResidentData:
-    """The training records as tensors, with a blank record at the end for padding, and the records of each unit."""
+class _Sums(NamedTuple):
+    """Of one or several chunks."""
 
-    def __init__(self, data: ColumnarDataset, units: np.ndarray | None = None) -> None:
-        """Args: the records, and records by unit as `sampling.records_of_users` gives them; without, each is a unit."""
-        self.blank = len(data)
-        self.features = tf.nest.map_structure(_with_blank, data.features)
-        self.labels = _with_blank(data.labels)
-        self._units = None if units is None else np.where(units < 0, self.blank, units)
-        self.num_units = len(data) if units is None else len(units)
-        self.records_each = 1 if units is None else units.shape[1]
-        counts = np.ones(self.blank + 1, np.float32)
-        if self._units is not None:
-            # A unit's loss is the mean over its own records.
-            of_units = np.maximum((self._units != self.blank).sum(axis=1, keepdims=True), 1)
-            counts[self._units] = 1.0 / np.broadcast_to(of_units, self._units.shape)
-        counts[self.blank] = 0.0
-        self.weights = tf.constant(counts)
-
-    def records_of(self, units: np.ndarray) -> np.ndarray:
-        """Indices of the units' records, int32 of shape (*units.shape, records_each); of the blank one for unit -1."""
-        if self._units is None:
-            return np.where(units < 0, self.blank, units).astype(np.int32)[..., np.newaxis]
-        blank = units[..., np.newaxis] < 0
-        return np.where(blank, self.blank, self._units[units]).astype(np.int32)
-
-    def chunk(self, records: Any, present: Any) -> clipping.Chunk:
-        """Gathers a chunk inside the graph; `records` is int32 of shape (num_units, records_each)."""
-        flat = tf.reshape(records, [-1])
-        features = tf.nest.map_structure(lambda column: tf.gather(column, flat), self.features)
-        return clipping.Chunk(features, tf.gather(self.labels, flat), tf.gather(self.weights, flat), present)
+    gradients: list[Any]
+    """Clipped; per variable, then the audit's vector where there is one."""
+    within: Any
+    """Number of units within the clip."""
+    counted: Any
+    """Number of units, canaries not among them."""
 
 
 class PrivateStep:
     """Runs DP-SGD steps on a compiled model.
 
-    Abadi et al. (2016), https://arxiv.org/abs/1607.00133, Algorithm 1. The graph has one shape whatever is drawn: a batch is cut
-    into chunks of a fixed number of units, the last one padded and masked. An empty batch is a step of noise alone.
+    Abadi et al. (2016), https://arxiv.org/abs/1607.00133, Algorithm 1. Shapes in the graph are fixed whatever is drawn: a batch is
+    cut into chunks that are padded and masked, and nothing of it is left out. An empty batch is a step of noise alone.
     """
 
     def __init__(
@@ -122,11 +98,13 @@ class PrivateStep:
         self._performance = performance or Performance()
         self._strategy = strategy
         self._replicas = strategy.num_replicas_in_sync if strategy else 1
-        chunk_size = self._performance.chunk_size or usual_chunk(expected_batch_size)
-        self._chunk_size = math.ceil(chunk_size / self._replicas) * self._replicas
-        units = Units(self._chunk_size // self._replicas, data.records_each)
+        layout = self._performance.layout or Layout.of(expected_batch_size)
+        self._layout = layout.divisible_by(self._replicas)
         kind = clipping.RecordByRecord if record_by_record else clipping.ClippedSum
-        self._sum: clipping.GradientSum = kind(model, units)
+        self._sums: dict[int, clipping.GradientSum] = {
+            size: kind(model, Units(size // self._replicas, data.records_each))
+            for size in {self._layout.large, self._layout.small}
+        }
         self.noise = noise or GaussianNoise()
         self._clip = tf.Variable(l2_norm_clip, dtype=tf.float32, trainable=False, name="l2_norm_clip")
         self._adaptive = adaptive_clip
@@ -137,10 +115,12 @@ class PrivateStep:
         if num_canaries:
             self._shapes.append((num_canaries,))
             self._canary_scores = tf.Variable(tf.zeros(num_canaries), trainable=False, name="canary_scores")
-        shape = (None, self._chunk_size)
+        large, small = (None, self._layout.num_large, self._layout.large), (None, self._layout.small)
         signature = [
-            tf.TensorSpec((*shape, data.records_each), tf.int32),
-            tf.TensorSpec(shape, tf.int32),
+            tf.TensorSpec((*large, data.records_each), tf.int32),
+            tf.TensorSpec(large, tf.int32),
+            tf.TensorSpec((*small, data.records_each), tf.int32),
+            tf.TensorSpec(small, tf.int32),
             tf.TensorSpec((None,), tf.int32),
         ]
         # AutoGraph has nothing to convert here, and would slow tracing down.
@@ -182,27 +162,25 @@ class PrivateStep:
         Returns:
           L2 norm of the last step's noisy mean gradient.
         """
-        chunks = [self._padded(batch) for batch in batches]
-        ends = np.cumsum([0] + [len(units) for units, _ in chunks]).astype(np.int32)
-        records = np.concatenate([self._data.records_of(units) for units, _ in chunks])
-        canaries = np.concatenate([slots for _, slots in chunks])
-        return float(self._run(tf.constant(records), tf.constant(canaries), tf.constant(ends)))
+        cuts = [self._layout.cut(batch) for batch in batches]
+        large = np.stack([first for first, _ in cuts])
+        small = np.concatenate([rest for _, rest in cuts])
+        ends = np.cumsum([0] + [len(rest) for _, rest in cuts]).astype(np.int32)
+        arguments = [*self._records_and_canaries(large), *self._records_and_canaries(small), ends]
+        return float(self._run(*[tf.constant(argument) for argument in arguments]))
 
-    def _padded(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Cuts a batch into chunks: indices of units and of canaries, -1 for none, of shape (num_chunks, chunk_size)."""
-        num_chunks = math.ceil(len(batch) / self._chunk_size)
-        drawn = np.full(num_chunks * self._chunk_size, -1, np.int64)
-        drawn[: len(batch)] = batch
-        is_canary = drawn >= self._data.num_units
-        shape = (num_chunks, self._chunk_size)
-        units = np.where(is_canary, -1, drawn).reshape(shape)
-        return units, np.where(is_canary, drawn - self._data.num_units, -1).astype(np.int32).reshape(shape)
+    def _records_and_canaries(self, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of records, of shape (*drawn.shape, records_each), and of canaries, of shape drawn.shape, -1 for none."""
+        canaries = drawn - self._data.num_units
+        records = self._data.records_of(np.where(canaries >= 0, -1, drawn))
+        return records, np.maximum(canaries, -1).astype(np.int32)
 
-    def _steps(self, records: Any, canaries: Any, ends: Any) -> Any:
-        num_steps = tf.size(ends) - 1
+    def _steps(self, large: Any, large_canaries: Any, small: Any, small_canaries: Any, ends: Any) -> Any:
+        num_steps = tf.shape(large)[0]
 
         def one(step: Any, _: Any) -> tuple[Any, Any]:
-            mean = self._step(records, canaries, ends[step], ends[step + 1])
+            sums = self._sum_of(large[step], large_canaries[step], small, small_canaries, ends[step], ends[step + 1])
+            mean = self._apply(sums)
             norm = tf.cond(step == num_steps - 1, lambda: tf.linalg.global_norm(mean), lambda: tf.constant(0.0))
             return step + 1, norm
 
@@ -211,37 +189,47 @@ class PrivateStep:
         )
         return norm
 
-    def _step(self, records: Any, canaries: Any, start: Any, end: Any) -> list[Any]:
+    def _sum_of(
+        self, large: Any, large_canaries: Any, small: Any, small_canaries: Any, start: Any, end: Any
+    ) -> _Sums:
+        """One batch: the first large chunk, then the others in loops, so that memory is that of a chunk."""
         clip = self._clip.read_value()
+        sums = self._chunk_sum(large[0], large_canaries[0], clip, self._layout.large)
+        if self._layout.num_large > 1:
+            sums = self._added(sums, large, large_canaries, 1, self._layout.num_large, clip)
+        return self._added(sums, small, small_canaries, start, end, clip)
 
-        def add(chunk: Any, sums: list[Any], within: Any, present: Any) -> Any:
-            clipped, counted = self._chunk_sum(records[chunk], canaries[chunk], clip)
-            added = [total + part for total, part in zip(sums, clipped.gradients, strict=True)]
-            return chunk + 1, added, within + clipped.within, present + counted
+    def _added(self, sums: _Sums, records: Any, canaries: Any, start: Any, end: Any, clip: Any) -> _Sums:
+        size = int(records.shape[1])
 
-        zeros = [tf.zeros(shape, tf.float32) for shape in self._shapes]
-        _, sums, within, present = tf.while_loop(
-            lambda chunk, *_: chunk < end,
-            add,
-            (start, zeros, tf.constant(0.0), tf.constant(0.0)),
-            parallel_iterations=1,
+        def add(chunk: Any, so_far: _Sums) -> tuple[Any, _Sums]:
+            more = self._chunk_sum(records[chunk], canaries[chunk], clip, size)
+            return chunk + 1, tf.nest.map_structure(tf.add, so_far, more)
+
+        _, total = tf.while_loop(
+            lambda chunk, _: chunk < end, add, (tf.convert_to_tensor(start), sums), parallel_iterations=1
         )
-        noisy = self._noised(sums, clip)
+        return _Sums(*total)
+
+    def _apply(self, sums: _Sums) -> list[Any]:
+        """Noise once, division by the constant, one update; gives the noisy mean."""
+        clip = self._clip.read_value()
+        noisy = self._noised(sums.gradients, clip)
         if self._num_canaries:
             self._canary_scores.assign_add(noisy.pop() / clip)
         if self._adaptive:
-            self._adapt(self._adaptive, within, present, clip)
+            self._adapt(self._adaptive, sums.within, sums.counted, clip)
         mean = [part / self._divisor for part in noisy]
         self._update(mean)
         return mean
 
-    def _chunk_sum(self, records: Any, canaries: Any, clip: Any) -> tuple[clipping.Clipped, Any]:
-        records = tf.ensure_shape(records, (self._chunk_size, self._data.records_each))
-        canaries = tf.ensure_shape(canaries, (self._chunk_size,))
+    def _chunk_sum(self, records: Any, canaries: Any, clip: Any, size: int) -> _Sums:
+        records = tf.ensure_shape(records, (size, self._data.records_each))
+        canaries = tf.ensure_shape(canaries, (size,))
         counted = tf.cast(records[:, 0] != self._data.blank, tf.float32)
 
         def of_replica() -> tuple[list[Any], Any]:
-            each = self._chunk_size // self._replicas
+            each = size // self._replicas
             start = 0
             if self._strategy:
                 start = tf.distribute.get_replica_context().replica_id_in_sync_group * each
@@ -249,10 +237,10 @@ class PrivateStep:
             mine = [tf.ensure_shape(whole[part], (each, *whole.shape[1:])) for whole in (records, counted, canaries)]
             chunk = self._data.chunk(mine[0], mine[1])
             if not self._num_canaries:
-                clipped = self._sum(chunk, clip)
+                clipped = self._sums[size](chunk, clip)
             else:
                 slots = tf.one_hot(mine[2], self._num_canaries, on_value=_CANARY_LENGTH) * clip
-                clipped = self._sum(chunk, clip, clipping.Extra(slots, tf.cast(mine[2] >= 0, tf.float32)))
+                clipped = self._sums[size](chunk, clip, clipping.Extra(slots, tf.cast(mine[2] >= 0, tf.float32)))
             return clipped.gradients, clipped.within
 
         if self._strategy is None:
@@ -262,7 +250,7 @@ class PrivateStep:
                 lambda each: self._strategy.reduce(tf.distribute.ReduceOp.SUM, each, axis=None),
                 self._strategy.run(of_replica),
             )
-        return clipping.Clipped(gradients, within), tf.reduce_sum(counted)
+        return _Sums(gradients, within, tf.reduce_sum(counted))
 
     def _noised(self, sums: list[Any], clip: Any) -> list[Any]:
         """Adds one draw of noise to everything: no variable, and no row of one, goes without."""
@@ -280,8 +268,8 @@ class PrivateStep:
         def of_replica() -> None:
             regularization = regularization_gradients(self._model, self._variables)
             update = [
-                tf.cast(of_data, variable.dtype) + (of_weights if of_weights is not None else 0.0)
-                for of_data, of_weights, variable in zip(mean, regularization, self._variables, strict=True)
+                of_data if of_weights is None else of_data + of_weights
+                for of_data, of_weights in zip(mean, regularization, strict=True)
             ]
             keras_api.apply_gradients(self._model.optimizer, update, self._model)
 
@@ -290,12 +278,6 @@ class PrivateStep:
             return
         with keras_api.without_aggregation(self._model.optimizer):
             self._strategy.run(of_replica)
-
-
-def usual_chunk(expected_batch_size: float) -> int:
-    """Holds nearly every Poisson batch, or a round part of a large one."""
-    usual = math.ceil(expected_batch_size + 2 * math.sqrt(expected_batch_size))
-    return min(usual, MAX_CHUNK)
 
 
 def regularization_gradients(model: Any, variables: list[Any]) -> list[Any]:
@@ -308,12 +290,3 @@ def regularization_gradients(model: Any, variables: list[Any]) -> list[Any]:
     found = tape.gradient(total, variables)
     return [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in found]
 
-
-def _with_blank(column: np.ndarray) -> Any:
-    blank = (
-        np.zeros((1, *column.shape[1:]), column.dtype)
-        if column.dtype.kind in "fiub"
-        else np.full((1, *column.shape[1:]), b"", object)
-    )
-    with tf.device("CPU:0"):
-        return tf.constant(np.concatenate([column, blank]))

@@ -18,6 +18,8 @@ from tfx_privacy.training.contributions import Contribution, Lookup, Materialize
 
 # Where the number of positions is not known, a weight up to this size is materialized.
 _SMALL_WEIGHT = 1 << 14
+# In multiplications, as measured for matrices of a few dozen rows on a CPU.
+_COST_OF_A_NUMBER = 8
 
 
 class UnsupportedCallError(Exception):
@@ -139,11 +141,19 @@ def _product(
 
 
 def _cheaper(positions: Positions, weights: int) -> Contribution:
-    """Gram matrices cost the square of the positions, materializing costs the weights (Li et al. 2022, Section 4.1)."""
-    count = positions.inputs.shape[1]
-    if weights <= _SMALL_WEIGHT if count is None else weights < 2 * count * count:
+    count, rows, columns = positions.inputs.shape[1], positions.inputs.shape[2], positions.gradients.shape[2]
+    if weights <= _SMALL_WEIGHT if count is None else _materializing_is_cheaper(count, rows, columns):
         return Materialized(positions.materialized())
     return positions
+
+
+def _materializing_is_cheaper(positions: int, rows: int, columns: int) -> bool:
+    """Chooses between Gram matrices and the gradients themselves (Li et al. 2022, Section 4.1).
+
+    Gram matrices cost positions^2 * (rows + columns) more multiplications; the gradients themselves are numbers to write and read,
+    each of which costs about as much as eight.
+    """
+    return _COST_OF_A_NUMBER * rows * columns < positions * positions * (rows + columns)
 
 
 def _bias(layer: Any, gradient: Any, units: Units, name: str = "bias") -> _Contributions:
@@ -232,16 +242,19 @@ def _convolution(call: Call, gradient: Any, units: Units) -> _Contributions:
         window = patches.Window.of(layer)
         inputs = tf.cast(call.inputs, tf.float32)
         rows, columns = math.prod(int(size) for size in kernel.shape[:-1]), int(kernel.shape[-1])
-        unfolded = patches.unfold(inputs, window)
-        found.append((kernel, _of_patches(unfolded, gradient, units, rows, columns, tuple(kernel.shape))))
+        found.append((kernel, _of_windows(inputs, gradient, window, units, rows, columns, tuple(kernel.shape))))
     return found + _bias(layer, gradient, units)
 
 
-def _of_patches(
-    unfolded: Any, gradient: Any, units: Units, rows: int, columns: int, shape: tuple[int, ...]
+def _of_windows(
+    inputs: Any, gradient: Any, window: patches.Window, units: Units, rows: int, columns: int, shape: tuple[int, ...]
 ) -> Contribution:
-    positions = Positions(units.positions(unfolded, rows), units.positions(gradient, columns), shape)
-    return _cheaper(positions, rows * columns)
+    positions = math.prod(gradient.shape[1:-1]) * units.records_each
+    if _materializing_is_cheaper(positions, rows, columns):
+        of_records = patches.kernel_gradients(inputs, gradient, window)
+        return Materialized(units.summed(tf.reshape(of_records, (units.records, *shape))))
+    unfolded = units.positions(patches.unfold(inputs, window), rows)
+    return Positions(unfolded, units.positions(gradient, columns), shape)
 
 
 def _depthwise(call: Call, gradient: Any, units: Units) -> _Contributions:

@@ -107,8 +107,8 @@ def train(
     for line in found.notes:
         _LOG.warning("DPTrainer: %s", line)
     performance = performance or Performance()
-    if performance.chunk_size is None:
-        performance = dataclasses.replace(performance, chunk_size=found.chunk_size)
+    if performance.layout is None:
+        performance = dataclasses.replace(performance, layout=found.layout)
     training = PrivateMechanism(
         model,
         data,

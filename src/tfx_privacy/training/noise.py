@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import sys
 import threading
 from typing import Any, Literal, Protocol
 
@@ -20,6 +21,13 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 NoiseSource = Literal["os_entropy", "os_entropy_secure", "deterministic_test"]
 
 _KEY_BYTES = 32
+_ALIGNMENT = 64
+_MAX_BLOCKS = 4
+# The list, the loop's variable and the argument of getrefcount; a tensor that uses the memory would be a fourth.
+_REFERENCES_OF_FREE = 3
+# The cipher's input is zeros; so many of them stay in the processor's cache.
+_BLOCK_BYTES = 1 << 16
+_ZEROS = memoryview(bytes(_BLOCK_BYTES))
 _TERMS = 4
 
 
@@ -42,14 +50,32 @@ class RandomBits:
         """Args: 32 secret bytes."""
         self._stream = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
         self._lock = threading.Lock()
-        self._zeros = b""
+        self._memory: list[np.ndarray] = []
 
     def __call__(self, count: int) -> np.ndarray:
         """The next words, uint32 of shape (count,)."""
         with self._lock:
-            if len(self._zeros) != 4 * count:
-                self._zeros = bytes(4 * count)
-            return np.frombuffer(self._stream.update(self._zeros), np.uint32)
+            words = self._room(count)
+            target = memoryview(words).cast("B")
+            for start in range(0, len(target), _BLOCK_BYTES):
+                part = target[start : start + _BLOCK_BYTES]
+                self._stream.update_into(_ZEROS[: len(part)], part)
+        return words
+
+    def _room(self, count: int) -> np.ndarray:
+        """An array that TensorFlow takes over without copying it, in memory that nobody holds any more if there is some.
+
+        Fresh memory costs more than the cipher: the system clears every page of it.
+        """
+        spare = _ALIGNMENT // 4
+        size = count + spare
+        self._memory = [block for block in self._memory if len(block) >= size][-_MAX_BLOCKS:]
+        whole = next((block for block in self._memory if sys.getrefcount(block) == _REFERENCES_OF_FREE), None)
+        if whole is None:
+            whole = np.empty(size, np.uint32)
+            self._memory.append(whole)
+        start = -(whole.ctypes.data // 4) % spare
+        return whole[start : start + count]
 
 
 class GaussianNoise:

@@ -11,6 +11,8 @@ import tensorflow as tf
 
 # Up to this size of a window a convolution with the identity as kernel is the fastest way to cut windows out.
 _IDENTITY_WINDOW = 64
+# Records whose windows stay in the processor's cache until they are multiplied.
+_CACHED_RECORDS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,14 +62,42 @@ def unfold(inputs: Any, window: Window) -> Any:
       float32 of shape (num_records, num_windows, entries of a window), entries ordered as the kernel's.
     """
     padded, counts = _padded(inputs, window)
-    channels = inputs.shape[-1]
+    return _unfolded(padded, window, counts)
+
+
+def kernel_gradients(inputs: Any, gradients: Any, window: Window) -> Any:
+    """Gradients of a convolution's kernel for every record.
+
+    Args:
+      inputs: float32 of shape (num_records, extent..., channels).
+      gradients: Of the outputs, float32 of shape (num_records, extent..., filters).
+      window: The convolution's geometry.
+
+    Returns:
+      float32 of shape (num_records, entries of a window, filters).
+    """
+    padded, counts = _padded(inputs, window)
+    flat = tf.reshape(gradients, (inputs.shape[0], math.prod(counts), gradients.shape[-1]))
+    sizes = [min(_CACHED_RECORDS, inputs.shape[0] - start) for start in range(0, inputs.shape[0], _CACHED_RECORDS)]
+    parts = [
+        tf.matmul(_unfolded(part, window, counts), of_part, transpose_a=True)
+        for part, of_part in zip(tf.split(padded, sizes), tf.split(flat, sizes), strict=True)
+    ]
+    return tf.concat(parts, axis=0)
+
+
+def _unfolded(padded: Any, window: Window, counts: list[int]) -> Any:
+    channels = padded.shape[-1]
     entries = math.prod(window.size) * channels
     if entries <= _IDENTITY_WINDOW:
         kernel = np.eye(entries, dtype=np.float32).reshape((*window.size, channels, entries))
         cut = tf.nn.convolution(padded, kernel, strides=window.strides, padding="VALID", dilations=window.dilation)
     else:
-        cut = tf.concat([_shifted(padded, window, offset, counts) for offset in np.ndindex(*window.size)], axis=-1)
-    return tf.reshape(cut, (inputs.shape[0], math.prod(counts), entries))
+        one_axis = len(window.size) == 1
+        size, strides, dilation = ((1, *each) if one_axis else each for each in (window.size, window.strides, window.dilation))
+        image = padded[:, tf.newaxis] if one_axis else padded
+        cut = tf.image.extract_patches(image, [1, *size, 1], [1, *strides, 1], [1, *dilation, 1], "VALID")
+    return tf.reshape(cut, (padded.shape[0], math.prod(counts), entries))
 
 
 def depthwise_gradients(inputs: Any, gradients: Any, window: Window) -> Any:

@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from tfx_privacy.privacy.parameters import ResolvedParameters
 from tfx_privacy.training import clipping, keras_api
+from tfx_privacy.training.batches import MAX_CHUNK, Layout
 from tfx_privacy.training.data import ColumnarDataset
-from tfx_privacy.training.engine import usual_chunk
 from tfx_privacy.training.layers import Units, UnsupportedCallError
 
 _RECORDS = 3
@@ -24,6 +24,8 @@ _TOLERANCE = 1e-3
 # Memory for what a chunk's units need at once, beside activations.
 _CHUNK_BYTES = 256 << 20
 _FLOAT_BYTES = 4
+# A record with more numbers than this to its gradients costs more than a chunk does by itself.
+_COSTLY_NUMBERS = 8192
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +34,8 @@ class Examined:
 
     record_by_record: bool
     """The cheap forms are of no use: every record is put through the model by itself."""
-    chunk_size: int
-    """Units that fit into memory at once."""
+    layout: Layout
+    """Chunks that fit into memory and suit the model."""
     notes: tuple[str, ...] = ()
     """For the log: why it will be slow."""
 
@@ -65,18 +67,19 @@ def examine(model: Any, data: ColumnarDataset, resolved: ResolvedParameters) -> 
     if not _agree(fast, slow):
         return _slow(model, records_each, resolved, "Its layers' gradients do not add up to those of single records.")
     numbers = sum(math.prod(part.shape[1:]) for each in found for part in each.operands)
-    return Examined(False, _chunk_size(numbers * records_each, resolved))
+    return Examined(False, _layout(numbers * records_each, resolved))
 
 
 def _slow(model: Any, records_each: int, resolved: ResolvedParameters, reason: str) -> Examined:
     numbers = sum(math.prod(variable.shape) for variable in keras_api.trainable_variables(model))
     note = f"{reason} Every record is put through the model by itself, which is slow."
-    return Examined(True, _chunk_size(numbers * records_each, resolved), (note,))
+    return Examined(True, _layout(numbers * records_each, resolved), (note,))
 
 
-def _chunk_size(numbers_each: int, resolved: ResolvedParameters) -> int:
+def _layout(numbers_each: int, resolved: ResolvedParameters) -> Layout:
     assert resolved.expected_batch_size is not None
-    return max(1, min(usual_chunk(resolved.expected_batch_size), _CHUNK_BYTES // (_FLOAT_BYTES * max(1, numbers_each))))
+    fitting = max(1, min(MAX_CHUNK, _CHUNK_BYTES // (_FLOAT_BYTES * max(1, numbers_each))))
+    return Layout.of(resolved.expected_batch_size, max_chunk=fitting, costly=numbers_each > _COSTLY_NUMBERS)
 
 
 def _agree(fast: list[Any], slow: list[Any]) -> bool:
