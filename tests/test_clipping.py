@@ -186,6 +186,24 @@ def test_a_norm_is_never_understated_when_terms_cancel() -> None:
         assert used >= exact * (1 - 1e-5), trial
 
 
+@pytest.mark.parametrize("small", [1e-25, 1e-21, 1e-19])
+def test_a_tiny_input_with_a_huge_gradient_is_not_taken_for_nothing(small: float) -> None:
+    """Its square is zero in float32, its product with the gradient is not."""
+    import tensorflow as tf
+
+    from tfx_privacy.training import contributions
+
+    inputs = np.full((1, 8, 50), small, np.float32)
+    gradients = np.full((1, 8, 4), 1e18, np.float32)
+    exact = float(np.sum((inputs[0].astype(np.float64).T @ gradients[0].astype(np.float64)) ** 2))
+    used, _ = _rigged(inputs[0], gradients[0])
+    assert used >= exact * (1 - 1e-5)
+    outer = contributions.Outer(tf.constant(inputs[:, 0]), tf.constant(gradients[:, 0]), (50, 4))
+    assert float(outer.squared_norms()[0]) >= exact / 64 * (1 - 1e-5)
+    other_way, _ = _rigged(gradients[0], inputs[0])
+    assert other_way >= exact * (1 - 1e-5)
+
+
 def test_a_user_s_records_are_clipped_as_one() -> None:
     model, data = make_model(), make_data(NUM_RECORDS)
     of_records = naive_gradients(model, data)

@@ -204,3 +204,35 @@ def test_the_verdict_is_strict_json_with_every_rule() -> None:
     assert document["blessed"] is False
     assert [rule["rule"] for rule in document["rules"] if not rule["passed"]] == ["model_blessing"]
     assert datetime.datetime.fromisoformat(document["decided_at"]) == evidence.NOW
+
+
+def test_users_are_fewer_than_their_records() -> None:
+    """With users as privacy unit the population counts users, of whom each has at least one record among the members."""
+    users = {"privacy_unit": "user", "max_records_per_user": 5}
+
+    def verdict(count: int) -> gate.Verdict:
+        population = guarantee.Population(records=count, source="counted")
+        record = evidence.make_guarantee(**users, population=population)
+        return gate.decide(evidence.make_evidence(guarantee=record), evidence.POLICY, now=evidence.NOW)
+
+    assert verdict(3_000).blessed
+    assert [rule.rule for rule in verdict(10_001).failures] == ["attack_splits"]
+
+
+def test_an_audit_above_the_claim_is_a_defect() -> None:
+    def verdict(bound: float) -> gate.Verdict:
+        found = guarantee.Audit(
+            num_canaries=1000,
+            num_members=500,
+            confidence=0.95,
+            epsilon_lower_bound=bound,
+            epsilon_lower_bound_one_run=0.1,
+            epsilon_lower_bound_gaussian=0.1,
+        )
+        record = evidence.make_guarantee(audit=found)
+        return gate.decide(evidence.make_evidence(guarantee=record), evidence.POLICY, now=evidence.NOW)
+
+    assert verdict(0.5).blessed
+    (failure,) = verdict(2.9).failures
+    assert failure.rule == "epsilon"
+    assert "The audit shows epsilon >= 2.9" in failure.explanation

@@ -115,6 +115,29 @@ def test_steps_are_independent() -> None:
     assert not uncorrelated(one, one + 0.1 * other)
 
 
+def test_variables_do_not_share_their_noise() -> None:
+    """Kernel and bias of one layer, and of two layers of one shape."""
+    from tfx_privacy import training
+
+    def body(layers: Any, features: Any) -> Any:
+        return layers.Dense(6000)(features) * 0.0 + layers.Dense(6000)(features) * 0.0
+
+    model, data = make_model(body, loss="mse"), make_data()
+    before = [np.array(variable) for variable in model.trainable_variables]
+    training.train(model, data, resolved(len(data), steps=1), noise_multiplier=1.0)
+    moved = [np.array(new) - old for new, old in zip(model.trainable_variables, before, strict=True)]
+    assert uncorrelated(moved[0][0], moved[1])
+    assert uncorrelated(moved[0].ravel(), moved[2].ravel())
+    assert uncorrelated(moved[1], moved[3])
+
+
+def test_the_noise_of_successive_steps_adds_up() -> None:
+    """Nine independent steps have three times the standard deviation; one noise used nine times would have nine times."""
+    noise = noise_of_one_step(14_000, steps=9)
+    assert scale_is(noise, 3.0 * 3.0)
+    assert not scale_is(noise, 3.0 * 9.0)
+
+
 def test_no_seed_of_anybody_repeats_the_noise() -> None:
     import random
 

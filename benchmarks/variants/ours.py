@@ -51,7 +51,10 @@ def _as_trained(model: Any, setting: Setting) -> Layout:
     """The chunks that a training run would choose."""
     num_records = setting.batch_size * _RECORDS_PER_BATCH
     run = DPParameters(
-        noise_multiplier=setting.noise_multiplier, expected_batch_size=setting.batch_size, steps=1, population=num_records
+        noise_multiplier=setting.noise_multiplier,
+        expected_batch_size=setting.batch_size,
+        steps=1,
+        population=num_records,
     )
     found = probe.examine(model, _dataset(model, setting, _RECORDS_PER_BATCH), run.resolve())
     return found.layout

@@ -321,7 +321,15 @@ def _check_splits(evidence: Evidence, policy: GatePolicy, now: datetime.datetime
     if members & others:
         return _Finding(False, value, f"Split {min(members & others)!r} is on both sides of the attack.")
     size = trained.population
-    if size.source == "counted" and record.num_members != size.records:
+    if trained.privacy_unit == "user":
+        if not record.num_members >= size.records:
+            return _Finding(
+                False,
+                f"{record.num_members} members",
+                f"The attack scored {record.num_members} members, but the model was trained on {size.records} users. Give "
+                "PrivacyEvaluator the examples that the trainer read.",
+            )
+    elif size.source == "counted" and record.num_members != size.records:
         return _Finding(
             False,
             f"{record.num_members} members",

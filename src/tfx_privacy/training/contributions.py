@@ -8,12 +8,15 @@ backward pass through the activations is enough.
 A squared norm here is never below the true one, up to the rounding of sums of positive numbers. Where it comes from Gram
 matrices, terms of either sign cancel, and what rounding leaves may be far below the truth: a record made for it would be
 clipped too little. `CANCELLATION` times the square of the sum of the terms' norms is added there, which bounds that error.
+Squares below the smallest float32 become zero: what that can take away is added everywhere, so that a tiny input with a huge
+gradient is not taken for nothing.
 """
 
 from __future__ import annotations
 
 import abc
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +24,8 @@ import tensorflow as tf
 
 # float32 keeps 6e-8 of each term; this leaves room for sums over a few thousand of them.
 CANCELLATION = 1e-5
+# The smallest normal float32, and a little: at most this is lost where a product becomes zero.
+_FLUSHED = 1.2e-38
 
 
 class Contribution(abc.ABC):
@@ -114,8 +119,18 @@ class Positions(Contribution):
     def squared_norms(self) -> Any:
         of_inputs = tf.matmul(self.inputs, self.inputs, transpose_b=True)
         of_gradients = tf.matmul(self.gradients, self.gradients, transpose_b=True)
-        products = _norms(self.inputs) * _norms(self.gradients)
-        return _safe(tf.reduce_sum(of_inputs * of_gradients, axis=[1, 2]), products)
+        squares = tf.maximum(tf.reduce_sum(of_inputs * of_gradients, axis=[1, 2]), 0.0)
+        return squares + self._lost_at_most()
+
+    def _lost_at_most(self) -> Any:
+        """By cancellation, and by products that become zero, in either Gram matrix."""
+        inputs, gradients = _norms(self.inputs), _norms(self.gradients)
+        terms = [
+            math.sqrt(CANCELLATION) * inputs * gradients,
+            math.sqrt(_FLUSHED * self.inputs.shape[-1]) * gradients,
+            math.sqrt(_FLUSHED * self.gradients.shape[-1]) * inputs,
+        ]
+        return tf.add_n([tf.square(tf.reduce_sum(term, axis=1)) for term in terms])
 
     def weighted_sum(self, weights: Any, operands: Sequence[Any]) -> Any:
         inputs, gradients = operands
@@ -171,17 +186,13 @@ def combined(contributions: Sequence[Contribution]) -> Contribution:
 
 
 def sum_of_squares(tensor: Any) -> Any:
-    """Squared L2 norm of each unit's part."""
-    return tf.reduce_sum(tf.square(_rows(tensor)), axis=1)
-
-
-def _safe(squared_norms: Any, products: Any) -> Any:
-    """Adds the bound on the cancellation's rounding; `products` are the norms of the terms, per position."""
-    return tf.maximum(squared_norms, 0.0) + CANCELLATION * tf.square(tf.reduce_sum(products, axis=1))
+    """Squared L2 norm of each unit's part, and what may have become zero in it."""
+    rows = _rows(tensor)
+    return tf.reduce_sum(tf.square(rows), axis=1) + _FLUSHED * rows.shape[1]
 
 
 def _norms(tensor: Any) -> Any:
-    return tf.sqrt(tf.reduce_sum(tf.square(tensor), axis=-1))
+    return tf.sqrt(tf.reduce_sum(tf.square(tensor), axis=-1) + _FLUSHED * tensor.shape[-1])
 
 
 def _rows(tensor: Any) -> Any:

@@ -189,9 +189,7 @@ class PrivateStep:
         )
         return norm
 
-    def _sum_of(
-        self, large: Any, large_canaries: Any, small: Any, small_canaries: Any, start: Any, end: Any
-    ) -> _Sums:
+    def _sum_of(self, large: Any, large_canaries: Any, small: Any, small_canaries: Any, start: Any, end: Any) -> _Sums:
         """One batch: the first large chunk, then the others in loops, so that memory is that of a chunk."""
         clip = self._clip.read_value()
         sums = self._chunk_sum(large[0], large_canaries[0], clip, self._layout.large)
@@ -289,4 +287,3 @@ def regularization_gradients(model: Any, variables: list[Any]) -> list[Any]:
         return [None] * len(variables)
     found = tape.gradient(total, variables)
     return [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in found]
-

@@ -94,7 +94,9 @@ def _unfolded(padded: Any, window: Window, counts: list[int]) -> Any:
         cut = tf.nn.convolution(padded, kernel, strides=window.strides, padding="VALID", dilations=window.dilation)
     else:
         one_axis = len(window.size) == 1
-        size, strides, dilation = ((1, *each) if one_axis else each for each in (window.size, window.strides, window.dilation))
+        size, strides, dilation = (
+            (1, *each) if one_axis else each for each in (window.size, window.strides, window.dilation)
+        )
         image = padded[:, tf.newaxis] if one_axis else padded
         cut = tf.image.extract_patches(image, [1, *size, 1], [1, *strides, 1], [1, *dilation, 1], "VALID")
     return tf.reshape(cut, (padded.shape[0], math.prod(counts), entries))
