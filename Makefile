@@ -22,7 +22,7 @@ export IPYTHONDIR := $(CACHE)/ipython
 # A file of tests stays in one process: importing TensorFlow costs more than most tests.
 PARALLEL := --numprocesses 2 --dist loadfile
 
-.PHONY: help env demo test test-fast check format lock clean clean-env
+.PHONY: help env demo test test-fast mutation check format lock clean clean-env
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,8 +34,12 @@ env: ## Create .venv from the lock (the other targets do it themselves)
 demo: env ## Run the Chicago Taxi pipeline three times: pushed, refused, refused
 	@.venv/bin/tfx-privacy demo --output demo_output
 
-test: check ## Linters, types, layers and every test
+test: check ## Linters, types, layers, every test, and the tests of the tests
+	.venv/bin/python tests/mutation/run.py
 	.venv/bin/pytest $(PARALLEL)
+
+mutation: env ## Apply every privacy bug of tests/mutation/mutants.py: the fast tests must find each
+	.venv/bin/python tests/mutation/run.py
 
 test-fast: env ## The tests a developer runs while working (under 3 minutes)
 	.venv/bin/pytest $(PARALLEL) -m 'not slow'

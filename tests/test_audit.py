@@ -157,7 +157,7 @@ GOOD = gaussian_scores(0, 1.0, 200)
         (GOOD[0][:50], GOOD[1][:50], {}, "50 canaries >= 100"),
         (GOOD[0][:150], GOOD[1], {}, r"\(150,\) and \(200,\)"),
         (GOOD[0].reshape(2, 100), GOOD[1].reshape(2, 100), {}, "one shape"),
-        (np.where(np.arange(200) < 3, np.nan, GOOD[0]), GOOD[1], {}, "3 of 200 scores are not finite"),
+        (np.where(np.arange(200) < 3, np.nan, GOOD[0]), GOOD[1], {}, "3 of 200 are not"),
         (GOOD[0], GOOD[1].astype(int), {}, "type bool, not int64"),
         (GOOD[0], np.ones(200, bool), {}, "200 are members"),
         (GOOD[0], np.zeros(200, bool), {}, "0 are members"),

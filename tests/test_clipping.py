@@ -26,7 +26,8 @@ def summed(kind: str, model: Any, num_units: int, records_each: int = 1) -> Call
 
     @tf.function(autograph=False)
     def traced(features: Any, labels: Any, present: Any, clip: Any) -> Any:
-        each = tf.repeat(present, records_each) / records_each
+        # Weights of padding are zero in a real run as well; here the mask alone has to keep it out.
+        each = tf.ones_like(tf.repeat(present, records_each)) / records_each
         clipped = gradient_sum(clipping.Chunk(features, labels, each, present), clip)
         return tf.concat([tf.reshape(part, [-1]) for part in clipped.gradients], 0), clipped.within
 

@@ -208,7 +208,7 @@ def test_the_verdict_is_strict_json_with_every_rule() -> None:
 
 def test_users_are_fewer_than_their_records() -> None:
     """With users as privacy unit the population counts users, of whom each has at least one record among the members."""
-    users = {"privacy_unit": "user", "max_records_per_user": 5}
+    users: dict[str, Any] = {"privacy_unit": "user", "max_records_per_user": 5}
 
     def verdict(count: int) -> gate.Verdict:
         population = guarantee.Population(records=count, source="counted")

@@ -154,6 +154,30 @@ def test_no_seed_of_anybody_repeats_the_noise() -> None:
     np.testing.assert_array_equal(same[0], same[1])
 
 
+def test_random_words_stay_as_they_are_while_somebody_holds_them() -> None:
+    """Their memory is used again only when nobody does: else one step's noise would turn into another's."""
+    import tensorflow as tf
+
+    from tfx_privacy.training.noise import RandomBits
+
+    bits = RandomBits(b"k" * 32)
+    held = bits(1000)
+    tensor = tf.numpy_function(lambda: bits(1000), [], tf.uint32)
+    before = held.copy(), tensor.numpy().copy()
+    assert not np.array_equal(*before)
+    for _ in range(20):
+        bits(1000)
+    np.testing.assert_array_equal(held, before[0])
+    np.testing.assert_array_equal(tensor.numpy(), before[1])
+    # The same stream as the cipher's, whatever the blocks.
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    cipher = Cipher(algorithms.AES(b"k" * 32), modes.CTR(bytes(16))).encryptor()
+    fresh = RandomBits(b"k" * 32)
+    whole = np.concatenate([fresh(1), fresh(40_003), fresh(7)])
+    np.testing.assert_array_equal(whole, np.frombuffer(cipher.update(bytes(4 * len(whole))), np.uint32))
+
+
 def test_the_source_is_named() -> None:
     from tfx_privacy.training.noise import GaussianNoise, TreeNoise
 

@@ -275,6 +275,23 @@ def test_the_noise_of_an_adaptive_clip_is_of_the_clip_in_force() -> None:
     assert tf.executing_eagerly()
 
 
+def test_the_count_within_an_adaptive_clip_is_noised() -> None:
+    """All 400 units are within: what moves the clip's logarithm beyond that is noise of the count, in 100 steps (1e-6)."""
+    from tfx_privacy.training.mechanism import PrivateMechanism
+
+    model = make_model(lambda layers, f: layers.Dense(1)(f) * 0.0)
+    run = resolved(400, clipping="adaptive", expected_batch_size=400, steps=100, clip_count_noise=30.0)
+    mechanism = PrivateMechanism(model, make_data(400), run, noise_multiplier=1.0)
+    logarithms = [0.0]
+    for _ in range(100):
+        mechanism.advance(1)
+        logarithms.append(math.log(float(mechanism.state["l2_norm_clip"])))
+    shares = 0.5 - np.diff(logarithms) / 0.2
+    noise = (shares - 1.0) * 400
+    statistic = float(np.sum((noise / 30.0) ** 2))
+    assert stats.chi2.ppf(5e-7, 100) < statistic < stats.chi2.ppf(1 - 5e-7, 100)
+
+
 def test_passes_are_accounted_without_amplification() -> None:
     data = make_data(100)
     run = resolved(100, sampling="shuffled", expected_batch_size=30, steps=10)
@@ -407,7 +424,7 @@ def test_a_large_batch_is_summed_in_chunks() -> None:
     found = []
     for size in (None, 4096):
         model = make_model()
-        performance = training.Performance(layout=size and training.Layout.of_chunks(4096, size))
+        performance = training.Performance(layout=None if size is None else training.Layout.of_chunks(4096, size))
         train(model, data, run, performance=performance, deterministic_noise_for_tests=3)
         found.append(weights(model))
     np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-6)

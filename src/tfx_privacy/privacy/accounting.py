@@ -37,6 +37,7 @@ MIN_DELTA_FOR_PLD = 1e-12
 # Both are upper bounds on the same number; PLD's discretisation may leave it this much above RDP.
 _PLD_OVER_RDP = 1e-3
 _CALIBRATION_TOLERANCE = 1e-3
+_ROUGH_TOLERANCE = 2e-2
 # Of the privacy losses' grid: what is stated, and what a search may use on its way.
 _FINE_INTERVAL, _MEDIUM_INTERVAL, _COARSE_INTERVAL = 1e-4, 2e-4, 1e-3
 _MAX_CALIBRATION_EVALUATIONS = 12
@@ -136,7 +137,9 @@ def calibrate_noise_multiplier(
     assert wished.target_epsilon is not None
 
     run: dict[str, Any] = {**composition(resolved), "target_delta": target_delta}
-    by_rdp = _bisect(lambda sigma: rdp_epsilon(noise_multiplier=sigma, **run), wished.target_epsilon)
+    # As a start for PLD a rough answer is enough.
+    tolerance = _CALIBRATION_TOLERANCE / 10 if accountant == "rdp" else _ROUGH_TOLERANCE
+    by_rdp = _bracket(lambda sigma: rdp_epsilon(noise_multiplier=sigma, **run), wished.target_epsilon, tolerance)
     if accountant == "rdp":
         return by_rdp
 
@@ -261,24 +264,34 @@ def _rdp_accountant() -> Any:
     return rdp.RdpAccountant()
 
 
-def _bisect(epsilon_of: Callable[[float], float], target: float) -> float:
-    """Smallest noise multiplier found whose epsilon is at most `target`, by bisection."""
-    low, high = MIN_NOISE_MULTIPLIER, MIN_NOISE_MULTIPLIER * 2
-    if epsilon_of(low) <= target:
-        return low
-    while not epsilon_of(high) <= target:
-        low, high = high, min(high * 2, MAX_NOISE_MULTIPLIER)
+def _bracket(epsilon_of: Callable[[float], float], target: float, tolerance: float) -> float:
+    """A noise multiplier that meets the target, at most `tolerance` (relative) above one that does not.
+
+    Epsilon is nearly a power of the noise multiplier: a guess between two points aims a little to one side and then to the other,
+    so that the bracket closes from both.
+    """
+    low, high = MIN_NOISE_MULTIPLIER, MIN_NOISE_MULTIPLIER
+    epsilon_low = epsilon_high = epsilon_of(low)
+    while not epsilon_high <= target:
+        low, epsilon_low = high, epsilon_high
         if low >= MAX_NOISE_MULTIPLIER:
             raise ParameterError(
                 f"target_epsilon={target!r} cannot be reached: the largest noise_multiplier, {MAX_NOISE_MULTIPLIER:g}, still "
-                f"spends epsilon={epsilon_of(MAX_NOISE_MULTIPLIER):.3g}. Lower steps or sampling_probability."
+                f"spends epsilon={epsilon_low:.3g}. Lower steps or sampling_probability."
             )
-    while high - low > _CALIBRATION_TOLERANCE * high * 0.1:
-        middle = (low + high) / 2
-        if epsilon_of(middle) <= target:
-            high = middle
+        high = min(low * min(8.0, max(2.0, epsilon_low / target)), MAX_NOISE_MULTIPLIER)
+        epsilon_high = epsilon_of(high)
+    aim = tolerance / 3
+    while high > low * (1 + tolerance):
+        share = math.log(epsilon_low / target) / max(math.log(epsilon_low / epsilon_high), 1e-12)
+        guess = low * (high / low) ** share * (1 + aim)
+        margin = (high / low) ** 0.1
+        guess = min(max(guess, low * margin), high / margin)
+        result = epsilon_of(guess)
+        if result <= target:
+            high, epsilon_high, aim = guess, result, -tolerance / 3
         else:
-            low = middle
+            low, epsilon_low, aim = guess, result, tolerance / 3
     return high
 
 

@@ -1,10 +1,13 @@
 """Lower bounds on epsilon from one run with canaries, each of which took part with probability one half.
 
-The tests of Steinke et al. (2023), https://arxiv.org/abs/2305.08846, and Mahloujifar et al. (2024),
-https://arxiv.org/abs/2410.22235, are valid for any mechanism; the Gaussian one assumes that scores are normal.
+Two tests count correct guesses of who took part: that of Steinke et al. (2023), https://arxiv.org/abs/2305.08846, valid
+for every mechanism, and that of Mahloujifar et al. (2024), https://arxiv.org/abs/2410.22235, valid for those with a
+Gaussian trade-off curve. Both allow canaries that depend on each other. A third, parametric one assumes independent
+normal scores.
 
-A bound above the claimed epsilon proves a defect; one below it proves nothing. How many guesses are made is fixed before the scores
-are seen, with a correction for several choices: the best of many uncorrected ones is above zero in most runs without any leak.
+A bound above the claimed epsilon proves a defect; one below it proves nothing. How many guesses are made is fixed
+before the scores are seen, with a correction for several choices: the best of many uncorrected ones is above zero in
+most runs without any leak.
 """
 
 from __future__ import annotations
@@ -32,11 +35,11 @@ class AuditBounds:
     """Lower bounds on epsilon (nats), each by itself with the confidence; 0 where nothing could be shown."""
 
     one_run: float
-    """For (epsilon, delta)-DP."""
+    """For (epsilon, delta)-DP, whatever the mechanism."""
     one_run_f_dp: float
-    """For a mechanism whose trade-off curve is that of a Gaussian one; sharper."""
+    """For a mechanism at least as private as a Gaussian one of that epsilon; sharper."""
     gaussian: float
-    """Assuming normal scores: a finder of defects, no proof."""
+    """Assuming independent normal scores: a finder of defects, no proof."""
     num_canaries: int
     num_members: int
     delta: float
@@ -47,13 +50,17 @@ def audit_bounds(scores: Any, is_member: Any, *, delta: float, confidence: float
     """Computes all bounds.
 
     Args:
-      scores: Real numbers of shape (num_canaries,), higher for canaries that look like members.
-      is_member: Booleans of shape (num_canaries,), drawn by fair coins before the run.
+      scores: Real numbers of shape (num_canaries,), in any unit, higher for canaries that look like members.
+      is_member: Booleans of shape (num_canaries,), drawn by independent fair coins before the run.
       delta: Probability, in (0, 1), at which epsilon is stated.
-      confidence: Probability, in (0, 1), with which a bound holds.
+      confidence: Probability, in (0, 1), with which each bound, by itself, is not above the true epsilon.
+
+    Returns:
+      The bounds, finite and at least 0, for adding or removing one canary.
 
     Raises:
-      ParameterError: If there are fewer than 100 canaries, shapes differ, a score is not finite, or all are of one kind.
+      ParameterError: If there are fewer than 100 canaries, shapes differ, a score is not finite, fewer than two are
+        members or fewer than two are not, or a probability is outside its range.
     """
     scores, is_member = _checked(scores, is_member)
     arguments: dict[str, Any] = {"delta": delta, "confidence": confidence}
@@ -69,7 +76,23 @@ def audit_bounds(scores: Any, is_member: Any, *, delta: float, confidence: float
 
 
 def one_run_epsilon_lower_bound(scores: Any, is_member: Any, *, delta: float, confidence: float = 0.95) -> float:
-    """Largest epsilon that the number of correct guesses rules out: Steinke et al. (2023), Theorem 5.2; arguments as `audit_bounds`."""
+    """Largest epsilon that the number of correct guesses rules out: Steinke et al. (2023), Theorem 5.2.
+
+    The highest scores are guessed to be members and as many of the lowest not to be, for four numbers of guesses that
+    depend on the number of canaries only; each is tested at a quarter of the error (Bonferroni).
+
+    Args:
+      scores: As of `audit_bounds`.
+      is_member: As of `audit_bounds`.
+      delta: As of `audit_bounds`. The test has no power where it is not far below 1 / num_canaries.
+      confidence: As of `audit_bounds`.
+
+    Returns:
+      Epsilon in nats; 0.0 where nothing could be shown.
+
+    Raises:
+      ParameterError: As `audit_bounds`.
+    """
     delta, significance = _checked_levels(delta, confidence)
     scores, is_member = _checked(scores, is_member)
 
@@ -82,7 +105,8 @@ def one_run_epsilon_lower_bound(scores: Any, is_member: Any, *, delta: float, co
 def one_run_p_value(num_canaries: int, guesses: int, correct: int, epsilon: float, delta: float) -> float:
     """Bound on the probability of so many correct guesses under (epsilon, delta)-DP.
 
-    Steinke et al. (2023), Theorem 5.2: P[W >= v] + 2 m delta max_i P[v > W >= v - i] / i, with W ~ Binomial(r, e^eps / (1 + e^eps)).
+    Steinke et al. (2023), Theorem 5.2: P[W >= v] + 2 m delta max_i P[v > W >= v - i] / i over i from 1 to v, for m
+    canaries, r guesses, v of them correct, and W ~ Binomial(r, e^eps / (1 + e^eps)).
     """
     chance = float(special.expit(epsilon))
     below = stats.binom.pmf(np.arange(correct - 1, -1, -1), guesses, chance)
@@ -91,10 +115,24 @@ def one_run_p_value(num_canaries: int, guesses: int, correct: int, epsilon: floa
 
 
 def one_run_f_dp_epsilon_lower_bound(scores: Any, is_member: Any, *, delta: float, confidence: float = 0.95) -> float:
-    """Epsilon of the largest Gaussian trade-off curve that the guesses rule out: Mahloujifar et al. (2024), Algorithm 3.
+    """Epsilon of the largest Gaussian trade-off curve that the guesses rule out: Mahloujifar et al. (2024).
 
-    Arguments as `audit_bounds`. Ruled out is that the mechanism is mu-GDP; a mechanism that is (epsilon, delta)-DP at this one delta
-    and not nearly Gaussian elsewhere may be ruled out with it, which long compositions as in training are not.
+    What is ruled out is that the mechanism is mu-GDP, so that as a bound on epsilon at this one delta it needs that the
+    mechanism is at least as private as the Gaussian one of the same epsilon at this delta. Compositions of
+    Poisson-subsampled Gaussian mechanisms are, as far as the tests check: their losses have the heavier tails. A
+    mechanism with bounded losses, such as randomized response, is not.
+
+    Args:
+      scores: As of `audit_bounds`; guesses are those of `one_run_epsilon_lower_bound`.
+      is_member: As of `audit_bounds`.
+      delta: As of `audit_bounds`; used only to express mu as an epsilon.
+      confidence: As of `audit_bounds`.
+
+    Returns:
+      Epsilon in nats; 0.0 where nothing could be shown.
+
+    Raises:
+      ParameterError: As `audit_bounds`.
     """
     delta, significance = _checked_levels(delta, confidence)
     scores, is_member = _checked(scores, is_member)
@@ -109,13 +147,16 @@ def one_run_f_dp_epsilon_lower_bound(scores: Any, is_member: Any, *, delta: floa
 def gaussian_curve_is_rejected(num_canaries: int, guesses: int, correct: int, mu: float, significance: float) -> bool:
     """Whether so many correct guesses have a probability below `significance` for every mu-GDP mechanism.
 
-    Mahloujifar et al. (2024), Algorithm 3: from the assumption that the probability is as large as that, it follows step by step
-    how often a guess must be right (`right`) and wrong (`wrong`); a contradiction is that both together exceed all guesses.
+    Mahloujifar et al. (2024), Algorithm 3 (`rh_with_cap` in its code): from the assumption that the probability is as
+    large as that, it follows step by step how often a guess must be right (`right`) and wrong (`wrong`); a
+    contradiction is that both together exceed all guesses.
     """
     right = significance * correct / num_canaries
     wrong = significance * (guesses - correct) / num_canaries
     for count in range(correct - 1, -1, -1):
-        next_wrong = max(wrong, _inverse_blow_up(right, mu))
+        next_wrong = _inverse_blow_up(right, mu)
+        if next_wrong <= wrong:
+            return False  # Neither number moves from here on.
         right = min(1.0, right + count / (guesses - count) * (next_wrong - wrong))
         wrong = next_wrong
         if right + wrong > guesses / num_canaries:
@@ -129,32 +170,61 @@ def _inverse_blow_up(right: float, mu: float) -> float:
 
 
 def gaussian_epsilon_lower_bound(scores: Any, is_member: Any, *, delta: float, confidence: float = 0.95) -> float:
-    """Epsilon of the least separation of two normal distributions that fits: parametric; arguments as `audit_bounds`.
+    """Epsilon of the least separation of members from others that fits the scores; parametric.
 
-    The difference of the means has a lower bound (Welch), the non-members' standard deviation an upper one (chi-square), each with
-    half of the error.
+    It assumes independent scores, normal for non-members, and a mean of the members' scores that is nearly normal: a
+    finder of defects, no formal bound. mu is the difference of the means over the non-members' standard deviation. The
+    former has a lower bound (Welch, with the fewest degrees of freedom), the latter an upper one (chi-square), each
+    with half of the error. With Poisson sampling a member's score is a binomial count plus noise; mu then is
+    sqrt(steps) * sampling_probability / noise_multiplier, less than what the composition spends, and rare large counts
+    make the lower bound lower still.
+
+    Args:
+      scores: As of `audit_bounds`.
+      is_member: As of `audit_bounds`.
+      delta: As of `audit_bounds`; used only to express mu as an epsilon.
+      confidence: As of `audit_bounds`.
+
+    Returns:
+      Epsilon in nats; 0.0 where nothing could be shown, that of mu = 1000 where the scores are separated by more.
+
+    Raises:
+      ParameterError: As `audit_bounds`.
     """
-    delta, significance = _checked_levels(delta, confidence)
+    significance = 1.0 - _validate.open_interval(0.0, 1.0, confidence=confidence)
+    delta = _validate.open_interval(0.0, 1.0, delta=delta)
     scores, is_member = _checked(scores, is_member)
-    inside, outside = scores[is_member], scores[~is_member]
+    mu = _least_separation(scores[is_member], scores[~is_member], significance)
+    return gaussian_epsilon(mu, delta=delta)
+
+
+def _least_separation(inside: np.ndarray, outside: np.ndarray, significance: float) -> float:
+    """Lower bound on the difference of means in units of the standard deviation outside, in [0, `_LARGEST_MU`]."""
     error = math.sqrt(inside.var(ddof=1) / len(inside) + outside.var(ddof=1) / len(outside))
-    least = inside.mean() - outside.mean() - stats.norm.isf(significance / 2) * error
-    freedom = len(outside) - 1
-    spread = outside.std(ddof=1) * math.sqrt(freedom / stats.chi2.ppf(significance / 2, freedom))
+    quantile = stats.t.isf(significance / 2, min(len(inside), len(outside)) - 1)
+    least = float(inside.mean() - outside.mean() - quantile * error)
     if not least > 0.0:
         return 0.0
-    return gaussian_epsilon(min(_LARGEST_MU, least / max(spread, least / _LARGEST_MU)), delta=delta)
+    freedom = len(outside) - 1
+    spread = float(outside.std(ddof=1) * math.sqrt(freedom / stats.chi2.ppf(significance / 2, freedom)))
+    # The quotient by a spread of (nearly) nothing, without an overflow.
+    return _LARGEST_MU if spread <= least / _LARGEST_MU else least / spread
 
 
 def gaussian_epsilon(mu: float, *, delta: float) -> float:
-    """Epsilon (nats) at `delta` of a mu-GDP mechanism: Balle and Wang (2018), https://arxiv.org/abs/1805.06530, Theorem 8.
+    """Epsilon (nats) at `delta` of a mu-GDP mechanism.
+
+    Balle and Wang (2018), https://arxiv.org/abs/1805.06530, Theorem 8, solved for epsilon.
 
     >>> round(gaussian_epsilon(1.0, delta=1e-5), 4)
     4.3772
 
     Args:
-      mu: Sensitivity / noise standard deviation, at least 0.
+      mu: Sensitivity / noise standard deviation, in [0, 1000].
       delta: Probability, in (0, 1).
+
+    Returns:
+      The smallest epsilon of which the mechanism is (epsilon, delta)-DP; 0.0 where delta alone suffices.
 
     Raises:
       ParameterError: If an argument is outside its range.
@@ -174,7 +244,9 @@ def gaussian_epsilon(mu: float, *, delta: float) -> float:
 
 def _guess_counts(scores: np.ndarray, is_member: np.ndarray) -> list[tuple[int, int]]:
     """For each share, how many guesses are made and how many are right."""
-    order = np.argsort(-scores, kind="stable")
+    # Equal scores in an order that has nothing to do with membership, even if the canaries come sorted by it.
+    shuffled = np.random.default_rng(0).permutation(len(scores))
+    order = shuffled[np.argsort(-scores[shuffled], kind="stable")]
     counts = []
     for share in _GUESSED_SHARES:
         half = max(1, int(len(scores) * share / 2))
@@ -183,7 +255,7 @@ def _guess_counts(scores: np.ndarray, is_member: np.ndarray) -> list[tuple[int, 
 
 
 def _largest(rejects: Callable[[float], bool]) -> float:
-    """The largest number that is rejected, from below."""
+    """The largest number that is rejected, from below: what is returned is itself rejected, or 0."""
     low, high = 0.0, 1.0
     if not rejects(low):
         return 0.0
@@ -208,10 +280,12 @@ def _checked_levels(delta: float, confidence: float) -> tuple[float, float]:
 
 
 def _checked(scores: Any, is_member: Any) -> tuple[np.ndarray, np.ndarray]:
-    scores, is_member = np.asarray(scores, np.float64), np.asarray(is_member)
+    """The scores, scaled into [-1, 1], and who was a member."""
+    scores, is_member = _as_scores(scores), np.asarray(is_member)
     if scores.ndim != 1 or scores.shape != is_member.shape:
         raise ParameterError(
-            f"Expected scores and is_member of one shape (num_canaries,), not {scores.shape} and {is_member.shape}."
+            f"Expected scores and is_member of one shape (num_canaries,), not {scores.shape} and {is_member.shape}. "
+            "Pass one score and one membership bit for each canary."
         )
     if is_member.dtype != np.bool_:
         raise ParameterError(f"Expected is_member of type bool, not {is_member.dtype}. Pass membership bits.")
@@ -220,10 +294,25 @@ def _checked(scores: Any, is_member: Any) -> tuple[np.ndarray, np.ndarray]:
     if not np.isfinite(scores).all():
         count = int((~np.isfinite(scores)).sum())
         raise ParameterError(
-            f"{count} of {len(scores)} scores are not finite. The run that made them is not to be trusted."
+            f"Expected finite scores, but {count} of {len(scores)} are not. Do not trust the run that made them."
         )
-    if len(scores) - 1 <= int(is_member.sum()) or int(is_member.sum()) <= 1:
+    num_members = int(is_member.sum())
+    if not 2 <= num_members <= len(scores) - 2:
         raise ParameterError(
-            f"Expected members and others among the {len(scores)} canaries, but {int(is_member.sum())} are members. Flip fair coins."
+            f"Expected members and others among {len(scores)} canaries, but {num_members} are members. Flip fair coins."
         )
-    return scores, is_member
+    # No bound depends on the unit, and squares of large scores would overflow.
+    largest = float(np.abs(scores).max())
+    return (scores / largest if largest > 0.0 else scores), is_member
+
+
+def _as_scores(scores: Any) -> np.ndarray:
+    """The scores as float64; text, complex numbers, truth values and ragged lists are refused."""
+    try:
+        array = np.asarray(scores)
+        if array.dtype.kind in "fiu":
+            return array.astype(np.float64)
+        found = str(array.dtype)
+    except ValueError:
+        found = "lists of different lengths"
+    raise ParameterError(f"Expected scores of real numbers, not {found}. Pass one number for each canary.")

@@ -56,7 +56,7 @@ class RandomBits:
         """The next words, uint32 of shape (count,)."""
         with self._lock:
             words = self._room(count)
-            target = memoryview(words).cast("B")
+            target = memoryview(words.data).cast("B")
             for start in range(0, len(target), _BLOCK_BYTES):
                 part = target[start : start + _BLOCK_BYTES]
                 self._stream.update_into(_ZEROS[: len(part)], part)

@@ -1,0 +1,406 @@
+"""Privacy bugs, each a change of one place, with the tests that must find it. `python tests/mutation/run.py` applies them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+_TRAINING, _PRIVACY = "tfx_privacy.training", "tfx_privacy.privacy"
+
+
+class Mutant(NamedTuple):
+    """One bug."""
+
+    name: str
+    module: str
+    old: str
+    """Stands exactly once in the module."""
+    new: str
+    tests: str
+    """Fast tests that are run, space separated."""
+
+
+CLIPPING = [
+    Mutant(
+        "no clipping", f"{_TRAINING}.clipping",
+        "weights = tf.where(finite, factors, 0.0) * drawn", "weights = tf.where(finite, 1.0, 0.0) * drawn", "test_clipping",
+    ),
+    Mutant(
+        "clip 5 % longer", f"{_TRAINING}.clipping",
+        "l2_norm_clip * (1.0 - _ROUNDING) * tf", "l2_norm_clip * 1.05 * tf", "test_clipping",
+    ),
+    Mutant(
+        "squared norm for the norm", f"{_TRAINING}.clipping",
+        "tf.math.rsqrt(tf.maximum(squared, _SMALLEST_SQUARE))", "tf.math.reciprocal(tf.maximum(squared, _SMALLEST_SQUARE))",
+        "test_clipping",
+    ),
+    Mutant(
+        "only the first variable counts", f"{_TRAINING}.clipping",
+        "tf.add_n([contribution.squared_norms() for contribution in found])", "found[0].squared_norms()", "test_clipping",
+    ),
+    Mutant(
+        "each variable clipped by itself", f"{_TRAINING}.clipping",
+        "[each.weighted_sum(weights, part) for each, part in zip(found, operands, strict=True)]",
+        "[each.weighted_sum(tf.minimum(1.0, l2_norm_clip * tf.math.rsqrt(each.squared_norms() + 1e-30)) * drawn, part)"
+        " for each, part in zip(found, operands, strict=True)]",
+        "test_clipping",
+    ),
+    Mutant(
+        "clip by value", f"{_TRAINING}.clipping",
+        "[each.weighted_sum(weights, part) for each, part in zip(found, operands, strict=True)]",
+        "[tf.clip_by_value(each.weighted_sum(drawn, part), -l2_norm_clip, l2_norm_clip)"
+        " for each, part in zip(found, operands, strict=True)]",
+        "test_clipping",
+    ),
+    Mutant(
+        "the batch's sum is clipped", f"{_TRAINING}.clipping",
+        "return Clipped(sums, within)",
+        "sums = [each.weighted_sum(drawn, part) for each, part in zip(found, operands, strict=True)]\n"
+        "    return Clipped(tf.clip_by_global_norm(sums, l2_norm_clip)[0], within)",
+        "test_clipping",
+    ),
+    Mutant(
+        "infinite gradients pass", f"{_TRAINING}.clipping",
+        "finite = tf.math.is_finite(squared)", "finite = tf.ones_like(squared, tf.bool)", "test_clipping",
+    ),
+    Mutant(
+        "zero times infinity", f"{_TRAINING}.clipping",
+        "operands = _with_finite_units(found, finite)", "operands = [each.operands for each in found]", "test_clipping",
+    ),
+    Mutant(
+        "padding takes part", f"{_TRAINING}.clipping",
+        "weights = tf.where(finite, factors, 0.0) * drawn", "weights = tf.where(finite, factors, 0.0)", "test_clipping",
+    ),
+    Mutant(
+        "norms in half precision", f"{_TRAINING}.clipping",
+        "    finite = tf.math.is_finite(squared)",
+        "    squared = tf.cast(tf.cast(squared, tf.float16), tf.float32)\n    finite = tf.math.is_finite(squared)",
+        "test_clipping",
+    ),
+    Mutant(
+        "the batch's mean loss", f"{_TRAINING}.clipping",
+        "losses = self._losses(chunk.labels, outputs)",
+        "losses = self._losses(chunk.labels, outputs) / self._units.records", "test_clipping",
+    ),
+    Mutant(
+        "norm of an outer product", f"{_TRAINING}.contributions",
+        "return sum_of_squares(self.inputs) * sum_of_squares(self.gradients)", "return sum_of_squares(self.gradients)",
+        "test_clipping",
+    ),
+    Mutant(
+        "rounding left by cancellation", f"{_TRAINING}.contributions",
+        "return squares + self._lost_at_most()", "return squares", "test_clipping",
+    ),
+    Mutant(
+        "tiny inputs are nothing", f"{_TRAINING}.contributions",
+        "_FLUSHED = 1.2e-38", "_FLUSHED = 0.0", "test_clipping",
+    ),
+    Mutant(
+        "rows read twice do not add up", f"{_TRAINING}.contributions",
+        "        rows, row_of_position = tf.unique(tf.reshape(keys, [-1]))",
+        "        return sum_of_squares(self.gradients)\n        rows, row_of_position = tf.unique(tf.reshape(keys, [-1]))",
+        "test_clipping",
+    ),
+    Mutant(
+        "a layer's second use is forgotten", f"{_TRAINING}.contributions",
+        "return Materialized(tf.add_n([contribution.materialized() for contribution in contributions]))",
+        "return contributions[0]", "test_clipping",
+    ),
+    Mutant(
+        "biases are left out", f"{_TRAINING}.layers",
+        "return [(bias, Materialized(units.summed(_sum_to(gradient, 1))))]",
+        "return [(bias, Materialized(0.5 * units.summed(_sum_to(gradient, 1))))]", "test_clipping",
+    ),
+    Mutant(
+        "the probe believes everything", f"{_TRAINING}.probe",
+        "if not _agree(fast, slow):", "if False:", "test_validation",
+    ),
+]  # fmt: skip
+
+NOISE = [
+    Mutant(
+        "no noise", f"{_TRAINING}.engine",
+        "noisy = self._noised(sums.gradients, clip)", "noisy = list(sums.gradients)", "test_noise",
+    ),
+    Mutant(
+        "noise without the clip", f"{_TRAINING}.engine",
+        "self.noise.draw(self.size, self._noise_multiplier * clip)", "self.noise.draw(self.size, self._noise_multiplier)",
+        "test_noise",
+    ),
+    Mutant(
+        "noise 2 % too small", f"{_TRAINING}.engine",
+        "self.noise.draw(self.size, self._noise_multiplier * clip)",
+        "self.noise.draw(self.size, 0.98 * self._noise_multiplier * clip)", "test_noise",
+    ),
+    Mutant(
+        "noise divided twice", f"{_TRAINING}.engine",
+        "self.noise.draw(self.size, self._noise_multiplier * clip)",
+        "self.noise.draw(self.size, self._noise_multiplier * clip / self._divisor)", "test_noise",
+    ),
+    Mutant(
+        "one noise for all variables", f"{_TRAINING}.engine",
+        "parts = tf.split(drawn, [math.prod(shape) for shape in self._shapes])",
+        "parts = [drawn[: math.prod(shape)] for shape in self._shapes]", "test_noise",
+    ),
+    Mutant(
+        "one noise for all steps", f"{_TRAINING}.noise",
+        "tf.numpy_function(lambda: self._bits(2 * half), [], tf.uint32)", "tf.constant(self._bits(2 * half))", "test_noise",
+    ),
+    Mutant(
+        "noise on touched rows alone", f"{_TRAINING}.engine",
+        "total + tf.reshape(part, shape) for total",
+        "total + tf.where(tf.equal(total, 0.0), 0.0, tf.reshape(part, shape)) for total", "test_noise",
+    ),
+    Mutant(
+        "no noise on empty batches", f"{_TRAINING}.engine",
+        "noisy = self._noised(sums.gradients, clip)",
+        "noisy = tf.cond(sums.counted > 0.0, lambda: self._noised(sums.gradients, clip), lambda: list(sums.gradients))",
+        "test_training",
+    ),
+    Mutant(
+        "noise once a chunk", f"{_TRAINING}.engine",
+        "more = self._chunk_sum(records[chunk], canaries[chunk], clip, size)",
+        "more = self._chunk_sum(records[chunk], canaries[chunk], clip, size)\n"
+        "            more = more._replace(gradients=self._noised(more.gradients, clip))",
+        "test_training",
+    ),
+    Mutant(
+        "not a normal distribution", f"{_TRAINING}.noise",
+        "radius = scale * tf.sqrt(-2.0 * tf.math.log(_uniform_31(first)))", "radius = scale * math.sqrt(2.0)", "test_noise",
+    ),
+    Mutant(
+        "half of the circle", f"{_TRAINING}.noise",
+        "radius = radius * (1.0 - 2.0 * tf.cast(low_bit, tf.float32))", "low_bit = low_bit", "test_noise",
+    ),
+    Mutant(
+        "secure noise of half the scale", f"{_TRAINING}.noise",
+        "return (total / math.sqrt(_TERMS)).astype(np.float32)", "return (total / _TERMS).astype(np.float32)", "test_noise",
+    ),
+    Mutant(
+        "a fixed key", f"{_TRAINING}.noise",
+        "self._bits = RandomBits(os.urandom(_KEY_BYTES))", "self._bits = RandomBits(bytes(_KEY_BYTES))", "test_noise",
+    ),
+    Mutant(
+        "memory that is in use is written again", f"{_TRAINING}.noise",
+        "if sys.getrefcount(block) == _REFERENCES_OF_FREE", "if True", "test_noise",
+    ),
+    Mutant(
+        "test noise is not stamped", f"{_TRAINING}.noise",
+        'self.source = "deterministic_test"', 'self.source = "os_entropy"', "test_noise",
+    ),
+    Mutant(
+        "a tree without residuals", f"{_TRAINING}.noise",
+        "residual = fresh - tf.linalg.matvec(self._nodes, before, transpose_a=True)", "residual = fresh", "test_noise",
+    ),
+    Mutant(
+        "nodes of the last pass are used again", f"{_TRAINING}.noise",
+        "        self._step.assign(0)", "        return None", "test_noise",
+    ),
+    Mutant(
+        "an adaptive clip's count for free", f"{_PRIVACY}.parameters",
+        "return float(rest**-0.5)", "return noise_multiplier", "test_parameters test_training",
+    ),
+    Mutant(
+        "an adaptive clip's count without noise", f"{_TRAINING}.engine",
+        "noise = self.noise.draw(1, adaptive.count_standard_deviation)[0]", "noise = 0.0", "test_training",
+    ),
+    Mutant(
+        "noise of the next clip", f"{_TRAINING}.engine",
+        "        clip = self._clip.read_value()\n        noisy", "        clip = self._clip.read_value() * 0.9\n        noisy", "test_noise",
+    ),
+]  # fmt: skip
+
+SAMPLING = [
+    Mutant(
+        "batches of one size", f"{_TRAINING}.sampling",
+        "size = self._random.binomial(self.num_units, self.sampling_probability)",
+        "size = round(self.num_units * self.sampling_probability)", "test_sampling",
+    ),
+    Mutant(
+        "with replacement", f"{_TRAINING}.sampling",
+        "size=size, replace=False, shuffle=False)", "size=size, replace=True, shuffle=False)", "test_sampling",
+    ),
+    Mutant(
+        "the first ones", f"{_TRAINING}.sampling",
+        "return self._random.choice(self.num_units, size=size, replace=False, shuffle=False)", "return np.arange(size)",
+        "test_sampling",
+    ),
+    Mutant(
+        "3 % more than accounted", f"{_TRAINING}.sampling",
+        "size = self._random.binomial(self.num_units, self.sampling_probability)",
+        "size = self._random.binomial(self.num_units, min(1.0, 1.03 * self.sampling_probability))", "test_sampling",
+    ),
+    Mutant(
+        "a seed of our own", f"{_TRAINING}.sampling",
+        'np.random.PCG64(int.from_bytes(os.urandom(32), "little"))', "np.random.PCG64(0)", "test_sampling",
+    ),
+    Mutant(
+        "twice in a pass", f"{_TRAINING}.sampling",
+        "(place + 1) * self._batch_size", "(place + 2) * self._batch_size", "test_sampling",
+    ),
+    Mutant(
+        "what does not fit is left out", f"{_TRAINING}.batches",
+        "first, rest = batch[:room], batch[room:]", "first, rest = batch[:room], batch[room:room]", "test_batches",
+    ),
+    Mutant(
+        "the choice of a user's records is known", f"{_TRAINING}.sampling",
+        "    key = os.urandom(32)\n    users", "    key = bytes(32)\n    users", "test_sampling",
+    ),
+    Mutant(
+        "users are records", f"{_TRAINING}.mechanism",
+        'if parameters.privacy_unit == "example":', "if True:", "test_training",
+    ),
+    Mutant(
+        "the probability follows the count", f"{_PRIVACY}.parameters",
+        "records = self.population if declared else population", "records = population or self.population", "test_parameters",
+    ),
+    Mutant(
+        "divided by the private batch size", f"{_TRAINING}.engine",
+        "mean = [part / self._divisor for part in noisy]",
+        "mean = [part / tf.maximum(sums.counted, 1.0) for part in noisy]", "test_training",
+    ),
+    Mutant(
+        "canaries are never drawn", f"{_TRAINING}.mechanism",
+        "num_units=num_units + num_members, sampling_probability", "num_units=num_units, sampling_probability", "test_training",
+    ),
+]  # fmt: skip
+
+ACCOUNTING = [
+    Mutant(
+        "steps are epochs", f"{_PRIVACY}.parameters",
+        "else self.epochs / probability", "else self.epochs", "test_parameters",
+    ),
+    Mutant(
+        "half the probability", f"{_PRIVACY}.accounting",
+        "resolved.sampling_probability if amplified else 1.0", "resolved.sampling_probability / 2 if amplified else 1.0",
+        "test_accounting",
+    ),
+    Mutant(
+        "integers are accounted as they are", f"{_PRIVACY}._validate",
+        "    return float(value)", "    return value", "test_accounting test_parameters",
+    ),
+    Mutant(
+        "another delta", f"{_PRIVACY}.accounting",
+        "get_epsilon(target_delta))", "get_epsilon(10 * target_delta))", "test_accounting",
+    ),
+    Mutant(
+        "no composition", f"{_PRIVACY}.accounting",
+        "return dp_accounting.SelfComposedDpEvent(step, steps)", "return step", "test_accounting",
+    ),
+    Mutant(
+        "a tree is one node", f"{_PRIVACY}.parameters",
+        "return sum(steps.bit_length() if tree else 1 for steps in passes)", "return sum(1 for steps in passes)",
+        "test_parameters",
+    ),
+    Mutant(
+        "passes are amplified", f"{_PRIVACY}.guarantee",
+        "amplified, count = 1.0, compositions_of_passes", "amplified, count = self.sampling_probability, compositions_of_passes",
+        "test_training",
+    ),
+    Mutant(
+        "lost steps are free", f"{_TRAINING}.mechanism",
+        "return self._history.executed + self._sampler.batches_drawn",
+        "return self._history.completed + self._sampler.batches_drawn", "test_checkpoint",
+    ),
+    Mutant(
+        "earlier attempts are free", f"{_TRAINING}.mechanism",
+        "        self._history = history\n", "        self._history = History()\n", "test_checkpoint",
+    ),
+    Mutant(
+        "steps are written down afterwards", f"{_TRAINING}.loop",
+        "        if checkpoints:\n            checkpoints.intend(count)\n        norm = training.advance(count)\n",
+        "        norm = training.advance(count)\n        if checkpoints:\n            checkpoints.intend(count)\n", "test_checkpoint",
+    ),
+    Mutant(
+        "a resumed run begins its steps again", f"{_TRAINING}.loop",
+        "    if not history.attempts:\n        return resolved.steps\n", "    return resolved.steps\n", "test_checkpoint",
+    ),
+    Mutant(
+        "a damaged journal is a new run", f"{_TRAINING}.checkpoint",
+        "        raise CheckpointError(\n            f\"{_JOURNAL} in", "        return None\n        raise CheckpointError(\n            f\"{_JOURNAL} in",
+        "test_checkpoint",
+    ),
+    Mutant(
+        "calibrated to less noise", f"{_PRIVACY}.accounting",
+        "return _descend(by_pld(_MEDIUM_INTERVAL), wished.target_epsilon, nearly, slope=slope)[0]",
+        "return 0.99 * _descend(by_pld(_MEDIUM_INTERVAL), wished.target_epsilon, nearly, slope=slope)[0]", "test_accounting",
+    ),
+]  # fmt: skip
+
+GATE = [
+    Mutant(
+        "a test's noise is as good", f"{_PRIVACY}.guarantee",
+        "return self.noise_source != TEST_NOISE", "return True", "test_records test_gate",
+    ),
+    Mutant(
+        "what is stated is believed", f"{_PRIVACY}.guarantee",
+        "if not guarantee.stated_epsilon >= bounds.best * (1 - 1e-6):", "if False:", "test_records test_gate",
+    ),
+    Mutant(
+        "epsilon may be anything", f"{_PRIVACY}.gate",
+        "if math.isfinite(epsilon) and epsilon <= policy.max_epsilon:", "if math.isfinite(epsilon):", "test_gate",
+    ),
+    Mutant(
+        "an infinite epsilon passes", f"{_PRIVACY}.gate",
+        "if math.isfinite(epsilon) and epsilon <= policy.max_epsilon:",
+        "if not math.isfinite(epsilon) or epsilon <= policy.max_epsilon:", "test_gate",
+    ),
+    Mutant(
+        "a bound that is no number passes", f"{_PRIVACY}.gate",
+        "return upper if math.isfinite(upper) else 1.0", "return upper if math.isfinite(upper) else 0.5", "test_gate",
+    ),
+    Mutant(
+        "the estimate for the upper bound", f"{_PRIVACY}.gate",
+        "    upper = row.attack_auc_upper\n", "    upper = row.auc.estimate if row.auc else 1.0\n", "test_gate",
+    ),
+    Mutant(
+        "an error in a rule passes", f"{_PRIVACY}.gate",
+        'finding = _Finding(False, "unknown", str(error))', 'finding = _Finding(True, "unknown", str(error))', "test_gate",
+    ),
+    Mutant(
+        "another model's guarantee", f"{_PRIVACY}.gate",
+        "        if stated != digest:", "        if False:", "test_gate",
+    ),
+    Mutant(
+        "the audit's defect is overlooked", f"{_PRIVACY}.guarantee",
+        "if guarantee.audit is not None and not guarantee.audit.epsilon_lower_bound <= guarantee.stated_epsilon:", "if False:",
+        "test_gate",
+    ),
+    Mutant(
+        "the audit makes no correction", f"{_PRIVACY}.audit",
+        "return delta, (1.0 - confidence) / len(_GUESSED_SHARES)", "return delta, 10 * (1.0 - confidence)", "test_audit",
+    ),
+]  # fmt: skip
+
+VALIDATION = [
+    Mutant(
+        "batch normalisation is fine", f"{_TRAINING}.validation",
+        'if keras_api.is_kind_of(layer, *_MIXING) or "BatchNorm" in type(layer).__name__:', "if False:", "test_validation",
+    ),
+    Mutant(
+        "records may mix in training", f"{_TRAINING}.validation",
+        "for training in (False, True):", "for training in (False,):", "test_validation",
+    ),
+    Mutant(
+        "records may mix", f"{_TRAINING}.validation",
+        "    yield from _mixing_problems(model, batch)\n", "", "test_validation",
+    ),
+    Mutant(
+        "statistics may be kept", f"{_TRAINING}.validation",
+        "    yield from _state_problems(model, batch)\n", "", "test_validation",
+    ),
+    Mutant(
+        "layers may be shown data", f"{_TRAINING}.validation",
+        "elif keras_api.takes_from_data(layer):", "elif False:", "test_validation",
+    ),
+    Mutant(
+        "a train_step of one's own is ignored", f"{_TRAINING}.validation",
+        "if not keras_api.is_own(_defining_class(type(model), method)):", "if False:", "test_validation",
+    ),
+    Mutant(
+        "any optimizer will do", f"{_TRAINING}.validation",
+        'if not keras_api.is_exactly(optimizer, *_OPTIMIZERS) or ".legacy." in f"{kind.__module__}.":', "if False:",
+        "test_validation",
+    ),
+]  # fmt: skip
+
+MUTANTS = [*CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *VALIDATION]
