@@ -104,12 +104,12 @@ COVERAGE = {
 
 @pytest.mark.parametrize("case", COVERAGE)
 def test_a_bound_exceeds_the_truth_in_at_most_one_run_of_twenty(case: str) -> None:
-    """Failures among 200 runs are at worst Binomial(200, 0.05); bounds of far less confidence do not pass."""
+    """Failures among 150 runs are at worst Binomial(150, 0.05); bounds of far less confidence do not pass."""
     name, make, truth, tight = COVERAGE[case]
-    limit = stats.binom.isf(1e-6, 200, 0.05)
+    limit = stats.binom.isf(1e-6, 150, 0.05)
 
     def failures(confidence: float) -> int:
-        runs = (make(seed) for seed in range(200))
+        runs = (make(seed) for seed in range(150))
         return sum(BOUNDS[name](*run, delta=DELTA, confidence=confidence) > truth + 1e-9 for run in runs)
 
     assert failures(0.95) <= limit
@@ -196,7 +196,7 @@ def test_the_one_run_test_needs_its_term_of_delta() -> None:
 def test_training_is_as_private_as_the_gaussian_mechanism_of_its_epsilon(
     sigma: float, probability: float, steps: int, delta: float
 ) -> None:
-    """So that the f-DP bound, on Gaussian curves, is one on a run's epsilon; the separation of scores is below it too."""
+    """So that the f-DP bound, on Gaussian curves, is one on a run's epsilon; the scores' separation is too."""
     losses = privacy_loss_distribution.from_gaussian_mechanism(
         sigma, sampling_prob=probability, value_discretization_interval=1e-3
     ).self_compose(steps)
