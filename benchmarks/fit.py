@@ -42,7 +42,9 @@ def main() -> None:
                 started = time.process_time()
                 ways[name](epochs)
                 seconds[name, epochs].append(time.process_time() - started)
-    print(f"{_RECORDS} records of {_WIDTH} numbers, batch {_BATCH}, Dense 64, Dense 32, Dense 1, Adam; {options.rounds} rounds")
+    print(
+        f"{_RECORDS} records of {_WIDTH} numbers, batch {_BATCH}, Dense 64, Dense 32, Dense 1, Adam; {options.rounds} rounds"
+    )
     print(f"TensorFlow {tf.__version__}, {type(_model()).__module__.split('.')[0]}, one thread, CPU seconds (median)\n")
     print("| way | an epoch | start-up | 22 epochs |\n| --- | --- | --- | --- |")
     epoch: dict[str, float] = {}
@@ -50,7 +52,9 @@ def main() -> None:
         few, many = (statistics.median(seconds[name, epochs]) for epochs in (_FEW, _MANY))
         epoch[name] = (many - few) / (_MANY - _FEW)
         print(f"| {name} | {epoch[name]:.4f} | {few - _FEW * epoch[name]:.2f} | {many:.2f} |")
-    print(f"\nAn epoch of training.train costs {epoch['training.train'] / epoch['model.fit']:.2f} times one of model.fit.")
+    print(
+        f"\nAn epoch of training.train costs {epoch['training.train'] / epoch['model.fit']:.2f} times one of model.fit."
+    )
 
 
 def _data() -> tuple[np.ndarray, np.ndarray]:

@@ -22,6 +22,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfx_privacy.training import patches
+
 # float32 keeps 6e-8 of each term; this leaves room for sums over a few thousand of them.
 CANCELLATION = 1e-5
 # The smallest normal float32, and a little: at most this is lost where a product becomes zero.
@@ -120,17 +122,8 @@ class Positions(Contribution):
         of_inputs = tf.matmul(self.inputs, self.inputs, transpose_b=True)
         of_gradients = tf.matmul(self.gradients, self.gradients, transpose_b=True)
         squares = tf.maximum(tf.reduce_sum(of_inputs * of_gradients, axis=[1, 2]), 0.0)
-        return squares + self._lost_at_most()
-
-    def _lost_at_most(self) -> Any:
-        """By cancellation, and by products that become zero, in either Gram matrix."""
-        inputs, gradients = _norms(self.inputs), _norms(self.gradients)
-        terms = [
-            math.sqrt(CANCELLATION) * inputs * gradients,
-            math.sqrt(_FLUSHED * self.inputs.shape[-1]) * gradients,
-            math.sqrt(_FLUSHED * self.gradients.shape[-1]) * inputs,
-        ]
-        return tf.add_n([tf.square(tf.reduce_sum(term, axis=1)) for term in terms])
+        rows, columns = self.inputs.shape[-1], self.gradients.shape[-1]
+        return squares + _lost_at_most(_norms(self.inputs), _norms(self.gradients), rows, columns)
 
     def weighted_sum(self, weights: Any, operands: Sequence[Any]) -> Any:
         inputs, gradients = operands
@@ -139,6 +132,64 @@ class Positions(Contribution):
 
     def materialized(self) -> Any:
         return tf.reshape(tf.matmul(self.inputs, self.gradients, transpose_a=True), (-1, *self.shape))
+
+
+@dataclasses.dataclass
+class Windows(Contribution):
+    """Gradients of a convolution's kernel, with the norm from two Gram matrices and no window cut out of the input.
+
+    Two windows' product is the sum of those of the blocks that they are made of, one stride long and wide. So the Gram matrix of
+    the windows is that of the blocks, of which those are summed that lie alike in both windows.
+    """
+
+    inputs: Any
+    """(num_units, extent..., channels), padded"""
+    gradients: Any
+    """(num_units, extent..., filters)"""
+    window: patches.Window
+    """Without padding, of a size that is a multiple of the strides."""
+    shape: tuple[int, ...]
+
+    @property
+    def operands(self) -> list[Any]:
+        return [self.inputs, self.gradients]
+
+    def squared_norms(self) -> Any:
+        blocks = patches.blocks(self.inputs, self.window)
+        grid, channels, filters = blocks.shape[1:-1], blocks.shape[-1], self.gradients.shape[-1]
+        gradients = tf.pad(self.gradients, [(0, 0), *self._missing(grid), (0, 0)])
+        blocks, gradients = (tf.reshape(each, (each.shape[0], -1, each.shape[-1])) for each in (blocks, gradients))
+        count = blocks.shape[1]
+        of_blocks, of_gradients = (_rows(tf.matmul(each, each, transpose_b=True)) for each in (blocks, gradients))
+        # One block on in both windows is `count + 1` on in the matrix. Where a window would leave the grid, its gradient is zero.
+        of_windows = self._over_windows(of_blocks, grid, count + 1)
+        squares = tf.reduce_sum(of_windows * of_gradients[:, : of_windows.shape[1]], axis=1)
+        of_windows = tf.sqrt(self._over_windows(tf.square(_norms(blocks)), grid, 1))
+        of_gradients = _norms(gradients)[:, : of_windows.shape[1]]
+        rows = channels * math.prod(self._blocks_each())
+        return tf.maximum(squares, 0.0) + _lost_at_most(of_windows, of_gradients, rows, filters)
+
+    def _blocks_each(self) -> list[int]:
+        return [size // stride for size, stride in zip(self.window.size, self.window.strides, strict=True)]
+
+    def _missing(self, grid: Sequence[int]) -> list[tuple[int, int]]:
+        return [(0, blocks - count) for blocks, count in zip(grid, self.gradients.shape[1:-1], strict=True)]
+
+    def _over_windows(self, values: Any, grid: Sequence[int], step: int) -> Any:
+        """Sums over the blocks of each window; `step` leads from one block to its right neighbour."""
+        for axis, number in enumerate(self._blocks_each()):
+            on = step * math.prod(grid[axis + 1 :])
+            length = values.shape[1] - on * (number - 1)
+            values = tf.add_n([values[:, on * place : on * place + length] for place in range(number)])
+        return values
+
+    def weighted_sum(self, weights: Any, operands: Sequence[Any]) -> Any:
+        inputs, gradients = operands
+        weighted = gradients * tf.reshape(weights, (-1, *[1] * (gradients.shape.rank - 1)))
+        return patches.kernel_gradient(inputs, weighted, self.window, self.shape)
+
+    def materialized(self) -> Any:
+        return tf.reshape(patches.kernel_gradients(self.inputs, self.gradients, self.window), (-1, *self.shape))
 
 
 @dataclasses.dataclass
@@ -189,6 +240,16 @@ def sum_of_squares(tensor: Any) -> Any:
     """Squared L2 norm of each unit's part, and what may have become zero in it."""
     rows = _rows(tensor)
     return tf.reduce_sum(tf.square(rows), axis=1) + _FLUSHED * rows.shape[1]
+
+
+def _lost_at_most(inputs: Any, gradients: Any, rows: int, columns: int) -> Any:
+    """By cancellation, and by products that become zero, in Gram matrices of vectors with these norms and lengths."""
+    terms = [
+        math.sqrt(CANCELLATION) * inputs * gradients,
+        math.sqrt(_FLUSHED * rows) * gradients,
+        math.sqrt(_FLUSHED * columns) * inputs,
+    ]
+    return tf.add_n([tf.square(tf.reduce_sum(term, axis=1)) for term in terms])
 
 
 def _norms(tensor: Any) -> Any:

@@ -15,6 +15,10 @@ from tfx_privacy.training.batches import Layout, ResidentData
 from tfx_privacy.training.layers import Units
 from tfx_privacy.training.noise import GaussianNoise, Noise
 
+# Numbers of noise that are drawn at once for all steps of a call: 8 MB with the bits they are made of.
+_DRAWN_AT_ONCE = 1 << 20
+# Noise of each variable begins at such a multiple, where TensorFlow cuts tensors without copying them.
+_ALIGNMENT = 16
 # An audit canary's gradient, in clips: long enough that clipping is part of what the audit sees.
 _CANARY_LENGTH = 10.0
 
@@ -115,6 +119,7 @@ class PrivateStep:
         if num_canaries:
             self._shapes.append((num_canaries,))
             self._canary_scores = tf.Variable(tf.zeros(num_canaries), trainable=False, name="canary_scores")
+        self._lengths = [math.ceil(math.prod(shape) / _ALIGNMENT) * _ALIGNMENT for shape in self._shapes]
         large, small = (None, self._layout.num_large, self._layout.large), (None, self._layout.small)
         signature = [
             tf.TensorSpec((*large, data.records_each), tf.int32),
@@ -130,8 +135,8 @@ class PrivateStep:
 
     @property
     def size(self) -> int:
-        """Length of the vector that gets noise in a step."""
-        return sum(math.prod(shape) for shape in self._shapes)
+        """Numbers of noise that are drawn for a step: for every coordinate one, and some to spare."""
+        return sum(self._lengths)
 
     @property
     def steps_per_call(self) -> int:
@@ -177,10 +182,11 @@ class PrivateStep:
 
     def _steps(self, large: Any, large_canaries: Any, small: Any, small_canaries: Any, ends: Any) -> Any:
         num_steps = tf.shape(large)[0]
+        of_steps = self._noise_of_steps(num_steps)
 
         def one(step: Any, _: Any) -> tuple[Any, Any]:
             sums = self._sum_of(large[step], large_canaries[step], small, small_canaries, ends[step], ends[step + 1])
-            mean = self._apply(sums)
+            mean = self._apply(sums, self._drawn(self.size) if of_steps is None else of_steps[step])
             norm = tf.cond(step == num_steps - 1, lambda: tf.linalg.global_norm(mean), lambda: tf.constant(0.0))
             return step + 1, norm
 
@@ -209,10 +215,10 @@ class PrivateStep:
         )
         return _Sums(*total)
 
-    def _apply(self, sums: _Sums) -> list[Any]:
+    def _apply(self, sums: _Sums, drawn: Any) -> list[Any]:
         """Noise once, division by the constant, one update; gives the noisy mean."""
         clip = self._clip.read_value()
-        noisy = self._noised(sums.gradients, clip)
+        noisy = self._noised(sums.gradients, drawn)
         if self._num_canaries:
             self._canary_scores.assign_add(noisy.pop() / clip)
         if self._adaptive:
@@ -250,11 +256,24 @@ class PrivateStep:
             )
         return _Sums(gradients, within, tf.reduce_sum(counted))
 
-    def _noised(self, sums: list[Any], clip: Any) -> list[Any]:
+    def _drawn(self, size: Any) -> Any:
+        return self.noise.draw(size, self._noise_multiplier * self._clip)
+
+    def _noise_of_steps(self, num_steps: Any) -> Any:
+        """A row of noise for each step of a call, of shape (num_steps, size): a draw costs something by itself.
+
+        None where each step draws its own: the noise is large, or depends on the steps before.
+        """
+        independent = isinstance(self.noise, GaussianNoise) and self._adaptive is None
+        if not independent or self.size * self._performance.steps_per_call > _DRAWN_AT_ONCE:
+            return None
+        return tf.reshape(self._drawn(num_steps * self.size), (num_steps, self.size))
+
+    def _noised(self, sums: list[Any], drawn: Any) -> list[Any]:
         """Adds one draw of noise to everything: no variable, and no row of one, goes without."""
-        drawn = self.noise.draw(self.size, self._noise_multiplier * clip)
-        parts = tf.split(drawn, [math.prod(shape) for shape in self._shapes])
-        return [total + tf.reshape(part, shape) for total, part, shape in zip(sums, parts, self._shapes, strict=True)]
+        parts = tf.split(drawn, self._lengths)
+        own = [tf.reshape(part[: math.prod(shape)], shape) for part, shape in zip(parts, self._shapes, strict=True)]
+        return [total + part for total, part in zip(sums, own, strict=True)]
 
     def _adapt(self, adaptive: AdaptiveClip, within: Any, present: Any, clip: Any) -> None:
         # Counted from one half each, so that one unit moves the count by one half (Andrew et al. 2021, Section 2.2).

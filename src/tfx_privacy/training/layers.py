@@ -14,12 +14,14 @@ from typing import Any
 import tensorflow as tf
 
 from tfx_privacy.training import keras_api, patches
-from tfx_privacy.training.contributions import Contribution, Lookup, Materialized, Outer, Positions
+from tfx_privacy.training.contributions import Contribution, Lookup, Materialized, Outer, Positions, Windows
 
 # Where the number of positions is not known, a weight up to this size is materialized.
 _SMALL_WEIGHT = 1 << 14
 # In multiplications, as measured for matrices of a few dozen rows on a CPU.
 _COST_OF_A_NUMBER = 8
+# Times that Gram matrices of blocks, and gradients of single records, are written and read.
+_PASSES_OF_GRAM, _PASSES_OF_GRADIENTS = 6, 3
 
 
 class UnsupportedCallError(Exception):
@@ -249,12 +251,27 @@ def _convolution(call: Call, gradient: Any, units: Units) -> _Contributions:
 def _of_windows(
     inputs: Any, gradient: Any, window: patches.Window, units: Units, rows: int, columns: int, shape: tuple[int, ...]
 ) -> Contribution:
+    padded, unpadded = patches.padded(inputs, window)
+    if units.records_each == 1 and _blocks_are_cheaper(padded, gradient, unpadded, rows):
+        return Windows(padded, gradient, unpadded, shape)
     positions = math.prod(gradient.shape[1:-1]) * units.records_each
     if _materializing_is_cheaper(positions, rows, columns):
         of_records = patches.kernel_gradients(inputs, gradient, window)
         return Materialized(units.summed(tf.reshape(of_records, (units.records, *shape))))
     unfolded = units.positions(patches.unfold(inputs, window), rows)
     return Positions(unfolded, units.positions(gradient, columns), shape)
+
+
+def _blocks_are_cheaper(inputs: Any, gradient: Any, window: patches.Window, rows: int) -> bool:
+    """Compares Gram matrices of blocks with the gradients themselves; the products for the sum are in both."""
+    geometry = list(zip(gradient.shape[1:-1], window.size, window.strides, window.dilation, strict=True))
+    if any(size % stride or dilation != 1 for _, size, stride, dilation in geometry):
+        return False
+    count = math.prod(outputs - 1 + size // stride for outputs, size, stride, _ in geometry)
+    multiplied = math.prod(window.strides) * inputs.shape[-1] + gradient.shape[-1]
+    gram = count * count * (multiplied + _COST_OF_A_NUMBER * _PASSES_OF_GRAM)
+    numbers = _PASSES_OF_GRADIENTS * rows * gradient.shape[-1] + math.prod(gradient.shape[1:-1]) * rows
+    return gram < _COST_OF_A_NUMBER * numbers
 
 
 def _depthwise(call: Call, gradient: Any, units: Units) -> _Contributions:

@@ -96,23 +96,25 @@ class GaussianNoise:
             self._bits = RandomBits(hashlib.sha256(str(deterministic_seed).encode()).digest())
         self._secure = secure
 
-    def draw(self, size: int, standard_deviation: Any) -> Any:
+    def draw(self, size: Any, standard_deviation: Any) -> Any:
         """Independent normal numbers.
 
         Args:
-          size: How many.
+          size: How many; a number, or an integer tensor.
           standard_deviation: Of each, a scalar.
 
         Returns:
           float32 tensor of shape (size,).
         """
+        known = size if isinstance(size, int) else None
         if self._secure:
-            drawn = tf.numpy_function(lambda: self._sum_of_four(size), [], tf.float32)
-            return tf.ensure_shape(drawn, (size,)) * standard_deviation
-        half = (size + 1) // 2
-        words = tf.ensure_shape(tf.numpy_function(lambda: self._bits(2 * half), [], tf.uint32), (2 * half,))
+            drawn = tf.numpy_function(lambda count: self._sum_of_four(int(count)), [size], tf.float32)
+            return tf.ensure_shape(drawn, (known,)) * standard_deviation
+        even = size + size % 2
+        words = tf.numpy_function(lambda count: self._bits(int(count)), [even], tf.uint32)
         scale = tf.cast(tf.convert_to_tensor(standard_deviation), tf.float32)
-        return tf.concat(_box_muller(words[:half], words[half:], scale), axis=0)[:size]
+        drawn = tf.concat(_box_muller(tf.ensure_shape(words, (None if known is None else even,)), scale), axis=0)
+        return drawn if known == even else drawn[:size]
 
     def restart(self) -> None:
         """Nothing to do: steps are independent."""
@@ -162,11 +164,13 @@ class TreeNoise:
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _box_muller(first: Any, second: Any, scale: Any) -> tuple[Any, Any]:
-    """Box and Muller (1958) from 31 bits for the radius, 31 for the angle in a half circle, and one for the half.
+def _box_muller(words: Any, scale: Any) -> tuple[Any, Any]:
+    """Two halves of as many normal numbers as there are words, by Box and Muller (1958): from 31 bits for the radius, 31 for the angle in a half circle, and one for the half.
 
     One XLA kernel; sine and cosine are Taylor polynomials with an error below 1e-9 there, because XLA has no vectorised ones.
     """
+    half = tf.size(words) // 2
+    first, second = words[:half], words[half:]
     radius = scale * tf.sqrt(-2.0 * tf.math.log(_uniform_31(first)))
     low_bit = tf.bitcast(tf.bitwise.bitwise_and(second, tf.constant(1, tf.uint32)), tf.int32)
     radius = radius * (1.0 - 2.0 * tf.cast(low_bit, tf.float32))

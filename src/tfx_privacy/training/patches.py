@@ -11,6 +11,8 @@ import tensorflow as tf
 
 # Up to this size of a window a convolution with the identity as kernel is the fastest way to cut windows out.
 _IDENTITY_WINDOW = 64
+# Rows of windows are cut out at once, rather than windows, if a row has so many entries: matrices below that are slow.
+_LONG_ROW = 16
 # Records whose windows stay in the processor's cache until they are multiplied.
 _CACHED_RECORDS = 64
 
@@ -79,11 +81,68 @@ def kernel_gradients(inputs: Any, gradients: Any, window: Window) -> Any:
     padded, counts = _padded(inputs, window)
     flat = tf.reshape(gradients, (inputs.shape[0], math.prod(counts), gradients.shape[-1]))
     sizes = [min(_CACHED_RECORDS, inputs.shape[0] - start) for start in range(0, inputs.shape[0], _CACHED_RECORDS)]
-    parts = [
-        tf.matmul(_unfolded(part, window, counts), of_part, transpose_a=True)
-        for part, of_part in zip(tf.split(padded, sizes), tf.split(flat, sizes), strict=True)
+    row = math.prod(window.size[1:]) * window.strides[0] * inputs.shape[-1]
+    by_rows = row >= _LONG_ROW and window.dilation[0] == 1 and window.strides[0] < window.size[0]
+    of_part = _gradients_by_rows if by_rows else _gradients_by_windows
+    parts = zip(tf.split(padded, sizes), tf.split(flat, sizes), strict=True)
+    return tf.concat([of_part(part, of_outputs, window, counts) for part, of_outputs in parts], axis=0)
+
+
+def _gradients_by_windows(padded: Any, gradients: Any, window: Window, counts: list[int]) -> Any:
+    return tf.matmul(_unfolded(padded, window, counts), gradients, transpose_a=True)
+
+
+def _gradients_by_rows(padded: Any, gradients: Any, window: Window, counts: list[int]) -> Any:
+    """Cuts out the windows' parts of one stride along the first axis: the others are those, some outputs further on."""
+    number = math.ceil(window.size[0] / window.strides[0])
+    wanted = (counts[0] - 1 + number) * window.strides[0]
+    missing = max(0, wanted - padded.shape[1])
+    padded = tf.pad(padded, [(0, 0), (0, missing), *[(0, 0)] * (padded.shape.rank - 2)]) if missing else padded
+    of_row = dataclasses.replace(window, size=(window.strides[0], *window.size[1:]))
+    rows = _unfolded(padded[:, :wanted], of_row, [counts[0] - 1 + number, *counts[1:]])
+    each = math.prod(counts[1:])
+    positions = counts[0] * each
+    found = [
+        tf.matmul(rows[:, place * each : place * each + positions], gradients, transpose_a=True)
+        for place in range(number)
     ]
-    return tf.concat(parts, axis=0)
+    # Where the stride does not divide the window, the last part reaches beyond it.
+    return tf.concat(found, axis=1)[:, : math.prod(window.size) * padded.shape[-1]]
+
+
+def kernel_gradient(inputs: Any, gradients: Any, window: Window, shape: tuple[int, ...]) -> Any:
+    """The gradient of a convolution's kernel, of shape `shape`, summed over records; the window has no padding."""
+    if len(window.size) == 1:
+        wide = Window((1, *window.size), (1, *window.strides), (1, *window.dilation), window.padding)
+        found = kernel_gradient(inputs[:, tf.newaxis], gradients[:, tf.newaxis], wide, (1, *shape))
+        return tf.reshape(found, shape)
+    return tf.raw_ops.Conv2DBackpropFilter(
+        input=inputs,
+        filter_sizes=shape,
+        out_backprop=gradients,
+        strides=[1, *window.strides, 1],
+        padding="VALID",
+        dilations=[1, *window.dilation, 1],
+    )
+
+
+def padded(inputs: Any, window: Window) -> tuple[Any, Window]:
+    """Inputs with the padding's zeros, and the window that needs none."""
+    return _padded(inputs, window)[0], dataclasses.replace(window, padding="valid")
+
+
+def blocks(inputs: Any, window: Window) -> Any:
+    """Cuts padded inputs into blocks one stride long and wide: (num_records, number..., entries of a block)."""
+    counts = window.counts([int(extent) for extent in inputs.shape[1:-1]])
+    split, slices = [], [slice(None)]
+    for count, size, stride in zip(counts, window.size, window.strides, strict=True):
+        number = count - 1 + size // stride
+        split += [number, stride]
+        slices.append(slice(0, number * stride))
+    tensor = tf.reshape(inputs[tuple(slices)], (inputs.shape[0], *split, inputs.shape[-1]))
+    axes = range(1, len(split) + 1)
+    tensor = tf.transpose(tensor, [0, *axes[::2], *axes[1::2], len(split) + 1])
+    return tf.reshape(tensor, (inputs.shape[0], *split[::2], -1))
 
 
 def _unfolded(padded: Any, window: Window, counts: list[int]) -> Any:
