@@ -176,6 +176,68 @@ def _rigged(inputs: np.ndarray, gradients: np.ndarray) -> tuple[float, float]:
     return float(made.squared_norms()[0]), float(np.sum(exact**2))
 
 
+GEOMETRIES = {
+    "8 by 8, two apart": ((16, 15, 2), (8, 8), (2, 2), 3),
+    "two apart and not square": ((13, 12, 2), (4, 2), (2, 1), 5),
+    "next to each other": ((7, 6, 3), (3, 2), (1, 1), 4),
+    "one axis": ((31, 2), (6,), (3,), 4),
+}
+
+
+def _windows(extent: tuple[int, ...], size: Any, strides: Any, filters: int, seed: int) -> tuple[Any, Any]:
+    """A convolution's gradient by blocks, and the exact ones in float64, of shape (4, entries, filters)."""
+    import tensorflow as tf
+
+    from tfx_privacy.training import contributions, patches
+
+    random = np.random.default_rng(seed)
+    window = patches.Window(size, strides, (1,) * len(size), "valid")
+    counts = window.counts(list(extent[:-1]))
+    inputs = random.normal(size=(4, *extent)).astype(np.float32)
+    gradients = random.normal(size=(4, *counts, filters)).astype(np.float32)
+    exact = np.zeros((4, *size, extent[-1], filters))
+    for place in np.ndindex(*counts):
+        where = tuple(
+            slice(at * stride, at * stride + length) for at, stride, length in zip(place, strides, size, strict=True)
+        )
+        part = inputs[(slice(None), *where)].astype(np.float64)
+        exact += part[..., np.newaxis] * gradients[(slice(None), *place)].reshape(4, *[1] * len(size), 1, filters)
+    made = contributions.Windows(tf.constant(inputs), tf.constant(gradients), window, exact.shape[1:])
+    return made, exact
+
+
+@pytest.mark.parametrize(("extent", "size", "strides", "filters"), GEOMETRIES.values(), ids=GEOMETRIES.keys())
+def test_a_convolution_by_blocks(extent: Any, size: Any, strides: Any, filters: int) -> None:
+    made, exact = _windows(extent, size, strides, filters, seed=1)
+    squares = (exact**2).reshape(4, -1).sum(axis=1)
+    used = np.array(made.squared_norms())
+    np.testing.assert_allclose(used, squares, rtol=5e-3)
+    assert np.all(used >= squares * (1 - 1e-5))
+    weights = np.array([0.5, 0.0, 1.0, 2.0], np.float32)
+    wanted = (exact * weights.reshape(4, *[1] * (exact.ndim - 1))).sum(axis=0)
+    np.testing.assert_allclose(made.weighted_sum(weights, made.operands), wanted, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(np.array(made.materialized()).reshape(exact.shape), exact, rtol=1e-3, atol=1e-3)
+
+
+def test_a_convolution_by_blocks_is_never_understated() -> None:
+    """Inputs that repeat and gradients that cancel them nearly: the exact norm is far below that of the terms."""
+    import tensorflow as tf
+
+    from tfx_privacy.training import contributions, patches
+
+    random = np.random.default_rng(0)
+    window = patches.Window((2, 2), (1, 1), (1, 1), "valid")
+    for trial in range(100):
+        inputs = np.full((1, 9, 9, 1), random.normal(), np.float32)
+        gradients = random.normal(size=(1, 8, 8, 3)) * 10.0 ** random.uniform(-3, 3)
+        gradients[:, 1::2] = -gradients[:, 0::2] * (1 + 10.0 ** random.uniform(-8, -2))
+        gradients = gradients.astype(np.float32)
+        each = inputs[0, 0, 0, 0].astype(np.float64) * gradients.astype(np.float64).sum(axis=(0, 1, 2))
+        exact = 4 * float(np.sum(each**2))
+        made = contributions.Windows(tf.constant(inputs), tf.constant(gradients), window, (2, 2, 1, 3))
+        assert float(made.squared_norms()[0]) >= exact * (1 - 1e-5), trial
+
+
 def test_a_norm_is_never_understated_when_terms_cancel() -> None:
     """Positions whose gradients cancel leave rounding errors in a Gram matrix that may be far below the truth."""
     random = np.random.default_rng(0)

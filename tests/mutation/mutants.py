@@ -88,7 +88,17 @@ CLIPPING = [
     ),
     Mutant(
         "rounding left by cancellation", f"{_TRAINING}.contributions",
-        "return squares + self._lost_at_most()", "return squares", "test_clipping",
+        "return squares + _lost_at_most(_norms(self.inputs), _norms(self.gradients), rows, columns)", "return squares", "test_clipping",
+    ),
+    Mutant(
+        "windows that leave the grid", f"{_TRAINING}.contributions",
+        "gradients = tf.pad(self.gradients, [(0, 0), *self._missing(grid), (0, 0)])",
+        "gradients = tf.pad(self.gradients, [(0, 0), *self._missing(grid), (0, 0)], constant_values=1.0)", "test_clipping",
+    ),
+    Mutant(
+        "rounding left by cancellation between windows", f"{_TRAINING}.contributions",
+        "return tf.maximum(squares, 0.0) + _lost_at_most(of_windows, of_gradients, rows, filters)",
+        "return tf.maximum(squares, 0.0)", "test_clipping",
     ),
     Mutant(
         "tiny inputs are nothing", f"{_TRAINING}.contributions",
@@ -119,48 +129,47 @@ CLIPPING = [
 NOISE = [
     Mutant(
         "no noise", f"{_TRAINING}.engine",
-        "noisy = self._noised(sums.gradients, clip)", "noisy = list(sums.gradients)", "test_noise",
+        "noisy = self._noised(sums.gradients, drawn)", "noisy = list(sums.gradients)", "test_noise",
     ),
     Mutant(
         "noise without the clip", f"{_TRAINING}.engine",
-        "self.noise.draw(self.size, self._noise_multiplier * clip)", "self.noise.draw(self.size, self._noise_multiplier)",
+        "self.noise.draw(size, self._noise_multiplier * self._clip)", "self.noise.draw(size, self._noise_multiplier)",
         "test_noise",
     ),
     Mutant(
         "noise 2 % too small", f"{_TRAINING}.engine",
-        "self.noise.draw(self.size, self._noise_multiplier * clip)",
-        "self.noise.draw(self.size, 0.98 * self._noise_multiplier * clip)", "test_noise",
+        "self.noise.draw(size, self._noise_multiplier * self._clip)",
+        "self.noise.draw(size, 0.98 * self._noise_multiplier * self._clip)", "test_noise",
     ),
     Mutant(
         "noise divided twice", f"{_TRAINING}.engine",
-        "self.noise.draw(self.size, self._noise_multiplier * clip)",
-        "self.noise.draw(self.size, self._noise_multiplier * clip / self._divisor)", "test_noise",
+        "self.noise.draw(size, self._noise_multiplier * self._clip)",
+        "self.noise.draw(size, self._noise_multiplier * self._clip / self._divisor)", "test_noise",
     ),
     Mutant(
         "one noise for all variables", f"{_TRAINING}.engine",
-        "parts = tf.split(drawn, [math.prod(shape) for shape in self._shapes])",
-        "parts = [drawn[: math.prod(shape)] for shape in self._shapes]", "test_noise",
+        "parts = tf.split(drawn, self._lengths)", "parts = [drawn[:length] for length in self._lengths]", "test_noise",
     ),
     Mutant(
-        "one noise for all steps", f"{_TRAINING}.noise",
-        "tf.numpy_function(lambda: self._bits(2 * half), [], tf.uint32)", "tf.constant(self._bits(2 * half))", "test_noise",
+        "one noise for all steps", f"{_TRAINING}.engine",
+        "if of_steps is None else of_steps[step])", "if of_steps is None else of_steps[0])", "test_noise",
     ),
     Mutant(
         "noise on touched rows alone", f"{_TRAINING}.engine",
-        "total + tf.reshape(part, shape) for total",
-        "total + tf.where(tf.equal(total, 0.0), 0.0, tf.reshape(part, shape)) for total", "test_noise",
+        "return [total + part for total, part in zip(sums, own, strict=True)]",
+        "return [total + tf.where(tf.equal(total, 0.0), 0.0, part) for total, part in zip(sums, own, strict=True)]", "test_noise",
     ),
     Mutant(
         "no noise on empty batches", f"{_TRAINING}.engine",
-        "noisy = self._noised(sums.gradients, clip)",
-        "noisy = tf.cond(sums.counted > 0.0, lambda: self._noised(sums.gradients, clip), lambda: list(sums.gradients))",
+        "noisy = self._noised(sums.gradients, drawn)",
+        "noisy = tf.cond(sums.counted > 0.0, lambda: self._noised(sums.gradients, drawn), lambda: list(sums.gradients))",
         "test_training",
     ),
     Mutant(
         "noise once a chunk", f"{_TRAINING}.engine",
         "more = self._chunk_sum(records[chunk], canaries[chunk], clip, size)",
         "more = self._chunk_sum(records[chunk], canaries[chunk], clip, size)\n"
-        "            more = more._replace(gradients=self._noised(more.gradients, clip))",
+        "            more = more._replace(gradients=self._noised(more.gradients, self._drawn(self.size)))",
         "test_training",
     ),
     Mutant(
@@ -202,10 +211,6 @@ NOISE = [
     Mutant(
         "an adaptive clip's count without noise", f"{_TRAINING}.engine",
         "noise = self.noise.draw(1, adaptive.count_standard_deviation)[0]", "noise = 0.0", "test_training",
-    ),
-    Mutant(
-        "noise of the next clip", f"{_TRAINING}.engine",
-        "        clip = self._clip.read_value()\n        noisy", "        clip = self._clip.read_value() * 0.9\n        noisy", "test_noise",
     ),
 ]  # fmt: skip
 
