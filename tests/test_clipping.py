@@ -197,11 +197,13 @@ def _windows(extent: tuple[int, ...], size: Any, strides: Any, filters: int, see
     gradients = random.normal(size=(4, *counts, filters)).astype(np.float32)
     exact = np.zeros((4, *size, extent[-1], filters))
     for place in np.ndindex(*counts):
-        where = tuple(
+        where = [
             slice(at * stride, at * stride + length) for at, stride, length in zip(place, strides, size, strict=True)
-        )
-        part = inputs[(slice(None), *where)].astype(np.float64)
-        exact += part[..., np.newaxis] * gradients[(slice(None), *place)].reshape(4, *[1] * len(size), 1, filters)
+        ]
+        at_inputs: Any = (slice(None), *where)
+        at_outputs: Any = (slice(None), *place)
+        part, of_outputs = inputs[at_inputs].astype(np.float64), gradients[at_outputs]
+        exact += part[..., np.newaxis] * of_outputs.reshape(4, *[1] * len(size), 1, filters)
     made = contributions.Windows(tf.constant(inputs), tf.constant(gradients), window, exact.shape[1:])
     return made, exact
 
