@@ -152,7 +152,7 @@ def _run(
 ) -> None:
     done = 0
     while done < steps:
-        until_report = progress_every - done % progress_every
+        until_report = progress_every - done % progress_every if on_progress else steps
         count = training.steps_in_one_call(min(until_report, steps - done))
         if checkpoints:
             checkpoints.intend(count)
