@@ -165,7 +165,9 @@ class TreeNoise:
 
 @tf.function(jit_compile=True, autograph=False)
 def _box_muller(words: Any, scale: Any) -> tuple[Any, Any]:
-    """Two halves of as many normal numbers as there are words, by Box and Muller (1958): from 31 bits for the radius, 31 for the angle in a half circle, and one for the half.
+    """As many normal numbers as there are words, in two halves: Box and Muller (1958), https://doi.org/10.1214/aoms/1177706645.
+
+    The radius is made of 31 bits, the angle in a half circle of 31 others, and one more says which half.
 
     One XLA kernel; sine and cosine are Taylor polynomials with an error below 1e-9 there, because XLA has no vectorised ones.
     """
