@@ -31,6 +31,14 @@ def centred_in_training(layers: Any, features: Any) -> Any:
     return layers.Dense(1)(Centre()(features))
 
 
+def never_finite(layers: Any, features: Any) -> Any:
+    """Mixes records, but the made-up ones are all NaN on the way: NaN equals NaN, alone and in a batch."""
+    import tensorflow as tf
+
+    root = layers.Lambda(lambda x: tf.sqrt(x - 10.0), output_shape=(WIDTH,))(features)
+    return centred(layers, root)
+
+
 def counting(layers: Any, features: Any) -> Any:
     import tensorflow as tf
 
@@ -89,6 +97,7 @@ BAD: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "adapted buckets": (adapted("Discretization", num_bins=3), "'shown'.*adapt"),
     "mixes records": (centred, "depends on the other records"),
     "mixes records in training": (centred_in_training, "depends on the other records.*training=True"),
+    "mixes records where nothing shows it": (never_finite, "not finite, so that nothing shows whether it mixes"),
     "keeps statistics": (counting, "'?.*seen.*' is not trained but changes"),
     "activity regularizer": (lambda layers, f: layers.Dense(1, activity_regularizer="l2")(f), "adds a loss"),
     "adds a loss": (adding_loss, "adds a loss"),
@@ -170,6 +179,13 @@ def constants(kind: str, **arguments: Any) -> Callable[[Any, Any], Any]:
     return lambda layers, f: layers.Dense(1)(getattr(layers, kind)(**arguments)(f))
 
 
+def _logarithm(layers: Any, features: Any) -> Any:
+    """Not finite for half of the made-up numbers, and fine for positive ones."""
+    import tensorflow as tf
+
+    return layers.Lambda(lambda x: tf.math.log(x), output_shape=(WIDTH,))(features)
+
+
 GOOD: dict[str, Callable[[Any, Any], Any]] = {
     **BODIES,
     "dropout": lambda layers, f: layers.Dense(1)(layers.Dropout(0.5)(layers.Dense(5)(f))),
@@ -180,6 +196,7 @@ GOOD: dict[str, Callable[[Any, Any], Any]] = {
         layers.Flatten()(layers.Embedding(4, 2)(layers.Discretization(bin_boundaries=[-1.0, 0.0, 1.0])(f)))
     ),
     "unit normalisation": constants("UnitNormalization"),
+    "logarithm": lambda layers, f: layers.Dense(1)(_logarithm(layers, f)),
 }
 
 
@@ -225,7 +242,20 @@ def test_a_layer_that_hides_a_use_of_a_weight_is_found() -> None:
         make_model(lambda layers, f: layers.Dense(1, "sigmoid")(Tied()(f))), make_data(), resolved(40)
     )
     assert found.record_by_record
-    assert "do not add up" in found.notes[0]
+    assert "could not be shown to add up" in found.notes[0]
+
+
+def test_a_gradient_that_is_not_finite_shows_nothing() -> None:
+    """The outputs are finite, the gradient of a root at zero is not: the way that is right whatever happens is taken."""
+    import tensorflow as tf
+
+    from tfx_privacy.training import probe
+
+    def body(layers: Any, features: Any) -> Any:
+        zero = layers.Lambda(lambda x: tf.sqrt(x * 0.0), output_shape=(3,))(layers.Dense(3)(features))
+        return layers.Dense(1, "sigmoid")(zero)
+
+    assert probe.examine(make_model(body), make_data(), resolved(40)).record_by_record
 
 
 def test_a_wide_model_gets_small_chunks() -> None:

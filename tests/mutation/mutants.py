@@ -387,11 +387,19 @@ VALIDATION = [
     ),
     Mutant(
         "records may mix", f"{_TRAINING}.validation",
-        "    yield from _mixing_problems(model, batch)\n", "", "test_validation",
+        "    yield from _mixing_problems(model, _tensors(made))\n", "", "test_validation",
+    ),
+    Mutant(
+        "what is not finite is the same", f"{_TRAINING}.validation",
+        "return bool(np.all(np.isfinite(outputs)))", "return True", "test_validation",
+    ),
+    Mutant(
+        "gradients that are not finite agree", f"{_TRAINING}.probe",
+        "return False  # nothing was shown", "return True", "test_validation",
     ),
     Mutant(
         "statistics may be kept", f"{_TRAINING}.validation",
-        "    yield from _state_problems(model, batch)\n", "", "test_validation",
+        "    yield from _state_problems(model, _tensors(made))\n", "", "test_validation",
     ),
     Mutant(
         "layers may be shown data", f"{_TRAINING}.validation",

@@ -88,17 +88,22 @@ class ColumnarDataset:
             )
         return len(np.unique(self.user_ids.reshape(-1)))
 
-    def synthetic(self, size: int) -> ColumnarDataset:
+    def synthetic(self, size: int, *, positive: bool = False) -> ColumnarDataset:
         """`size` made-up records with this data's names, shapes and types: small random numbers, zeros and ones, two texts.
 
         Checks of a model use these, so that no error depends on a private record.
+
+        Args:
+          size: Number of records.
+          positive: All numbers are above zero, for models that take logarithms or roots.
         """
         random = np.random.default_rng(0)
 
         def column(real: np.ndarray) -> np.ndarray:
             shape = (size, *real.shape[1:])
             if real.dtype.kind == "f":
-                return random.standard_normal(shape).astype(real.dtype)
+                numbers = random.standard_normal(shape)
+                return (np.abs(numbers) + 0.1 if positive else numbers).astype(real.dtype)
             if real.dtype.kind in _NUMERIC_KINDS:
                 return random.integers(0, 2, shape).astype(real.dtype)
             return np.array([b"a", b"b"], dtype=object)[random.integers(0, 2, shape)]

@@ -17,6 +17,10 @@ _OPTIMIZERS = ("SGD", "Adam", "AdamW", "Adagrad", "RMSprop")
 _MIXING = ("BatchNormalization", "SyncBatchNormalization", "MixUp", "CutMix", "RandomErasing")
 # Called by Keras' own `fit`, and not by DPTrainer.
 _TRAINING_METHODS = ("train_step", "compute_loss", "compute_gradients")
+_NOT_FINITE = (
+    "Its outputs for made-up records (small random numbers, then positive ones) are not finite, so that nothing shows whether it mixes "
+    "records. Make them finite for every input, e.g. by tf.maximum before a logarithm or a root."
+)
 _PROBE_SIZE = 4
 _TOLERANCE = 1e-4
 
@@ -38,6 +42,15 @@ def check_model(model: Any, data: ColumnarDataset) -> None:
         problems = [*_behavioural_problems(model, data)]
     if problems:
         raise ModelError("This model cannot be trained with a true guarantee. " + " ".join(problems))
+
+
+def finite_records(model: Any, data: ColumnarDataset, size: int) -> ColumnarDataset | None:
+    """Made-up records whose outputs are finite, so that comparing outputs shows something; None where there are none."""
+    for positive in (False, True):
+        made = data.synthetic(size, positive=positive)
+        if _finite(model(_tensors(made), training=False)):
+            return made
+    return None
 
 
 def relevant_features(model: Any, data: ColumnarDataset) -> ColumnarDataset:
@@ -108,22 +121,27 @@ def _layer_problems(layer: Any) -> Iterator[str]:
 
 def _behavioural_problems(model: Any, data: ColumnarDataset) -> Iterator[str]:
     """Runs the model on made-up records."""
-    batch = tf.nest.map_structure(tf.constant, data.synthetic(_PROBE_SIZE).features)
-    outputs = model(batch, training=False)
-    if tf.nest.is_nested(outputs):
+    if tf.nest.is_nested(model(_tensors(data.synthetic(_PROBE_SIZE)), training=False)):
         yield "It has several outputs; one output with one loss is supported."
         return
     if not model.trainable_variables:
         yield "It has no trainable weights."
         return
-    yield from _mixing_problems(model, batch)
-    yield from _state_problems(model, batch)
+    made = finite_records(model, data, _PROBE_SIZE)
+    if made is None:
+        yield _NOT_FINITE
+        return
+    yield from _mixing_problems(model, _tensors(made))
+    yield from _state_problems(model, _tensors(made))
 
 
 def _mixing_problems(model: Any, batch: Any) -> Iterator[str]:
     with keras_api.without_randomness(model):
         for training in (False, True):
             together = model(batch, training=training)
+            if not _finite(together):
+                yield _NOT_FINITE
+                return
             if not _same(together, model(batch, training=training)):
                 # A layer of the user's own that draws random numbers: no two calls can be compared.
                 continue
@@ -138,7 +156,8 @@ def _mixing_problems(model: Any, batch: Any) -> Iterator[str]:
 
 
 def _state_problems(model: Any, batch: Any) -> Iterator[str]:
-    kept = [variable for variable in keras_api.all_variables(model) if not _is_trained(model, variable)]
+    trained = {id(variable) for variable in keras_api.trainable_variables(model)}
+    kept = [variable for variable in keras_api.all_variables(model) if id(variable) not in trained]
     before = [np.array(tf.convert_to_tensor(variable)) for variable in kept]
     model(batch, training=True)
     if keras_api.has_data_losses(model):
@@ -148,9 +167,13 @@ def _state_problems(model: Any, batch: Any) -> Iterator[str]:
             yield f"Weight {variable.name!r} is not trained but changes with the data: remove the layer that keeps statistics."
 
 
-def _is_trained(model: Any, variable: Any) -> bool:
-    return any(variable is trained for trained in keras_api.trainable_variables(model))
+def _tensors(made: ColumnarDataset) -> Any:
+    return tf.nest.map_structure(tf.constant, made.features)
+
+
+def _finite(outputs: Any) -> bool:
+    return bool(np.all(np.isfinite(outputs)))
 
 
 def _same(one: Any, other: Any) -> bool:
-    return bool(np.allclose(one, other, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True))
+    return bool(np.allclose(one, other, rtol=_TOLERANCE, atol=_TOLERANCE))
