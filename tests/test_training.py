@@ -416,6 +416,20 @@ def test_a_model_that_needs_it_is_trained_record_by_record(caplog: pytest.LogCap
     assert accuracy(model, data) > 0.8
 
 
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_weights_in_double_precision_are_trained(generation: str) -> None:
+    """Clipping, sums and noise are in float32 all the same; a general form and a regularizer are among the layers."""
+
+    def body(layers: Any, features: Any) -> Any:
+        hidden = layers.LSTM(3, dtype="float64")(layers.Reshape((3, 2), dtype="float64")(features))
+        return layers.Dense(1, "sigmoid", dtype="float64", kernel_regularizer="l2")(hidden)
+
+    optimizers = importlib.import_module(generation).optimizers
+    model, data = make_model(body, optimizer=optimizers.Adam(0.05), generation=generation), make_data(2000)
+    train(model, data, resolved(2000, expected_batch_size=200, steps=60))
+    assert accuracy(model, data) > 0.8
+
+
 def test_a_large_batch_is_summed_in_chunks() -> None:
     """4,096 records in one logical step: the peak is that of a chunk, the result that of the whole."""
     from tfx_privacy import training

@@ -142,7 +142,8 @@ class RecordByRecord:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._variables)
             with keras_api.user_code():
-                loss = tf.reduce_mean(self._loss(label, self._model(features, training=True))) * weight
+                loss = tf.reduce_mean(self._loss(label, self._model(features, training=True)))
+            loss = tf.cast(loss, tf.float32) * weight
         found = tape.gradient(loss, self._variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [tf.cast(tf.convert_to_tensor(gradient), tf.float32) for gradient in found]
 

@@ -285,8 +285,10 @@ class PrivateStep:
         def of_replica() -> None:
             regularization = regularization_gradients(self._model, self._variables)
             update = [
-                of_data if of_weights is None else of_data + of_weights
-                for of_data, of_weights in zip(mean, regularization, strict=True)
+                tf.cast(of_data, variable.dtype)
+                if of_weights is None
+                else tf.cast(of_data, variable.dtype) + of_weights
+                for of_data, of_weights, variable in zip(mean, regularization, self._variables, strict=True)
             ]
             keras_api.apply_gradients(self._model.optimizer, update, self._model)
 

@@ -374,6 +374,7 @@ def _general(call: Call, gradients: list[Any], units: Units) -> _Contributions:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             outputs = float_outputs(keras_api.call_as_keras_does(call.layer, call.function, args, kwargs))
+        cotangents = [tf.cast(each, output.dtype) for each, output in zip(cotangents, outputs, strict=True)]
         found = tape.gradient(outputs, variables, cotangents, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [tf.cast(tf.convert_to_tensor(gradient), tf.float32) for gradient in found]
 
