@@ -204,7 +204,7 @@ def _windows(extent: tuple[int, ...], size: Any, strides: Any, filters: int, see
         at_outputs: Any = (slice(None), *place)
         part, of_outputs = inputs[at_inputs].astype(np.float64), gradients[at_outputs]
         exact += part[..., np.newaxis] * of_outputs.reshape(4, *[1] * len(size), 1, filters)
-    made = contributions.Windows(tf.constant(inputs), tf.constant(gradients), window, exact.shape[1:])
+    made = contributions.Windows(tf.constant(inputs), tf.constant(gradients), exact.shape[1:], window)
     return made, exact
 
 
@@ -236,7 +236,7 @@ def test_a_convolution_by_blocks_is_never_understated() -> None:
         gradients = gradients.astype(np.float32)
         each = inputs[0, 0, 0, 0].astype(np.float64) * gradients.astype(np.float64).sum(axis=(0, 1, 2))
         exact = 4 * float(np.sum(each**2))
-        made = contributions.Windows(tf.constant(inputs), tf.constant(gradients), window, (2, 2, 1, 3))
+        made = contributions.Windows(tf.constant(inputs), tf.constant(gradients), (2, 2, 1, 3), window)
         assert float(made.squared_norms()[0]) >= exact * (1 - 1e-5), trial
 
 

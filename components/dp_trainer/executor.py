@@ -275,7 +275,7 @@ def _reporter(resolved: ResolvedParameters, noise_multiplier: float | None) -> C
         if noise_multiplier is not None and privacy.target_delta is not None:
             so_far = dataclasses.replace(resolved, steps=progress.step)
             spent = accounting.rdp_epsilon(
-                noise_multiplier=noise_multiplier, **accounting.composition(so_far), target_delta=privacy.target_delta
+                noise_multiplier=noise_multiplier, **so_far.composition, target_delta=privacy.target_delta
             )
             tf.summary.scalar("privacy/epsilon_rdp", spent, step=progress.step)
             tf.summary.scalar("privacy/noise_multiplier", noise_multiplier, step=progress.step)

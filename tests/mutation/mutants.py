@@ -275,8 +275,9 @@ ACCOUNTING = [
         "else self.epochs / probability", "else self.epochs", "test_parameters",
     ),
     Mutant(
-        "half the probability", f"{_PRIVACY}.accounting",
-        "resolved.sampling_probability if amplified else 1.0", "resolved.sampling_probability / 2 if amplified else 1.0",
+        "half the probability", f"{_PRIVACY}.parameters",
+        'return {"sampling_probability": sampling_probability, "steps": steps}',
+        'return {"sampling_probability": sampling_probability / 2, "steps": steps}',
         "test_accounting",
     ),
     Mutant(
@@ -297,8 +298,8 @@ ACCOUNTING = [
         "test_parameters",
     ),
     Mutant(
-        "passes are amplified", f"{_PRIVACY}.guarantee",
-        "amplified, count = 1.0, compositions_of_passes", "amplified, count = self.sampling_probability, compositions_of_passes",
+        "passes are amplified", f"{_PRIVACY}.parameters",
+        'return {"sampling_probability": 1.0, "steps"', 'return {"sampling_probability": sampling_probability, "steps"',
         "test_training",
     ),
     Mutant(

@@ -22,7 +22,7 @@ from tfx_privacy.privacy._records import (
     Text,
 )
 from tfx_privacy.privacy.errors import EvidenceError
-from tfx_privacy.privacy.parameters import RELATION_OF_SAMPLING, compositions_of_passes
+from tfx_privacy.privacy.parameters import RELATION_OF_SAMPLING, composition
 
 SCHEMA_VERSION: Literal[2] = 2
 FILE_NAME = "privacy_guarantee.json"
@@ -98,11 +98,8 @@ class DPMechanism(Record):
     @property
     def composition(self) -> dict[str, float | int]:
         """What it comes to for the accountants: `noise_multiplier`, `sampling_probability` and `steps` of `epsilon_bounds`."""
-        if self.passes is None:
-            amplified, count = self.sampling_probability, self.steps
-        else:
-            amplified, count = 1.0, compositions_of_passes(self.passes, tree=self.kind == "dp_ftrl")
-        return {"noise_multiplier": self.noise_multiplier, "sampling_probability": amplified, "steps": count}
+        run = composition(self.sampling_probability, steps=self.steps, passes=self.passes, tree=self.kind == "dp_ftrl")
+        return {"noise_multiplier": self.noise_multiplier, **run}
 
 
 class NoMechanism(Record):
@@ -287,16 +284,10 @@ def _relation(guarantee: PrivacyGuarantee) -> str:
 
 def _mechanism_sentences(guarantee: PrivacyGuarantee, mechanism: DPMechanism) -> list[str]:
     unit = "record" if guarantee.privacy_unit == "example" else "user"
-    noise = f"Gaussian noise of standard deviation {mechanism.noise_multiplier:.6g} times that"
-    if mechanism.kind == "dp_ftrl":
-        noise = f"the noise of a binary tree (DP-FTRL), each of whose nodes has a standard deviation {mechanism.noise_multiplier:.6g} times that,"
-    if mechanism.adaptive_clipping is not None:
-        adaptive = mechanism.adaptive_clipping
-        noise = f"Gaussian noise of standard deviation {adaptive.sum_noise_multiplier:.6g} times the clip"
     name = "DP-SGD" if mechanism.kind == "dp_sgd" else "DP-FTRL"
     sentences = [
         f"The mechanism that was executed: {mechanism.steps} steps of {name}, {_batches(mechanism, unit)}; each {unit}'s gradient was "
-        f"clipped to L2 norm {mechanism.l2_norm_clip:g}, {noise} was added to the sum, and the sum divided by the constant "
+        f"clipped to L2 norm {mechanism.l2_norm_clip:g}, {_noise(mechanism)} was added to the sum, and the sum divided by the constant "
         f"{mechanism.expected_batch_size:g}."
     ]
     if mechanism.adaptive_clipping is not None:
@@ -306,6 +297,16 @@ def _mechanism_sentences(guarantee: PrivacyGuarantee, mechanism: DPMechanism) ->
             f"The run was broken off and resumed: {mechanism.lost_steps} of the steps were lost, and are counted."
         )
     return sentences
+
+
+def _noise(mechanism: DPMechanism) -> str:
+    if mechanism.adaptive_clipping is not None:
+        sum_noise = mechanism.adaptive_clipping.sum_noise_multiplier
+        return f"Gaussian noise of standard deviation {sum_noise:.6g} times the clip"
+    if mechanism.kind == "dp_ftrl":
+        deviation = f"{mechanism.noise_multiplier:.6g} times that"
+        return f"the noise of a binary tree (DP-FTRL), each of whose nodes has a standard deviation {deviation},"
+    return f"Gaussian noise of standard deviation {mechanism.noise_multiplier:.6g} times that"
 
 
 def _batches(mechanism: DPMechanism, unit: str) -> str:

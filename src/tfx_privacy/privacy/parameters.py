@@ -359,6 +359,13 @@ class ResolvedParameters:
         return float(rest**-0.5)
 
     @property
+    def composition(self) -> dict[str, Any]:
+        """What the run comes to for the accountants: `sampling_probability` and `steps` of `accounting.epsilon_bounds`."""
+        passes = None if self.steps_per_pass is None else self.passes(self.steps)
+        tree = self.parameters.algorithm == "dp_ftrl"
+        return composition(self.sampling_probability, steps=self.steps, passes=passes, tree=tree)
+
+    @property
     def compositions(self) -> int:
         """Of how many Gaussian mechanisms the run is the composition, with the noise multiplier as it is.
 
@@ -379,6 +386,16 @@ class ResolvedParameters:
         assert self.steps_per_pass is not None
         whole, rest = divmod(steps, self.steps_per_pass)
         return [self.steps_per_pass] * whole + ([rest] if rest else [])
+
+
+def composition(sampling_probability: float, *, steps: int, passes: Sequence[int] | None, tree: bool) -> dict[str, Any]:
+    """What steps of a planned or an executed run come to for the accountants: one rule, so that both are accounted alike.
+
+    Batches of a pass (`passes` is not None) are not Poisson samples, and nothing is amplified.
+    """
+    if passes is None:
+        return {"sampling_probability": sampling_probability, "steps": steps}
+    return {"sampling_probability": 1.0, "steps": compositions_of_passes(passes, tree=tree)}
 
 
 def compositions_of_passes(passes: Sequence[int], *, tree: bool) -> int:

@@ -158,8 +158,9 @@ class PerRecordLoss:
 
     def __call__(self, labels: Any, outputs: Any) -> Any:
         """Losses, float32 of shape (num_records,)."""
-        own = keras_api.is_own_loss(self._loss)
-        if own and keras_api.mask_of(outputs) is None and getattr(self._loss, "reduction", None) not in ("sum",):
+        summed = getattr(self._loss, "reduction", None) == "sum"
+        # Keras' own losses give one value per record, or per position of a record.
+        if keras_api.is_own(self._loss) and keras_api.mask_of(outputs) is None and not summed:
             values = self._unreduced()(labels, outputs)
             if values.shape.rank and values.shape[0] == self._num_records:
                 return tf.reduce_mean(tf.reshape(tf.cast(values, tf.float32), (self._num_records, -1)), axis=1)

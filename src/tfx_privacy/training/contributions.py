@@ -79,18 +79,22 @@ class Materialized(Contribution):
 
 
 @dataclasses.dataclass
-class Outer(Contribution):
-    """Gradients that are outer products: a matrix that multiplies one vector per unit."""
+class _Products(Contribution):
+    """Gradients that are products of a layer's inputs and the gradients of its outputs, both with the unit as first axis."""
 
     inputs: Any
-    """(num_units, rows)"""
     gradients: Any
-    """(num_units, columns)"""
     shape: tuple[int, ...]
+    """Of the variable."""
 
     @property
     def operands(self) -> list[Any]:
         return [self.inputs, self.gradients]
+
+
+@dataclasses.dataclass
+class Outer(_Products):
+    """Outer products: a matrix that multiplies one vector per unit; (num_units, rows) and (num_units, columns)."""
 
     def squared_norms(self) -> Any:
         return sum_of_squares(self.inputs) * sum_of_squares(self.gradients)
@@ -105,18 +109,11 @@ class Outer(Contribution):
 
 
 @dataclasses.dataclass
-class Positions(Contribution):
-    """Gradients that are sums of outer products over a unit's positions, with the norm from two Gram matrices."""
+class Positions(_Products):
+    """Sums of outer products over a unit's positions, with the norm from two Gram matrices.
 
-    inputs: Any
-    """(num_units, num_positions, rows)"""
-    gradients: Any
-    """(num_units, num_positions, columns)"""
-    shape: tuple[int, ...]
-
-    @property
-    def operands(self) -> list[Any]:
-        return [self.inputs, self.gradients]
+    Inputs are (num_units, num_positions, rows), gradients (num_units, num_positions, columns).
+    """
 
     def squared_norms(self) -> Any:
         of_inputs = tf.matmul(self.inputs, self.inputs, transpose_b=True)
@@ -135,24 +132,17 @@ class Positions(Contribution):
 
 
 @dataclasses.dataclass
-class Windows(Contribution):
+class Windows(_Products):
     """Gradients of a convolution's kernel, with the norm from two Gram matrices and no window cut out of the input.
 
     Two windows' product is the sum of those of the blocks that they are made of, one stride long and wide. So the Gram matrix of
     the windows is that of the blocks, of which those are summed that lie alike in both windows.
+
+    Inputs are (num_units, extent..., channels), padded; gradients (num_units, extent..., filters).
     """
 
-    inputs: Any
-    """(num_units, extent..., channels), padded"""
-    gradients: Any
-    """(num_units, extent..., filters)"""
     window: patches.Window
     """Without padding, of a size that is a multiple of the strides."""
-    shape: tuple[int, ...]
-
-    @property
-    def operands(self) -> list[Any]:
-        return [self.inputs, self.gradients]
 
     def squared_norms(self) -> Any:
         blocks = patches.blocks(self.inputs, self.window)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,7 +75,7 @@ class PrivateStep:
         l2_norm_clip: float,
         noise_multiplier: float,
         expected_batch_size: float,
-        noise: Noise | None = None,
+        make_noise: Callable[[int], Noise] = lambda size: GaussianNoise(),
         adaptive_clip: AdaptiveClip | None = None,
         num_canaries: int = 0,
         record_by_record: bool = False,
@@ -89,7 +90,7 @@ class PrivateStep:
           l2_norm_clip: Largest L2 norm of a unit's part in the sum; the first one with an adaptive clip.
           noise_multiplier: Noise standard deviation / l2_norm_clip.
           expected_batch_size: The public constant that the noisy sum is divided by.
-          noise: Where the noise comes from.
+          make_noise: From the length of a step's draw to where the noise comes from.
           adaptive_clip: Lets the clip follow a quantile.
           num_canaries: Size of the vector of audit slots.
           record_by_record: Uses no cheap form of any layer.
@@ -109,7 +110,6 @@ class PrivateStep:
             size: kind(model, Units(size // self._replicas, data.records_each))
             for size in {self._layout.large, self._layout.small}
         }
-        self.noise = noise or GaussianNoise()
         self._clip = tf.Variable(l2_norm_clip, dtype=tf.float32, trainable=False, name="l2_norm_clip")
         self._adaptive = adaptive_clip
         self._noise_multiplier = adaptive_clip.sum_noise_multiplier if adaptive_clip else float(noise_multiplier)
@@ -120,6 +120,7 @@ class PrivateStep:
             self._shapes.append((num_canaries,))
             self._canary_scores = tf.Variable(tf.zeros(num_canaries), trainable=False, name="canary_scores")
         self._lengths = [math.ceil(math.prod(shape) / _ALIGNMENT) * _ALIGNMENT for shape in self._shapes]
+        self.noise = make_noise(self.size)
         large, small = (None, self._layout.num_large, self._layout.large), (None, self._layout.small)
         signature = [
             tf.TensorSpec((*large, data.records_each), tf.int32),

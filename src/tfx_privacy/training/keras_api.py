@@ -30,8 +30,8 @@ def is_model(candidate: Any) -> bool:
     return any(base.__name__ == "Model" and is_own(base) for base in type(candidate).__mro__)
 
 
-def is_own(kind: type) -> bool:
-    """Whether a class is Keras' own, not a user's."""
+def is_own(kind: Any) -> bool:
+    """Whether a class, or a function, is Keras' own, not a user's."""
     return f"{kind.__module__}.".startswith(_OWN_MODULES)
 
 
@@ -85,13 +85,10 @@ def input_names(model: Any) -> list[str]:
         return list(names)
     if not is_keras_3(model):
         return []
-    try:
-        structure = model._inputs_struct
-    except AttributeError:
-        return []
+    structure = getattr(model, "_inputs_struct", None)
     if isinstance(structure, dict):
         return list(structure)
-    return [tensor.name for tensor in tf.nest.flatten(structure)] if isinstance(structure, (list, tuple)) else []
+    return [tensor.name for tensor in tf.nest.flatten(structure)] if structure is not None else []
 
 
 def prepare(optimizer: Any, model: Any) -> None:
@@ -136,13 +133,6 @@ def compiled_loss(model: Any) -> Any:
     import tf_keras
 
     return tf_keras.losses.get(loss)
-
-
-def is_own_loss(loss: Any) -> bool:
-    """Whether a loss is Keras' own: those give one value per record, or per position of a record."""
-    return is_own(loss if callable(getattr(loss, "__name__", None)) else type(loss)) or (
-        f"{getattr(loss, '__module__', '')}.".startswith(_OWN_MODULES)
-    )
 
 
 def mask_of(tensor: Any) -> Any:

@@ -241,8 +241,7 @@ def _convolution(call: Call, gradient: Any, units: Units) -> _Contributions:
     found: _Contributions = []
     kernel = _trained(layer, "kernel")
     if kernel is not None:
-        window = patches.Window.of(layer)
-        inputs = tf.cast(call.inputs, tf.float32)
+        inputs, window = patches.padded(tf.cast(call.inputs, tf.float32), patches.Window.of(layer))
         rows, columns = math.prod(int(size) for size in kernel.shape[:-1]), int(kernel.shape[-1])
         found.append((kernel, _of_windows(inputs, gradient, window, units, rows, columns, tuple(kernel.shape))))
     return found + _bias(layer, gradient, units)
@@ -251,9 +250,8 @@ def _convolution(call: Call, gradient: Any, units: Units) -> _Contributions:
 def _of_windows(
     inputs: Any, gradient: Any, window: patches.Window, units: Units, rows: int, columns: int, shape: tuple[int, ...]
 ) -> Contribution:
-    padded, unpadded = patches.padded(inputs, window)
-    if units.records_each == 1 and _blocks_are_cheaper(padded, gradient, unpadded, rows):
-        return Windows(padded, gradient, unpadded, shape)
+    if units.records_each == 1 and _blocks_are_cheaper(inputs, gradient, window, rows):
+        return Windows(inputs, gradient, shape, window)
     positions = math.prod(gradient.shape[1:-1]) * units.records_each
     if _materializing_is_cheaper(positions, rows, columns):
         of_records = patches.kernel_gradients(inputs, gradient, window)
@@ -281,8 +279,8 @@ def _depthwise(call: Call, gradient: Any, units: Units) -> _Contributions:
     name = "depthwise_kernel" if hasattr(layer, "depthwise_kernel") else "kernel"
     kernel = _trained(layer, name)
     if kernel is not None:
-        inputs = tf.cast(call.inputs, tf.float32)
-        of_records = patches.depthwise_gradients(inputs, gradient, patches.Window.of(layer))
+        inputs, window = patches.padded(tf.cast(call.inputs, tf.float32), patches.Window.of(layer))
+        of_records = patches.depthwise_gradients(inputs, gradient, window)
         of_records = tf.reshape(of_records, (units.records, *kernel.shape))
         found.append((kernel, Materialized(units.summed(of_records))))
     return found + _bias(layer, gradient, units)
@@ -357,7 +355,8 @@ def _general(call: Call, gradients: list[Any], units: Units) -> _Contributions:
         raise UnsupportedCallError(
             f"Layer {call.layer.name!r} draws random numbers, and would draw others when it is called again."
         )
-    variables = _all_weights(call.layer) if is_opaque(call.layer) else keras_api.weights_of(call.layer)
+    of = keras_api.trainable_variables if is_opaque(call.layer) else keras_api.weights_of
+    variables = of(call.layer)
     flat = tf.nest.flatten((call.args, call.kwargs))
     of_records = [
         index
@@ -406,10 +405,6 @@ def for_each_record(function: Callable[[Any], list[Any]], records: Any, variable
 def float_outputs(outputs: Any) -> list[Any]:
     """The differentiable tensors among a layer's outputs."""
     return [part for part in tf.nest.flatten(outputs) if isinstance(part, tf.Tensor) and part.dtype.is_floating]
-
-
-def _all_weights(layer: Any) -> list[Any]:
-    return keras_api.trainable_variables(layer)
 
 
 def _trained(layer: Any, name: str) -> Any:

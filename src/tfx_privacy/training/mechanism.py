@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -84,9 +85,6 @@ class PrivateMechanism:
         self._num_units = resident.num_units
         self._members = self._flip_coins(resolved.parameters.audit_canaries)
         self._sampler = self._make_sampler(resident.num_units)
-        gaussian = GaussianNoise(
-            secure=resolved.parameters.secure_noise, deterministic_seed=deterministic_noise_for_tests
-        )
         self._adaptive = self._adaptive_clip()
         self._step = PrivateStep(
             model,
@@ -94,18 +92,13 @@ class PrivateMechanism:
             l2_norm_clip=resolved.parameters.l2_norm_clip,
             noise_multiplier=self._noise_multiplier,
             expected_batch_size=resolved.expected_batch_size,
-            noise=gaussian,
+            make_noise=functools.partial(self._make_noise, deterministic_noise_for_tests),
             adaptive_clip=self._adaptive,
             num_canaries=resolved.parameters.audit_canaries,
             record_by_record=record_by_record,
             performance=performance,
             strategy=strategy,
         )
-        self._noise: Noise = gaussian
-        if resolved.parameters.algorithm == "dp_ftrl":
-            assert resolved.steps_per_pass is not None
-            self._noise = TreeNoise(gaussian, size=self._step.size, max_steps=resolved.steps_per_pass)
-            self._step.noise = self._noise
 
     @property
     def steps(self) -> int:
@@ -159,7 +152,7 @@ class PrivateMechanism:
             l2_norm_clip=resolved.parameters.l2_norm_clip,
             adaptive_clipping=self._adaptive_record(),
             expected_batch_size=resolved.expected_batch_size,
-            noise_source=self._noise.source,
+            noise_source=self._step.noise.source,
         )
 
     def canaries(self) -> CanaryScores | None:
@@ -192,6 +185,14 @@ class PrivateMechanism:
             steps_per_pass=self._resolved.steps_per_pass,
         )
 
+    def _make_noise(self, deterministic_seed: int | None, size: int) -> Noise:
+        parameters = self._resolved.parameters
+        gaussian = GaussianNoise(secure=parameters.secure_noise, deterministic_seed=deterministic_seed)
+        if parameters.algorithm == "dp_sgd":
+            return gaussian
+        assert self._resolved.steps_per_pass is not None
+        return TreeNoise(gaussian, size=size, max_steps=self._resolved.steps_per_pass)
+
     def _draw(self) -> np.ndarray:
         drawn = self._sampler.draw()
         if self._members is None:
@@ -207,7 +208,7 @@ class PrivateMechanism:
             self._passes.append(0)
         self._passes[-1] += steps
         if self._sampler.pass_ended:
-            self._noise.restart()
+            self._step.noise.restart()
 
     def _all_passes(self) -> list[int] | None:
         if self._resolved.steps_per_pass is None:

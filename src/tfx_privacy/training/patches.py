@@ -53,38 +53,45 @@ class Window:
         ]
 
 
+def padded(inputs: Any, window: Window) -> tuple[Any, Window]:
+    """Inputs with the padding's zeros, and the window that needs none: what all functions below take."""
+    pads = window.pads([int(extent) for extent in inputs.shape[1:-1]])
+    if any(before or after for before, after in pads):
+        inputs = tf.pad(inputs, [(0, 0), *pads, (0, 0)])
+    return inputs, dataclasses.replace(window, padding="valid")
+
+
 def unfold(inputs: Any, window: Window) -> Any:
     """Cuts the windows out.
 
     Args:
-      inputs: float32 of shape (num_records, extent..., channels).
+      inputs: float32 of shape (num_records, extent..., channels), padded.
       window: The convolution's geometry.
 
     Returns:
       float32 of shape (num_records, num_windows, entries of a window), entries ordered as the kernel's.
     """
-    padded, counts = _padded(inputs, window)
-    return _unfolded(padded, window, counts)
+    return _unfolded(inputs, window, _counts(inputs, window))
 
 
 def kernel_gradients(inputs: Any, gradients: Any, window: Window) -> Any:
     """Gradients of a convolution's kernel for every record.
 
     Args:
-      inputs: float32 of shape (num_records, extent..., channels).
+      inputs: float32 of shape (num_records, extent..., channels), padded.
       gradients: Of the outputs, float32 of shape (num_records, extent..., filters).
       window: The convolution's geometry.
 
     Returns:
       float32 of shape (num_records, entries of a window, filters).
     """
-    padded, counts = _padded(inputs, window)
+    counts = _counts(inputs, window)
     flat = tf.reshape(gradients, (inputs.shape[0], math.prod(counts), gradients.shape[-1]))
     sizes = [min(_CACHED_RECORDS, inputs.shape[0] - start) for start in range(0, inputs.shape[0], _CACHED_RECORDS)]
     row = math.prod(window.size[1:]) * window.strides[0] * inputs.shape[-1]
     by_rows = row >= _LONG_ROW and window.dilation[0] == 1 and window.strides[0] < window.size[0]
     of_part = _gradients_by_rows if by_rows else _gradients_by_windows
-    parts = zip(tf.split(padded, sizes), tf.split(flat, sizes), strict=True)
+    parts = zip(tf.split(inputs, sizes), tf.split(flat, sizes), strict=True)
     return tf.concat([of_part(part, of_outputs, window, counts) for part, of_outputs in parts], axis=0)
 
 
@@ -126,16 +133,10 @@ def kernel_gradient(inputs: Any, gradients: Any, window: Window, shape: tuple[in
     )
 
 
-def padded(inputs: Any, window: Window) -> tuple[Any, Window]:
-    """Inputs with the padding's zeros, and the window that needs none."""
-    return _padded(inputs, window)[0], dataclasses.replace(window, padding="valid")
-
-
 def blocks(inputs: Any, window: Window) -> Any:
     """Cuts padded inputs into blocks one stride long and wide: (num_records, number..., entries of a block)."""
-    counts = window.counts([int(extent) for extent in inputs.shape[1:-1]])
     split, slices = [], [slice(None)]
-    for count, size, stride in zip(counts, window.size, window.strides, strict=True):
+    for count, size, stride in zip(_counts(inputs, window), window.size, window.strides, strict=True):
         number = count - 1 + size // stride
         split += [number, stride]
         slices.append(slice(0, number * stride))
@@ -163,24 +164,20 @@ def _unfolded(padded: Any, window: Window, counts: list[int]) -> Any:
 
 def depthwise_gradients(inputs: Any, gradients: Any, window: Window) -> Any:
     """Gradients of a depthwise kernel for every record, of shape (num_records, size..., channels * multiplier)."""
-    padded, counts = _padded(inputs, window)
+    counts = _counts(inputs, window)
     channels = inputs.shape[-1]
     shape = (*gradients.shape[:-1], channels, gradients.shape[-1] // channels)
     gradients = tf.reshape(gradients, shape)
     axes = list(range(1, 1 + len(window.size)))
     found = [
-        tf.reduce_sum(_shifted(padded, window, offset, counts)[..., tf.newaxis] * gradients, axis=axes)
+        tf.reduce_sum(_shifted(inputs, window, offset, counts)[..., tf.newaxis] * gradients, axis=axes)
         for offset in np.ndindex(*window.size)
     ]
     return tf.stack(found, axis=1)
 
 
-def _padded(inputs: Any, window: Window) -> tuple[Any, list[int]]:
-    extents = [int(extent) for extent in inputs.shape[1:-1]]
-    pads = window.pads(extents)
-    if any(before or after for before, after in pads):
-        inputs = tf.pad(inputs, [(0, 0), *pads, (0, 0)])
-    return inputs, window.counts([int(extent) for extent in inputs.shape[1:-1]])
+def _counts(inputs: Any, window: Window) -> list[int]:
+    return window.counts([int(extent) for extent in inputs.shape[1:-1]])
 
 
 def _shifted(padded: Any, window: Window, offset: tuple[int, ...], counts: list[int]) -> Any:
