@@ -112,6 +112,23 @@ def test_a_run_killed_many_times_never_spends_more_than_planned(tmp_path: pathli
     assert executed.lost_steps == sum(journal(tmp_path)["attempts"]) - journal(tmp_path)["completed"] > 0
 
 
+def test_steps_that_were_all_lost_make_no_model(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed inside the first call of each attempt, after 16 and 14 steps: untrained weights are not passed off as trained."""
+    from tfx_privacy.training import engine
+
+    def dies(self: Any, batches: Any) -> float:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.PrivateStep, "run", dies)
+        for spent in ([16], [16, 14]):
+            with pytest.raises(KilledError):
+                run(tmp_path, progress_every=30)
+            assert journal(tmp_path)["attempts"] == spent
+    with pytest.raises(CheckpointError, match="All 30 steps that were planned"):
+        run(tmp_path)
+
+
 @pytest.mark.parametrize("algorithm", ["dp_sgd", "dp_ftrl"])
 def test_passes_that_were_broken_off_count_as_begun(tmp_path: pathlib.Path, algorithm: str) -> None:
     """Four steps a pass and 16 planned: killed in the second pass, two whole ones more fit, since each begins afresh."""

@@ -53,12 +53,15 @@ def test_the_mechanism_is_what_was_executed() -> None:
 
 
 def test_the_steps_that_are_counted_are_those_of_the_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sampler, noise and account are one object: whoever draws is counted."""
+    """Sampler, noise and account are one object: whoever draws is counted, with the probability that was drawn with."""
     from tfx_privacy.training import mechanism, sampling
 
     draws: list[int] = []
 
     class Counting(sampling.PoissonSampler):
+        def __init__(self, *, num_units: int, sampling_probability: float) -> None:
+            super().__init__(num_units=num_units, sampling_probability=2 * sampling_probability)
+
         def draw(self) -> np.ndarray:
             draws.append(self.num_units)
             return super().draw()
@@ -66,6 +69,7 @@ def test_the_steps_that_are_counted_are_those_of_the_sampler(monkeypatch: pytest
     monkeypatch.setattr(mechanism, "PoissonSampler", Counting)
     outcome = train(make_model(), make_data(), resolved(40, steps=23))
     assert outcome.mechanism.steps == len(draws) == 23
+    assert outcome.mechanism.sampling_probability == 0.5
 
 
 def test_test_noise_is_stamped() -> None:

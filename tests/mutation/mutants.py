@@ -303,6 +303,10 @@ ACCOUNTING = [
         "test_training",
     ),
     Mutant(
+        "the probability that was planned", f"{_TRAINING}.mechanism",
+        "resolved.sampling_probability if drawn is None else drawn", "resolved.sampling_probability", "test_training",
+    ),
+    Mutant(
         "lost steps are free", f"{_TRAINING}.mechanism",
         "return self._history.executed + self._sampler.batches_drawn",
         "return self._history.completed + self._sampler.batches_drawn", "test_checkpoint",

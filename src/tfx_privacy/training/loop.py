@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from tfx_privacy.privacy.errors import InternalError, ModelError
+from tfx_privacy.privacy.errors import CheckpointError, InternalError, ModelError
 from tfx_privacy.privacy.guarantee import Audit, DPMechanism, NoMechanism
 from tfx_privacy.privacy.parameters import ResolvedParameters
 from tfx_privacy.training import keras_api, probe, validation
@@ -91,7 +91,7 @@ def train(
 
     Raises:
       ModelError: If the model cannot be trained privately, or its weights are not finite at the end.
-      CheckpointError: If the checkpoints are of another run.
+      CheckpointError: If the checkpoints are of another run, or all steps were spent without one.
     """
     data = validation.relevant_features(model, data)
     validation.check_model(model, data)
@@ -123,7 +123,13 @@ def train(
     if checkpoints:
         history = checkpoints.resume(model, resolved, noise_multiplier, training.state)
         training.go_on_from(history)
-    _run(training, resolved, _steps_left(resolved, history), on_progress, progress_every, checkpoints)
+    steps = _steps_left(resolved, history)
+    if not steps and not history.completed:
+        raise CheckpointError(
+            f"All {history.executed} steps that were planned were executed by attempts that were killed before their first checkpoint: "
+            "nothing of them is left, and they are spent. Begin another run in another folder."
+        )
+    _run(training, resolved, steps, on_progress, progress_every, checkpoints)
     _require_finite(model)
     return Outcome(training.executed(), _audit(training.canaries(), resolved))
 

@@ -141,10 +141,12 @@ class PrivateMechanism:
         """The mechanism as it was executed."""
         resolved = self._resolved
         assert resolved.expected_batch_size is not None
+        # What the sampler drew with is stated, not what was planned.
+        drawn = self._sampler.sampling_probability if isinstance(self._sampler, PoissonSampler) else None
         return DPMechanism(
             kind=resolved.parameters.algorithm,  # type: ignore[arg-type] # one of the literals
             sampling=resolved.parameters.sampling,  # type: ignore[arg-type]
-            sampling_probability=resolved.sampling_probability,
+            sampling_probability=resolved.sampling_probability if drawn is None else drawn,
             steps=self.steps,
             passes=self._all_passes(),
             lost_steps=self._history.executed - self._history.completed,
