@@ -1,0 +1,166 @@
+"""Attacks that compare with reference models: models trained alike, on known halves of a pool of records.
+
+Models come in pairs, trained on complementary halves, so that each record is in the training data of one model of each pair
+and not in that of the other. Members and non-members of the target are treated alike.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+MIN_MODELS_FOR_LIRA = 8
+_OFFLINE_A = tuple(np.linspace(0.0, 1.0, 11))
+
+
+def in_and_out(values: np.ndarray, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the models say that were trained with a record, and those trained without it.
+
+    Args:
+      values: Of shape (num_records, num_models); models 2p and 2p + 1 are a pair.
+      bits: 0 or 1 of shape (num_records, num_models / 2): which model of the pair was trained with the record.
+
+    Returns:
+      Two arrays of shape (num_records, num_models / 2).
+    """
+    pairs = values.reshape(len(values), -1, 2)
+    picked = bits[:, :, None].astype(np.int64)
+    return np.take_along_axis(pairs, picked, 2)[:, :, 0], np.take_along_axis(pairs, 1 - picked, 2)[:, :, 0]
+
+
+def difference(target: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Score minus the mean of the models trained without the record: Watson et al. (2022), https://arxiv.org/abs/2111.08440.
+
+    Args:
+      target: Of shape (num_records,).
+      out: Of shape (num_records, num_pairs).
+
+    Returns:
+      float64 of shape (num_records,).
+    """
+    return np.asarray(target - out.mean(axis=1))
+
+
+def log_likelihood_ratio(target: np.ndarray, out: np.ndarray, offline_a: float) -> np.ndarray:
+    """log of p(x | target) / p(x): what RMIA compares between records (Zarifzadeh et al. 2024, https://arxiv.org/abs/2312.03262).
+
+    p(x) is ((1 + a) p_out + 1 - a) / 2, Appendix B.2.2. RMIA's score of a record, the share of other records with a smaller
+    ratio, has the same order, and so the same AUC: see `rmia`.
+
+    Args:
+      target: Log-likelihoods of shape (num_records,).
+      out: Those of the models trained without the record, of shape (num_records, num_pairs).
+      offline_a: In [0, 1].
+
+    Returns:
+      float64 of shape (num_records,).
+    """
+    p_out = np.exp(out).mean(axis=1)
+    return np.asarray(target - np.log(np.maximum(((1 + offline_a) * p_out + (1 - offline_a)) / 2, 1e-300)))
+
+
+def rmia(log_ratios: np.ndarray, population: np.ndarray, gamma: float = 2.0) -> np.ndarray:
+    """RMIA's score: the share of the population z with ratio_x >= gamma * ratio_z; by sorting, never a matrix.
+
+    Args:
+      log_ratios: Of the records, shape (num_records,).
+      population: Of the population, shape (population_size,).
+      gamma: At least 1.
+
+    Returns:
+      float64 in [0, 1] of shape (num_records,).
+    """
+    below = np.searchsorted(np.sort(population), log_ratios - np.log(gamma), side="right")
+    return np.asarray(below / len(population))
+
+
+def choose_offline_a(log_likelihoods: np.ndarray, bits: np.ndarray) -> float:
+    """RMIA's a, chosen on the reference models alone: the first one is attacked with the help of its pair's other.
+
+    Choosing it on the target's own records would make the attack look stronger than it is.
+
+    Args:
+      log_likelihoods: Of the reference models, shape (num_records, num_models).
+      bits: As of `in_and_out`.
+
+    Returns:
+      The a, of 0, 0.1, ... 1, with the largest AUC.
+    """
+    is_member = bits[:, 0] == 0
+    target, other = log_likelihoods[:, 0], log_likelihoods[:, 1:2]
+    if not 0 < is_member.sum() < len(is_member):
+        return 0.5
+    best = [_auc(log_likelihood_ratio(target, other, a), is_member) for a in _OFFLINE_A]
+    return float(_OFFLINE_A[int(np.argmax(best))])
+
+
+def lira_offline(target: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """-log Pr[Z > s] of Z normal as without the record: Carlini et al. (2022), https://arxiv.org/abs/2112.03570, Section V.
+
+    The paper's one-sided test; the published code's density is a much weaker attack. One variance for all records, taken around
+    each record's own mean.
+
+    Args:
+      target: Rescaled logits of shape (num_records,).
+      out: Of shape (num_records, num_pairs), at least two pairs.
+
+    Returns:
+      float64 of shape (num_records,).
+    """
+    return np.asarray(-stats.norm.logsf((target - out.mean(axis=1)) / _deviation(out)))
+
+
+def lira_online(target: np.ndarray, inside: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """log of N(s; with the record) / N(s; without it), Carlini et al. (2022), Algorithm 1, with fixed variances.
+
+    Args:
+      target: Rescaled logits of shape (num_records,).
+      inside: Those of the models trained with the record, shape (num_records, num_pairs), at least two pairs.
+      out: Those of the models trained without it.
+
+    Returns:
+      float64 of shape (num_records,).
+    """
+    return np.asarray(
+        stats.norm.logpdf(target, inside.mean(axis=1), _deviation(inside))
+        - stats.norm.logpdf(target, out.mean(axis=1), _deviation(out))
+    )
+
+
+def scores(
+    target: tuple[np.ndarray, np.ndarray], references: tuple[np.ndarray, np.ndarray], bits: np.ndarray, *, is_likelihood: bool
+) -> dict[str, np.ndarray]:
+    """Every attack that the number of reference models allows.
+
+    Args:
+      target: Score "loss" and log-likelihood of the target model, each of shape (num_records,).
+      references: The same of the reference models, each of shape (num_records, num_models).
+      bits: As of `in_and_out`.
+      is_likelihood: Whether log-likelihoods are logarithms of probabilities.
+
+    Returns:
+      By attack, float64 of shape (num_records,).
+    """
+    inside, out = in_and_out(references[0], bits)
+    found = {"difference": difference(target[0], out)}
+    if is_likelihood:
+        _, likelihood_out = in_and_out(references[1], bits)
+        offline_a = choose_offline_a(references[1], bits)
+        found["rmia"] = log_likelihood_ratio(target[1], likelihood_out, offline_a)
+    if references[0].shape[1] >= MIN_MODELS_FOR_LIRA:
+        found["lira_offline"] = lira_offline(target[0], out)
+        found["lira_online"] = lira_online(target[0], inside, out)
+    return found
+
+
+def _deviation(values: np.ndarray) -> float:
+    """Standard deviation around each record's mean, over all records."""
+    centred = values - values.mean(axis=1, keepdims=True)
+    freedom = values.shape[0] * (values.shape[1] - 1)
+    return float(max(np.sqrt((centred**2).sum() / max(freedom, 1)), 1e-12))
+
+
+def _auc(scores_: np.ndarray, is_member: np.ndarray) -> float:
+    ranks = stats.rankdata(scores_)
+    n1 = int(is_member.sum())
+    return float((ranks[is_member].sum() - n1 * (n1 + 1) / 2) / (n1 * (len(ranks) - n1)))

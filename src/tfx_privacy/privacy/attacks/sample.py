@@ -1,0 +1,71 @@
+"""The records with the smallest hashes: a sample that does not depend on how the data is split or ordered.
+
+Hashes are salted, so that the sample has nothing to do with what records are like. The sample of a whole is found among the
+samples of its parts (a bottom-k sketch, Cohen and Kaplan 2007), also where it is cut by its size in bytes: a record is kept
+if all records up to its hash fit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+MAX_BYTES = 256 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Serialized records in order of their hashes.
+
+    Attributes:
+      hashes: uint64 of shape (num_records,), ascending.
+      records: Serialized records, as many.
+    """
+
+    hashes: np.ndarray
+    records: tuple[bytes, ...]
+
+    @property
+    def folds(self) -> np.ndarray:
+        """0 or 1 for each record."""
+        return folds_of(self.hashes)
+
+
+def empty() -> Sample:
+    """A sample of nothing."""
+    return Sample(np.zeros(0, np.uint64), ())
+
+
+def folds_of(hashes: np.ndarray) -> np.ndarray:
+    """0 or 1 for each record: the hash's lowest bit, while samples are taken by the highest ones."""
+    return (hashes & np.uint64(1)).astype(np.int64)
+
+
+def smallest(parts: Sequence[Sample], size: int, max_bytes: int = MAX_BYTES) -> Sample:
+    """The sample of all parts together.
+
+    Args:
+      parts: Samples of at least `size` and `max_bytes`, or all records, of each part.
+      size: Records to keep at most.
+      max_bytes: Bytes to keep at most, of serialized records.
+
+    Returns:
+      The records with the smallest hashes; equal ones in the order of their bytes.
+    """
+    hashes = np.concatenate([part.hashes for part in parts]) if parts else np.zeros(0, np.uint64)
+    records = [record for part in parts for record in part.records]
+    order = np.argsort(hashes, kind="stable")[: size + _ties(hashes, size)]
+    chosen = sorted(((int(hashes[index]), records[index]) for index in order))[:size]
+    total = np.cumsum([len(record) for _, record in chosen]) if chosen else np.zeros(0)
+    kept = chosen[: int(np.searchsorted(total, max_bytes, side="right"))]
+    return Sample(np.array([value for value, _ in kept], np.uint64), tuple(record for _, record in kept))
+
+
+def _ties(hashes: np.ndarray, size: int) -> int:
+    """How many more records have the hash of the last one that is kept."""
+    if len(hashes) <= size:
+        return 0
+    last = np.partition(hashes, size - 1)[size - 1]
+    return int((hashes <= last).sum()) - size
