@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
@@ -10,6 +12,7 @@ from tfx.types import channel_utils, component_spec, standard_artifacts
 
 from tfx_privacy.components import artifacts
 from tfx_privacy.components.privacy_evaluator import executor
+from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, parse_heads, slicing_json
 from tfx_privacy.privacy import _validate, strict_json
 
 
@@ -17,17 +20,18 @@ class PrivacyEvaluatorSpec(component_spec.ComponentSpec):
     """Inputs, output and parameters; lists as JSON and flags as numbers, which is what Kubeflow passes."""
 
     PARAMETERS = {
-        "label_key": component_spec.ExecutionParameter(type=str, optional=True),
-        "slice_features": component_spec.ExecutionParameter(type=str),
+        "heads": component_spec.ExecutionParameter(type=str),
+        "slicing_specs": component_spec.ExecutionParameter(type=str),
         "member_splits": component_spec.ExecutionParameter(type=str),
         "nonmember_splits": component_spec.ExecutionParameter(type=str),
         "signature_name": component_spec.ExecutionParameter(type=str),
-        "output_key": component_spec.ExecutionParameter(type=str, optional=True),
-        "from_logits": component_spec.ExecutionParameter(type=int, optional=True),
+        "record_id_key": component_spec.ExecutionParameter(type=str, optional=True),
         "min_records": component_spec.ExecutionParameter(type=int),
         "min_slice_size": component_spec.ExecutionParameter(type=int),
+        "sample_size": component_spec.ExecutionParameter(type=int),
+        "max_overlap": component_spec.ExecutionParameter(type=float),
         "confidence_level": component_spec.ExecutionParameter(type=float),
-        "false_positive_rate": component_spec.ExecutionParameter(type=float),
+        "false_positive_rates": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
@@ -43,8 +47,9 @@ class PrivacyEvaluatorSpec(component_spec.ComponentSpec):
 class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
     """Attacks a trained model: can one tell the records it was trained on from others?
 
-    Scores the records of both sides with the exported model on Beam, and runs four membership attacks over all records, by
-    class and by named features. Every row has a confidence interval, or says why it has none.
+    Scores the records of both sides with the exported model on Beam, in one pass, and runs membership attacks over all records, by
+    class, by whether the model is right, and by named features. Every row has a confidence interval, or says why it has none; a
+    control that sees no model tells a leak from splits that differ.
 
     ::
 
@@ -69,15 +74,22 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
         schema: types.BaseChannel | None = None,
         label_key: str | None = None,
         slice_features: Sequence[str] = (),
+        slicing_specs: Sequence[Any] = (),
         member_splits: Sequence[str] = ("train",),
         nonmember_splits: Sequence[str] = ("eval",),
         signature_name: str = "serving_default",
         output_key: str | None = None,
+        task: str | None = None,
         from_logits: bool | None = None,
+        mask_key: str | None = None,
+        heads: Sequence[Mapping[str, Any]] | None = None,
+        record_id_key: str | None = None,
         min_records: int = 300,
         min_slice_size: int = 100,
+        sample_size: int = 20_000,
+        max_overlap: float = 0.0,
         confidence_level: float = 0.95,
-        false_positive_rate: float = 0.01,
+        false_positive_rates: Sequence[float] = (0.01, 0.001),
     ) -> None:
         """Declares the component.
 
@@ -88,36 +100,54 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
           schema: Channel of `Schema`; needed without a transform graph.
           label_key: Name of the label; DPTrainer's model names it by itself.
           slice_features: Raw features by whose values the attacks are repeated; rare values are pooled.
+          slicing_specs: `tfma.SlicingSpec` messages: crossed features, and records with given values.
           member_splits: Splits that the model was trained on.
           nonmember_splits: Splits that it never saw, not even for early stopping.
           signature_name: Signature of the model that takes serialized tf.Examples.
           output_key: Which of the signature's outputs to attack; needed if there are several.
-          from_logits: Whether the outputs are logits. None takes them for probabilities if all lie in [0, 1].
+          task: "binary", "multiclass", "multilabel", "regression", "sequence", or "loss" if the output is each record's loss
+            itself. None looks at the first records.
+          from_logits: Whether the outputs are logits. None looks at the first records.
+          mask_key: For sequences: the feature that says which tokens count; without it those whose label is not negative.
+          heads: For a model with several outputs, one mapping for each, with the keys name, output_key, label_key, task, from_logits
+            and mask_key; they take the place of the arguments of these names.
+          record_id_key: Raw feature that identifies a record. If it is given, every member's p-value is written beside the
+            evaluation, which then is as private as the data.
           min_records: Smallest side of the whole set that is judged.
           min_slice_size: Smallest side of a slice that is judged.
+          sample_size: Records per side for attacks that need a classifier or reference models.
+          max_overlap: Largest share of the smaller side that may be equal to a record of the other side.
           confidence_level: Of the two-sided intervals.
-          false_positive_rate: At which the true-positive rate is given.
+          false_positive_rates: At which the true-positive rate is given.
 
         Raises:
-          ParameterError: If a number is out of its range.
+          ParameterError: If a number is out of its range, or a head is described wrongly.
         """
+        single = HeadSpec(
+            output_key=output_key, label_key=label_key, task=task, from_logits=from_logits, mask_key=mask_key
+        )
+        described = list(heads) if heads is not None else [dataclasses.asdict(single)]
+        heads_json = strict_json.dumps(described, indent=None)
+        parse_heads(heads_json)
+        rates = [_validate.open_interval(0.0, 1.0, false_positive_rate=rate) for rate in false_positive_rates]
         super().__init__(
             spec=PrivacyEvaluatorSpec(
                 examples=examples,
                 model=model,
                 transform_graph=transform_graph,
                 schema=schema,
-                label_key=label_key,
-                slice_features=strict_json.dumps(list(slice_features), indent=None),
+                heads=heads_json,
+                slicing_specs=slicing_json(slice_features, slicing_specs),
                 member_splits=strict_json.dumps(list(member_splits), indent=None),
                 nonmember_splits=strict_json.dumps(list(nonmember_splits), indent=None),
                 signature_name=signature_name,
-                output_key=output_key,
-                from_logits=None if from_logits is None else int(from_logits),
+                record_id_key=record_id_key,
                 min_records=_validate.positive_integer(min_records=min_records),
                 min_slice_size=_validate.positive_integer(min_slice_size=min_slice_size),
+                sample_size=_validate.positive_integer(sample_size=sample_size),
+                max_overlap=_validate.closed_interval(0.0, 1.0, max_overlap=max_overlap),
                 confidence_level=_validate.open_interval(0.5, 1.0, confidence_level=confidence_level),
-                false_positive_rate=_validate.open_interval(0.0, 1.0, false_positive_rate=false_positive_rate),
+                false_positive_rates=strict_json.dumps(rates, indent=None),
                 privacy_evaluation=channel_utils.as_channel([artifacts.PrivacyEvaluation()]),
             )
         )

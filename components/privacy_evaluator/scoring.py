@@ -1,175 +1,234 @@
-"""Runs the saved model over serialized examples, inside Beam workers."""
+"""Beam's part: from files of examples to tallies, in one pass and with a bounded memory."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import tensorflow as tf
-import tensorflow_transform as tft
-from tensorflow_metadata.proto.v0 import schema_pb2
-from tensorflow_transform.tf_metadata import schema_utils
-from tfx.utils import io_utils
 
-from tfx_privacy.privacy.attack_run import ScoredRecords
-from tfx_privacy.privacy.errors import DataError, ParameterError
+from tfx_privacy.components.privacy_evaluator import reader as reading
+from tfx_privacy.components.privacy_evaluator.reader import Batch, LoadedReader, ModelReader
+from tfx_privacy.privacy.attacks import evaluate, heads, sample, tally
+from tfx_privacy.privacy.attacks.heads import Head, Signals
+from tfx_privacy.privacy.attacks.sample import Sample
+from tfx_privacy.privacy.attacks.tally import SliceColumn, Tally
+from tfx_privacy.privacy.evaluation import CLASS_FEATURE, CORRECTNESS_FEATURE
 
-_SALT = b"tfx-privacy evaluation"
-_HASH_BYTES = 16
+HASHES = "hashes"
+_PARTITIONS = 64
+# What is held before it is counted; counting many records at once is cheaper.
+_FLUSH_RECORDS = 1 << 16
+_FLUSH_BYTES = 64 << 20
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelReader:
-    """What a worker needs to score examples; plain values, so that it travels anywhere."""
-
-    model_path: str
-    signature_name: str
-    output_key: str | None
-    label_key: str
-    slice_features: tuple[str, ...]
-    transform_graph_path: str | None
-    schema_path: str | None
-
-    def raw_feature_spec(self) -> dict[str, Any]:
-        """How the examples are parsed.
-
-        Raises:
-          ParameterError: If there is neither a transform graph nor a schema.
-        """
-        if self.transform_graph_path:
-            return dict(tft.TFTransformOutput(self.transform_graph_path).raw_feature_spec())
-        if self.schema_path:
-            schema = io_utils.parse_pbtxt_file(self.schema_path, schema_pb2.Schema())
-            return dict(schema_utils.schema_as_feature_spec(schema).feature_spec)
-        raise ParameterError("Neither transform_graph nor schema is wired: the label cannot be read. Wire one of them.")
-
-    def check(self) -> None:
-        """Checks names against the schema before any record is read.
-
-        Raises:
-          ParameterError: If a feature or the label is unknown.
-        """
-        raw = self.raw_feature_spec()
-        for name in self.slice_features:
-            if name not in raw:
-                raise ParameterError(f"Unknown slice feature {name!r}. The examples have: {', '.join(sorted(raw))}.")
-        labelled = raw
-        if self.transform_graph_path:
-            labelled = tft.TFTransformOutput(self.transform_graph_path).transformed_feature_spec()
-        if self.label_key not in labelled:
-            raise ParameterError(f"Unknown label_key={self.label_key!r}. There are: {', '.join(sorted(labelled))}.")
+File = tuple[int, str]
+"""Side and path."""
 
 
 class ScoreFn(beam.DoFn):
-    """Scores batches of serialized examples; the model is loaded once per worker."""
+    """Reads files of examples, scores them with the model, and yields a tally of each file.
 
-    def __init__(self, reader: ModelReader) -> None:
-        """Keeps what is needed to load the model."""
-        self._reader = reader
+    The output `HASHES` has the hashes of the records in partitions, as (partition, (side, hashes)).
+    """
+
+    def __init__(self, reader: ModelReader, tasks: tuple[Head, ...], sample_size: int) -> None:
+        """Keeps plain values; the model is loaded by the worker."""
+        self._reader, self._tasks, self._sample_size = reader, tasks, sample_size
 
     def setup(self) -> None:
-        """Loads the model, the transform graph and the parsing specification."""
-        self._model = tf.saved_model.load(self._reader.model_path)
-        signatures = self._model.signatures
-        if self._reader.signature_name not in signatures:
-            raise ParameterError(
-                f"Unknown signature_name={self._reader.signature_name!r}. The model has: {', '.join(sorted(signatures))}."
-            )
-        self._predict = signatures[self._reader.signature_name]
-        self._raw_spec = self._reader.raw_feature_spec()
-        self._transform = None
-        if self._reader.transform_graph_path:
-            self._transform = tft.TFTransformOutput(self._reader.transform_graph_path).transform_features_layer()
+        """Loads the model, unless this process has it already."""
+        reading.load(self._reader)
 
-    def process(self, batch: Sequence[bytes]) -> Iterator[ScoredRecords]:
-        """Yields the scored batch."""
-        try:
-            raw = tf.io.parse_example(tf.constant(list(batch)), self._raw_spec)
-            outputs = self._predict(tf.constant(list(batch)))
-            features = self._transform(dict(raw)) if self._transform else raw
-        except tf.errors.InvalidArgumentError:
-            # TensorFlow's own text quotes the record.
-            raise DataError(
-                f"A record does not fit signature {self._reader.signature_name!r} or the schema. PrivacyEvaluator takes the "
-                "examples that the model serves, usually ExampleGen's."
-            ) from None
-        yield ScoredRecords(
-            hashes=_hashes(batch),
-            labels=_column(features[self._reader.label_key]),
-            outputs=_output(outputs, self._reader.output_key, len(batch)),
-            slices={name: _as_text(raw[name]) for name in self._reader.slice_features},
-        )
+    def process(self, file: File) -> Iterator[Any]:
+        """Yields the file's tally, and its hashes."""
+        side, path = file
+        loaded = reading.load(self._reader)
+        pending = _Pending(side, self._sample_size)
+        for batch in dataset(path).as_numpy_iterator():
+            pending.add(scored(loaded, self._tasks, batch), batch)
+        total, hashes = pending.finish()
+        yield total
+        for partition, part in _partitioned(hashes):
+            yield beam.pvalue.TaggedOutput(HASHES, (partition, (side, part)))
 
 
-def joined(batches: Iterable[ScoredRecords]) -> ScoredRecords:
-    """All batches of one side as one.
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """Scored records.
 
-    Raises:
-      DataError: If there is none.
+    Attributes:
+      scores: By attack; NaN where a record has none.
+      signals: Of each head.
+      batch: Labels, hashes and slices.
+      slices: By feature, class and correctness among them.
     """
-    parts = list(batches)
-    if not parts:
-        raise DataError("A split holds no record.")
-    return ScoredRecords(
-        np.concatenate([part.hashes for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.outputs for part in parts]),
-        {name: np.concatenate([part.slices[name] for part in parts]) for name in parts[0].slices},
-    )
+
+    scores: dict[str, np.ndarray]
+    signals: list[Signals]
+    batch: Batch
+    slices: dict[str, SliceColumn]
 
 
-def _hashes(batch: Sequence[bytes]) -> np.ndarray:
-    """Hashes of the records' contents: the bytes of two equal records differ, because maps are serialized in any order."""
-    digests = np.empty(len(batch), dtype=object)
-    for index, serialized in enumerate(batch):
-        canonical = tf.train.Example.FromString(serialized).SerializeToString(deterministic=True)
-        digests[index] = hashlib.blake2b(canonical, key=_SALT, digest_size=_HASH_BYTES).digest()
-    return digests
+def dataset(path: str) -> Any:
+    """The serialized records of a TFRecord file, in batches."""
+    compression = "GZIP" if path.endswith(".gz") else ""
+    records = tf.data.TFRecordDataset(path, compression_type=compression, buffer_size=1 << 20)
+    return records.batch(reading.BATCH_SIZE).prefetch(2)
 
 
-def _output(outputs: dict[str, Any], key: str | None, size: int) -> np.ndarray:
-    """One row of outputs per record."""
-    if key is None and len(outputs) != 1:
-        raise ParameterError(f"The signature has several outputs: {', '.join(sorted(outputs))}. Set output_key.")
-    name = next(iter(outputs)) if key is None else key
-    if name not in outputs:
-        raise ParameterError(f"Unknown output_key={name!r}. The signature has: {', '.join(sorted(outputs))}.")
-    values = outputs[name].numpy()
-    if not len(values) == size:
-        raise DataError(f"The model gives {len(values)} outputs for {size} records.")
-    if values.ndim > 2:
-        # No task that is attacked here has such outputs; an output without columns says so.
-        return np.zeros((size, 0), np.float32)
-    return values.reshape(size, -1).astype(np.float32)
+def scored(loaded: LoadedReader, tasks: tuple[Head, ...], records: np.ndarray) -> Scored:
+    """Scores some serialized records by every attack that needs nothing but the model."""
+    tensor = tf.constant(records)
+    batch = loaded.read(tensor)
+    outputs = loaded.outputs(loaded.predict(tensor))
+    found = [
+        heads.signals(head, output, label, mask)
+        for head, output, label, mask in zip(tasks, outputs, batch.labels, batch.masks, strict=True)
+    ]
+    names = [spec.name for spec in loaded.reader.heads]
+    return Scored(threshold_scores(names, found), found, batch, {**_task_slices(found), **batch.slices})
 
 
-def _column(feature: Any) -> np.ndarray:
-    """A label as numbers; what cannot be one becomes NaN, which no task accepts."""
-    dense = _dense(feature)
-    if dense.dtype.kind not in "fiub":
-        return np.full(len(dense), np.nan)
-    return dense.astype(np.float64).reshape(len(dense), -1) if dense.ndim > 1 else dense.astype(np.float64)
+def threshold_scores(names: list[str], found: list[Signals]) -> dict[str, np.ndarray]:
+    """Scores by attack: of all heads together, and of each where there are several.
+
+    Args:
+      names: Of the heads.
+      found: Their signals.
+
+    Returns:
+      By attack, float64 of shape (num_records,), NaN where a record has none.
+    """
+    usable = np.all([signals.usable for signals in found], axis=0)
+    scores = {evaluate.LOSS: np.where(usable, heads.joint_loss(found), np.nan)}
+    for name, signals in zip(names, found, strict=True):
+        suffix = f"[{name}]" if len(found) > 1 else ""
+        own = {"modified_entropy": signals.modified_entropy, "lowest_tokens": signals.lowest_tokens}
+        own |= {evaluate.LOSS: signals.loss} if suffix else {}
+        own |= {evaluate.LABEL_ONLY: None if signals.correct is None else signals.correct.astype(np.float64)}
+        for attack, values in own.items():
+            if values is not None:
+                scores[f"{attack}{suffix}"] = np.where(signals.usable, values, np.nan)
+    return scores
 
 
-def _as_text(feature: Any) -> np.ndarray:
-    """A feature's (first) value of each record as text; "" where it is missing."""
-    dense = _dense(feature)
-    first = dense.reshape(len(dense), -1)
-    texts = np.empty(len(dense), dtype=object)
-    for index, row in enumerate(first):
-        value = row[0] if len(row) else ""
-        texts[index] = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    return texts
+def _task_slices(found: list[Signals]) -> dict[str, SliceColumn]:
+    """Slices by label and by whether the model is right, of the first head; unusable records are in neither."""
+    first = found[0]
+    if first.classes is None or first.correct is None:
+        return {}
+    rows = np.flatnonzero(first.usable)
+    values = [str(value) for value in range(int(first.classes.max(initial=0)) + 1)]
+    return {
+        CLASS_FEATURE: SliceColumn(values, first.classes[rows], rows),
+        CORRECTNESS_FEATURE: SliceColumn(("no", "yes"), first.correct[rows].astype(np.int64), rows),
+    }
 
 
-def _dense(feature: Any) -> np.ndarray:
-    if isinstance(feature, tf.SparseTensor):
-        default = b"" if feature.dtype == tf.string else 0
-        feature = tf.sparse.to_dense(feature, default_value=default)
-    elif isinstance(feature, tf.RaggedTensor):
-        feature = feature.to_tensor()
-    return np.asarray(feature.numpy())
+class _Pending:
+    """Scored records that are not counted yet, and the tally of those that are."""
+
+    def __init__(self, side: int, sample_size: int) -> None:
+        self._side, self._sample_size = side, sample_size
+        self._tally = tally.empty()
+        self._hashes: list[np.ndarray] = []
+        self._waiting: list[Scored] = []
+        self._candidates = [sample.empty()]
+        self._size = self._bytes = 0
+
+    def add(self, found: Scored, records: np.ndarray) -> None:
+        hashes, kept = found.batch.hashes, self._candidates[0]
+        full = len(kept.hashes) >= self._sample_size
+        near = np.flatnonzero(hashes <= kept.hashes[-1]) if full else np.arange(len(hashes))
+        chosen = tuple(records[near].tolist())
+        self._candidates.append(Sample(hashes[near], chosen))
+        self._waiting.append(found)
+        self._hashes.append(hashes)
+        self._size += len(hashes)
+        self._bytes += sum(map(len, chosen))
+        if self._size >= _FLUSH_RECORDS or self._bytes >= _FLUSH_BYTES:
+            self._flush()
+
+    def finish(self) -> tuple[Tally, np.ndarray]:
+        self._flush()
+        total = dataclasses.replace(self._tally, samples=_on_side(self._side, self._candidates[0]))
+        return total, np.concatenate(self._hashes) if self._hashes else np.zeros(0, np.uint64)
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        parts, self._waiting, self._size, self._bytes = self._waiting, [], 0, 0
+        self._candidates = [sample.smallest(self._candidates, self._sample_size)]
+        counted = tally.of_records(
+            self._side,
+            {name: np.concatenate([part.scores[name] for part in parts]) for name in parts[0].scores},
+            np.concatenate([part.batch.hashes for part in parts]),
+            {name: joined_slices([part.slices[name] for part in parts], _sizes(parts)) for name in parts[0].slices},
+        )
+        self._tally = tally.merged([self._tally, counted], self._sample_size)
+
+
+def joined_slices(columns: list[SliceColumn], sizes: list[int]) -> SliceColumn:
+    """The columns of successive batches as one."""
+    values = list(dict.fromkeys(value for column in columns for value in column.values))
+    place = {value: index for index, value in enumerate(values)}
+    codes = [np.array([place[value] for value in column.values], np.int64)[column.codes] for column in columns]
+    if all(column.rows is None for column in columns):
+        return SliceColumn(values, np.concatenate(codes))
+    starts = np.r_[0, np.cumsum(sizes)[:-1]]
+    rows = [
+        start + (np.arange(size) if column.rows is None else column.rows)
+        for column, start, size in zip(columns, starts, sizes, strict=True)
+    ]
+    return SliceColumn(values, np.concatenate(codes), np.concatenate(rows))
+
+
+def _sizes(parts: list[Scored]) -> list[int]:
+    return [len(part.batch.hashes) for part in parts]
+
+
+def _on_side(side: int, found: Sample) -> tuple[Sample, Sample]:
+    return (found, sample.empty()) if side == tally.MEMBERS else (sample.empty(), found)
+
+
+def _partitioned(hashes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    partitions = hashes % np.uint64(_PARTITIONS)
+    for partition in np.unique(partitions):
+        yield int(partition), hashes[partitions == partition]
+
+
+class MergeTallies(beam.CombineFn):
+    """Merges tallies; the result is the same in every order."""
+
+    def __init__(self, sample_size: int) -> None:
+        """Keeps the size of the sample."""
+        self._sample_size = sample_size
+
+    def create_accumulator(self) -> Tally:
+        """The tally of no record."""
+        return tally.empty()
+
+    def add_input(self, accumulator: Tally, element: Tally) -> Tally:
+        """Adds one tally."""
+        return tally.merged([accumulator, element], self._sample_size)
+
+    def merge_accumulators(self, accumulators: Iterable[Tally]) -> Tally:
+        """Adds several."""
+        return tally.merged([tally.empty(), *accumulators], self._sample_size)
+
+    def extract_output(self, accumulator: Tally) -> Tally:
+        """The tally."""
+        return accumulator
+
+
+def num_overlapping(partition: tuple[int, Iterable[tuple[int, np.ndarray]]]) -> int:
+    """Non-members of one partition whose hash a member has too."""
+    sides: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for side, hashes in partition[1]:
+        sides[side].append(hashes)
+    if not (sides[0] and sides[1]):
+        return 0
+    return int(np.isin(np.concatenate(sides[1]), np.concatenate(sides[0])).sum())

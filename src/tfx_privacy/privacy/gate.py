@@ -8,24 +8,34 @@
 * attacks are judged by the upper confidence bound of the worst slice. The largest of the
   per-slice 95 % upper bounds is itself a 95 % upper bound on the largest true AUC (the slice
   with the largest true AUC exceeds its own bound in at most 5 % of cases), so that the rule
-  needs no correction for the number of slices to be safe; it is the refusals that many slices
-  make more frequent.
+  needs no correction for the number of slices to be safe. Refusals are what many slices make
+  more frequent: on a slice so small that a harmless model would exceed the limit by chance, a
+  bound above it is no refusal, unless the lower bound, corrected for the number of rows, is
+  above it as well; such a slice counts as not judged.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
+import enum
 import math
 from collections.abc import Callable
+
+from scipy import special, stats
 
 from tfx_privacy.privacy import _validate, guarantee, strict_json
 from tfx_privacy.privacy._records import parse_time
 from tfx_privacy.privacy.errors import EvidenceError, ParameterError, TFXPrivacyError
-from tfx_privacy.privacy.evaluation import CLASS_FEATURE, WHOLE_SET, AttackResult, PrivacyEvaluation
+from tfx_privacy.privacy.evaluation import CLASS_FEATURE, CONTROL, WHOLE_SET, AttackResult, PrivacyEvaluation
 from tfx_privacy.privacy.guarantee import PrivacyGuarantee
 
-REQUIRED_ATTACKS = ("rescaled_logit",)
+LOSS = "loss"
+REQUIRED_ATTACKS = (LOSS, CONTROL)
+"""What must have been run on the whole set: the attack that every task has, and the control for splits that differ."""
+_TASKS_WITH_CLASSES = ("binary", "multiclass")
+FALSE_REFUSALS = 0.04
+"""Probability that any row of a model that leaks nothing makes the gate refuse; the control adds its own 0.01."""
 _CLOCK_SKEW = datetime.timedelta(minutes=5)
 
 # What the Evaluator (or whoever stands before the gate) said of the model.
@@ -258,53 +268,110 @@ def _check_scope(evidence: Evidence, policy: GatePolicy, now: datetime.datetime)
 
 
 def _check_attack_auc(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> _Finding:
-    judged = [row for row in _evaluation(evidence).results if row.status == "OK"]
+    record = _evaluation(evidence)
+    judged = _attacked(record)
     if not judged:
         raise EvidenceError("No attack could be judged on any slice. Give PrivacyEvaluator more records.")
-    worst = max(judged, key=lambda row: _upper(row))
-    upper, level = _upper(worst), _evaluation(evidence).confidence_level
+    refusing = [row for row in judged if _standing(row, record, policy) is _Standing.ABOVE]
+    left_open = [row for row in judged if _standing(row, record, policy) is _Standing.OPEN]
+    worst = max(refusing or [row for row in judged if row not in left_open] or judged, key=_upper)
+    upper, level = _upper(worst), record.confidence_level
     value = f"{_show_auc(worst)}, {worst.slice_name}"
     text = f"{worst.attack} on {worst.slice_name} has attack_auc={_show_auc(worst)}, {level:.0%} confidence"
-    if math.isfinite(upper) and upper <= policy.max_attack_auc:
+    if not refusing:
+        more = f" {len(left_open)} rows are of slices too small to tell, and count as not judged." if left_open else ""
         return _Finding(
-            True, value, f"The strongest attack, {text}, is within max_attack_auc={policy.max_attack_auc:g}."
+            True, value, f"The strongest attack, {text}, is within max_attack_auc={policy.max_attack_auc:g}.{more}"
         )
-    over = [row for row in judged if not _upper(row) <= policy.max_attack_auc]
-    slices = sorted({row.slice_name for row in over})
+    slices = sorted({row.slice_name for row in refusing})
     more = f" Slices above the limit: {', '.join(slices)}." if len(slices) > 1 else ""
     return _Finding(
         False,
         value,
         f"The attack {text}: the upper bound {upper:.4f} is above max_attack_auc={policy.max_attack_auc:g}.{more} "
-        "Train with more noise or less over-fitting.",
+        "Train with more noise or less over-fitting; or, if the interval is wide, give PrivacyEvaluator more records.",
     )
+
+
+class _Standing(enum.Enum):
+    """How a row stands against the limit."""
+
+    WITHIN = "the upper bound keeps the limit"
+    ABOVE = (
+        "it does not, on enough records for a harmless model to have kept it, or the lower bound is above the limit too"
+    )
+    OPEN = "it does not, but neither would a harmless model have done, on so few records"
+
+
+def _attacked(record: PrivacyEvaluation) -> list[AttackResult]:
+    """The rows that say something of the model."""
+    return [row for row in record.results if row.status == "OK" and row.attack != CONTROL]
+
+
+def _standing(row: AttackResult, record: PrivacyEvaluation, policy: GatePolicy) -> _Standing:
+    """Where one row stands; NaN and whatever else cannot be compared is ABOVE."""
+    limit = policy.max_attack_auc
+    if _upper(row) <= limit:
+        return _Standing.WITHIN
+    if row.slice_feature == WHOLE_SET or not record.confidence_level < 1.0:
+        return _Standing.ABOVE
+    # Each of the rows may be wrong with an equal part of the error (Bonferroni).
+    share = FALSE_REFUSALS / (2 * len(_attacked(record)))
+    strict, level = float(stats.norm.isf(share)), float(stats.norm.isf((1.0 - record.confidence_level) / 2))
+    deviation = math.sqrt((1.0 / row.num_members + 1.0 / row.num_nonmembers) / 12.0)
+    if not 0.5 + (strict + level) * deviation > limit:
+        return _Standing.ABOVE
+    return _Standing.OPEN if _strict_lower(row, strict / level) <= limit else _Standing.ABOVE
+
+
+def _strict_lower(row: AttackResult, factor: float) -> float:
+    """Lower bound on the AUC of the better of the attack and its mirror image, `factor` times as far away on the logit scale."""
+    assert row.auc is not None
+    estimate, low = row.auc.estimate, row.auc.low
+    if estimate < 0.5:
+        estimate, low = 1.0 - estimate, 1.0 - row.auc.high
+    if not (low > 0.0 and estimate < 1.0):
+        return low
+    return float(special.expit(special.logit(estimate) - factor * (special.logit(estimate) - special.logit(low))))
 
 
 def _check_coverage(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> _Finding:
     record = _evaluation(evidence)
     problems, smallest = [], 1.0
-    if CLASS_FEATURE not in record.slice_features:
+    if record.task in _TASKS_WITH_CLASSES and CLASS_FEATURE not in record.slice_features:
         problems.append("the attacks were not run by class")
     for attack in REQUIRED_ATTACKS:
-        whole = [row for row in record.results if row.slice_feature == WHOLE_SET and row.attack == attack]
+        whole = record.rows(attack=attack, feature=WHOLE_SET)
         if not (len(whole) == 1 and whole[0].status == "OK"):
-            reason = whole[0].reason if whole else "the attack was not run"
+            reason = f"{whole[0].status}, {whole[0].reason}" if whole else "the attack was not run"
             problems.append(f"{attack} on all records gave no result: {reason}")
-        for feature in record.slice_features:
-            share = record.slice_coverage(feature, attack)
-            smallest = min(smallest, share)
-            if not share >= policy.min_slice_coverage:
-                problems.append(f"{attack} could judge only {share:.1%} of the members by {feature}")
+    for feature in (WHOLE_SET, *record.slice_features):
+        share = _coverage(record, feature, policy)
+        smallest = min(smallest, share)
+        if not share >= policy.min_slice_coverage:
+            problems.append(f"{LOSS} could judge only {share:.1%} of the members by {feature}")
     problems += [
         f"{row.attack} on {row.slice_name} is {row.status}: {row.reason}"
         for row in record.results
-        if row.status in ("CONFOUNDED", "UNSUPPORTED")
+        if row.status == "UNSUPPORTED" or (row.status == "CONFOUNDED" and row.attack in REQUIRED_ATTACKS)
     ]
     if problems:
-        return _Finding(False, f"{smallest:.1%}", f"The evidence is partial: {'; '.join(problems)}.")
+        return _Finding(False, f"{smallest:.1%}", f"The evidence is partial: {'; '.join(dict.fromkeys(problems))}.")
     return _Finding(
         True, f"{smallest:.1%}", f"Every sliced feature is judged for at least {smallest:.1%} of the members."
     )
+
+
+def _coverage(record: PrivacyEvaluation, feature: str, policy: GatePolicy) -> float:
+    """Share of the members in slices of a feature on which the loss was judged."""
+    if not record.num_members > 0:
+        return 0.0
+    judged = [
+        row
+        for row in record.rows(attack=LOSS, feature=feature)
+        if row.status == "OK" and _standing(row, record, policy) is not _Standing.OPEN
+    ]
+    return min(1.0, sum(row.num_members for row in judged) / record.num_members)
 
 
 def _check_splits(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> _Finding:

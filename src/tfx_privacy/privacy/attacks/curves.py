@@ -53,7 +53,9 @@ def _histogram(counts: Counts) -> tuple[np.ndarray, list[np.ndarray]]:
     scores = scores_of(counts.values) if counts.values.dtype.kind in "iu" else counts.values
     total = counts.members + counts.others
     cumulated = np.cumsum(total) / total.sum()
-    low, high = (float(scores[min(int(np.searchsorted(cumulated, share)), len(scores) - 1)]) for share in (0.005, 0.995))
+    low, high = (
+        float(scores[min(int(np.searchsorted(cumulated, share)), len(scores) - 1)]) for share in (0.005, 0.995)
+    )
     if not high > low:
         high = low + max(abs(low), 1.0) * 1e-6
     edges = np.linspace(low, high, _BINS + 1)

@@ -20,6 +20,7 @@ from tfx_privacy.privacy.evaluation import (
     WHOLE_SET,
     AttackResult,
     Curve,
+    Interval,
     Status,
 )
 
@@ -31,6 +32,8 @@ MAX_VALUES_PER_FEATURE = 50
 CONTROL_SIGNIFICANCE = 0.01
 """Probability that the control calls any slice confounded that is not."""
 _MIN_USABLE_SHARE = 0.5
+# Constant scores of these mean that the model says nothing, or that something is broken; with others nothing was found.
+_OF_OUTPUTS = (LOSS, "modified_entropy", "lowest_tokens")
 _REPLICATES = 200
 # Weights beyond this many times the mean would rest on a handful of records.
 _LARGEST_WEIGHT = 20.0
@@ -57,6 +60,7 @@ class SampledSide:
 
     Attributes:
       folds: 0 or 1.
+      usable: Whether the model gave a finite score; the others are no part of any attack.
       features: Of the model's outputs and the label, for attackers that learn.
       blind: Of features and label, without the model: for the control.
       scores: Attacks whose score is known already, such as those with reference models; NaN where a record has none.
@@ -66,6 +70,7 @@ class SampledSide:
     """
 
     folds: np.ndarray
+    usable: np.ndarray
     features: np.ndarray
     blind: np.ndarray
     scores: Mapping[str, np.ndarray]
@@ -92,13 +97,16 @@ class _Scored:
     strata: tuple[Counts, ...]
 
 
-def run(tally: Tally, sides: tuple[SampledSide, SampledSide], settings: Settings) -> AttackRun:
+def run(
+    tally: Tally, sides: tuple[SampledSide, SampledSide], settings: Settings, *, unsupported: str = ""
+) -> AttackRun:
     """Judges every attack on the whole set, every class and every slice.
 
     Args:
       tally: Of all records; it holds the attack "loss".
       sides: The samples of members and of others.
       settings: How to judge.
+      unsupported: Why the task cannot be attacked, if it cannot.
 
     Returns:
       A row for each attack and slice; those of attacks that learn are of the sample.
@@ -110,10 +118,10 @@ def run(tally: Tally, sides: tuple[SampledSide, SampledSide], settings: Settings
         raise EvidenceError(
             f"There are {tally.records[MEMBERS]} members and {tally.records[OTHERS]} non-members; both are needed."
         )
-    unusable = _mostly_unusable(tally)
-    if unusable:
+    unsupported = unsupported or _mostly_unusable(tally)
+    if unsupported:
         sizes = int(tally.records[MEMBERS]), int(tally.records[OTHERS])
-        return AttackRun([_row(LOSS, _WHOLE, sizes, "UNSUPPORTED", unusable)], [])
+        return AttackRun([_row(LOSS, _WHOLE, sizes, "UNSUPPORTED", unsupported)], [])
     slices = _Slices(tally, settings.min_slice_size)
     scored = [*_from_tally(tally, slices), *_from_sample(sides, slices)]
     rows = [_judge(item, settings) for item in scored]
@@ -121,7 +129,7 @@ def run(tally: Tally, sides: tuple[SampledSide, SampledSide], settings: Settings
     if any(row.attack == CONTROL and row.slice_feature == WHOLE_SET and _is_shift(row) for row in rows):
         rows += _weighted(sides, scored, settings)
     return AttackRun(
-        _with_adjusted_p_values(rows, scored),
+        _adjusted(rows, [index for index, row in enumerate(rows) if row.attack != CONTROL]),
         [curves.of_counts(item.attack, item.counts, settings.confidence_level) for item in _for_pictures(scored, rows)],
     )
 
@@ -166,7 +174,9 @@ def _from_tally(tally: Tally, slices: _Slices) -> Iterator[_Scored]:
         counts = counting.merged(parts)
         yield _Scored(attack, slice_key, counts, (counts,))
     by_class = tuple(
-        found for (attack, (feature, _)), found in sorted(tally.counts.items()) if attack == LOSS and feature == CLASS_FEATURE
+        found
+        for (attack, (feature, _)), found in sorted(tally.counts.items())
+        if attack == LOSS and feature == CLASS_FEATURE
     )
     if len(by_class) > 1:
         yield _Scored(WITHIN_CLASS, _WHOLE, tally.counts[LOSS, _WHOLE], by_class)
@@ -175,10 +185,7 @@ def _from_tally(tally: Tally, slices: _Slices) -> Iterator[_Scored]:
 def _from_sample(sides: tuple[SampledSide, SampledSide], slices: _Slices) -> Iterator[_Scored]:
     members, others = sides
     folds = members.folds, others.folds
-    attacks: dict[str, tuple[np.ndarray, np.ndarray]] = {
-        name: learned.cross_fitted(name, members.features, others.features, *folds)
-        for name in (learned.LOGISTIC, learned.BOOSTING)
-    }
+    attacks = {name: _learned(name, sides) for name in (learned.LOGISTIC, learned.BOOSTING)}
     if members.classes is not None and others.classes is not None:
         classes = members.classes, others.classes
         attacks["class_normalised"] = learned.class_normalised((members.loss, others.loss), classes, folds)
@@ -197,6 +204,20 @@ def _from_sample(sides: tuple[SampledSide, SampledSide], slices: _Slices) -> Ite
             in_folds = [fold[mask] for fold, mask in zip(folds, chosen, strict=True)]
             counts = counting.of_scores(picked[0], picked[1], in_folds[0], in_folds[1])
             yield _Scored(name, slice_key, counts, _by_fold(counts) if name in within_folds else (counts,))
+
+
+def _learned(name: str, sides: tuple[SampledSide, SampledSide]) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of an attacker that learned from records with a score; NaN for the others."""
+    usable = [side.usable for side in sides]
+    found = learned.cross_fitted(
+        name,
+        *(side.features[mask] for side, mask in zip(sides, usable, strict=True)),
+        *(side.folds[mask] for side, mask in zip(sides, usable, strict=True)),
+    )
+    scores = [np.full(len(mask), np.nan) for mask in usable]
+    for values, mask, fitted in zip(scores, usable, found, strict=True):
+        values[mask] = fitted
+    return scores[MEMBERS], scores[OTHERS]
 
 
 def control_scores(sides: tuple[SampledSide, SampledSide]) -> tuple[np.ndarray, np.ndarray]:
@@ -235,7 +256,7 @@ def _judge(item: _Scored, settings: Settings) -> AttackResult:
         found = statistics.minimum_detectable_auc(n1, n0)
         reason = f"{n1} members and {n0} non-members, {smallest} of each are needed; an AUC below {found:.2f} would go unnoticed"
         return _row(item.attack, item.slice_key, sizes, "INSUFFICIENT", reason)
-    if len(item.counts.values) == 1 and item.attack != LABEL_ONLY:
+    if len(item.counts.values) == 1 and item.attack.split("[")[0] in _OF_OUTPUTS:
         return _row(item.attack, item.slice_key, sizes, "UNSUPPORTED", "the scores are constant")
     level = settings.confidence_level
     if len(item.strata) == 1:
@@ -255,19 +276,20 @@ def _judge(item: _Scored, settings: Settings) -> AttackResult:
         status="OK",
         auc=auc,
         advantage=statistics.advantage_interval(item.counts, confidence_level=level) if whole else None,
-        tpr_at_fpr=statistics.tpr_intervals(item.counts, settings.false_positive_rates, confidence_level=level) if whole else [],
+        tpr_at_fpr=statistics.tpr_intervals(item.counts, settings.false_positive_rates, confidence_level=level)
+        if whole
+        else [],
         adjusted_p_value=statistics.p_value(item.strata),
     )
 
 
 def _with_control(rows: Sequence[AttackResult]) -> list[AttackResult]:
     """Marks what the control makes doubtful: there, members differ from non-members before a model is asked."""
-    controls = [row for row in rows if row.attack == CONTROL and row.status == "OK"]
-    adjusted = multiplicity.holm([_p_value(row) for row in controls])
+    rows = _adjusted(rows, [index for index, row in enumerate(rows) if row.attack == CONTROL])
     shifted = {
         (row.slice_feature, row.slice_value): row
-        for row, p_value in zip(controls, adjusted, strict=True)
-        if not p_value > CONTROL_SIGNIFICANCE
+        for row in rows
+        if row.attack == CONTROL and row.status == "OK" and not _p_value(row) > CONTROL_SIGNIFICANCE
     }
     return [
         _confounded(row, shifted[row.slice_feature, row.slice_value])
@@ -290,7 +312,9 @@ def _is_shift(row: AttackResult) -> bool:
     return row.status == "CONFOUNDED"
 
 
-def _weighted(sides: tuple[SampledSide, SampledSide], scored: Sequence[_Scored], settings: Settings) -> list[AttackResult]:
+def _weighted(
+    sides: tuple[SampledSide, SampledSide], scored: Sequence[_Scored], settings: Settings
+) -> list[AttackResult]:
     """The loss against non-members weighted to look like members; it helps to understand a shift, and is not trusted."""
     members, others = sides
     odds = control_scores(sides)[OTHERS]
@@ -308,14 +332,14 @@ def _weighted(sides: tuple[SampledSide, SampledSide], scored: Sequence[_Scored],
     tail = (1.0 - settings.confidence_level) / 2
     estimate = _weighted_auc(scores, weights, [np.arange(size) for size in sizes])
     low, high = (float(value) for value in np.quantile(found, (tail, 1.0 - tail)))
-    row = _row(WEIGHTED, _WHOLE, sizes, "CONFOUNDED", "the splits differ: non-members are weighted to look like members")
-    auc = statistics.Interval(estimate=estimate, low=min(low, estimate), high=max(high, estimate))
+    row = _row(
+        WEIGHTED, _WHOLE, sizes, "CONFOUNDED", "the splits differ: non-members are weighted to look like members"
+    )
+    auc = Interval(estimate=estimate, low=min(low, estimate), high=max(high, estimate))
     return [row.model_copy(update={"auc": auc})]
 
 
-def _weighted_auc(
-    scores: tuple[np.ndarray, np.ndarray], weights: np.ndarray, chosen: Sequence[np.ndarray]
-) -> float:
+def _weighted_auc(scores: tuple[np.ndarray, np.ndarray], weights: np.ndarray, chosen: Sequence[np.ndarray]) -> float:
     inside, outside, weight = scores[0][chosen[0]], scores[1][chosen[1]], weights[chosen[1]]
     order = np.argsort(outside)
     mass = np.r_[0.0, np.cumsum(weight[order])]
@@ -324,9 +348,9 @@ def _weighted_auc(
     return float(np.clip((below + not_above).mean() / 2 / mass[-1], 0.0, 1.0))
 
 
-def _with_adjusted_p_values(rows: Sequence[AttackResult], scored: Sequence[_Scored]) -> list[AttackResult]:
-    """p-values adjusted over all attacks and slices; the control's by themselves are left as they are."""
-    tested = [index for index, row in enumerate(rows) if row.adjusted_p_value is not None and row.attack != CONTROL]
+def _adjusted(rows: Sequence[AttackResult], family: Sequence[int]) -> list[AttackResult]:
+    """The rows, with the p-values of those of a family adjusted for each other."""
+    tested = [index for index in family if rows[index].adjusted_p_value is not None]
     adjusted = dict(zip(tested, multiplicity.holm([_p_value(rows[index]) for index in tested]), strict=True))
     return [
         row.model_copy(update={"adjusted_p_value": float(adjusted[index])}) if index in adjusted else row
@@ -342,7 +366,9 @@ def _p_value(row: AttackResult) -> float:
 def _for_pictures(scored: Sequence[_Scored], rows: Sequence[AttackResult]) -> list[_Scored]:
     judged = {row.attack for row in rows if row.slice_feature == WHOLE_SET and row.auc is not None}
     left_out = (CONTROL, WITHIN_CLASS, LABEL_ONLY)
-    return [item for item in scored if item.slice_key == _WHOLE and item.attack in judged and item.attack not in left_out]
+    return [
+        item for item in scored if item.slice_key == _WHOLE and item.attack in judged and item.attack not in left_out
+    ]
 
 
 def _row(attack: str, slice_key: SliceKey, sizes: tuple[int, int], status: Status, reason: str) -> AttackResult:

@@ -31,10 +31,12 @@ class Head:
     Attributes:
       task: One of `TASKS`.
       from_logits: Whether outputs are logits; for `OF_CLASSES` alone.
+      reason: Why the task is "unsupported".
     """
 
     task: Task
     from_logits: bool | None = None
+    reason: str = ""
 
     def __post_init__(self) -> None:
         _validate.one_of((*TASKS, "unsupported"), task=self.task)
@@ -80,7 +82,11 @@ def infer_task(outputs: np.ndarray, labels: np.ndarray | None, *, labels_are_flo
     """
     shape = f"outputs of shape {_shape(outputs)} with labels of shape {_shape(labels)}"
     if labels is None:
-        return ("loss", "") if _flat(outputs).shape[1] == 1 else ("unsupported", f"{shape}: a loss is one number per record")
+        return (
+            ("loss", "")
+            if _flat(outputs).shape[1] == 1
+            else ("unsupported", f"{shape}: a loss is one number per record")
+        )
     if outputs.ndim == 3 and labels.ndim == 2 and outputs.shape[1] == labels.shape[1]:
         return "sequence", ""
     outputs, labels = _flat(outputs), _flat(labels)
@@ -92,7 +98,10 @@ def infer_task(outputs: np.ndarray, labels: np.ndarray | None, *, labels_are_flo
             return "binary", ""
         if labels_are_float:
             return "regression", ""
-        return "unsupported", "labels are whole numbers other than 0 and 1, and there is one output: set task='regression'"
+        return (
+            "unsupported",
+            "labels are whole numbers other than 0 and 1, and there is one output: set task='regression'",
+        )
     if columns == 1 and whole and labels.min(initial=0) >= 0 and labels.max(initial=0) < width:
         return ("binary" if width == 2 else "multiclass"), ""
     if columns == width and zero_one:
@@ -129,7 +138,10 @@ def signals(head: Head, outputs: np.ndarray, labels: np.ndarray | None, mask: np
     if head.task == "unsupported":
         nothing = np.zeros(len(outputs))
         return Signals(
-            usable=np.zeros(len(outputs), bool), loss=nothing, log_likelihood=nothing, features=np.zeros((len(outputs), 0))
+            usable=np.zeros(len(outputs), bool),
+            loss=nothing,
+            log_likelihood=nothing,
+            features=np.zeros((len(outputs), 0)),
         )
     if head.task == "loss":
         return _of_loss(_flat(outputs)[:, 0])
@@ -196,7 +208,9 @@ def _of_labels(head: Head, outputs: np.ndarray, labels: np.ndarray) -> Signals:
         usable=valid,
         loss=scores.rescaled_of_likelihood(total),
         log_likelihood=total,
-        features=np.column_stack([total, np.sort(per_label, axis=1)[:, :3], labels.sum(axis=1), per_label[:, :_MAX_FEATURE_LABELS]]),
+        features=np.column_stack(
+            [total, np.sort(per_label, axis=1)[:, :3], labels.sum(axis=1), per_label[:, :_MAX_FEATURE_LABELS]]
+        ),
     )
 
 
@@ -213,7 +227,12 @@ def _of_regression(outputs: np.ndarray, labels: np.ndarray) -> Signals:
         loss=-size,
         log_likelihood=-0.5 * size**2,
         features=np.column_stack(
-            [-size, residual[:, shown], np.where(valid[:, None], outputs, 0.0)[:, shown], np.where(valid[:, None], labels, 0.0)[:, shown]]
+            [
+                -size,
+                residual[:, shown],
+                np.where(valid[:, None], outputs, 0.0)[:, shown],
+                np.where(valid[:, None], labels, 0.0)[:, shown],
+            ]
         ),
     )
 
@@ -261,9 +280,7 @@ def _of_loss(values: np.ndarray) -> Signals:
 
 def _unusable(size: int, width: int) -> Signals:
     nothing = np.zeros(size)
-    return Signals(
-        usable=np.zeros(size, bool), loss=nothing, log_likelihood=nothing, features=np.zeros((size, width))
-    )
+    return Signals(usable=np.zeros(size, bool), loss=nothing, log_likelihood=nothing, features=np.zeros((size, width)))
 
 
 def _flat(values: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ def difference(target: np.ndarray, out: np.ndarray) -> np.ndarray:
 
 
 def log_likelihood_ratio(target: np.ndarray, out: np.ndarray, offline_a: float) -> np.ndarray:
-    """log of p(x | target) / p(x): what RMIA compares between records (Zarifzadeh et al. 2024, https://arxiv.org/abs/2312.03262).
+    """Log of p(x | target) / p(x): what RMIA compares between records (Zarifzadeh et al. 2024, https://arxiv.org/abs/2312.03262).
 
     p(x) is ((1 + a) p_out + 1 - a) / 2, Appendix B.2.2. RMIA's score of a record, the share of other records with a smaller
     ratio, has the same order, and so the same AUC: see `rmia`.
@@ -111,7 +111,7 @@ def lira_offline(target: np.ndarray, out: np.ndarray) -> np.ndarray:
 
 
 def lira_online(target: np.ndarray, inside: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """log of N(s; with the record) / N(s; without it), Carlini et al. (2022), Algorithm 1, with fixed variances.
+    """Log of N(s; with the record) / N(s; without it), Carlini et al. (2022), Algorithm 1, with fixed variances.
 
     Args:
       target: Rescaled logits of shape (num_records,).
@@ -128,7 +128,11 @@ def lira_online(target: np.ndarray, inside: np.ndarray, out: np.ndarray) -> np.n
 
 
 def scores(
-    target: tuple[np.ndarray, np.ndarray], references: tuple[np.ndarray, np.ndarray], bits: np.ndarray, *, is_likelihood: bool
+    target: tuple[np.ndarray, np.ndarray],
+    references: tuple[np.ndarray, np.ndarray],
+    bits: np.ndarray,
+    *,
+    is_likelihood: bool,
 ) -> dict[str, np.ndarray]:
     """Every attack that the number of reference models allows.
 

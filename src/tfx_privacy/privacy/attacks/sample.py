@@ -56,16 +56,20 @@ def smallest(parts: Sequence[Sample], size: int, max_bytes: int = MAX_BYTES) -> 
     """
     hashes = np.concatenate([part.hashes for part in parts]) if parts else np.zeros(0, np.uint64)
     records = [record for part in parts for record in part.records]
-    order = np.argsort(hashes, kind="stable")[: size + _ties(hashes, size)]
-    chosen = sorted(((int(hashes[index]), records[index]) for index in order))[:size]
-    total = np.cumsum([len(record) for _, record in chosen]) if chosen else np.zeros(0)
-    kept = chosen[: int(np.searchsorted(total, max_bytes, side="right"))]
-    return Sample(np.array([value for value, _ in kept], np.uint64), tuple(record for _, record in kept))
+    order = np.argsort(hashes, kind="stable")
+    if len(order) > size:
+        ascending = hashes[order]
+        order = order[: int(np.searchsorted(ascending, ascending[size - 1], side="right"))]
+    order = _ties_by_bytes(order, hashes, records)[:size]
+    total = np.cumsum([len(records[index]) for index in order]) if len(order) else np.zeros(0)
+    kept = order[: int(np.searchsorted(total, max_bytes, side="right"))]
+    return Sample(hashes[kept], tuple(records[index] for index in kept))
 
 
-def _ties(hashes: np.ndarray, size: int) -> int:
-    """How many more records have the hash of the last one that is kept."""
-    if len(hashes) <= size:
-        return 0
-    last = np.partition(hashes, size - 1)[size - 1]
-    return int((hashes <= last).sum()) - size
+def _ties_by_bytes(order: np.ndarray, hashes: np.ndarray, records: Sequence[bytes]) -> np.ndarray:
+    """Puts records of one hash in the order of their bytes, so that which of them are kept does not depend on the parts."""
+    ascending = hashes[order]
+    tied = np.flatnonzero(ascending[1:] == ascending[:-1]) if len(order) > 1 else np.zeros(0, np.int64)
+    if not len(tied):
+        return order
+    return np.array(sorted(order.tolist(), key=lambda index: (int(hashes[index]), records[index])), np.int64)

@@ -16,7 +16,7 @@ _SMALLEST_PROBABILITY = 2.0**-25
 
 
 def log_likelihoods(rescaled: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """log p of the true class, minus the cross-entropy (Yeom et al. 2018, https://arxiv.org/abs/1709.01604).
+    """Log p of the true class, minus the cross-entropy (Yeom et al. 2018, https://arxiv.org/abs/1709.01604).
 
     Args:
       rescaled: Rescaled logits of shape (num_records, num_classes).

@@ -73,9 +73,9 @@ def stratified_auc_interval(strata: Sequence[Counts], *, confidence_level: float
     weights = pairs / pairs.sum()
     found = [auc_and_variance(counts) for counts in judged]
     auc = float(sum(weight * value for weight, (value, _) in zip(weights, found, strict=True)))
-    # A stratum that is separated perfectly has no variance of its own: it gets that of the null, which is larger.
+    # A stratum whose scores are constant or separated perfectly has no variance of its own: it gets that of the null.
     variances = [
-        variance if 0.0 < value < 1.0 and variance > 0.0 else null_variance(counts)
+        variance if 0.0 < value < 1.0 and variance > 0.0 else (sum(counts.sizes) + 1) / (12.0 * math.prod(counts.sizes))
         for counts, (value, variance) in zip(judged, found, strict=True)
     ]
     variance = float(sum(weight**2 * value for weight, value in zip(weights, variances, strict=True)))

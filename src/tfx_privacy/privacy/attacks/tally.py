@@ -7,6 +7,7 @@ with the number of records.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,7 +17,7 @@ from tfx_privacy.privacy.attacks import sample
 from tfx_privacy.privacy.attacks.counts import KEY_BITS, Counts
 from tfx_privacy.privacy.attacks.sample import Sample
 from tfx_privacy.privacy.errors import DataError
-from tfx_privacy.privacy.evaluation import WHOLE_SET
+from tfx_privacy.privacy.evaluation import CLASS_FEATURE, WHOLE_SET
 
 MEMBERS, OTHERS = 0, 1
 MAX_VALUES = 5000
@@ -68,18 +69,14 @@ def of_records(
     scores: Mapping[str, np.ndarray],
     hashes: np.ndarray,
     slices: Mapping[str, SliceColumn],
-    records: Sequence[bytes],
-    sample_size: int,
 ) -> Tally:
-    """The tally of some records of one side.
+    """The tally of some records of one side, without a sample.
 
     Args:
       side: `MEMBERS` or `OTHERS`.
       scores: By attack, float64 of shape (num_records,), higher for members; NaN where a record has none. "loss" is there.
       hashes: Salted hash of each record, uint64 of shape (num_records,).
       slices: By feature.
-      records: The records, serialized; empty if no sample is taken.
-      sample_size: Records to keep in the sample at most.
 
     Returns:
       The tally.
@@ -97,10 +94,7 @@ def of_records(
     sizes, unusable = np.zeros(2, np.int64), np.zeros(2, np.int64)
     sizes[side] = len(hashes)
     unusable[side] = int(np.isnan(scores["loss"]).sum())
-    samples = [sample.empty(), sample.empty()]
-    if records:
-        samples[side] = sample.smallest([Sample(hashes, tuple(records))], sample_size)
-    return _checked(Tally(sizes, unusable, counts, (samples[0], samples[1])))
+    return _checked(Tally(sizes, unusable, counts, (sample.empty(), sample.empty())))
 
 
 def merged(tallies: Sequence[Tally], sample_size: int) -> Tally:
@@ -138,7 +132,7 @@ def _counts(side: int, scores: np.ndarray, folds: np.ndarray, column: SliceColum
     by_slice = {}
     codes = found >> (KEY_BITS + 1)
     edges = np.r_[np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]]), len(found)] if len(found) else np.zeros(1, int)
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in itertools.pairwise(edges):
         keys, fold = found[start:end] & _KEY_MASK, (found[start:end] >> KEY_BITS) & 1
         values, where = np.unique(keys, return_inverse=True)
         table = np.zeros((len(values), 2, 2), np.int64)
@@ -152,7 +146,8 @@ def _checked(tally: Tally) -> Tally:
     for _, (feature, value) in tally.counts:
         distinct.setdefault(feature, set()).add(value)
     for feature, values in distinct.items():
-        if len(values) > MAX_VALUES:
+        # The model's outputs bound the number of classes.
+        if feature != CLASS_FEATURE and len(values) > MAX_VALUES:
             raise DataError(
                 f"Feature {feature!r} has more than {MAX_VALUES} values. Slice by a feature with few values: put numbers into buckets."
             )

@@ -1,0 +1,133 @@
+"""The Beam pipeline: files to tallies, tallies to one, and from it the evaluation."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import apache_beam as beam
+
+from tfx_privacy import __version__
+from tfx_privacy.components import _files
+from tfx_privacy.components.privacy_evaluator import reader as reading
+from tfx_privacy.components.privacy_evaluator import sampled, scoring
+from tfx_privacy.components.privacy_evaluator.reader import ModelReader
+from tfx_privacy.privacy import _records, evaluation
+from tfx_privacy.privacy.attacks import evaluate
+from tfx_privacy.privacy.attacks.evaluate import Settings
+from tfx_privacy.privacy.attacks.heads import Head
+from tfx_privacy.privacy.attacks.tally import MEMBERS, OTHERS, Tally
+from tfx_privacy.privacy.errors import DataError, EvidenceError
+from tfx_privacy.privacy.evaluation import PrivacyEvaluation
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """Everything that the last step needs to write the evaluation; plain values.
+
+    Attributes:
+      uri: Where to write.
+      reader: The model and how examples are read.
+      heads: What is attacked, for the record.
+      tasks: What is attacked, for the attacks.
+      splits: Names of the members' and of the others' splits.
+      settings: How to judge.
+      max_overlap: Largest share of the smaller side that may stand on both.
+    """
+
+    uri: str
+    reader: ModelReader
+    heads: tuple[evaluation.Head, ...]
+    tasks: tuple[Head, ...]
+    splits: tuple[tuple[str, ...], tuple[str, ...]]
+    settings: Settings
+    max_overlap: float
+
+
+def build(pipeline: beam.Pipeline, task: Task, files: tuple[tuple[str, ...], ...]) -> None:
+    """Adds all steps to a pipeline; running it writes the evaluation."""
+    size = task.settings.sample_size
+    listed = [(side, path) for side, paths in enumerate(files) for path in paths]
+    scored = (
+        pipeline
+        | "Files" >> beam.Create(listed)
+        | "Spread" >> beam.Reshuffle()
+        | "Score"
+        >> beam.ParDo(scoring.ScoreFn(task.reader, task.tasks, size)).with_outputs(scoring.HASHES, main="tallies")
+    )
+    total = scored.tallies | "Merge" >> beam.CombineGlobally(scoring.MergeTallies(size))
+    overlapping = (
+        scored[scoring.HASHES]
+        | "ByPartition" >> beam.GroupByKey()
+        | "OnBothSides" >> beam.Map(scoring.num_overlapping)
+        | "Overlap" >> beam.CombineGlobally(sum)
+    )
+    _ = (
+        pipeline
+        | "Once" >> beam.Create([task])
+        | "AttackAndWrite"
+        >> beam.Map(attack_and_write, beam.pvalue.AsSingleton(total), beam.pvalue.AsSingleton(overlapping))
+    )
+
+
+def attack_and_write(task: Task, total: Tally, num_overlapping: int) -> None:
+    """Attacks the counted records and the sample, and writes the record.
+
+    Raises:
+      DataError: If a side has no record.
+      EvidenceError: If too many records stand on both sides.
+    """
+    if not total.records.min() > 0:
+        raise DataError("A split holds no record.")
+    _check_overlap(num_overlapping, int(total.records.min()), task.max_overlap)
+    record = evaluate_task(task, total, num_overlapping)
+    _files.write_text(task.uri, evaluation.FILE_NAME, record.to_json())
+
+
+def evaluate_task(task: Task, total: Tally, num_overlapping: int) -> PrivacyEvaluation:
+    """The record of what was found."""
+    loaded = reading.load(task.reader)
+    found = [sampled.score(loaded, task.tasks, side) for side in total.samples]
+    sides = sampled.side(found[MEMBERS], {}), sampled.side(found[OTHERS], {})
+    run = evaluate.run(total, sides, task.settings, unsupported=_unsupported(task))
+    has_classes = any(row.slice_feature == evaluation.CLASS_FEATURE for row in run.results)
+    covering = [spec.name for spec in task.reader.slices if spec.covers_everything]
+    return PrivacyEvaluation(
+        issued_at=_records.utc_now(),
+        model_digest=task.reader.model_digest,
+        member_splits=list(task.splits[MEMBERS]),
+        nonmember_splits=list(task.splits[OTHERS]),
+        num_members=int(total.records[MEMBERS]),
+        num_nonmembers=int(total.records[OTHERS]),
+        num_unusable_members=int(total.unusable[MEMBERS]),
+        num_unusable_nonmembers=int(total.unusable[OTHERS]),
+        num_overlapping=num_overlapping,
+        heads=list(task.heads),
+        slice_features=[*([evaluation.CLASS_FEATURE] if has_classes else []), *covering],
+        confidence_level=task.settings.confidence_level,
+        false_positive_rates=list(task.settings.false_positive_rates),
+        min_records=task.settings.min_records,
+        min_slice_size=task.settings.min_slice_size,
+        sample_size=task.settings.sample_size,
+        results=run.results,
+        curves=run.curves,
+        engine=f"tfx-privacy {__version__}",
+    )
+
+
+def _unsupported(task: Task) -> str:
+    """Why a head cannot be attacked; empty if all can."""
+    reasons = [
+        f"output {head.output_key!r}: {known.reason}"
+        for head, known in zip(task.heads, task.tasks, strict=True)
+        if known.task == "unsupported"
+    ]
+    return "; ".join(reasons)
+
+
+def _check_overlap(count: int, smaller: int, allowed: float) -> None:
+    if not count <= allowed * smaller:
+        raise EvidenceError(
+            f"{count} non-members are equal to members, feature by feature; at most max_overlap={allowed:g} of the smaller side "
+            f"({smaller} records) may be. Attacks find nothing between equal records: split the data without duplicates, or raise "
+            "max_overlap if equal records are different people."
+        )

@@ -1,0 +1,333 @@
+"""Reads serialized examples and asks the saved model about them; used in Beam workers, and once before them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tensorflow_transform.tf_metadata import schema_utils
+from tfx.utils import io_utils
+
+from tfx_privacy.components.privacy_evaluator import slicing
+from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, SliceSpec
+from tfx_privacy.privacy.attacks import hashing
+from tfx_privacy.privacy.attacks.tally import SliceColumn
+from tfx_privacy.privacy.errors import DataError, ParameterError
+
+BATCH_SIZE = 1024
+_HASH_BUCKETS = 1 << 62
+# Text as one number for trees: they can take apart this many values.
+_BLIND_BUCKETS = 251
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelReader:
+    """What a worker needs to score examples; plain values, so that it travels anywhere."""
+
+    model_path: str
+    model_digest: str
+    signature_name: str
+    heads: tuple[HeadSpec, ...]
+    slices: tuple[SliceSpec, ...]
+    transform_graph_path: str | None
+    schema_path: str | None
+    record_id_key: str | None = None
+
+    def raw_feature_spec(self) -> dict[str, Any]:
+        """How the examples are parsed.
+
+        Raises:
+          ParameterError: If there is neither a transform graph nor a schema.
+        """
+        if self.transform_graph_path:
+            return dict(tft.TFTransformOutput(self.transform_graph_path).raw_feature_spec())
+        if self.schema_path:
+            schema = io_utils.parse_pbtxt_file(self.schema_path, schema_pb2.Schema())
+            return dict(schema_utils.schema_as_feature_spec(schema).feature_spec)
+        raise ParameterError("Neither transform_graph nor schema is wired: the label cannot be read. Wire one of them.")
+
+    def label_spec(self) -> dict[str, Any]:
+        """The features that labels are among: the transformed ones where there is a transform graph."""
+        if self.transform_graph_path:
+            return dict(tft.TFTransformOutput(self.transform_graph_path).transformed_feature_spec())
+        return self.raw_feature_spec()
+
+    def check(self) -> None:
+        """Checks names against the schema before any record is read.
+
+        Raises:
+          ParameterError: If a feature or a label is unknown.
+        """
+        raw, labelled = self.raw_feature_spec(), self.label_spec()
+        wanted = [name for spec in self.slices for name in spec.features]
+        for name in [*wanted, *([self.record_id_key] if self.record_id_key else [])]:
+            if name not in raw:
+                raise ParameterError(f"Unknown feature {name!r}. The examples have: {', '.join(sorted(raw))}.")
+        for label in [label for head in self.heads for label in (head.label_key, head.mask_key)]:
+            if label and label not in labelled:
+                raise ParameterError(f"Unknown label_key={label!r}. There are: {', '.join(sorted(labelled))}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Some records, as the attacks need them.
+
+    Attributes:
+      hashes: uint64 of shape (num_records,).
+      labels: By head, float64 of shape (num_records, ...), or None.
+      masks: By head, or None.
+      slices: By the specification's name.
+    """
+
+    hashes: np.ndarray
+    labels: list[np.ndarray | None]
+    masks: list[np.ndarray | None]
+    slices: dict[str, SliceColumn]
+
+
+@functools.lru_cache(maxsize=2)
+def load(reader: ModelReader) -> LoadedReader:
+    """The loaded model, once per process."""
+    return LoadedReader(reader)
+
+
+class LoadedReader:
+    """A `ModelReader` at work."""
+
+    def __init__(self, reader: ModelReader) -> None:
+        """Loads the model and the transform graph.
+
+        Raises:
+          ParameterError: If the model has no such signature.
+        """
+        self.reader = reader
+        self._model = tf.saved_model.load(reader.model_path)
+        signatures = self._model.signatures
+        if reader.signature_name not in signatures:
+            raise ParameterError(
+                f"Unknown signature_name={reader.signature_name!r}. The model has: {', '.join(sorted(signatures))}."
+            )
+        self._signature = signatures[reader.signature_name]
+        self._raw_spec = reader.raw_feature_spec()
+        self._transform = None
+        if reader.transform_graph_path:
+            self._transform = tft.TFTransformOutput(reader.transform_graph_path).transform_features_layer()
+        self._label_keys = [name for head in reader.heads for name in (head.label_key, head.mask_key) if name]
+        self._parse = tf.function(self._columns, input_signature=[tf.TensorSpec([None], tf.string)])
+        self.transformed = tf.function(self._all_transformed, input_signature=[tf.TensorSpec([None], tf.string)])
+
+    @property
+    def signatures(self) -> Mapping[str, Any]:
+        """All signatures of the model."""
+        return dict(self._model.signatures)
+
+    def predict(self, records: Any) -> dict[str, np.ndarray]:
+        """The model's outputs, float32 with one row per record.
+
+        Raises:
+          DataError: If the records do not fit the signature, or the model gives another number of outputs.
+        """
+        with _named_errors(self.reader):
+            outputs = self._signature(records)
+        found = {name: value.numpy() for name, value in outputs.items()}
+        for name, value in found.items():
+            if not (value.ndim and len(value) == len(records)):
+                raise DataError(f"The model gives {value.shape} as output {name!r} for {len(records)} records.")
+        return found
+
+    def outputs(self, found: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Of all outputs those of each head.
+
+        Raises:
+          ParameterError: If an output is unknown, or one of several is not named.
+        """
+        return [_output(found, head.output_key) for head in self.reader.heads]
+
+    def read(self, records: Any) -> Batch:
+        """Labels, slices and hashes of some records.
+
+        Raises:
+          DataError: If they do not fit the schema.
+        """
+        with _named_errors(self.reader):
+            columns = self._parse(records)
+        labels = {name: _number(columns[f"label/{name}"].numpy()) for name in self._label_keys}
+        return Batch(
+            hashes=self._hashes(columns, len(records)),
+            labels=[labels.get(head.label_key or "") for head in self.reader.heads],
+            masks=[labels.get(head.mask_key or "") for head in self.reader.heads],
+            slices={spec.name: _slice(spec, columns, len(records)) for spec in self.reader.slices},
+        )
+
+    def identities(self, records: Any) -> list[str]:
+        """The feature that identifies each record, as text."""
+        assert self.reader.record_id_key is not None
+        parsed = tf.io.parse_example(records, {self.reader.record_id_key: self._raw_spec[self.reader.record_id_key]})
+        rows, texts = _entries(parsed[self.reader.record_id_key])
+        found = [""] * len(records)
+        for row, text in zip(rows.numpy(), texts.numpy(), strict=True):
+            found[int(row)] = found[int(row)] or text.decode("utf-8", "replace")
+        return found
+
+    def blind_features(self, records: Any) -> np.ndarray:
+        """Every raw feature as numbers, for the control: first values, buckets of text, numbers of values.
+
+        Args:
+          records: Serialized examples.
+
+        Returns:
+          float64 of shape (num_records, num_columns).
+        """
+        with _named_errors(self.reader):
+            raw = tf.io.parse_example(records, self._raw_spec)
+        return np.column_stack([_blind_columns(raw[name]) for name in sorted(raw)])
+
+    def _all_transformed(self, records: Any) -> dict[str, Any]:
+        raw = dict(tf.io.parse_example(records, self._raw_spec))
+        return dict(self._transform(raw)) if self._transform else raw
+
+    def _columns(self, records: Any) -> dict[str, Any]:
+        """In the graph: what `read` needs of the records, as few tensors as possible."""
+        raw = dict(tf.io.parse_example(records, self._raw_spec))
+        found: dict[str, Any] = {}
+        dense = {name: value for name, value in raw.items() if isinstance(value, tf.Tensor)}
+        if dense:
+            flat = [tf.reshape(_as_integers(dense[name]), [tf.shape(records)[0], -1]) for name in sorted(dense)]
+            found["dense"] = tf.concat(flat, axis=1)
+        for name, value in raw.items():
+            if name not in dense:
+                sparse = value if isinstance(value, tf.SparseTensor) else value.to_sparse()
+                found[f"rows/{name}"], found[f"positions/{name}"] = sparse.indices[:, 0], sparse.indices[:, -1]
+                found[f"values/{name}"] = _as_integers(sparse.values)
+        if self._label_keys:
+            features = dict(self._transform(dict(raw))) if self._transform else raw
+            found |= {f"label/{name}": _dense(features[name]) for name in self._label_keys}
+        for name in sorted({name for spec in self.reader.slices for name in spec.features}):
+            rows, texts = _entries(raw[name])
+            found[f"rows_of/{name}"] = rows
+            found[f"text/{name}"], found[f"code/{name}"] = tf.unique(texts, out_idx=tf.int64)
+        return found
+
+    def _hashes(self, columns: Mapping[str, Any], size: int) -> np.ndarray:
+        total = np.zeros(size, np.uint64)
+        if "dense" in columns:
+            total += hashing.of_dense(self._dense_seeds, columns["dense"].numpy())
+        for key in columns:
+            if key.startswith("values/"):
+                name = key.removeprefix("values/")
+                parts = [columns[f"{part}/{name}"].numpy() for part in ("rows", "positions", "values")]
+                total += hashing.of_entries(name, size, *parts)
+        return hashing.finished(total)
+
+    @functools.cached_property
+    def _dense_seeds(self) -> np.ndarray:
+        widths = {
+            name: int(np.prod(spec.shape, dtype=np.int64))
+            for name, spec in self._raw_spec.items()
+            if isinstance(spec, tf.io.FixedLenFeature)
+        }
+        return np.concatenate([hashing.seeds(name, np.arange(widths[name])) for name in sorted(widths)])
+
+
+def _slice(spec: SliceSpec, columns: Mapping[str, Any], size: int) -> SliceColumn:
+    found = {
+        name: slicing.column(
+            columns[f"text/{name}"].numpy(), columns[f"code/{name}"].numpy(), columns[f"rows_of/{name}"].numpy(), size
+        )
+        for name in spec.features
+    }
+    if len(spec.keys) == 1 and not spec.values:
+        return found[spec.keys[0]]
+    return slicing.crossed(spec, found, size)
+
+
+def _named_errors(reader: ModelReader) -> contextlib.AbstractContextManager[None]:
+    return _without_records(
+        f"A record does not fit signature {reader.signature_name!r} or the schema. PrivacyEvaluator takes the examples that the "
+        "model serves, usually ExampleGen's."
+    )
+
+
+@contextlib.contextmanager
+def _without_records(message: str) -> Iterator[None]:
+    """Puts a message in the place of TensorFlow's own, which quotes the record."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError:
+        raise DataError(message) from None
+
+
+def _output(found: Mapping[str, np.ndarray], key: str | None) -> np.ndarray:
+    if key is None and len(found) != 1:
+        raise ParameterError(f"The signature has several outputs: {', '.join(sorted(found))}. Set output_key.")
+    name = next(iter(found)) if key is None else key
+    if name not in found:
+        raise ParameterError(f"Unknown output_key={name!r}. The signature has: {', '.join(sorted(found))}.")
+    values = found[name]
+    return values if values.dtype.kind in "fiub" else np.full(len(values), np.nan)
+
+
+def _dense(feature: Any) -> Any:
+    """A label or a mask as a dense tensor; what is missing is no class and no token."""
+    if isinstance(feature, tf.SparseTensor):
+        missing = {"string": "", "int64": -1}.get(feature.dtype.name, float("nan"))
+        return tf.sparse.to_dense(feature, default_value=missing)
+    return feature.to_tensor(-1) if isinstance(feature, tf.RaggedTensor) else feature
+
+
+def _number(values: np.ndarray) -> np.ndarray:
+    """A label as numbers; what cannot be one becomes NaN, which no task accepts."""
+    return values.astype(np.float64) if values.dtype.kind in "fiub" else np.full(len(values), np.nan)
+
+
+def _as_integers(values: Any) -> Any:
+    """Values as int64, different ones (all but for chance) as different numbers."""
+    if values.dtype == tf.string:
+        return tf.strings.to_hash_bucket_fast(values, _HASH_BUCKETS)
+    if values.dtype.is_floating:
+        return tf.cast(tf.bitcast(tf.cast(values, tf.float32) + 0.0, tf.int32), tf.int64)
+    return tf.cast(values, tf.int64)
+
+
+def _entries(feature: Any) -> tuple[Any, Any]:
+    """Every value of a feature as text, with its record."""
+    if isinstance(feature, tf.RaggedTensor):
+        feature = feature.to_sparse()
+    if isinstance(feature, tf.SparseTensor):
+        return feature.indices[:, 0], _text(feature.values)
+    size = tf.shape(feature, out_type=tf.int64)[0]
+    flat = tf.reshape(feature, [size, -1])
+    return tf.repeat(tf.range(size), tf.shape(flat)[1]), _text(tf.reshape(flat, [-1]))
+
+
+def _text(values: Any) -> Any:
+    if values.dtype == tf.string:
+        return values
+    return tf.strings.as_string(values, shortest=True) if values.dtype.is_floating else tf.strings.as_string(values)
+
+
+def _blind_columns(feature: Any) -> np.ndarray:
+    """One feature as numbers: dense ones flattened, of others the first value and how many there are."""
+    if isinstance(feature, tf.RaggedTensor):
+        feature = feature.to_sparse()
+    if not isinstance(feature, tf.SparseTensor):
+        values = _blind_numbers(feature).numpy()
+        return np.asarray(values.reshape(len(values), -1))
+    rows, values = feature.indices.numpy()[:, 0], _blind_numbers(feature.values).numpy()
+    size = int(feature.dense_shape[0])
+    first = np.full(size, np.nan)
+    first[rows[::-1]] = values[::-1]
+    return np.column_stack([np.nan_to_num(first, nan=-1.0), np.bincount(rows, minlength=size)])
+
+
+def _blind_numbers(values: Any) -> Any:
+    if values.dtype == tf.string:
+        return tf.cast(tf.strings.to_hash_bucket_fast(values, _BLIND_BUCKETS), tf.float64)
+    return tf.cast(values, tf.float64)

@@ -1,0 +1,87 @@
+"""What the first records say of heads that were left open: their task, and whether outputs are logits."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tfx_privacy.components.privacy_evaluator import reader as reading
+from tfx_privacy.components.privacy_evaluator import scoring
+from tfx_privacy.components.privacy_evaluator.heads import HeadSpec
+from tfx_privacy.components.privacy_evaluator.reader import ModelReader
+from tfx_privacy.privacy import evaluation
+from tfx_privacy.privacy.attacks import heads
+from tfx_privacy.privacy.attacks.heads import Head
+from tfx_privacy.privacy.errors import DataError
+from tfx_privacy.privacy.evaluation import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Resolved:
+    """The heads as they are attacked.
+
+    Attributes:
+      reader: With the outputs named.
+      heads: For the record.
+      tasks: For the attacks.
+    """
+
+    reader: ModelReader
+    heads: tuple[evaluation.Head, ...]
+    tasks: tuple[Head, ...]
+
+
+def resolve(reader: ModelReader, files: tuple[tuple[str, ...], ...]) -> Resolved:
+    """Looks at the first batch of each side.
+
+    Outputs that turn out not to be what they were taken for are unusable records later, and counted; none is misread in silence.
+
+    Args:
+      reader: With heads that may be open.
+      files: Of members and of others.
+
+    Returns:
+      The heads.
+
+    Raises:
+      DataError: If a split holds no record.
+      ParameterError: If an output is unknown, or one of several is not named.
+    """
+    records = np.concatenate([_first_batch(side) for side in files])
+    loaded = reading.load(reader)
+    tensor = tf.constant(records)
+    found = loaded.predict(tensor)
+    labels_are_float = {name: spec.dtype.is_floating for name, spec in reader.label_spec().items()}
+    batch = loaded.read(tensor)
+    described, tasks = [], []
+    for spec, outputs, labels in zip(reader.heads, loaded.outputs(found), batch.labels, strict=True):
+        task, reason = _task(spec, outputs, labels, labels_are_float.get(spec.label_key or "", False))
+        from_logits = spec.from_logits if task in heads.OF_CLASSES else None
+        if from_logits is None:
+            from_logits = heads.infer_from_logits(task, outputs)
+        tasks.append(Head(task=task, from_logits=from_logits, reason=reason))
+        described.append(
+            evaluation.Head(
+                name=spec.name,
+                task=task,
+                output_key=spec.output_key or next(iter(found)),
+                label_key=spec.label_key or "",
+                from_logits=from_logits,
+            )
+        )
+    return Resolved(reader, tuple(described), tuple(tasks))
+
+
+def _task(spec: HeadSpec, outputs: np.ndarray, labels: np.ndarray | None, labels_are_float: bool) -> tuple[Task, str]:
+    if spec.task is not None:
+        return spec.task, ""  # type: ignore[return-value] # HeadSpec checks it
+    return heads.infer_task(outputs, labels, labels_are_float=labels_are_float)
+
+
+def _first_batch(files: tuple[str, ...]) -> np.ndarray:
+    for path in files:
+        for batch in scoring.dataset(path).take(1).as_numpy_iterator():
+            return np.asarray(batch)
+    raise DataError("A split holds no record.")

@@ -1,0 +1,97 @@
+"""The sampled records, scored again for attacks that need more than counts."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tfx_privacy.components.privacy_evaluator import scoring
+from tfx_privacy.components.privacy_evaluator.reader import BATCH_SIZE, LoadedReader
+from tfx_privacy.components.privacy_evaluator.scoring import Scored
+from tfx_privacy.privacy.attacks import evaluate
+from tfx_privacy.privacy.attacks.evaluate import SampledSide
+from tfx_privacy.privacy.attacks.heads import Head
+from tfx_privacy.privacy.attacks.sample import Sample
+
+
+@dataclasses.dataclass(frozen=True)
+class SampledRecords:
+    """One side's sample with everything the model says of it.
+
+    Attributes:
+      sample: The records.
+      parts: Their scores, batch by batch.
+      blind: Features without the model, of shape (num_records, num_columns).
+    """
+
+    sample: Sample
+    parts: list[Scored]
+    blind: np.ndarray
+
+    @property
+    def classes(self) -> np.ndarray | None:
+        """The first head's label where it is one class."""
+        if any(part.signals[0].classes is None for part in self.parts):
+            return None
+        return np.concatenate([np.asarray(part.signals[0].classes) for part in self.parts])
+
+    def labels(self) -> np.ndarray:
+        """All labels as numbers, of shape (num_records, num_labels)."""
+        return np.concatenate([_label_columns(part, len(part.batch.hashes)) for part in self.parts])
+
+    def score(self, attack: str) -> np.ndarray:
+        """One attack's scores."""
+        return np.concatenate([part.scores[attack] for part in self.parts])
+
+
+def score(loaded: LoadedReader, tasks: tuple[Head, ...], sample: Sample) -> SampledRecords:
+    """Scores a sample.
+
+    Args:
+      loaded: The model.
+      tasks: Of its heads.
+      sample: Not empty.
+
+    Returns:
+      The scored sample.
+    """
+    parts, blind = [], []
+    for start in range(0, len(sample.records), BATCH_SIZE):
+        records = np.array(sample.records[start : start + BATCH_SIZE], dtype=object)
+        parts.append(scoring.scored(loaded, tasks, records))
+        blind.append(loaded.blind_features(tf.constant(records)))
+    return SampledRecords(sample, parts, np.concatenate(blind))
+
+
+def side(found: SampledRecords, scores: dict[str, np.ndarray]) -> SampledSide:
+    """A scored sample as the attacks take it.
+
+    Args:
+      found: The sample.
+      scores: Of attacks with reference models.
+
+    Returns:
+      One side.
+    """
+    parts = found.parts
+    sizes = [len(part.batch.hashes) for part in parts]
+    features = [np.column_stack([signals.features for signals in part.signals]) for part in parts]
+    usable = ~np.isnan(found.score(evaluate.LOSS))
+    return SampledSide(
+        folds=found.sample.folds,
+        # What a classifier makes of a record that has no score is no attack on it.
+        features=np.concatenate(features),
+        usable=usable,
+        blind=np.column_stack([found.blind, found.labels()]),
+        scores=scores,
+        loss=found.score(evaluate.LOSS),
+        classes=found.classes,
+        slices={name: scoring.joined_slices([part.slices[name] for part in parts], sizes) for name in parts[0].slices},
+    )
+
+
+def _label_columns(part: Scored, size: int) -> np.ndarray:
+    labels = [label.reshape(size, -1) for label in part.batch.labels if label is not None]
+    return np.nan_to_num(np.column_stack(labels), nan=-1.0) if labels else np.zeros((size, 0))

@@ -1,0 +1,82 @@
+"""A 64-bit hash of each record by its features, so that equal records are found wherever they stand.
+
+The serialized bytes of two equal tf.Examples differ, because maps are serialized in any order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+_SALT = b"tfx-privacy evaluation"
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+
+def mixed(values: np.ndarray) -> np.ndarray:
+    """The finaliser of SplitMix64 (Steele et al. 2014, https://doi.org/10.1145/2660193.2660195): a bijection of 64-bit integers.
+
+    Args:
+      values: uint64 of any shape.
+
+    Returns:
+      uint64 of the same shape.
+    """
+    values = (values ^ (values >> np.uint64(30))) * _FIRST
+    values = (values ^ (values >> np.uint64(27))) * _SECOND
+    return np.asarray(values ^ (values >> np.uint64(31)))
+
+
+def seeds(name: str, positions: np.ndarray) -> np.ndarray:
+    """The seed of each value of a feature by its place in the record; salted, so that hashes have nothing to do with other ones.
+
+    Args:
+      name: The feature's.
+      positions: int64 of any shape.
+
+    Returns:
+      uint64 of the same shape.
+    """
+    own = np.uint64(int.from_bytes(hashlib.blake2b(name.encode(), key=_SALT, digest_size=8).digest(), "little"))
+    return mixed(own + (positions.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
+
+
+def of_dense(column_seeds: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Sum of the hashes of each row's values.
+
+    Args:
+      column_seeds: `seeds` of each column, uint64 of shape (num_columns,).
+      values: int64 of shape (num_records, num_columns).
+
+    Returns:
+      uint64 of shape (num_records,).
+    """
+    return np.asarray(_of_values(column_seeds, values).sum(axis=1, dtype=np.uint64))
+
+
+def of_entries(name: str, num_records: int, rows: np.ndarray, positions: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The same for one feature with any number of values per record, given entry by entry.
+
+    Args:
+      name: The feature's.
+      num_records: Number of records.
+      rows: Record of each entry, int64 of shape (num_entries,).
+      positions: Its place among the record's values, of the same shape.
+      values: int64 of the same shape.
+
+    Returns:
+      uint64 of shape (num_records,).
+    """
+    total = np.zeros(num_records, np.uint64)
+    np.add.at(total, rows, _of_values(seeds(name, positions), values))
+    return total
+
+
+def finished(total: np.ndarray) -> np.ndarray:
+    """The hash of each record, from the sum over its features."""
+    return mixed(total + _GOLDEN)
+
+
+def _of_values(value_seeds: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return mixed(mixed(values.view(np.uint64) + _GOLDEN) ^ value_seeds)
