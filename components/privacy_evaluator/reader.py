@@ -19,9 +19,13 @@ from tfx_privacy.components.privacy_evaluator import slicing
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, SliceSpec
 from tfx_privacy.privacy.attacks import hashing
 from tfx_privacy.privacy.attacks.tally import SliceColumn
-from tfx_privacy.privacy.errors import DataError, ParameterError
+from tfx_privacy.privacy.errors import DataError, ModelError, ParameterError
 
 BATCH_SIZE = 1024
+FROM_FEATURES = "from_features"
+"""DPTrainer's signature of transformed features to outputs."""
+_OUTPUT = "output/"
+_TOLERANCE = 1e-4
 _HASH_BUCKETS = 1 << 62
 # Text as one number for trees: they can take apart this many values.
 _BLIND_BUCKETS = 251
@@ -39,6 +43,8 @@ class ModelReader:
     transform_graph_path: str | None
     schema_path: str | None
     record_id_key: str | None = None
+    fused: bool = False
+    """Ask the model's signature `from_features`, in one graph with the parsing of the label: a half of the cost."""
 
     def raw_feature_spec(self) -> dict[str, Any]:
         """How the examples are parsed.
@@ -81,12 +87,14 @@ class Batch:
 
     Attributes:
       hashes: uint64 of shape (num_records,).
+      outputs: Of the model by name, one row per record.
       labels: By head, float64 of shape (num_records, ...), or None.
       masks: By head, or None.
       slices: By the specification's name.
     """
 
     hashes: np.ndarray
+    outputs: dict[str, np.ndarray]
     labels: list[np.ndarray | None]
     masks: list[np.ndarray | None]
     slices: dict[str, SliceColumn]
@@ -120,8 +128,10 @@ class LoadedReader:
         if reader.transform_graph_path:
             self._transform = tft.TFTransformOutput(reader.transform_graph_path).transform_features_layer()
         self._label_keys = [name for head in reader.heads for name in (head.label_key, head.mask_key) if name]
-        self._parse = tf.function(self._columns, input_signature=[tf.TensorSpec([None], tf.string)])
-        self.transformed = tf.function(self._all_transformed, input_signature=[tf.TensorSpec([None], tf.string)])
+        # Converting the transform graph's Python for each trace would take longer than scoring a hundred thousand records.
+        on_records = {"input_signature": [tf.TensorSpec([None], tf.string)], "autograph": False}
+        self._parse = tf.function(self._columns, **on_records)
+        self.transformed = tf.function(self._all_transformed, **on_records)
 
     @property
     def signatures(self) -> Mapping[str, Any]:
@@ -129,42 +139,70 @@ class LoadedReader:
         return dict(self._model.signatures)
 
     def predict(self, records: Any) -> dict[str, np.ndarray]:
-        """The model's outputs, float32 with one row per record.
+        """The outputs of the signature that is served, with one row per record.
 
         Raises:
           DataError: If the records do not fit the signature, or the model gives another number of outputs.
         """
         with _named_errors(self.reader):
             outputs = self._signature(records)
-        found = {name: value.numpy() for name, value in outputs.items()}
-        for name, value in found.items():
-            if not (value.ndim and len(value) == len(records)):
-                raise DataError(f"The model gives {value.shape} as output {name!r} for {len(records)} records.")
-        return found
+        return _rows({name: value.numpy() for name, value in outputs.items()}, len(records))
 
-    def outputs(self, found: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    def of_heads(self, outputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Of all outputs those of each head.
 
         Raises:
           ParameterError: If an output is unknown, or one of several is not named.
         """
-        return [_output(found, head.output_key) for head in self.reader.heads]
+        return [_output(outputs, head.output_key) for head in self.reader.heads]
 
     def read(self, records: Any) -> Batch:
-        """Labels, slices and hashes of some records.
+        """Outputs, labels, slices and hashes of some records.
 
         Raises:
-          DataError: If they do not fit the schema.
+          DataError: If they do not fit the schema or the signature.
         """
         with _named_errors(self.reader):
             columns = self._parse(records)
         labels = {name: _number(columns[f"label/{name}"].numpy()) for name in self._label_keys}
+        fused = {key.removeprefix(_OUTPUT): value.numpy() for key, value in columns.items() if key.startswith(_OUTPUT)}
         return Batch(
             hashes=self._hashes(columns, len(records)),
+            outputs=_rows(fused, len(records)) if self.reader.fused else self.predict(records),
             labels=[labels.get(head.label_key or "") for head in self.reader.heads],
             masks=[labels.get(head.mask_key or "") for head in self.reader.heads],
             slices={spec.name: _slice(spec, columns, len(records)) for spec in self.reader.slices},
         )
+
+    def check_fused(self, records: Any) -> None:
+        """Checks that `from_features` says of some records what the signature that is served does.
+
+        Raises:
+          ModelError: If it does not.
+        """
+        served, fused = self.predict(records), self.read(records).outputs
+        if not agree(served, fused):
+            raise ModelError(
+                f"The model's signatures {self.reader.signature_name!r} and {FROM_FEATURES!r} disagree on the same records. The model "
+                "that is served must be the model that is attacked: export it again, or leave out the second signature."
+            )
+
+    def can_fuse(self, records: Any) -> bool:
+        """Whether `from_features` takes what the examples give, and says of some records what the served signature does."""
+        if FROM_FEATURES not in self._model.signatures:
+            return False
+        _, inputs = self._model.signatures[FROM_FEATURES].structured_input_signature
+        features = self.transformed(records)
+        fits = all(
+            isinstance(features.get(name), tf.Tensor)
+            and features[name].dtype == spec.dtype
+            and spec.shape.is_compatible_with(features[name].shape)
+            for name, spec in inputs.items()
+        )
+        if not fits:
+            return False
+        outputs = self._model.signatures[FROM_FEATURES](**{name: features[name] for name in inputs})
+        return agree(self.predict(records), {name: value.numpy() for name, value in outputs.items()})
 
     def identities(self, records: Any) -> list[str]:
         """The feature that identifies each record, as text."""
@@ -206,9 +244,12 @@ class LoadedReader:
                 sparse = value if isinstance(value, tf.SparseTensor) else value.to_sparse()
                 found[f"rows/{name}"], found[f"positions/{name}"] = sparse.indices[:, 0], sparse.indices[:, -1]
                 found[f"values/{name}"] = _as_integers(sparse.values)
-        if self._label_keys:
-            features = dict(self._transform(dict(raw))) if self._transform else raw
-            found |= {f"label/{name}": _dense(features[name]) for name in self._label_keys}
+        features = dict(self._transform(dict(raw))) if self._transform else raw
+        found |= {f"label/{name}": _dense(features[name]) for name in self._label_keys}
+        if self.reader.fused:
+            function = self._model.signatures[FROM_FEATURES]
+            inputs = {name: features[name] for name in function.structured_input_signature[1]}
+            found |= {f"{_OUTPUT}{name}": value for name, value in function(**inputs).items()}
         for name in sorted({name for spec in self.reader.slices for name in spec.features}):
             rows, texts = _entries(raw[name])
             found[f"rows_of/{name}"] = rows
@@ -262,6 +303,22 @@ def _without_records(message: str) -> Iterator[None]:
         yield
     except tf.errors.InvalidArgumentError:
         raise DataError(message) from None
+
+
+def agree(served: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:
+    """Whether two signatures give the same outputs, up to rounding; NaN is equal to NaN."""
+    return served.keys() == other.keys() and all(
+        served[name].shape == other[name].shape
+        and np.allclose(served[name], other[name], rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True)
+        for name in served
+    )
+
+
+def _rows(found: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
+    for name, value in found.items():
+        if not (value.ndim and len(value) == size):
+            raise DataError(f"The model gives {value.shape} as output {name!r} for {size} records.")
+    return found
 
 
 def _output(found: Mapping[str, np.ndarray], key: str | None) -> np.ndarray:

@@ -23,7 +23,7 @@ class Resolved:
     """The heads as they are attacked.
 
     Attributes:
-      reader: With the outputs named.
+      reader: Which also says whether parsing and model go in one graph.
       heads: For the record.
       tasks: For the attacks.
     """
@@ -51,12 +51,10 @@ def resolve(reader: ModelReader, files: tuple[tuple[str, ...], ...]) -> Resolved
     """
     records = np.concatenate([_first_batch(side) for side in files])
     loaded = reading.load(reader)
-    tensor = tf.constant(records)
-    found = loaded.predict(tensor)
     labels_are_float = {name: spec.dtype.is_floating for name, spec in reader.label_spec().items()}
-    batch = loaded.read(tensor)
+    batch = loaded.read(tf.constant(records))
     described, tasks = [], []
-    for spec, outputs, labels in zip(reader.heads, loaded.outputs(found), batch.labels, strict=True):
+    for spec, outputs, labels in zip(reader.heads, loaded.of_heads(batch.outputs), batch.labels, strict=True):
         task, reason = _task(spec, outputs, labels, labels_are_float.get(spec.label_key or "", False))
         from_logits = spec.from_logits if task in heads.OF_CLASSES else None
         if from_logits is None:
@@ -66,12 +64,13 @@ def resolve(reader: ModelReader, files: tuple[tuple[str, ...], ...]) -> Resolved
             evaluation.Head(
                 name=spec.name,
                 task=task,
-                output_key=spec.output_key or next(iter(found)),
+                output_key=spec.output_key or next(iter(batch.outputs)),
                 label_key=spec.label_key or "",
                 from_logits=from_logits,
             )
         )
-    return Resolved(reader, tuple(described), tuple(tasks))
+    fused = loaded.can_fuse(tf.constant(records))
+    return Resolved(dataclasses.replace(reader, fused=fused), tuple(described), tuple(tasks))
 
 
 def _task(spec: HeadSpec, outputs: np.ndarray, labels: np.ndarray | None, labels_are_float: bool) -> tuple[Task, str]:

@@ -47,7 +47,9 @@ class ScoreFn(beam.DoFn):
         side, path = file
         loaded = reading.load(self._reader)
         pending = _Pending(side, self._sample_size)
-        for batch in dataset(path).as_numpy_iterator():
+        for number, batch in enumerate(dataset(path).as_numpy_iterator()):
+            if number == 0 and self._reader.fused:
+                loaded.check_fused(tf.constant(batch))
             pending.add(scored(loaded, self._tasks, batch), batch)
         total, hashes = pending.finish()
         yield total
@@ -81,9 +83,8 @@ def dataset(path: str) -> Any:
 
 def scored(loaded: LoadedReader, tasks: tuple[Head, ...], records: np.ndarray) -> Scored:
     """Scores some serialized records by every attack that needs nothing but the model."""
-    tensor = tf.constant(records)
-    batch = loaded.read(tensor)
-    outputs = loaded.outputs(loaded.predict(tensor))
+    batch = loaded.read(tf.constant(records))
+    outputs = loaded.of_heads(batch.outputs)
     found = [
         heads.signals(head, output, label, mask)
         for head, output, label, mask in zip(tasks, outputs, batch.labels, batch.masks, strict=True)
