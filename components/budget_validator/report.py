@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.resources
+import math
 from typing import Any
 
 import jinja2
 
 from tfx_privacy.components import _files
+from tfx_privacy.components.budget_validator import figures, interval_plots
 from tfx_privacy.privacy import gate, strict_json
-from tfx_privacy.privacy.evaluation import AttackResult, PrivacyEvaluation
+from tfx_privacy.privacy.evaluation import CONTROL, WHOLE_SET, AttackResult, Interval, PrivacyEvaluation
 from tfx_privacy.privacy.guarantee import PrivacyGuarantee
 
 HTML_NAME = "report.html"
@@ -33,26 +35,52 @@ def to_html(verdict: gate.Verdict, evidence: gate.Evidence) -> str:
     """The report as one page without scripts; names from the data are escaped."""
     source = importlib.resources.files("tfx_privacy") / "templates" / "report" / "report.html.j2"
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters["interval"] = _interval
+    environment.filters.update(interval=_interval, percent=_percent, tpr=_tpr, leaks=interval_plots.leaks)
     guarantee = evidence.guarantee if isinstance(evidence.guarantee, PrivacyGuarantee) else None
     evaluation = evidence.evaluation if isinstance(evidence.evaluation, PrivacyEvaluation) else None
+    limit = verdict.policy.max_attack_auc
     return environment.from_string(source.read_text(encoding="utf-8")).render(
         verdict=verdict,
         guarantee=guarantee,
         evaluation=evaluation,
-        rows=sorted(evaluation.results, key=_by_risk) if evaluation else [],
-        limit=verdict.policy.max_attack_auc,
+        rows=_attack_rows(evaluation),
+        controls=_controls(evaluation),
+        pictures=figures.of_attacks(evaluation, guarantee, limit) if evaluation else [],
+        finding_pictures=figures.of_findings(evaluation) if evaluation else [],
+        limit=limit,
     )
 
 
+def _attack_rows(evaluation: PrivacyEvaluation | None) -> list[AttackResult]:
+    """The rows of attacks on the model: judged ones first, the riskiest on top."""
+    rows = [] if evaluation is None else [row for row in evaluation.results if row.attack != CONTROL]
+    return sorted(rows, key=_by_risk)
+
+
 def _by_risk(row: AttackResult) -> tuple[float, str, str]:
-    """Judged rows first, the riskiest on top."""
     risk = -row.attack_auc_upper if row.status == "OK" else 1.0
     return risk, row.slice_name, row.attack
 
 
-def _interval(value: Any) -> str:
-    return "" if value is None else f"{value.estimate:.3f} ({value.low:.3f} to {value.high:.3f})"
+def _controls(evaluation: PrivacyEvaluation | None) -> list[tuple[AttackResult, bool]]:
+    """The control's rows, the whole set first, each with whether it tells members from others without a model."""
+    rows = [] if evaluation is None else [row for row in evaluation.results if row.attack == CONTROL]
+    rows.sort(key=lambda row: (row.slice_feature != WHOLE_SET, row.slice_name))
+    return [(row, row.auc is not None and not row.auc.low <= 0.5 <= row.auc.high) for row in rows]
+
+
+def _interval(value: Interval) -> str:
+    return f"{value.estimate:.3f} ({value.low:.3f} to {value.high:.3f})"
+
+
+def _tpr(row: AttackResult, rate: float) -> Interval | None:
+    """The row's true-positive rate at `rate`; None where too few non-members allow none."""
+    found = [point.tpr for point in row.tpr_at_fpr if math.isclose(point.false_positive_rate, rate)]
+    return found[0] if found else None
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:g} %"
 
 
 def _plain(part: object) -> Any:

@@ -1,0 +1,190 @@
+import html
+import json
+import pathlib
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import evaluations
+import evidence
+import pytest
+
+from tfx_privacy.privacy import gate
+from tfx_privacy.privacy.errors import EvidenceError
+from tfx_privacy.privacy.evaluation import CONTROL
+
+pytestmark = pytest.mark.slow
+
+MISSING = EvidenceError("It is not there.")
+
+
+def make_verdict(limit: float = 0.55) -> gate.Verdict:
+    rule = gate.RuleResult(rule="epsilon", passed=True, value="2.6", limit="at most 3", explanation="It holds.")
+    policy = gate.GatePolicy(max_epsilon=3.0, max_delta=1e-5, max_attack_auc=limit)
+    return gate.Verdict(rules=(rule,), policy=policy, decided_at="2026-01-02T12:00:00+00:00")
+
+
+def make_evidence(**parts: Any) -> gate.Evidence:
+    values = {"model_digest": evidence.DIGEST, "guarantee": evidence.make_guarantee(), "evaluation": evaluations.make()}
+    return gate.Evidence(**{**values, **parts})
+
+
+def render(limit: float = 0.55, **parts: Any) -> str:
+    from tfx_privacy.components.budget_validator import report
+
+    return report.to_html(make_verdict(limit), make_evidence(**parts))
+
+
+class Page(HTMLParser):
+    """What a browser makes of the page: elements with attributes, the text of cells, and whether all are closed."""
+
+    VOID = frozenset({"meta", "br"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.cells: list[list[str]] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.cells.append([])
+        if tag in ("td", "th"):
+            self.cells[-1].append("")
+        if tag == "br" and self.cells:
+            self.cells[-1][-1] += " | "
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and {"td", "th"} & set(self.open):
+            self.cells[-1][-1] += data
+
+    def row(self, *start: str) -> list[str]:
+        (found,) = [cells for cells in self.cells if tuple(cells[: len(start)]) == start]
+        return found
+
+
+def test_names_from_the_data_are_text_wherever_they_stand() -> None:
+    text = render()
+    assert "<script" not in text
+    page = Page(text)
+    tags = {tag for tag, _ in page.elements}
+    assert tags.isdisjoint({"script", "iframe", "object", "link", "img", "foreignobject", "animate", "a"})
+    for _, attributes in page.elements:
+        assert not any(name.startswith("on") for name in attributes)
+    named = {cells[0].removeprefix("✗ ") for cells in page.cells if cells and "name=" in cells[0]}
+    assert named == {f"name={name}" for name in (*evaluations.NAMES, "<other>")}
+    assert html.escape(evaluations.NASTY) in text
+
+
+def test_the_pages_pictures_share_no_id_and_load_nothing() -> None:
+    text = render()
+    page = Page(text)
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids)) > 50
+    references = re.findall(r'(?:url\(|href=")#([^)"]+)', text)
+    assert set(references) <= set(ids)
+    pictures = [attributes for tag, attributes in page.elements if tag == "svg"]
+    assert len(pictures) == 6  # slices, two curves, scores, training, findings
+    assert all(picture["role"] == "img" and picture["aria-label"] for picture in pictures)
+    assert text.count("<figcaption>") == len(pictures)
+    assert "default-src 'none'; style-src 'unsafe-inline'" in text
+    assert not re.search(r"(?:src|href)=\"(?!#)", text)
+
+
+def test_what_pictures_do_not_show_is_said_and_a_confounded_attack_is_named_so() -> None:
+    rows = [evaluations.row("loss", "all", "", 0.6, status="CONFOUNDED", reason=f"of {evaluations.NASTY}")]
+    text = render(evaluation=evaluations.make(results=rows, curves=[evaluations.curve("loss", 0.2)]))
+    assert "no proof of epsilon" in text
+    assert text.count(f"<figcaption>CONFOUNDED: of {html.escape(evaluations.NASTY)}. ") == 2
+    assert "No finite epsilon is claimed" in render(guarantee=MISSING)
+    assert "No finite epsilon is claimed" not in text
+
+
+def test_the_table_has_every_number() -> None:
+    row = Page(render()).row("✗ all records", "loss")
+    assert row[2:] == [
+        "4000 / 2000",
+        "0.560 | 0.540 to 0.580",
+        "0.03",
+        "0.120 | 0.100 to 0.140",
+        "\u2013",
+        "1.50 % | 1.00 to 2.00 %",
+        "15.00 % | 10.00 to 20.00 %",
+    ]
+
+
+def test_rows_that_were_not_judged_say_why_and_are_not_marked() -> None:
+    page = Page(render(limit=0.5))
+    confounded = page.row("class=0", "entropy")
+    assert confounded[3].startswith("CONFOUNDED: the control's interval excludes 0.5")
+    assert "must not be trusted: 0.610" in confounded[3]
+    assert page.row("name=<other>", "loss")[3] == f"INSUFFICIENT: 9 members of {evaluations.NASTY}"
+
+
+@pytest.mark.parametrize(("auc", "said"), [(0.502, "includes 0.5"), (0.6, "excludes 0.5"), (0.4, "excludes 0.5")])
+def test_the_control_is_explained(auc: float, said: str) -> None:
+    rows = [*evaluations.rows()[:2], evaluations.row(CONTROL, "all", "", auc)]
+    text = render(evaluation=evaluations.make(results=rows))
+    assert said in text
+    assert ("differ before any model is asked</strong>" in text) == (said == "excludes 0.5")
+    assert not any(CONTROL in cells for cells in Page(text).cells)
+
+
+def test_a_control_that_is_missing_or_gave_nothing_is_not_taken_for_a_good_one() -> None:
+    rows = evaluations.rows()[:2]
+    failed = evaluations.row(CONTROL, "all", "", None, status="INSUFFICIENT", reason="9 members")
+    for results in (rows, [*rows, failed]):
+        text = render(evaluation=evaluations.make(results=results))
+        assert "is not known" in text
+        assert "includes 0.5" not in text
+
+
+def test_findings_heads_and_references_are_there() -> None:
+    text = render()
+    page = Page(text)
+    leak = page.row("✗ attribute inference", evaluations.NASTY)
+    assert leak[2:] == ["member advantage (AUC)", "0.04 | 0.01 to 0.07", "0", "0.01", "2000", "baseline_auc: 0.84"]
+    assert page.row("model inversion", "class 1")[2] == "UNSUPPORTED: inputs are no numbers"
+    assert page.row("main", "binary") == ["main", "binary", "score", "label", "probabilities"]
+    assert "3 members and 0 non-members: the output was not finite" in text
+    assert "2, which know 99 % of the sampled members" in text
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"evaluation": MISSING},
+        {"guarantee": MISSING},
+        {"evaluation": MISSING, "guarantee": MISSING, "model_digest": MISSING},
+        {"evaluation": evaluations.make(curves=[], findings=[], over_training=[], references=None, slice_features=[])},
+        {
+            "evaluation": evaluations.make(
+                results=[evaluations.row("loss", "all", "", None, status="UNSUPPORTED", reason="why")], curves=[]
+            )
+        },
+    ],
+    ids=["no evaluation", "no guarantee", "nothing", "no pictures but slices", "no numbers"],
+)
+def test_what_is_absent_leaves_a_page(parts: dict[str, Any], tmp_path: pathlib.Path) -> None:
+    from tfx_privacy.components.budget_validator import report
+
+    report.write(str(tmp_path / "report"), make_verdict(), make_evidence(**parts))
+    text = (tmp_path / "report" / "report.html").read_text()
+    Page(text)
+    assert ("There is no readable evaluation." in text) == (parts.get("evaluation") is MISSING)
+    assert ("There is no readable guarantee." in text) == (parts.get("guarantee") is MISSING)
+    assert "It holds." in text
+    written = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert set(written) == {"verdict", "evidence"}
