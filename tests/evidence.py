@@ -6,7 +6,7 @@ import datetime
 from typing import Any
 
 from tfx_privacy.privacy import accounting, gate, guarantee
-from tfx_privacy.privacy.evaluation import AttackResult, Interval, PrivacyEvaluation
+from tfx_privacy.privacy.evaluation import AttackResult, Head, Interval, PrivacyEvaluation
 
 NOW = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.timezone.utc)
 ISSUED = "2026-01-02T11:00:00+00:00"
@@ -54,7 +54,7 @@ def make_guarantee(
 
 
 def row(
-    attack: str = "rescaled_logit",
+    attack: str = "loss",
     feature: str = "all",
     value: str = "",
     auc: tuple[float, float, float] | None = (0.5, 0.48, 0.52),
@@ -79,6 +79,7 @@ def rows(**changes: Any) -> list[AttackResult]:
     """The whole set and two classes, and one feature whose rare value cannot be judged."""
     return [
         row(),
+        row(attack="blind"),
         row(feature="class", value="0", members=7_500),
         row(feature="class", value="1", members=2_500),
         row(feature="payment", value="card", members=9_900, **changes),
@@ -95,12 +96,13 @@ def make_evaluation(results: list[AttackResult] | None = None, **changes: Any) -
         "num_members": 10_000,
         "num_nonmembers": 5_000,
         "num_overlapping": 0,
-        "task": "binary",
-        "from_logits": False,
+        "heads": [Head(name="", task="binary", output_key="outputs", label_key="label", from_logits=False)],
         "slice_features": ["class", "payment"],
         "confidence_level": 0.95,
-        "false_positive_rate": 0.01,
+        "false_positive_rates": [0.01, 0.001],
+        "min_records": 300,
         "min_slice_size": 100,
+        "sample_size": 20_000,
         "results": rows() if results is None else results,
         "engine": "test",
     }

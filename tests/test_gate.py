@@ -97,7 +97,7 @@ ATTACKS = {
     ),
     "confounded row": (
         {"evaluation": evidence.make_evaluation([*evidence.rows(),
-            evidence.row(attack="entropy", status="CONFOUNDED", reason="the splits differ")])},
+            evidence.row(feature="group", value="a", status="CONFOUNDED", reason="the splits differ")])},
         "attack_coverage", "the splits differ",
     ),
     "nothing judged at all": (

@@ -11,7 +11,7 @@
   needs no correction for the number of slices to be safe. Refusals are what many slices make
   more frequent: on a slice so small that a harmless model would exceed the limit by chance, a
   bound above it is no refusal, unless the lower bound, corrected for the number of rows, is
-  above it as well; such a slice counts as not judged.
+  above it as well; such slices of a feature must keep the limit together, by their mean.
 """
 
 from __future__ import annotations
@@ -279,7 +279,7 @@ def _check_attack_auc(evidence: Evidence, policy: GatePolicy, now: datetime.date
     value = f"{_show_auc(worst)}, {worst.slice_name}"
     text = f"{worst.attack} on {worst.slice_name} has attack_auc={_show_auc(worst)}, {level:.0%} confidence"
     if not refusing:
-        more = f" {len(left_open)} rows are of slices too small to tell, and count as not judged." if left_open else ""
+        more = f" {len(left_open)} rows are of slices too small to tell by themselves." if left_open else ""
         return _Finding(
             True, value, f"The strongest attack, {text}, is within max_attack_auc={policy.max_attack_auc:g}.{more}"
         )
@@ -313,15 +313,44 @@ def _standing(row: AttackResult, record: PrivacyEvaluation, policy: GatePolicy) 
     limit = policy.max_attack_auc
     if _upper(row) <= limit:
         return _Standing.WITHIN
-    if row.slice_feature == WHOLE_SET or not record.confidence_level < 1.0:
+    if not _is_small(row, record, policy):
         return _Standing.ABOVE
-    # Each of the rows may be wrong with an equal part of the error (Bonferroni).
-    share = FALSE_REFUSALS / (2 * len(_attacked(record)))
-    strict, level = float(stats.norm.isf(share)), float(stats.norm.isf((1.0 - record.confidence_level) / 2))
-    deviation = math.sqrt((1.0 / row.num_members + 1.0 / row.num_nonmembers) / 12.0)
-    if not 0.5 + (strict + level) * deviation > limit:
-        return _Standing.ABOVE
-    return _Standing.OPEN if _strict_lower(row, strict / level) <= limit else _Standing.ABOVE
+    return _Standing.OPEN if _strict_lower(row, _strict(record) / _quantile(record)) <= limit else _Standing.ABOVE
+
+
+def _is_small(row: AttackResult, record: PrivacyEvaluation, policy: GatePolicy) -> bool:
+    """Whether a harmless model could exceed the limit here by more than its part of the chance of a false refusal."""
+    if row.slice_feature == WHOLE_SET:
+        return False
+    level = _quantile(record)
+    # No interval of a harmless model is wider than this, cross-fitted classifiers' included.
+    widest = math.sqrt((1.0 / row.num_members + 1.0 / row.num_nonmembers) / 6.0)
+    return 0.5 + (_strict(record) + level) * min(_deviation(row, level), widest) > policy.max_attack_auc
+
+
+def _strict(record: PrivacyEvaluation) -> float:
+    """The quantile at which each row has an equal part of the error (Bonferroni)."""
+    return float(stats.norm.isf(FALSE_REFUSALS / (2 * len(_attacked(record)))))
+
+
+def _quantile(record: PrivacyEvaluation) -> float:
+    """How many standard deviations the ends of an interval are away."""
+    return float(stats.norm.isf((1.0 - record.confidence_level) / 2))
+
+
+def _deviation(row: AttackResult, level: float) -> float:
+    assert row.auc is not None
+    return (row.auc.high - row.auc.low) / (2 * level)
+
+
+def _jointly_within(rows: list[AttackResult], record: PrivacyEvaluation, policy: GatePolicy) -> bool:
+    """Whether the mean AUC of slices that are too small by themselves keeps the limit with its upper bound."""
+    pairs = [float(row.num_members) * row.num_nonmembers for row in rows]
+    weights = [share / sum(pairs) for share in pairs]
+    level = _quantile(record)
+    mean = sum(weight * row.auc.estimate for weight, row in zip(weights, rows, strict=True) if row.auc is not None)
+    variance = sum((weight * _deviation(row, level)) ** 2 for weight, row in zip(weights, rows, strict=True))
+    return max(mean, 1.0 - mean) + level * math.sqrt(variance) <= policy.max_attack_auc
 
 
 def _strict_lower(row: AttackResult, factor: float) -> float:
@@ -363,14 +392,14 @@ def _check_coverage(evidence: Evidence, policy: GatePolicy, now: datetime.dateti
 
 
 def _coverage(record: PrivacyEvaluation, feature: str, policy: GatePolicy) -> float:
-    """Share of the members in slices of a feature on which the loss was judged."""
+    """Share of the members in slices of a feature that the loss was judged on, small ones together."""
     if not record.num_members > 0:
         return 0.0
-    judged = [
-        row
-        for row in record.rows(attack=LOSS, feature=feature)
-        if row.status == "OK" and _standing(row, record, policy) is not _Standing.OPEN
-    ]
+    rows = [row for row in record.rows(attack=LOSS, feature=feature) if row.status == "OK"]
+    small = [row for row in rows if _is_small(row, record, policy)]
+    judged = [row for row in rows if row not in small]
+    if small and _jointly_within(small, record, policy):
+        judged += small
     return min(1.0, sum(row.num_members for row in judged) / record.num_members)
 
 

@@ -89,12 +89,16 @@ class AttackRun:
 
 @dataclasses.dataclass(frozen=True)
 class _Scored:
-    """One attack on one slice: all records' counts, and those of the strata that are compared within."""
+    """One attack on one slice: all records' counts, and those of the strata that are compared within.
+
+    `independent` says whether the strata's AUCs are; those of the folds of a classifier are not.
+    """
 
     attack: str
     slice_key: SliceKey
     counts: Counts
     strata: tuple[Counts, ...]
+    independent: bool = True
 
 
 def run(
@@ -203,7 +207,8 @@ def _from_sample(sides: tuple[SampledSide, SampledSide], slices: _Slices) -> Ite
             picked = [values[mask] for values, mask in zip(scores, chosen, strict=True)]
             in_folds = [fold[mask] for fold, mask in zip(folds, chosen, strict=True)]
             counts = counting.of_scores(picked[0], picked[1], in_folds[0], in_folds[1])
-            yield _Scored(name, slice_key, counts, _by_fold(counts) if name in within_folds else (counts,))
+            fitted = name in within_folds
+            yield _Scored(name, slice_key, counts, _by_fold(counts) if fitted else (counts,), independent=not fitted)
 
 
 def _learned(name: str, sides: tuple[SampledSide, SampledSide]) -> tuple[np.ndarray, np.ndarray]:
@@ -262,7 +267,9 @@ def _judge(item: _Scored, settings: Settings) -> AttackResult:
     if len(item.strata) == 1:
         auc = statistics.auc_interval(item.counts, confidence_level=level)
     else:
-        stratified = statistics.stratified_auc_interval(item.strata, confidence_level=level)
+        stratified = statistics.stratified_auc_interval(
+            item.strata, confidence_level=level, independent=item.independent
+        )
         if stratified is None:
             return _row(item.attack, item.slice_key, sizes, "INSUFFICIENT", "no stratum has two records on each side")
         auc = stratified
@@ -279,7 +286,7 @@ def _judge(item: _Scored, settings: Settings) -> AttackResult:
         tpr_at_fpr=statistics.tpr_intervals(item.counts, settings.false_positive_rates, confidence_level=level)
         if whole
         else [],
-        adjusted_p_value=statistics.p_value(item.strata),
+        adjusted_p_value=statistics.p_value(item.strata, independent=item.independent),
     )
 
 

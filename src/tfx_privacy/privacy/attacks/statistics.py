@@ -56,12 +56,16 @@ def auc_interval(counts: Counts, *, confidence_level: float) -> Interval:
     return _on_logit_scale(auc, variance, confidence_level)
 
 
-def stratified_auc_interval(strata: Sequence[Counts], *, confidence_level: float) -> Interval | None:
+def stratified_auc_interval(
+    strata: Sequence[Counts], *, confidence_level: float, independent: bool = True
+) -> Interval | None:
     """Mean of the strata's AUCs, weighted by their numbers of pairs: only records of one stratum are compared.
 
     Args:
       strata: Counts of each; those without records on both sides are left out.
       confidence_level: Of the two-sided interval.
+      independent: Whether the strata's AUCs are. Those of the two folds of a cross-fitted classifier are not: if both folds have
+        the same accidental pattern, each classifier finds it in the other fold. The interval then allows for any correlation.
 
     Returns:
       The interval, or None where no stratum has two records on each side.
@@ -78,7 +82,7 @@ def stratified_auc_interval(strata: Sequence[Counts], *, confidence_level: float
         variance if 0.0 < value < 1.0 and variance > 0.0 else (sum(counts.sizes) + 1) / (12.0 * math.prod(counts.sizes))
         for counts, (value, variance) in zip(judged, found, strict=True)
     ]
-    variance = float(sum(weight**2 * value for weight, value in zip(weights, variances, strict=True)))
+    variance = _variance_of_mean(weights, variances, independent=independent)
     if auc <= 0.0 or auc >= 1.0:
         half = float(stats.norm.ppf((1 + confidence_level) / 2)) * math.sqrt(variance)
         return Interval(estimate=auc, low=max(0.0, auc - half), high=min(1.0, auc + half))
@@ -115,11 +119,12 @@ def null_variance(counts: Counts) -> float:
     return (total + 1 - correction) / (12.0 * n1 * n0)
 
 
-def p_value(strata: Sequence[Counts]) -> float:
+def p_value(strata: Sequence[Counts], *, independent: bool = True) -> float:
     """Two-sided, of AUC = 1/2 in every stratum, by the normal approximation of the test of Mann and Whitney (van Elteren 1960).
 
     Args:
       strata: Counts of each, of which only records of one stratum are compared; those with an empty side are left out.
+      independent: As of `stratified_auc_interval`.
 
     Returns:
       The probability of an AUC as far from one half if membership has nothing to do with the score; 1.0 if nothing can be
@@ -127,7 +132,7 @@ def p_value(strata: Sequence[Counts]) -> float:
     """
     judged = [counts for counts in strata if min(counts.sizes) > 0]
     pairs = np.array([float(n1) * n0 for n1, n0 in (counts.sizes for counts in judged)])
-    variance = sum(share**2 * null_variance(counts) for share, counts in zip(pairs, judged, strict=True))
+    variance = _variance_of_mean(pairs, [null_variance(counts) for counts in judged], independent=independent)
     if not variance > 0.0:
         return 1.0
     excess = sum(share * (auc_and_variance(counts)[0] - 0.5) for share, counts in zip(pairs, judged, strict=True))
@@ -221,6 +226,12 @@ def _above(counts: np.ndarray) -> np.ndarray:
 
 def _share_above(counts: np.ndarray) -> np.ndarray:
     return np.asarray(_above(counts) / counts.sum())
+
+
+def _variance_of_mean(weights: np.ndarray, variances: Sequence[float], *, independent: bool) -> float:
+    """Of a weighted sum; the largest that any correlation allows where the parts are not independent."""
+    deviations = weights * np.sqrt(variances)
+    return float((deviations**2).sum() if independent else deviations.sum() ** 2)
 
 
 def _of_two_values(counts: Counts, auc: float, confidence_level: float) -> Interval:
