@@ -26,3 +26,12 @@ class PrivacyReport(artifact.Artifact):
     """The gate's verdict explained: `report.html` and `report.json`."""
 
     TYPE_NAME = "tfx_privacy.PrivacyReport"
+
+
+class ReferenceModels(artifact.Artifact):
+    """Models that attacks compare a model with: `<number>/` each, and one file, `reference_models.json`. Never to be published.
+
+    No `Model`, so that no Pusher takes it.
+    """
+
+    TYPE_NAME = "tfx_privacy.ReferenceModels"

@@ -18,9 +18,9 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_ARTIFACTS = ("PrivacyEvaluation", "PrivacyGuarantee", "PrivacyReport")
+_ARTIFACTS = ("PrivacyEvaluation", "PrivacyGuarantee", "PrivacyReport", "ReferenceModels")
 
-__all__ = ["PrivacyEvaluation", "PrivacyGuarantee", "PrivacyReport", "__version__"]
+__all__ = ["PrivacyEvaluation", "PrivacyGuarantee", "PrivacyReport", "ReferenceModels", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

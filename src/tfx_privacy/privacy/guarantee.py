@@ -30,6 +30,7 @@ FILE_NAME = "privacy_guarantee.json"
 Epsilon = Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)] | Literal["inf"]
 # What only tests may use; whoever knows the seed can subtract the noise.
 TEST_NOISE = "deterministic_test"
+MAX_REFERENCE_MODELS = 128
 
 
 class AdaptiveClipping(Record):
@@ -151,6 +152,29 @@ class Audit(Record):
     """Assuming that scores are normal: sharper, and no proof."""
 
 
+class ReferenceTrainings(Record):
+    """Reference models: trained on the same records for attacks to compare with, and no part of what is released.
+
+    Models come in pairs on disjoint halves of the records, so that one record is in the training data of one of each pair.
+    """
+
+    num_models: Annotated[int, pydantic.Field(ge=2, le=MAX_REFERENCE_MODELS)]
+    trainings_per_record: PositiveCount
+    """One of each pair; the halves of a pair are disjoint, and the other one does not see the record."""
+    mechanism: Annotated[DPMechanism | NoMechanism, pydantic.Field(discriminator="kind")]
+    """One reference training as it was executed; all come to the same composition."""
+    epsilon_all: Epsilon
+    """Of the model and all its reference models together, for one record, at the guarantee's delta; "inf" without privacy."""
+
+    @pydantic.model_validator(mode="after")
+    def _in_pairs(self) -> Self:
+        if self.num_models % 2 or self.trainings_per_record != self.num_models // 2:
+            raise ValueError(
+                f"num_models={self.num_models} in pairs are num_models / 2 trainings per record, not {self.trainings_per_record}"
+            )
+        return self
+
+
 class PrivacyGuarantee(Record):
     """What one training run guarantees, and for which model.
 
@@ -178,6 +202,7 @@ class PrivacyGuarantee(Record):
     scope: list[ScopeItem]
     model_digest: Digest
     audit: Audit | None = None
+    references: ReferenceTrainings | None = None
     dataset_id: Text | None = None
     ledger: None = None
     """No budget ledger was used: the guarantee is of this run alone."""
@@ -191,6 +216,8 @@ class PrivacyGuarantee(Record):
                 raise ValueError(f"sampling={self.mechanism.sampling!r} is accounted for {relation!r}")
         if (self.privacy_unit == "user") != (self.max_records_per_user is not None):
             raise ValueError("max_records_per_user belongs to privacy_unit='user', and only there")
+        if self.references is not None and not _same_noise(self.mechanism, self.references.mechanism):
+            raise ValueError("the reference models were not trained by the model's own mechanism")
         return self
 
     @property
@@ -204,8 +231,9 @@ def recomputed_epsilon(guarantee: PrivacyGuarantee) -> float:
     """Epsilon of the guarantee's mechanism at its delta, computed afresh; `inf` if it gives none.
 
     Raises:
-      EvidenceError: If the file states less than its own mechanism comes to.
+      EvidenceError: If the file states less than its own mechanism comes to, or than that and the reference trainings together.
     """
+    _check_references(guarantee)
     mechanism = guarantee.mechanism
     if isinstance(mechanism, NoMechanism) or not mechanism.is_private:
         return math.inf
@@ -238,20 +266,88 @@ def stated_bounds(mechanism: DPMechanism | NoMechanism, target_delta: float) -> 
     return StatedBounds(bounds.pld, bounds.rdp)
 
 
+def epsilon_with_references(
+    mechanism: DPMechanism | NoMechanism,
+    reference: DPMechanism | NoMechanism,
+    *,
+    num_models: int,
+    target_delta: float,
+) -> float:
+    """Epsilon of a model and its reference models together, for one record.
+
+    The two halves of a pair are disjoint, so that a record takes part in one training of each pair: parallel composition within a pair,
+    sequential composition of the pairs and of the model (McSherry 2009, https://doi.org/10.1145/1559845.1559850). All have the same
+    noise and sampling, so that it is one longer run for the accountants.
+
+    Args:
+      mechanism: Of the model.
+      reference: Of each reference model.
+      num_models: How many reference models, an even number.
+      target_delta: In (0, 1).
+
+    Returns:
+      Epsilon in nats; `inf` without privacy.
+
+    Raises:
+      EvidenceError: If they differ in noise or sampling.
+      ParameterError: If all steps together are more than the accountants take.
+    """
+    if not _same_noise(mechanism, reference):
+        raise EvidenceError("The reference models were not trained by the model's own mechanism.")
+    if isinstance(mechanism, NoMechanism) or isinstance(reference, NoMechanism):
+        return math.inf
+    if not (mechanism.is_private and reference.is_private):
+        return math.inf
+    run = mechanism.composition
+    steps = int(run["steps"]) + num_models // 2 * int(reference.composition["steps"])
+    bounds = accounting.epsilon_bounds(**{**run, "steps": steps}, target_delta=target_delta)
+    return bounds.best
+
+
+def _same_noise(mechanism: DPMechanism | NoMechanism, reference: DPMechanism | NoMechanism) -> bool:
+    """Whether both add the same noise to samples of the same kind, so that one accounting covers both."""
+    if isinstance(mechanism, NoMechanism) or isinstance(reference, NoMechanism):
+        return isinstance(mechanism, NoMechanism) and isinstance(reference, NoMechanism)
+    own, other = mechanism.composition, reference.composition
+    return all(own[name] == other[name] for name in ("noise_multiplier", "sampling_probability"))
+
+
+def _check_references(guarantee: PrivacyGuarantee) -> None:
+    references = guarantee.references
+    if references is None:
+        return
+    found = epsilon_with_references(
+        guarantee.mechanism,
+        references.mechanism,
+        num_models=references.num_models,
+        target_delta=guarantee.target_delta,
+    )
+    stated = math.inf if references.epsilon_all == "inf" else float(references.epsilon_all)
+    if not stated >= found * (1 - 1e-6):
+        raise EvidenceError(
+            f"The guarantee states epsilon_all={stated!r} of the model and its reference models, but together they come to {found!r} "
+            f"at delta={guarantee.target_delta:g}."
+        )
+
+
 def write_statement(guarantee: PrivacyGuarantee) -> str:
     """The guarantee in prose: what is protected, how it was computed, and what is not covered."""
+    return " ".join([*_statement(guarantee), *_reference_sentences(guarantee)])
+
+
+def _statement(guarantee: PrivacyGuarantee) -> list[str]:
     mechanism = guarantee.mechanism
     if isinstance(mechanism, NoMechanism):
-        return (
+        return [
             f"This model was trained for {mechanism.steps} steps WITHOUT differential privacy, as its parameters ask "
             "(enabled=False). Epsilon is infinite: nothing limits what the model reveals about its training records."
-        )
+        ]
     if not mechanism.is_private:
-        return (
+        return [
             "NOT PRIVATE: this model was trained with a deterministic noise stream, which exists for tests only. "
             "Whoever knows the seed can subtract the noise. Epsilon is infinite."
-        )
-    return " ".join([*_guarantee_sentences(guarantee, mechanism), *_limits(guarantee)])
+        ]
+    return [*_guarantee_sentences(guarantee, mechanism), *_limits(guarantee)]
 
 
 def _guarantee_sentences(guarantee: PrivacyGuarantee, mechanism: DPMechanism) -> list[str]:
@@ -355,6 +451,30 @@ def _limits(guarantee: PrivacyGuarantee) -> list[str]:
         sentences.append(f"NOT covered, because it read the data without differential privacy: {'; '.join(uncovered)}.")
     sentences.append(
         "Data statistics, the schema and evaluation results of the same pipeline are not covered either; they are not part of the model."
+    )
+    return sentences
+
+
+def _reference_sentences(guarantee: PrivacyGuarantee) -> list[str]:
+    references = guarantee.references
+    if references is None:
+        return []
+    unit = "record" if guarantee.privacy_unit == "example" else "user"
+    sentences = [
+        f"{references.num_models} reference models were trained by the same mechanism on halves of the training and evaluation records, for "
+        f"attacks to compare this model with; each {unit} is in the training data of {references.trainings_per_record} of them. They are "
+        "not part of what is released, and this guarantee's epsilon does not cover them. The sizes of the halves are treated as public."
+    ]
+    if references.epsilon_all == "inf":
+        sentences.append("Nothing limits what they reveal about these records.")
+    else:
+        sentences.append(
+            f"Whoever can read all of them and this model learns about one {unit} at most what epsilon={_shown(references.epsilon_all)} at "
+            f"delta={guarantee.target_delta:g} allows."
+        )
+    sentences.append(
+        "Never publish them, and keep the file beside them, which names their records by hashes without any noise, as safe as the "
+        "records themselves."
     )
     return sentences
 
