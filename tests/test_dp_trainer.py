@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import artifacts_on_disk as disk
+import numpy as np
 import pytest
 
-from tfx_privacy.privacy import DPParameters, accounting, guarantee
+from tfx_privacy.privacy import DPParameters, accounting, guarantee, record_keys, references
 from tfx_privacy.privacy.errors import DataError, ModelError, ParameterError
 
 pytestmark = pytest.mark.slow
@@ -60,6 +61,7 @@ class Bench:
             model=standard_artifacts.Model,
             model_run=standard_artifacts.ModelRun,
             privacy_guarantee=artifacts.PrivacyGuarantee,
+            reference_models=artifacts.ReferenceModels,
         )
         self.module(MODULE)
 
@@ -78,6 +80,12 @@ class Bench:
         }
         executor.Executor().Do(self.inputs, self.outputs, {**defaults, **properties})
         return self.guarantee()
+
+    def examples(self, records: list[dict[str, Any]], held_out: list[dict[str, Any]]) -> None:
+        self.inputs["examples"] = [disk.write_examples(self.root / "other", {"train": records, "eval": held_out})]
+
+    def references(self) -> references.ReferenceSet:
+        return references.ReferenceSet.from_json((self.root / "reference_models" / references.FILE_NAME).read_text())
 
     def guarantee(self) -> guarantee.PrivacyGuarantee:
         path = self.root / "privacy_guarantee" / guarantee.FILE_NAME
@@ -270,6 +278,28 @@ FAULTS: dict[str, tuple[Callable[[Bench], object], dict[str, Any], type[Exceptio
         lambda b: b.module(MODULE.replace("tf.keras.layers.Dense(8, 'relu')", "tf.keras.layers.BatchNormalization()")),
         {}, ModelError, "BatchNormalization",
     ),
+    "odd number of reference models": (lambda b: None, {"num_reference_models": 1}, ParameterError, "reference_models=1 to be 0, or an even"),
+    "reference models without held-out records": (
+        lambda b: None, {"num_reference_models": 2, "eval_args": json.dumps({"splits": ["train"]})}, ParameterError, "'train' is trained on",
+    ),
+    "reference models with an unknown split": (
+        lambda b: None, {"num_reference_models": 2, "eval_args": json.dumps({"splits": ["test"]})}, ParameterError, "Unknown split 'test'",
+    ),
+    "reference models and input_fn": (
+        lambda b: b.module(MODULE + INPUT_FN.replace("RESULT", "parsed, label").replace("SUFFIX", "")),
+        {"num_reference_models": 2}, ParameterError, "reference_models=2 does not go with an input_fn",
+    ),
+    "reference models and too many steps": (
+        lambda b: None,
+        {"num_reference_models": 128, "privacy": dataclasses.replace(PRIVATE, epochs=None, steps=1_000_000)},
+        ParameterError, "come to 65000000 steps",
+    ),
+    "reference models of one user": (
+        lambda b: b.examples([{**one, "group": [b"a"]} for one in disk.make_records(60, 1)], [{**one, "group": [b"a"]} for one in disk.make_records(9, 1)]),
+        {"num_reference_models": 2, "privacy": dataclasses.replace(
+            PRIVATE, privacy_unit="user", user_id_key="group", max_records_per_user=9, expected_batch_size=1)},
+        ParameterError, "has none of the 69 records in its half",
+    ),
     "batch larger than the data": (
         lambda b: None,
         {"privacy": DPParameters(noise_multiplier=1.0, target_delta=1e-4, expected_batch_size=301, steps=1),},
@@ -302,6 +332,183 @@ def test_bad_input_is_an_error_and_leaves_no_guarantee(
     assert not (bench.root / "privacy_guarantee").exists()
 
 
+MEMORIZING = """
+import tensorflow as tf
+
+LABEL_KEY = 'label'
+
+def model_fn(fn_args):
+    features = tf.keras.Input((4,), name='features')
+    hidden = tf.keras.layers.Dense(128, 'relu')(features)
+    model = tf.keras.Model({'features': features}, tf.keras.layers.Dense(1, 'sigmoid')(hidden))
+    model.compile(tf.keras.optimizers.Adam(0.02), 'binary_crossentropy')
+    return model
+"""
+
+
+def with_random_labels(size: int, seed: int) -> list[dict[str, Any]]:
+    random = np.random.default_rng(seed)
+    return [{**one, "label": [int(random.integers(2))]} for one in disk.make_records(size, seed)]
+
+
+def columns(records: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """As a reader parses them: other types and shapes than the trainer's must not matter."""
+    return {
+        "features": np.array([one["features"] for one in records], np.float32),
+        "label": np.array([one["label"][0] for one in records], np.int32),
+        "group": np.array([one["group"][0] for one in records], dtype=object),
+    }
+
+
+def losses_of(folder: pathlib.Path, values: dict[str, np.ndarray]) -> np.ndarray:
+    import tensorflow as tf
+
+    answer = tf.saved_model.load(str(folder)).signatures[references.SIGNATURE]
+    outputs = answer(features=tf.constant(values["features"]))[references.OUTPUT_KEY].numpy()[:, 0]
+    return -np.log(np.where(values["label"] == 1, outputs, 1 - outputs))
+
+
+def test_reference_models_are_trained_on_the_halves_that_keys_say(bench: Bench) -> None:
+    """Models without privacy memorise random labels: each knows its own half's, members' and non-members' alike."""
+    members, others = with_random_labels(240, 1), with_random_labels(120, 2)
+    bench.examples(members, others)
+    bench.module(MEMORIZING)
+    privacy = DPParameters(enabled=False, target_delta=1e-4, expected_batch_size=60, steps=400)
+    record = bench.run(privacy, num_reference_models=4)
+
+    found = bench.references()
+    assert (found.num_models, found.train_splits, found.eval_splits) == (4, ["train"], ["eval"])
+    assert found.key_features == ["features", "group", "label"]
+    assert found.model_digest == record.model_digest
+    assert (found.num_pool_members, found.num_pool_nonmembers) == (240, 120)
+    assert found.mechanism == guarantee.NoMechanism(steps=400)
+    parsed = columns([*members, *others])
+    keys = record_keys.record_keys(parsed)
+    assert references.matched_share(found.sample_keys.members, keys[:240]) == 1.0
+    assert references.matched_share(found.sample_keys.nonmembers, keys[240:]) == 1.0
+    assert references.matched_share(found.sample_keys.members, keys[240:]) == 0.0
+    for number in range(4):
+        inside = record_keys.fold_bits(keys, number // 2) == number % 2
+        assert found.training_sizes[number] == inside.sum()
+        losses = losses_of(bench.root / "reference_models" / str(number), parsed)
+        for side in (slice(0, 240), slice(240, 360)):
+            assert losses[side][inside[side]].mean() < 0.5
+            assert losses[side][~inside[side]].mean() > 0.7
+    assert record.references is not None
+    assert record.references.epsilon_all == "inf"
+    assert "Never publish them" in record.statement
+
+
+def test_the_guarantee_counts_reference_trainings(bench: Bench) -> None:
+    from tfx_privacy.components import _files
+
+    record = bench.run(dataclasses.replace(PRIVATE, audit_canaries=100), num_reference_models=2)
+    found = bench.references()
+    executed = found.mechanism
+    assert isinstance(executed, guarantee.DPMechanism)
+    assert (executed.steps, executed.sampling_probability) == (12, 50 / NUM_RECORDS)
+    assert executed.expected_batch_size == found.training_sizes[0] / 6
+    assert sum(found.training_sizes) == NUM_RECORDS + 50
+    assert record.references is not None
+    assert record.references.mechanism == executed
+    together = accounting.epsilon_bounds(
+        noise_multiplier=1.0, sampling_probability=50 / NUM_RECORDS, steps=24, target_delta=1e-4
+    )
+    assert record.references.epsilon_all == together.best > record.stated_epsilon
+    assert guarantee.recomputed_epsilon(record) == record.stated_epsilon
+    folder = bench.root / "reference_models"
+    assert found.digests == [_files.directory_digest(str(folder / str(number))) for number in range(2)]
+    assert found.digests[0] != found.digests[1]
+    assert bench.outputs["reference_models"][0].get_string_custom_property("num_models") == "2"
+
+
+def test_users_are_in_a_half_as_a_whole(bench: Bench) -> None:
+    """In passes of a tree: batches of another size, and the same number of steps in each pass."""
+    records = disk.make_records(250, 1)
+    for index, one in enumerate(records):
+        one["group"] = [b"user %d" % (index % 50)]
+    bench.examples(records[:200], records[200:])
+    privacy = dataclasses.replace(
+        PRIVATE, privacy_unit="user", user_id_key="group", max_records_per_user=3, expected_batch_size=7,
+        sampling="shuffled", algorithm="dp_ftrl", neighboring_relation=None,
+    )  # fmt: skip
+    record = bench.run(privacy, num_reference_models=2)
+    found = bench.references()
+    assert (found.user_id_key, found.key_features) == ("group", ["group"])
+    keys = record_keys.record_keys({"group": columns(records)["group"]})
+    assert len(np.unique(keys)) == len(found.sample_keys.members) == len(found.sample_keys.nonmembers) == 50
+    second = int(record_keys.fold_bits(keys, 0).sum())
+    assert found.training_sizes == [250 - second, second]
+    assert isinstance(found.mechanism, guarantee.DPMechanism)
+    assert isinstance(record.mechanism, guarantee.DPMechanism)
+    assert found.mechanism.passes == record.mechanism.passes == [8, 8]
+    assert record.references is not None
+    assert isinstance(record.references.epsilon_all, float)
+    assert record.references.epsilon_all > record.stated_epsilon
+
+
+def test_the_model_itself_answers_features(bench: Bench) -> None:
+    import tensorflow as tf
+
+    bench.run()
+    assert bench.references().num_models == 0
+    assert [path.name for path in (bench.root / "reference_models").iterdir()] == [references.FILE_NAME]
+    served = tf.saved_model.load(str(bench.root / "model" / "Format-Serving"))
+    records = disk.make_records(5, 3)
+    examples = [disk.serialize({"features": one["features"]}) for one in records]
+    answers = served.signatures["serving_default"](tf.constant(examples))["outputs"].numpy()
+    features = tf.constant(columns(records)["features"])
+    assert np.array_equal(served.signatures[references.SIGNATURE](features=features)["outputs"].numpy(), answers)
+
+
+def test_reference_models_of_keras_3(bench: Bench) -> None:
+    bench.module(MODULE.replace("import tensorflow as tf", "import keras").replace("tf.keras", "keras"))
+    bench.run(num_reference_models=2)
+    first, second = (
+        losses_of(bench.root / "reference_models" / str(number), columns(disk.make_records(9, 3))) for number in (0, 1)
+    )
+    assert np.isfinite([first, second]).all()
+    assert not np.allclose(first, second)
+
+
+def test_a_reference_model_that_fails_leaves_no_guarantee(bench: Bench) -> None:
+    bench.module(
+        MODULE.replace(
+            "def model_fn(fn_args):",
+            "made = []\ndef model_fn(fn_args):\n    made.append(1)\n    assert len(made) < 3, 'third'",
+        )
+    )
+    with pytest.raises(AssertionError, match="third"):
+        bench.run(num_reference_models=2)
+    assert not (bench.root / "privacy_guarantee").exists()
+    assert not (bench.root / "reference_models" / references.FILE_NAME).exists()
+
+
+def test_reference_trainings_keep_the_composition() -> None:
+    from tfx_privacy.components.dp_trainer import references as trainer
+
+    changes: list[dict[str, Any]] = [
+        {},
+        {"sampling": "shuffled"},
+        {"sampling": "shuffled", "algorithm": "dp_ftrl"},
+        {"clipping": "adaptive"},
+    ]
+    for change in changes:
+        own = dataclasses.replace(PRIVATE, neighboring_relation=None, **change).resolve(population=301)
+        for units in (40, 150, 700):
+            plan = trainer.plan(own, units)
+            assert (plan.steps, plan.compositions) == (own.steps, own.compositions)
+            assert plan.composition == own.composition
+            assert plan.expected_batch_size is not None
+            assert plan.expected_batch_size == pytest.approx(plan.sampling_probability * units)
+            assert plan.count_standard_deviation == own.count_standard_deviation or own.parameters.clipping == "flat"
+            if own.steps_per_pass:
+                assert plan.steps_per_pass == own.steps_per_pass
+                assert 0 <= plan.expected_batch_size * own.steps_per_pass - units < own.steps_per_pass
+    with pytest.raises(ParameterError, match="most batches would be empty"):
+        trainer.plan(PRIVATE.resolve(population=300), 5)
+
+
 def make_component(**changes: Any) -> Any:
     from tfx.types import channel_utils, standard_artifacts
 
@@ -318,7 +525,7 @@ def make_component(**changes: Any) -> Any:
 def test_the_component_checks_what_it_can() -> None:
     from tfx.proto import trainer_pb2
 
-    assert set(make_component().outputs) == {"model", "model_run", "privacy_guarantee"}
+    assert set(make_component().outputs) == {"model", "model_run", "privacy_guarantee", "reference_models"}
     with pytest.raises(ParameterError, match="target_delta is not set"):
         make_component(privacy=DPParameters(noise_multiplier=1.0, expected_batch_size=5, steps=1))
     with pytest.raises(ParameterError, match="exactly one of module_file"):
@@ -329,8 +536,24 @@ def test_the_component_checks_what_it_can() -> None:
         make_component(distribution="tpu")
     with pytest.raises(ParameterError, match="checkpoint_dir='gs://b/c' to be a local folder"):
         make_component(checkpoint_dir="gs://b/c")
+    with pytest.raises(ParameterError, match="Expected reference_models=3 to be 0, or an even number from 2 to 128"):
+        make_component(reference_models=3)
     with pytest.raises(ParameterError, match="num_steps=5"):
         make_component(train_args=trainer_pb2.TrainArgs(num_steps=5))
+
+
+def test_reference_models_are_no_models_to_push() -> None:
+    """A type of their own, by Kubeflow's rules: `<top-level package>.<exported class>` without PROPERTIES."""
+    from tfx.types import standard_artifacts
+
+    import tfx_privacy
+
+    kind = tfx_privacy.ReferenceModels
+    assert kind.TYPE_NAME == "tfx_privacy.ReferenceModels"
+    assert not kind.PROPERTIES
+    assert not issubclass(kind, standard_artifacts.Model)
+    channel = make_component(reference_models=2).outputs["reference_models"]
+    assert channel.type is kind
 
 
 def test_analyzers_are_seen_in_a_transform_graph(tmp_path: pathlib.Path) -> None:

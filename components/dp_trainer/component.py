@@ -15,7 +15,7 @@ from tfx.utils import json_utils
 from tfx_privacy import training
 from tfx_privacy.components import artifacts
 from tfx_privacy.components.dp_trainer import executor
-from tfx_privacy.privacy import _validate
+from tfx_privacy.privacy import _validate, references
 from tfx_privacy.privacy.errors import ParameterError
 from tfx_privacy.privacy.parameters import DPParameters
 
@@ -31,6 +31,7 @@ class DPTrainerSpec(component_spec.ComponentSpec):
         executor.LABEL_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         executor.CHECKPOINT_DIR_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         executor.DISTRIBUTION_KEY: component_spec.ExecutionParameter(type=str, optional=True),
+        executor.NUM_REFERENCE_MODELS_KEY: component_spec.ExecutionParameter(type=int, optional=True),
         "train_args": component_spec.ExecutionParameter(type=trainer_pb2.TrainArgs, use_proto=False),
         "eval_args": component_spec.ExecutionParameter(type=trainer_pb2.EvalArgs, use_proto=False),
         "module_file": component_spec.ExecutionParameter(type=str, optional=True),
@@ -46,6 +47,7 @@ class DPTrainerSpec(component_spec.ComponentSpec):
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "model_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
         executor.PRIVACY_GUARANTEE_KEY: component_spec.ChannelParameter(type=artifacts.PrivacyGuarantee),
+        executor.REFERENCE_MODELS_KEY: component_spec.ChannelParameter(type=artifacts.ReferenceModels),
     }
 
 
@@ -68,6 +70,8 @@ class DPTrainer(base_component.BaseComponent):
     - `model`: standard `Model`, a SavedModel with signatures.
     - `model_run`: standard `ModelRun`, TensorBoard logs without any un-noised value.
     - `privacy_guarantee`: `PrivacyGuarantee`, what was executed and what follows from it.
+    - `reference_models`: `ReferenceModels`, for attacks that compare the model with others; never to be published. Without
+      `reference_models=` it holds a record that says so.
     """
 
     SPEC_CLASS = DPTrainerSpec
@@ -88,6 +92,7 @@ class DPTrainer(base_component.BaseComponent):
         custom_config: dict[str, Any] | None = None,
         checkpoint_dir: str | None = None,
         distribution: str = "none",
+        reference_models: int = 0,
     ) -> None:
         """Declares the component.
 
@@ -102,14 +107,17 @@ class DPTrainer(base_component.BaseComponent):
           label_key: Name of the label; else the module's LABEL_KEY. Needed unless the module gives an `input_fn`.
           target_epsilon: Takes the place of `privacy.target_epsilon`; may be a RuntimeParameter.
           train_args: Splits to train on ("train" by default).
-          eval_args: Splits for the user's functions; nothing here reads them.
+          eval_args: Splits for the user's functions ("eval" by default). They are read here only for `reference_models`.
           custom_config: Passed on in `fn_args.custom_config`.
           checkpoint_dir: Local folder of this run alone, in which a killed run is found again: it goes on from its last checkpoint, and
             every step that it executed counts, also the lost ones. Emptied when the run ends.
           distribution: "none", or "mirrored" for a tf.distribute.MirroredStrategy over all local devices; the noise is the same.
+          reference_models: How many models to train beside this one, by the same mechanism, on halves of the training and evaluation
+            records: calibrated membership attacks compare with them. 0, or an even number from 2 to 128. Each costs about half a
+            training. The guarantee states what all of them together reveal; its epsilon stays that of the model.
 
         Raises:
-          ParameterError: If `target_delta` is missing, or not exactly one module is given.
+          ParameterError: If `target_delta` is missing, or not exactly one module is given, or another argument breaks its rule.
         """
         if privacy.target_delta is None:
             raise ParameterError("target_delta is not set. Choose one below 1 / number of records, e.g. 1e-6.")
@@ -124,6 +132,7 @@ class DPTrainer(base_component.BaseComponent):
         if isinstance(target_epsilon, int | float):
             target_epsilon = _validate.positive(target_epsilon=target_epsilon)
         _validate.one_of(executor.DISTRIBUTIONS, distribution=distribution)
+        references.check_num_models(reference_models=reference_models)
         if checkpoint_dir is not None:
             training.Checkpoints(checkpoint_dir)  # refuses what cannot be locked
         train_args = train_args or trainer_pb2.TrainArgs()
@@ -140,6 +149,7 @@ class DPTrainer(base_component.BaseComponent):
                 eval_args=eval_args or trainer_pb2.EvalArgs(),
                 checkpoint_dir=checkpoint_dir,
                 distribution=distribution,
+                num_reference_models=reference_models,
                 module_file=module_file,
                 module_path=module_path,
                 custom_config=json_utils.dumps(custom_config),
@@ -149,6 +159,7 @@ class DPTrainer(base_component.BaseComponent):
                 model=channel_utils.as_channel([standard_artifacts.Model()]),
                 model_run=channel_utils.as_channel([standard_artifacts.ModelRun()]),
                 privacy_guarantee=channel_utils.as_channel([artifacts.PrivacyGuarantee()]),
+                reference_models=channel_utils.as_channel([artifacts.ReferenceModels()]),
             )
         )
         if module_file and udf_utils.should_package_user_modules():

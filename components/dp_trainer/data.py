@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,16 @@ from tfx_privacy.training import ColumnarDataset
 _BATCH_SIZE = 1024
 
 
-def read(fn_args: Any, label_key: str | None, input_fn: Callable[..., Any] | None) -> ColumnarDataset:
-    """Reads all training records.
+def read(
+    fn_args: Any, label_key: str | None, input_fn: Callable[..., Any] | None, patterns: Sequence[str] | None = None
+) -> ColumnarDataset:
+    """Reads all training records, or those of other files.
 
     Args:
       fn_args: TFX's FnArgs.
       label_key: Name of the label; needed without `input_fn`.
       input_fn: The user's function of (file patterns, fn_args) to a batched dataset of (features, label).
+      patterns: Of the files to read; `fn_args.train_files` by default.
 
     Returns:
       The records in memory.
@@ -33,9 +36,10 @@ def read(fn_args: Any, label_key: str | None, input_fn: Callable[..., Any] | Non
       DataError: If there is no record, or a feature cannot be held as an array.
       ParameterError: If `label_key` is missing or unknown, or `input_fn` breaks its contract.
     """
-    files = _files(fn_args.train_files)
+    patterns = fn_args.train_files if patterns is None else patterns
+    files = _files(patterns)
     if input_fn is not None:
-        return _from_user(input_fn(fn_args.train_files, fn_args), _count(files))
+        return _from_user(input_fn(patterns, fn_args), _count(files))
     columns = _parse(files, feature_spec(fn_args))
     if label_key is None:
         raise ParameterError(
@@ -53,21 +57,27 @@ def feature_spec(fn_args: Any) -> dict[str, Any]:
     Raises:
       ParameterError: If there is neither a transform graph nor a schema, or a feature has no fixed shape.
     """
-    if fn_args.transform_graph_path:
-        spec = tft.TFTransformOutput(fn_args.transform_graph_path).transformed_feature_spec()
-    elif fn_args.schema_path:
-        spec = raw_feature_spec(fn_args.schema_path)
-    else:
-        raise ParameterError(
-            "Neither transform_graph nor schema is wired. Wire one, or give an input_fn in the module."
-        )
+    spec = any_feature_spec(fn_args)
     for name, feature in spec.items():
         if not isinstance(feature, tf.io.FixedLenFeature):
             raise ParameterError(
                 f"Feature {name!r} is a {type(feature).__name__}, without a fixed shape. Make it dense in preprocessing_fn, "
                 "or give an input_fn in the module."
             )
-    return dict(spec)
+    return spec
+
+
+def any_feature_spec(fn_args: Any) -> dict[str, Any]:
+    """How the training examples would be parsed, with features of any kind.
+
+    Raises:
+      ParameterError: If there is neither a transform graph nor a schema.
+    """
+    if fn_args.transform_graph_path:
+        return dict(tft.TFTransformOutput(fn_args.transform_graph_path).transformed_feature_spec())
+    if fn_args.schema_path:
+        return raw_feature_spec(fn_args.schema_path)
+    raise ParameterError("Neither transform_graph nor schema is wired. Wire one, or give an input_fn in the module.")
 
 
 def raw_feature_spec(schema_path: str) -> dict[str, Any]:
@@ -79,7 +89,7 @@ def raw_feature_spec(schema_path: str) -> dict[str, Any]:
 def _files(patterns: Iterable[str]) -> list[str]:
     files = [file for pattern in patterns for file in sorted(tf.io.gfile.glob(pattern))]
     if not files:
-        raise DataError("The training splits hold no file.")
+        raise DataError("The splits hold no file.")
     return files
 
 

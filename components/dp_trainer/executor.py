@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -20,8 +20,9 @@ from tfx.utils import proto_utils
 
 from tfx_privacy import __version__, training
 from tfx_privacy.components import _files
-from tfx_privacy.components.dp_trainer import data, export, scope
+from tfx_privacy.components.dp_trainer import data, export, references, scope
 from tfx_privacy.privacy import _records, _validate, accounting, guarantee
+from tfx_privacy.privacy import references as records_of_references
 from tfx_privacy.privacy.errors import ParameterError
 from tfx_privacy.privacy.parameters import DPParameters, ResolvedParameters
 from tfx_privacy.training import keras_api
@@ -32,11 +33,47 @@ LABEL_KEY = "label_key"
 CHECKPOINT_DIR_KEY = "checkpoint_dir"
 DISTRIBUTION_KEY = "distribution"
 DISTRIBUTIONS = ("none", "mirrored")
+NUM_REFERENCE_MODELS_KEY = "num_reference_models"
 PRIVACY_GUARANTEE_KEY = "privacy_guarantee"
+REFERENCE_MODELS_KEY = "reference_models"
 
 _REPORTS_PER_RUN = 20
 # Where display copies stand in ML Metadata: as text, because doubles are rounded there.
 _SHOWN = ("run_id", "target_delta", "epsilon_pld", "epsilon_rdp", "model_digest")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Request:
+    """What a run was asked for, and the user's functions."""
+
+    privacy: DPParameters
+    label_key: str | None
+    splits: list[str]
+    held_out_splits: list[str]
+    """Read only where reference models or attacks need them."""
+    num_references: int
+    strategy: Any
+    fn_args: Any
+    model_fn: Callable[..., Any]
+    input_fn: Callable[..., Any] | None
+    signatures_fn: Callable[..., Any] | None
+
+    def make_model(self) -> Any:
+        """A fresh model."""
+        with self.strategy.scope() if self.strategy else contextlib.nullcontext():
+            return self.model_fn(self.fn_args)
+
+    def read(self, patterns: Sequence[str]) -> training.ColumnarDataset:
+        """The records of some files."""
+        records = data.read(self.fn_args, self.label_key, self.input_fn, patterns)
+        return records if self.privacy.user_id_key is None else records.with_users(self.privacy.user_id_key)
+
+    def pool(self, records: training.ColumnarDataset) -> references.Pool | None:
+        """What reference models are trained on; None without them."""
+        if not self.num_references:
+            return None
+        assert self.label_key is not None
+        return references.Pool.of(records, self.read(self.fn_args.eval_files), self.label_key, self.privacy.user_id_key)
 
 
 class Executor(trainer_executor.GenericExecutor):
@@ -52,25 +89,22 @@ class Executor(trainer_executor.GenericExecutor):
 
         Args:
           input_dict: `examples`, and optionally `transform_graph` and `schema`.
-          output_dict: `model`, `model_run` and `privacy_guarantee`.
+          output_dict: `model`, `model_run`, `privacy_guarantee` and `reference_models`.
           exec_properties: As DPTrainerSpec declares them.
 
         Raises:
           TFXPrivacyError: If a parameter, the model or the data breaks a rule; no guarantee is written then.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        splits = train_splits(input_dict, exec_properties)
-        privacy = read_parameters(exec_properties)
-        label_key = exec_properties.get(LABEL_KEY) or user_function(exec_properties, "LABEL_KEY")
-        strategy = distribution_strategy(exec_properties)
-        fn_args = self._GetFnArgs(input_dict, output_dict, exec_properties)
-        with strategy.scope() if strategy else contextlib.nullcontext():
-            model = required_function(exec_properties, "model_fn")(fn_args)
-        records = data.read(fn_args, label_key, user_function(exec_properties, "input_fn"))
-        if privacy.user_id_key is not None:
-            records = records.with_users(privacy.user_id_key)
-
-        resolved = privacy.resolve(population=records.num_units(privacy.privacy_unit))
+        request = self._request(input_dict, output_dict, exec_properties)
+        model = request.make_model()
+        records = request.read(request.fn_args.train_files)
+        pool = request.pool(records)
+        if pool is not None:
+            records = pool.members
+        resolved = request.privacy.resolve(population=records.num_units(request.privacy.privacy_unit))
+        if pool is not None:
+            references.check(resolved, pool, request.num_references)
         noise_multiplier = calibrated_noise(resolved)
         engine = f"tensorflow {tf.__version__}, {_keras(model)}"
         with _checkpoints(exec_properties) as checkpoints:
@@ -79,21 +113,44 @@ class Executor(trainer_executor.GenericExecutor):
                 records,
                 resolved,
                 noise_multiplier,
-                fn_args.model_run_dir,
-                strategy=strategy,
+                request.fn_args.model_run_dir,
+                strategy=request.strategy,
                 checkpoints=checkpoints,
             )
-            export.save(model, fn_args, label_key, user_function(exec_properties, "signatures_fn"))
-
-            model_artifact = artifact_utils.get_single_instance(output_dict["model"])
-            if label_key:
-                model_artifact.set_string_custom_property(LABEL_KEY, label_key)
-            digest = _files.directory_digest(model_artifact.uri)
-            record = make_guarantee(outcome, resolved, digest, splits, _scope(input_dict, fn_args), engine)
+            digest = _save(model, request, artifact_utils.get_single_instance(output_dict["model"]))
+            trainings = _train_references(
+                request, model, pool, resolved, outcome.mechanism, noise_multiplier, digest, output_dict
+            )
+            record = make_guarantee(
+                outcome, resolved, digest, request.splits, _scope(input_dict, request.fn_args), engine, trainings
+            )
             write_guarantee(artifact_utils.get_single_instance(output_dict[PRIVACY_GUARANTEE_KEY]), record)
             if checkpoints:
                 checkpoints.finish()
         logging.info("DPTrainer: %s", record.statement)
+
+    def _request(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> _Request:
+        """Reads what was asked for, and refuses what cannot be done before any record is read."""
+        splits = train_splits(input_dict, exec_properties)
+        input_fn = user_function(exec_properties, "input_fn")
+        num_references = num_reference_models(exec_properties, input_fn)
+        return _Request(
+            privacy=read_parameters(exec_properties),
+            label_key=exec_properties.get(LABEL_KEY) or user_function(exec_properties, "LABEL_KEY"),
+            splits=splits,
+            held_out_splits=eval_splits(input_dict, exec_properties, splits) if num_references else [],
+            num_references=num_references,
+            strategy=distribution_strategy(exec_properties),
+            fn_args=self._GetFnArgs(input_dict, output_dict, exec_properties),
+            model_fn=required_function(exec_properties, "model_fn"),
+            input_fn=input_fn,
+            signatures_fn=user_function(exec_properties, "signatures_fn"),
+        )
 
     def _train(
         self,
@@ -115,6 +172,55 @@ class Executor(trainer_executor.GenericExecutor):
                 progress_every=max(1, resolved.steps // _REPORTS_PER_RUN),
                 **options,
             )
+
+
+def _save(model: Any, request: _Request, artifact: types.Artifact) -> str:
+    """Saves the model; returns its digest."""
+    export.save(model, request.fn_args, request.label_key, request.signatures_fn, request.privacy.user_id_key)
+    if request.label_key:
+        artifact.set_string_custom_property(LABEL_KEY, request.label_key)
+    return _files.directory_digest(artifact.uri)
+
+
+def _train_references(
+    request: _Request,
+    model: Any,
+    pool: references.Pool | None,
+    resolved: ResolvedParameters,
+    mechanism: guarantee.DPMechanism | guarantee.NoMechanism,
+    noise_multiplier: float | None,
+    digest: str,
+    output_dict: dict[str, list[types.Artifact]],
+) -> guarantee.ReferenceTrainings | None:
+    """Trains the reference models and writes their record, which says so where there are none."""
+    artifact = artifact_utils.get_single_instance(output_dict[REFERENCE_MODELS_KEY])
+    privacy, trainings = resolved.parameters, None
+    reference_set = records_of_references.no_references(model_digest=digest, train_splits=request.splits)
+    if pool is not None:
+        assert privacy.target_delta is not None
+        references.start_afresh(model)
+        trained = references.train(
+            request.make_model,
+            pool,
+            resolved,
+            noise_multiplier,
+            num_models=request.num_references,
+            folder=artifact.uri,
+            specs=export.feature_specs(model, request.fn_args, request.label_key, privacy.user_id_key),
+            strategy=request.strategy,
+        )
+        trainings = references.trainings(trained, mechanism, privacy.target_delta)
+        reference_set = references.record(
+            trained,
+            pool,
+            model_digest=digest,
+            train_splits=request.splits,
+            eval_splits=request.held_out_splits,
+            user_id_key=privacy.user_id_key,
+        )
+    _files.write_text(artifact.uri, records_of_references.FILE_NAME, reference_set.to_json())
+    artifact.set_string_custom_property("num_models", str(reference_set.num_models))
+    return trainings
 
 
 def distribution_strategy(exec_properties: dict[str, Any]) -> Any:
@@ -159,7 +265,29 @@ def train_splits(input_dict: dict[str, list[types.Artifact]], exec_properties: d
     """
     arguments = trainer_pb2.TrainArgs()
     proto_utils.json_to_proto(exec_properties["train_args"], arguments)
-    wanted = list(arguments.splits) or ["train"]
+    return _known_splits(input_dict, list(arguments.splits) or ["train"])
+
+
+def eval_splits(
+    input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any], trained_on: list[str]
+) -> list[str]:
+    """The splits whose records the model does not see, each of which the examples have.
+
+    Raises:
+      ParameterError: If a split is unknown, named twice, or trained on.
+    """
+    arguments = trainer_pb2.EvalArgs()
+    proto_utils.json_to_proto(exec_properties["eval_args"], arguments)
+    wanted = _known_splits(input_dict, list(arguments.splits) or ["eval"])
+    both = sorted(set(wanted) & set(trained_on))
+    if both:
+        raise ParameterError(
+            f"Split {both[0]!r} is trained on, and cannot stand for records that the model does not see. Set eval_args to other splits."
+        )
+    return wanted
+
+
+def _known_splits(input_dict: dict[str, list[types.Artifact]], wanted: list[str]) -> list[str]:
     for artifact in input_dict["examples"]:
         present = sorted(artifact_utils.decode_split_names(artifact.split_names))
         for split in wanted:
@@ -170,6 +298,21 @@ def train_splits(input_dict: dict[str, list[types.Artifact]], exec_properties: d
     if len(set(wanted)) != len(wanted):
         raise ParameterError(f"Splits {wanted} name one split twice; its records would be drawn twice.")
     return wanted
+
+
+def num_reference_models(exec_properties: dict[str, Any], input_fn: Callable[..., Any] | None) -> int:
+    """How many reference models to train.
+
+    Raises:
+      ParameterError: If that is no even number up to 128, or the records cannot be found again.
+    """
+    number = records_of_references.check_num_models(reference_models=exec_properties.get(NUM_REFERENCE_MODELS_KEY) or 0)
+    if number and input_fn is not None:
+        raise ParameterError(
+            f"reference_models={number} does not go with an input_fn in the module: what it makes of a record is known to it alone, so that "
+            "an attack cannot find out which half the record was in. Move its work into preprocessing_fn, or set reference_models=0."
+        )
+    return number
 
 
 def user_function(exec_properties: dict[str, Any], name: str) -> Any:
@@ -219,6 +362,7 @@ def make_guarantee(
     splits: list[str],
     scope_items: list[guarantee.ScopeItem],
     engine: str,
+    trainings: guarantee.ReferenceTrainings | None = None,
 ) -> guarantee.PrivacyGuarantee:
     """The guarantee of what was executed; epsilon is computed from the executed mechanism alone."""
     privacy = resolved.parameters
@@ -243,6 +387,7 @@ def make_guarantee(
         scope=scope_items,
         model_digest=model_digest,
         audit=outcome.audit,
+        references=trainings,
         statement="",
         epsilon_pld=bounds.pld,
         epsilon_rdp=bounds.rdp,

@@ -9,14 +9,22 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from tfx_privacy.components.dp_trainer import data
+from tfx_privacy.privacy import references
 from tfx_privacy.training import keras_api
 
 SERVING = "serving_default"
 TRANSFORM = "transform_features"
-OUTPUT_KEY = "outputs"
+FEATURES = references.SIGNATURE
+OUTPUT_KEY = references.OUTPUT_KEY
 
 
-def save(model: Any, fn_args: Any, label_key: str | None, signatures_fn: Callable[..., Any] | None) -> None:
+def save(
+    model: Any,
+    fn_args: Any,
+    label_key: str | None,
+    signatures_fn: Callable[..., Any] | None,
+    user_id_key: str | None = None,
+) -> None:
     """Writes a SavedModel to `fn_args.serving_model_dir`.
 
     Args:
@@ -24,7 +32,9 @@ def save(model: Any, fn_args: Any, label_key: str | None, signatures_fn: Callabl
       fn_args: TFX's FnArgs.
       label_key: Name of the label, which serving requests do not carry.
       signatures_fn: The user's function of (model, fn_args) to signatures. Without it, `serving_default` answers
-        serialized tf.Examples through the transform graph, and `transform_features` gives the transformed features.
+        serialized tf.Examples through the transform graph, `transform_features` gives the transformed features, and
+        `from_features` answers features as the model takes them.
+      user_id_key: Name of the user ids, which the model does not see.
     """
     # Optimizer slots are no part of a model to serve.
     model.optimizer = None
@@ -32,10 +42,52 @@ def save(model: Any, fn_args: Any, label_key: str | None, signatures_fn: Callabl
         tf.saved_model.save(model, fn_args.serving_model_dir, signatures=signatures_fn(model, fn_args))
         return
     module = _with_transform(model, fn_args) if fn_args.transform_graph_path else _raw(model, fn_args, label_key)
+    specs = feature_specs(model, fn_args, label_key, user_id_key)
+    if specs:
+        module.from_features = _from_features(model, specs)
+    _write(module, model, fn_args.serving_model_dir)
+
+
+def save_features_alone(model: Any, folder: str, specs: dict[str, Any]) -> None:
+    """Writes a SavedModel with the one signature `from_features`.
+
+    Args:
+      model: The trained Keras model; its optimizer is taken off.
+      folder: Where to.
+      specs: By name, the features that it takes, as `feature_specs` gives them.
+    """
+    model.optimizer = None
+    module = tf.Module()
+    module.from_features = _from_features(model, specs)
+    _write(module, model, folder)
+
+
+def feature_specs(model: Any, fn_args: Any, label_key: str | None, user_id_key: str | None) -> dict[str, Any]:
+    """The features that a model takes, parsed; empty where it takes others than the examples' dense ones."""
+    parsed = data.any_feature_spec(fn_args)
+    names = keras_api.input_names(model) or sorted(set(parsed) - {label_key, user_id_key})
+    if not all(isinstance(parsed.get(name), tf.io.FixedLenFeature) for name in names):
+        return {}
+    return {name: parsed[name] for name in names}
+
+
+def _write(module: tf.Module, model: Any, folder: str) -> None:
     # Layers and weights by themselves: Keras' own saving would trace every layer several times.
     module.model_layers, module.model_weights = model.layers, keras_api.all_variables(model)
-    signatures = {name: getattr(module, name) for name in (SERVING, TRANSFORM) if hasattr(module, name)}
-    tf.saved_model.save(module, fn_args.serving_model_dir, signatures=signatures)
+    signatures = {name: getattr(module, name) for name in (SERVING, TRANSFORM, FEATURES) if hasattr(module, name)}
+    tf.saved_model.save(module, folder, signatures=signatures)
+
+
+def _from_features(model: Any, specs: dict[str, Any]) -> Any:
+    inputs = {name: references.input_name(name) for name in specs}
+    signature = {
+        inputs[name]: tf.TensorSpec([None, *spec.shape], spec.dtype, name=inputs[name]) for name, spec in specs.items()
+    }
+
+    def answer(features: dict[str, Any]) -> dict[str, Any]:
+        return {OUTPUT_KEY: _outputs(model, {name: features[inputs[name]] for name in specs})}
+
+    return tf.function(answer, input_signature=[signature])
 
 
 def _with_transform(model: Any, fn_args: Any) -> tf.Module:
