@@ -9,7 +9,7 @@ import artifacts_on_disk as disk
 import numpy as np
 import pytest
 
-from tfx_privacy.privacy import DPParameters, accounting, guarantee, record_keys, references
+from tfx_privacy.privacy import DPParameters, accounting, attack_history, guarantee, record_keys, references
 from tfx_privacy.privacy.errors import DataError, ModelError, ParameterError
 
 pytestmark = pytest.mark.slow
@@ -282,6 +282,9 @@ FAULTS: dict[str, tuple[Callable[[Bench], object], dict[str, Any], type[Exceptio
     "reference models without held-out records": (
         lambda b: None, {"num_reference_models": 2, "eval_args": json.dumps({"splits": ["train"]})}, ParameterError, "'train' is trained on",
     ),
+    "attacks during training without held-out records": (
+        lambda b: None, {"attacks_during_training": 2, "eval_args": json.dumps({"splits": ["empty"]})}, DataError, "no record",
+    ),
     "reference models with an unknown split": (
         lambda b: None, {"num_reference_models": 2, "eval_args": json.dumps({"splits": ["test"]})}, ParameterError, "Unknown split 'test'",
     ),
@@ -422,6 +425,34 @@ def test_the_guarantee_counts_reference_trainings(bench: Bench) -> None:
     assert bench.outputs["reference_models"][0].get_string_custom_property("num_models") == "2"
 
 
+def history(bench: Bench) -> attack_history.AttackHistory:
+    return attack_history.AttackHistory.from_json((bench.root / "model_run" / attack_history.FILE_NAME).read_text())
+
+
+def test_attacks_during_training_are_written_only_when_asked(bench: Bench) -> None:
+    bench.run()
+    assert not (bench.root / "model_run" / attack_history.FILE_NAME).exists()
+    record = bench.run(attacks_during_training=3)
+    found = history(bench)
+    assert [one.step for one in found.checkpoints] == [4, 8, 12]
+    assert found.model_digest == record.model_digest
+    assert (found.member_splits, found.nonmember_splits) == (["train"], ["eval"])
+    assert (found.num_members, found.num_nonmembers) == (NUM_RECORDS, 50)
+    assert record.references is None
+    assert all(one.train_accuracy is not None for one in found.checkpoints)
+
+
+def test_attacks_during_training_see_what_is_learned_by_heart(bench: Bench) -> None:
+    bench.examples(with_random_labels(120, 1), with_random_labels(200, 2))
+    bench.module(MEMORIZING + INPUT_FN.replace("RESULT", "parsed, label").replace("SUFFIX", ""))
+    privacy = DPParameters(enabled=False, target_delta=1e-4, expected_batch_size=50, steps=400)
+    bench.run(privacy, attacks_during_training=4)
+    first, *_, last = history(bench).checkpoints
+    assert last.attack_auc.low > 0.65
+    assert last.attack_auc.estimate > first.attack_auc.estimate
+    assert last.train_loss < first.train_loss < last.test_loss
+
+
 def test_users_are_in_a_half_as_a_whole(bench: Bench) -> None:
     """In passes of a tree: batches of another size, and the same number of steps in each pass."""
     records = disk.make_records(250, 1)
@@ -538,6 +569,8 @@ def test_the_component_checks_what_it_can() -> None:
         make_component(checkpoint_dir="gs://b/c")
     with pytest.raises(ParameterError, match="Expected reference_models=3 to be 0, or an even number from 2 to 128"):
         make_component(reference_models=3)
+    with pytest.raises(ParameterError, match="attacks_during_training=-1"):
+        make_component(attacks_during_training=-1)
     with pytest.raises(ParameterError, match="num_steps=5"):
         make_component(train_args=trainer_pb2.TrainArgs(num_steps=5))
 

@@ -32,6 +32,7 @@ class DPTrainerSpec(component_spec.ComponentSpec):
         executor.CHECKPOINT_DIR_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         executor.DISTRIBUTION_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         executor.NUM_REFERENCE_MODELS_KEY: component_spec.ExecutionParameter(type=int, optional=True),
+        executor.ATTACKS_DURING_TRAINING_KEY: component_spec.ExecutionParameter(type=int, optional=True),
         "train_args": component_spec.ExecutionParameter(type=trainer_pb2.TrainArgs, use_proto=False),
         "eval_args": component_spec.ExecutionParameter(type=trainer_pb2.EvalArgs, use_proto=False),
         "module_file": component_spec.ExecutionParameter(type=str, optional=True),
@@ -68,7 +69,8 @@ class DPTrainer(base_component.BaseComponent):
     Component `outputs` contains:
 
     - `model`: standard `Model`, a SavedModel with signatures.
-    - `model_run`: standard `ModelRun`, TensorBoard logs without any un-noised value.
+    - `model_run`: standard `ModelRun`, TensorBoard logs without any un-noised value. With `attacks_during_training` also
+      `attack_history.json`, whose values are functions of the records without noise: it is then as private as they are.
     - `privacy_guarantee`: `PrivacyGuarantee`, what was executed and what follows from it.
     - `reference_models`: `ReferenceModels`, for attacks that compare the model with others; never to be published. Without
       `reference_models=` it holds a record that says so.
@@ -93,6 +95,7 @@ class DPTrainer(base_component.BaseComponent):
         checkpoint_dir: str | None = None,
         distribution: str = "none",
         reference_models: int = 0,
+        attacks_during_training: int = 0,
     ) -> None:
         """Declares the component.
 
@@ -107,7 +110,8 @@ class DPTrainer(base_component.BaseComponent):
           label_key: Name of the label; else the module's LABEL_KEY. Needed unless the module gives an `input_fn`.
           target_epsilon: Takes the place of `privacy.target_epsilon`; may be a RuntimeParameter.
           train_args: Splits to train on ("train" by default).
-          eval_args: Splits for the user's functions ("eval" by default). They are read here only for `reference_models`.
+          eval_args: Splits for the user's functions ("eval" by default). They are read here only for `reference_models`
+            and `attacks_during_training`.
           custom_config: Passed on in `fn_args.custom_config`.
           checkpoint_dir: Local folder of this run alone, in which a killed run is found again: it goes on from its last checkpoint, and
             every step that it executed counts, also the lost ones. Emptied when the run ends.
@@ -115,6 +119,9 @@ class DPTrainer(base_component.BaseComponent):
           reference_models: How many models to train beside this one, by the same mechanism, on halves of the training and evaluation
             records: calibrated membership attacks compare with them. 0, or an even number from 2 to 128. Each costs about half a
             training. The guarantee states what all of them together reveal; its epsilon stays that of the model.
+          attacks_during_training: About how often to attack the model while it trains, by the loss of at most 5,000 training and as many
+            held-out records (`eval_args`); 0 for never. The result, `attack_history.json` in `model_run`, is as private as the records,
+            and not covered by the guarantee.
 
         Raises:
           ParameterError: If `target_delta` is missing, or not exactly one module is given, or another argument breaks its rule.
@@ -133,6 +140,7 @@ class DPTrainer(base_component.BaseComponent):
             target_epsilon = _validate.positive(target_epsilon=target_epsilon)
         _validate.one_of(executor.DISTRIBUTIONS, distribution=distribution)
         references.check_num_models(reference_models=reference_models)
+        executor.check_num_attacks(attacks_during_training=attacks_during_training)
         if checkpoint_dir is not None:
             training.Checkpoints(checkpoint_dir)  # refuses what cannot be locked
         train_args = train_args or trainer_pb2.TrainArgs()
@@ -150,6 +158,7 @@ class DPTrainer(base_component.BaseComponent):
                 checkpoint_dir=checkpoint_dir,
                 distribution=distribution,
                 num_reference_models=reference_models,
+                attacks_during_training=attacks_during_training,
                 module_file=module_file,
                 module_path=module_path,
                 custom_config=json_utils.dumps(custom_config),

@@ -21,11 +21,12 @@ from tfx.utils import proto_utils
 from tfx_privacy import __version__, training
 from tfx_privacy.components import _files
 from tfx_privacy.components.dp_trainer import data, export, references, scope
-from tfx_privacy.privacy import _records, _validate, accounting, guarantee
+from tfx_privacy.privacy import _records, _validate, accounting, attack_history, guarantee
 from tfx_privacy.privacy import references as records_of_references
 from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.privacy.evaluation import Checkpoint
 from tfx_privacy.privacy.parameters import DPParameters, ResolvedParameters
-from tfx_privacy.training import keras_api
+from tfx_privacy.training import keras_api, over_training
 
 PRIVACY_KEY = "privacy"
 TARGET_EPSILON_KEY = "target_epsilon"
@@ -34,10 +35,12 @@ CHECKPOINT_DIR_KEY = "checkpoint_dir"
 DISTRIBUTION_KEY = "distribution"
 DISTRIBUTIONS = ("none", "mirrored")
 NUM_REFERENCE_MODELS_KEY = "num_reference_models"
+ATTACKS_DURING_TRAINING_KEY = "attacks_during_training"
 PRIVACY_GUARANTEE_KEY = "privacy_guarantee"
 REFERENCE_MODELS_KEY = "reference_models"
 
 _REPORTS_PER_RUN = 20
+_MAX_ATTACKS = 1000
 # Where display copies stand in ML Metadata: as text, because doubles are rounded there.
 _SHOWN = ("run_id", "target_delta", "epsilon_pld", "epsilon_rdp", "model_digest")
 
@@ -50,8 +53,10 @@ class _Request:
     label_key: str | None
     splits: list[str]
     held_out_splits: list[str]
-    """Read only where reference models or attacks need them."""
+    """Of records that the model does not see; none where neither reference models nor attacks need them."""
     num_references: int
+    num_attacks: int
+    """How often to attack the model while it trains."""
     strategy: Any
     fn_args: Any
     model_fn: Callable[..., Any]
@@ -68,12 +73,9 @@ class _Request:
         records = data.read(self.fn_args, self.label_key, self.input_fn, patterns)
         return records if self.privacy.user_id_key is None else records.with_users(self.privacy.user_id_key)
 
-    def pool(self, records: training.ColumnarDataset) -> references.Pool | None:
-        """What reference models are trained on; None without them."""
-        if not self.num_references:
-            return None
-        assert self.label_key is not None
-        return references.Pool.of(records, self.read(self.fn_args.eval_files), self.label_key, self.privacy.user_id_key)
+    def read_held_out(self) -> training.ColumnarDataset | None:
+        """Records that the model does not see; None where nothing needs them."""
+        return self.read(self.fn_args.eval_files) if self.held_out_splits else None
 
 
 class Executor(trainer_executor.GenericExecutor):
@@ -99,7 +101,9 @@ class Executor(trainer_executor.GenericExecutor):
         request = self._request(input_dict, output_dict, exec_properties)
         model = request.make_model()
         records = request.read(request.fn_args.train_files)
-        pool = request.pool(records)
+        held_out = request.read_held_out()
+        attack = over_training.LossAttack(model, records, held_out) if request.num_attacks and held_out else None
+        pool = _pool(request, records, held_out)
         if pool is not None:
             records = pool.members
         resolved = request.privacy.resolve(population=records.num_units(request.privacy.privacy_unit))
@@ -108,16 +112,12 @@ class Executor(trainer_executor.GenericExecutor):
         noise_multiplier = calibrated_noise(resolved)
         engine = f"tensorflow {tf.__version__}, {_keras(model)}"
         with _checkpoints(exec_properties) as checkpoints:
-            outcome = self._train(
-                model,
-                records,
-                resolved,
-                noise_multiplier,
-                request.fn_args.model_run_dir,
-                strategy=request.strategy,
-                checkpoints=checkpoints,
+            outcome, history = self._train(
+                model, records, resolved, noise_multiplier, request, attack, checkpoints=checkpoints
             )
             digest = _save(model, request, artifact_utils.get_single_instance(output_dict["model"]))
+            if attack is not None:
+                _write_history(request, attack, history, digest)
             trainings = _train_references(
                 request, model, pool, resolved, outcome.mechanism, noise_multiplier, digest, output_dict
             )
@@ -139,12 +139,15 @@ class Executor(trainer_executor.GenericExecutor):
         splits = train_splits(input_dict, exec_properties)
         input_fn = user_function(exec_properties, "input_fn")
         num_references = num_reference_models(exec_properties, input_fn)
+        num_attacks = check_num_attacks(attacks_during_training=exec_properties.get(ATTACKS_DURING_TRAINING_KEY) or 0)
+        reads_held_out = bool(num_references or num_attacks)
         return _Request(
             privacy=read_parameters(exec_properties),
             label_key=exec_properties.get(LABEL_KEY) or user_function(exec_properties, "LABEL_KEY"),
             splits=splits,
-            held_out_splits=eval_splits(input_dict, exec_properties, splits) if num_references else [],
+            held_out_splits=eval_splits(input_dict, exec_properties, splits) if reads_held_out else [],
             num_references=num_references,
+            num_attacks=num_attacks,
             strategy=distribution_strategy(exec_properties),
             fn_args=self._GetFnArgs(input_dict, output_dict, exec_properties),
             model_fn=required_function(exec_properties, "model_fn"),
@@ -158,20 +161,65 @@ class Executor(trainer_executor.GenericExecutor):
         records: training.ColumnarDataset,
         resolved: ResolvedParameters,
         noise_multiplier: float | None,
-        log_dir: str,
+        request: _Request,
+        attack: over_training.LossAttack | None,
         **options: Any,
-    ) -> training.Outcome:
-        writer = tf.summary.create_file_writer(log_dir)
+    ) -> tuple[training.Outcome, list[Checkpoint]]:
+        report, every = _reporter(resolved, noise_multiplier), resolved.steps // _REPORTS_PER_RUN
+        history: list[Checkpoint] = []
+        if attack is not None:
+            measure, history = over_training.at_checkpoints(attack, steps=resolved.steps, times=request.num_attacks)
+            every, report = min(every, resolved.steps // request.num_attacks), _both(report, measure)
+        writer = tf.summary.create_file_writer(request.fn_args.model_run_dir)
         with writer.as_default():
-            return training.train(
+            outcome = training.train(
                 model,
                 records,
                 resolved,
                 noise_multiplier=noise_multiplier,
-                on_progress=_reporter(resolved, noise_multiplier),
-                progress_every=max(1, resolved.steps // _REPORTS_PER_RUN),
+                on_progress=report,
+                progress_every=max(1, every),
+                strategy=request.strategy,
                 **options,
             )
+        return outcome, history
+
+
+def _both(
+    report: Callable[[training.Progress], None], measure: Callable[[int], None]
+) -> Callable[[training.Progress], None]:
+    def both(progress: training.Progress) -> None:
+        report(progress)
+        measure(progress.step)
+
+    return both
+
+
+def _pool(
+    request: _Request, records: training.ColumnarDataset, held_out: training.ColumnarDataset | None
+) -> references.Pool | None:
+    """What reference models are trained on; None without them."""
+    if not request.num_references:
+        return None
+    assert held_out is not None
+    assert request.label_key is not None
+    return references.Pool.of(records, held_out, request.label_key, request.privacy.user_id_key)
+
+
+def _write_history(
+    request: _Request, attack: over_training.LossAttack, checkpoints: list[Checkpoint], digest: str
+) -> None:
+    """Writes what the attacks during training found: functions of the records without noise."""
+    history = attack_history.AttackHistory(
+        model_digest=digest,
+        member_splits=request.splits,
+        nonmember_splits=request.held_out_splits,
+        num_members=len(attack.members),
+        num_nonmembers=len(attack.nonmembers),
+        confidence_level=over_training.CONFIDENCE_LEVEL,
+        checkpoints=checkpoints,
+    )
+    _files.write_text(request.fn_args.model_run_dir, attack_history.FILE_NAME, history.to_json())
 
 
 def _save(model: Any, request: _Request, artifact: types.Artifact) -> str:
@@ -313,6 +361,18 @@ def num_reference_models(exec_properties: dict[str, Any], input_fn: Callable[...
             "an attack cannot find out which half the record was in. Move its work into preprocessing_fn, or set reference_models=0."
         )
     return number
+
+
+def check_num_attacks(**kwargs: Any) -> int:
+    """Returns how often to attack during training: 0, or a whole number up to 1000.
+
+    Raises:
+      ParameterError: If it is something else; the message names the parameter.
+    """
+    ((_, value),) = kwargs.items()
+    if value == 0 and not isinstance(value, bool):
+        return 0
+    return _validate.positive_integer("Or 0 for none.", maximum=_MAX_ATTACKS, **kwargs)
 
 
 def user_function(exec_properties: dict[str, Any], name: str) -> Any:
