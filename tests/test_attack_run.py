@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from tfx_privacy.privacy import gate
-from tfx_privacy.privacy.attacks import evaluate, learned, tally
+from tfx_privacy.privacy.attacks import evaluate, heads, learned, tally
 from tfx_privacy.privacy.errors import EvidenceError
 from tfx_privacy.privacy.evaluation import AttackResult, Head, PrivacyEvaluation
+from tfx_privacy.privacy.guarantee import Population
 
 
 def rows(run: Any, attack: str = "loss") -> dict[str, AttackResult]:
@@ -69,7 +70,7 @@ def test_a_shift_that_looks_like_a_leak_is_undone_by_weights_and_within_classes(
         random = np.random.default_rng([4, side])
         labels = (random.random(4000) < share).astype(int)
         logits = random.normal(size=4000) + np.where(labels == 1, 2.0, 0.0)
-        signals = attack_data.heads.signals(attack_data.BINARY, logits[:, None], labels)
+        signals = heads.signals(attack_data.BINARY, logits[:, None], labels)
         hashes = random.integers(0, 2**64, 4000, dtype=np.uint64)
         slices = {"class": tally.SliceColumn(["0", "1"], labels)}
         tallies.append(tally.of_records(side, {"loss": signals.loss}, hashes, slices))
@@ -161,7 +162,7 @@ def evaluation(run: Any, members: int, others: int) -> PrivacyEvaluation:
 
 def verdict(run: Any, members: int, others: int) -> set[str]:
     evaluated = evaluation(run, members, others)
-    guarantee = evidence.make_guarantee(population=evidence.guarantee.Population(records=members, source="counted"))
+    guarantee = evidence.make_guarantee(population=Population(records=members, source="counted"))
     found = gate.decide(
         evidence.make_evidence(evaluation=evaluated, guarantee=guarantee), evidence.POLICY, now=evidence.NOW
     )

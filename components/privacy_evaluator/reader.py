@@ -17,13 +17,13 @@ from tfx.utils import io_utils
 
 from tfx_privacy.components.privacy_evaluator import slicing
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, SliceSpec
+from tfx_privacy.privacy import references
 from tfx_privacy.privacy.attacks import hashing
 from tfx_privacy.privacy.attacks.tally import SliceColumn
 from tfx_privacy.privacy.errors import DataError, ModelError, ParameterError
 
 BATCH_SIZE = 1024
-FROM_FEATURES = "from_features"
-"""DPTrainer's signature of transformed features to outputs."""
+FROM_FEATURES = references.SIGNATURE
 _OUTPUT = "output/"
 _TOLERANCE = 1e-4
 _HASH_BUCKETS = 1 << 62
@@ -192,7 +192,7 @@ class LoadedReader:
         if FROM_FEATURES not in self._model.signatures:
             return False
         _, inputs = self._model.signatures[FROM_FEATURES].structured_input_signature
-        features = self.transformed(records)
+        features = by_input_name(self.transformed(records))
         fits = all(
             isinstance(features.get(name), tf.Tensor)
             and features[name].dtype == spec.dtype
@@ -248,7 +248,8 @@ class LoadedReader:
         found |= {f"label/{name}": _dense(features[name]) for name in self._label_keys}
         if self.reader.fused:
             function = self._model.signatures[FROM_FEATURES]
-            inputs = {name: features[name] for name in function.structured_input_signature[1]}
+            named = by_input_name(features)
+            inputs = {name: named[name] for name in function.structured_input_signature[1]}
             found |= {f"{_OUTPUT}{name}": value for name, value in function(**inputs).items()}
         for name in sorted({name for spec in self.reader.slices for name in spec.features}):
             rows, texts = _entries(raw[name])
@@ -303,6 +304,11 @@ def _without_records(message: str) -> Iterator[None]:
         yield
     except tf.errors.InvalidArgumentError:
         raise DataError(message) from None
+
+
+def by_input_name(features: Mapping[str, Any]) -> dict[str, Any]:
+    """Features under the names that the signature `from_features` takes them by."""
+    return {references.input_name(name): feature for name, feature in features.items()}
 
 
 def agree(served: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:

@@ -59,7 +59,7 @@ def record_keys(features: Mapping[str, np.ndarray]) -> np.ndarray:
     for name in sorted(columns):
         column = columns[name]
         flat = column.reshape(len(column), -1) if column.size else np.zeros((len(column), 0), np.int64)
-        keys = _mixed(keys ^ _column_hashes(name, flat))
+        keys = mixed(keys ^ _column_hashes(name, flat))
     return keys
 
 
@@ -79,17 +79,32 @@ def fold_bits(keys: np.ndarray, pair: int) -> np.ndarray:
     if isinstance(pair, bool) or not isinstance(pair, int) or not 0 <= pair <= _BITS:
         raise ParameterError(f"Expected pair={pair!r} to be a whole number >= 0.")
     salt = np.uint64(_hash(b"pair", str(pair).encode()))
-    return (_mixed(keys.astype(np.uint64) ^ salt) >> np.uint64(63)).astype(np.uint8)
+    return (mixed(keys.astype(np.uint64) ^ salt) >> np.uint64(63)).astype(np.uint8)
+
+
+def mixed(numbers: np.ndarray) -> np.ndarray:
+    """The finaliser of SplitMix64: a bijection in which every bit of the input changes about half of the output's.
+
+    Args:
+      numbers: uint64 of any shape.
+
+    Returns:
+      uint64 of the same shape.
+    """
+    found = (numbers + np.uint64(_INCREMENT)).astype(np.uint64)
+    for shift, multiplier in zip(_SHIFTS[:2], _MULTIPLIERS, strict=True):
+        found = (found ^ (found >> shift)) * multiplier
+    return found ^ (found >> _SHIFTS[2])
 
 
 def _column_hashes(name: str, column: np.ndarray) -> np.ndarray:
     """One number per row of (num_records, width): the sum of every value mixed with its feature and position."""
     start = _hash(b"feature", name.encode())
     positions = [(start + _INCREMENT * index) & _BITS for index in range(column.shape[1])]
-    salts = _mixed(np.array(positions, np.uint64))
+    salts = mixed(np.array(positions, np.uint64))
     sums = np.empty(len(column), np.uint64)
     for rows in _blocks(column):
-        sums[rows] = _mixed(_numbers(name, column[rows]) ^ salts).sum(axis=1, dtype=np.uint64)
+        sums[rows] = mixed(_numbers(name, column[rows]) ^ salts).sum(axis=1, dtype=np.uint64)
     return sums ^ np.uint64(start)
 
 
@@ -136,11 +151,3 @@ def _as_bytes(name: str, value: Any) -> bytes:
 def _hash(purpose: bytes, content: bytes) -> int:
     digest = hashlib.blake2b(content, digest_size=8, key=_SALT, person=purpose)
     return int.from_bytes(digest.digest(), "little")
-
-
-def _mixed(numbers: np.ndarray) -> np.ndarray:
-    """The finaliser of SplitMix64: every bit of the input changes about half of the output's."""
-    mixed = (numbers + np.uint64(_INCREMENT)).astype(np.uint64)
-    for shift, multiplier in zip(_SHIFTS[:2], _MULTIPLIERS, strict=True):
-        mixed = (mixed ^ (mixed >> shift)) * multiplier
-    return mixed ^ (mixed >> _SHIFTS[2])

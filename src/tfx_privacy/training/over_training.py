@@ -16,9 +16,9 @@ import tensorflow as tf
 from typing_extensions import Self
 
 from tfx_privacy.privacy import _validate, record_keys
-from tfx_privacy.privacy.attack_statistics import auc_interval
+from tfx_privacy.privacy.attacks import counts, statistics
 from tfx_privacy.privacy.errors import ModelError
-from tfx_privacy.privacy.evaluation import Checkpoint, Interval
+from tfx_privacy.privacy.evaluation import Checkpoint
 from tfx_privacy.training import clipping, keras_api, validation
 from tfx_privacy.training.data import ColumnarDataset
 
@@ -88,7 +88,9 @@ class LossAttack:
             return None
         return Checkpoint(
             step=step,
-            attack_auc=_auc_interval(-member_losses, -other_losses),
+            attack_auc=statistics.auc_interval(
+                counts.of_scores(-member_losses, -other_losses), confidence_level=CONFIDENCE_LEVEL
+            ),
             train_accuracy=_share(member_right),
             test_accuracy=_share(other_right),
             train_loss=float(member_losses.mean()),
@@ -226,10 +228,6 @@ def _suited(kind: type, keras: str) -> type:
 
 def _dataset(records: ColumnarDataset | tuple[Any, np.ndarray]) -> ColumnarDataset:
     return records if isinstance(records, ColumnarDataset) else ColumnarDataset(*records)
-
-
-def _auc_interval(members: np.ndarray, nonmembers: np.ndarray) -> Interval:
-    return auc_interval(members, nonmembers, confidence_level=CONFIDENCE_LEVEL)
 
 
 def _share(right: np.ndarray) -> float | None:

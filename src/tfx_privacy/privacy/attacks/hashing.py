@@ -9,23 +9,9 @@ import hashlib
 
 import numpy as np
 
+from tfx_privacy.privacy.record_keys import mixed
+
 _SALT = b"tfx-privacy evaluation"
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-
-
-def mixed(values: np.ndarray) -> np.ndarray:
-    """The finaliser of SplitMix64 (Steele et al. 2014, https://doi.org/10.1145/2660193.2660195): a bijection of 64-bit integers.
-
-    Args:
-      values: uint64 of any shape.
-
-    Returns:
-      uint64 of the same shape.
-    """
-    values = (values ^ (values >> np.uint64(30))) * _FIRST
-    values = (values ^ (values >> np.uint64(27))) * _SECOND
-    return np.asarray(values ^ (values >> np.uint64(31)))
 
 
 def seeds(name: str, positions: np.ndarray) -> np.ndarray:
@@ -39,7 +25,7 @@ def seeds(name: str, positions: np.ndarray) -> np.ndarray:
       uint64 of the same shape.
     """
     own = np.uint64(int.from_bytes(hashlib.blake2b(name.encode(), key=_SALT, digest_size=8).digest(), "little"))
-    return mixed(own + (positions.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
+    return mixed(own ^ mixed(positions.astype(np.uint64)))
 
 
 def of_dense(column_seeds: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -75,8 +61,8 @@ def of_entries(name: str, num_records: int, rows: np.ndarray, positions: np.ndar
 
 def finished(total: np.ndarray) -> np.ndarray:
     """The hash of each record, from the sum over its features."""
-    return mixed(total + _GOLDEN)
+    return mixed(total)
 
 
 def _of_values(value_seeds: np.ndarray, values: np.ndarray) -> np.ndarray:
-    return mixed(mixed(values.view(np.uint64) + _GOLDEN) ^ value_seeds)
+    return mixed(mixed(values.view(np.uint64)) ^ value_seeds)
