@@ -1,4 +1,4 @@
-"""The three components, by PEP 562 so that importing one does not import the others.
+"""The components, by PEP 562 so that importing one does not import the others.
 
 Every component imports what it uses from tfx submodules: `from tfx import v1` alone costs half a
 minute of processor time.
@@ -11,11 +11,12 @@ from typing import Any
 
 _COMPONENTS = {
     "BudgetValidator": "tfx_privacy.components.budget_validator.component",
+    "CanaryInserter": "tfx_privacy.components.canary_inserter.component",
     "DPTrainer": "tfx_privacy.components.dp_trainer.component",
     "PrivacyEvaluator": "tfx_privacy.components.privacy_evaluator.component",
 }
 
-__all__ = ["BudgetValidator", "DPTrainer", "PrivacyEvaluator"]
+__all__ = ["BudgetValidator", "CanaryInserter", "DPTrainer", "PrivacyEvaluator"]
 
 
 def __getattr__(name: str) -> Any:

@@ -35,3 +35,9 @@ class ReferenceModels(artifact.Artifact):
     """
 
     TYPE_NAME = "tfx_privacy.ReferenceModels"
+
+
+class Canaries(artifact.Artifact):
+    """Made-up records and which of them were trained on: `canaries.tfrecord.gz` and `canaries.json`."""
+
+    TYPE_NAME = "tfx_privacy.Canaries"

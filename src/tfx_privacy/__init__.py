@@ -4,7 +4,7 @@ The subpackages, from the bottom up:
 
 * `tfx_privacy.privacy`: parameters, accounting, guarantee, attack statistics, gate (pure Python);
 * `tfx_privacy.training`: DP-SGD on TensorFlow;
-* `tfx_privacy.components`: DPTrainer, PrivacyEvaluator, BudgetValidator;
+* `tfx_privacy.components`: DPTrainer, PrivacyEvaluator, BudgetValidator, CanaryInserter;
 * `tfx_privacy.pipelines`: complete pipelines and their runners.
 
 Importing this package imports neither TensorFlow nor Beam. The artifact types are exported here
@@ -18,9 +18,9 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_ARTIFACTS = ("PrivacyEvaluation", "PrivacyGuarantee", "PrivacyReport", "ReferenceModels")
+_ARTIFACTS = ("Canaries", "PrivacyEvaluation", "PrivacyGuarantee", "PrivacyReport", "ReferenceModels")
 
-__all__ = ["PrivacyEvaluation", "PrivacyGuarantee", "PrivacyReport", "ReferenceModels", "__version__"]
+__all__ = ["Canaries", "PrivacyEvaluation", "PrivacyGuarantee", "PrivacyReport", "ReferenceModels", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
