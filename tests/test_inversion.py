@@ -124,6 +124,10 @@ def test_a_binary_model_is_climbed_both_ways() -> None:
         ]
         assert ends[0].ravel().tolist() == pytest.approx([-2.5, -2.5])
         assert ends[1].ravel().tolist() == pytest.approx([2.5, 2.5])
+    scaled = inversion.reconstruct(
+        lambda parts: parts["x"], start, 1, steps=2, learning_rate=0.5, from_logits=True, scale={"x": np.array([10.0])}
+    )
+    assert scaled["x"].ravel().tolist() == pytest.approx([10.0, 10.0])
 
 
 def test_points_where_the_model_gives_up_are_not_kept() -> None:

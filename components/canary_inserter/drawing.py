@@ -167,7 +167,7 @@ def draw_canaries(
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-    """A prefix and a secret: `generate_secrets` of TensorFlow Privacy, after Carlini et al. (2019), Section 4.1."""
+    """A prefix and a secret: `generate_secrets` of TensorFlow Privacy, after Carlini et al. (2019)."""
 
     feature: str
     prefix: str

@@ -3,7 +3,7 @@
 The attacker knows all of a record but one feature. It weighs every candidate value by how plausible it is without the
 model, P(value | other features and label), and by how well the model then fits the label, exp(-loss) (Fredrikson et al.
 2014, https://www.usenix.org/conference/usenixsecurity14/technical-sessions/presentation/fredrikson_matthew; Yeom et al.
-2018, https://arxiv.org/abs/1709.01604, Section 5).
+2018, https://arxiv.org/abs/1709.01604).
 
 What such an attack gets right is mostly imputation, which needs no model (Jayaraman and Evans 2022,
 https://arxiv.org/abs/2209.01292). So two things are taken off: what the attacker knew without the model, and what the

@@ -1,6 +1,6 @@
 """Canaries: how far do made-up records that were trained on stand out, and what epsilon do they rule out?
 
-The secret sharer of Carlini et al. (2019), https://arxiv.org/abs/1802.08232, Section 4: canaries are trained on some
+The secret sharer of Carlini et al. (2019), https://arxiv.org/abs/1802.08232: canaries are trained on some
 number of times, R reference canaries of the same kind are not, and the model's losses are ranked. Exposure is
 log2 R - log2 rank. What it says is exact about ranks and only about these canaries; it cannot exceed log2 R, and
 extrapolations beyond are a model's word.
@@ -36,7 +36,7 @@ _MIN_REFERENCES_FOR_TAIL = 1000
 
 
 def exposures(losses: Any, references: Any) -> np.ndarray:
-    """Exposure of each canary: Carlini et al. (2019), Definition 2, with the rank taken among the references.
+    """Exposure of each canary: Carlini et al. (2019), with the rank taken among the references.
 
     The rank is 1 + the number of references whose loss is not above the canary's: ties count against exposure.
 
@@ -103,10 +103,10 @@ def canary_exposure(losses: Any, repetitions: Any, references: Any, *, confidenc
     """One finding for each number of repetitions, ascending.
 
     The interval covers the mean exposure of all canaries of the kind against these references. It is a percentile bootstrap
-    (2,000 resamples, fixed seed), widened for few canaries by Student's t (Hesterberg 2015,
-    https://arxiv.org/abs/1411.5279, Section 4). References are resampled too, because what is `harmless` is an average over
-    them. Where all canaries have the same exposure, which resampling takes for certain, the interval allows for the share
-    of others that may still be.
+    (2,000 resamples, fixed seed), widened for few canaries by Student's t (the "expanded percentile" of Hesterberg 2015,
+    https://arxiv.org/abs/1411.5279). References are resampled too, because what is `harmless` is an average over them.
+    Where all canaries have the same exposure, which resampling takes for certain, the interval allows for the share of
+    others that may still be.
 
     Args:
       losses: The model's losses of the inserted canaries, of shape (num_canaries,).
@@ -117,7 +117,7 @@ def canary_exposure(losses: Any, repetitions: Any, references: Any, *, confidenc
     Returns:
       Findings with the mean exposure, harmless at `expected_exposure`; INSUFFICIENT below 10 canaries or 100 references,
       UNSUPPORTED where a loss is not finite. Details named "model-based" extrapolate by a skew-normal fit of the
-      references' losses (Section 4.3), and nobody vouches for them.
+      references' losses, and nobody vouches for them.
 
     Raises:
       ParameterError: If shapes do not fit, or a number of repetitions is below one.
@@ -256,7 +256,7 @@ def _details(losses: np.ndarray, references: np.ndarray) -> dict[str, float]:
 
 
 def _extrapolated(losses: np.ndarray, references: np.ndarray) -> dict[str, float]:
-    """Exposure beyond log2 R by a skew-normal distribution of the losses: Carlini et al. (2019), Section 4.3."""
+    """Exposure beyond log2 R by a skew-normal distribution of the losses: after Carlini et al. (2019)."""
     center, spread = float(references.mean()), float(references.std())
     shape, location, scale = stats.skewnorm.fit((references - center) / spread)
     fitted = stats.skewnorm(shape, location, scale)
