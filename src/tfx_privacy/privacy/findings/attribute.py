@@ -159,7 +159,7 @@ class _Imputation:
 
 def _classifier(num_records: int) -> Any:
     # Importing scikit-learn takes a second, which a pipeline without this attack need not spend.
-    from sklearn import ensemble, impute, linear_model, pipeline, preprocessing  # type: ignore[import-untyped]
+    from sklearn import ensemble, impute, linear_model, pipeline, preprocessing
 
     if num_records >= _MIN_RECORDS_FOR_TREES:
         return ensemble.HistGradientBoostingClassifier(max_iter=60, early_stopping=False, random_state=0)
