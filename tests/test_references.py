@@ -116,7 +116,9 @@ def test_a_small_sample_is_compared_as_a_whole() -> None:
 
 def make_trainings(mechanism: Any = None, num_models: int = 4, **changes: Any) -> guarantee.ReferenceTrainings:
     mechanism = mechanism or evidence.mechanism()
-    found = guarantee.epsilon_with_references(mechanism, mechanism, num_models=num_models, target_delta=1e-5)
+    found = guarantee.epsilon_with_references(
+        mechanism, mechanism, trainings_per_record=num_models // 2, target_delta=1e-5
+    )
     values: dict[str, Any] = {
         "num_models": num_models,
         "trainings_per_record": num_models // 2,
@@ -129,7 +131,7 @@ def make_trainings(mechanism: Any = None, num_models: int = 4, **changes: Any) -
 def test_epsilon_of_all_is_that_of_one_longer_run() -> None:
     """A record takes part in the model's training and in one of each pair's."""
     executed = evidence.mechanism()
-    found = guarantee.epsilon_with_references(executed, executed, num_models=4, target_delta=1e-5)
+    found = guarantee.epsilon_with_references(executed, executed, trainings_per_record=2, target_delta=1e-5)
     longer = accounting.epsilon_bounds(
         noise_multiplier=executed.noise_multiplier,
         sampling_probability=executed.sampling_probability,
@@ -147,11 +149,28 @@ def test_epsilon_of_all_with_passes_of_a_tree() -> None:
     shuffled = {"kind": "dp_ftrl", "sampling": "shuffled", "noise_multiplier": 4.0}
     resumed = evidence.mechanism(**shuffled, passes=[4, 2, 4], steps=10)
     reference = evidence.mechanism(**shuffled, passes=[4, 4], steps=8, sampling_probability=0.06)
-    found = guarantee.epsilon_with_references(resumed, reference, num_models=2, target_delta=1e-5)
+    found = guarantee.epsilon_with_references(resumed, reference, trainings_per_record=1, target_delta=1e-5)
     bounds = accounting.epsilon_bounds(
         noise_multiplier=4.0, sampling_probability=1.0, steps=(3 + 2 + 3) + (3 + 3), target_delta=1e-5
     )
     assert found == bounds.best
+
+
+def test_lost_trainings_are_charged() -> None:
+    true = make_trainings()
+    assert isinstance(true.epsilon_all, float)
+    with pytest.raises(EvidenceError, match="together they come to"):
+        guarantee.recomputed_epsilon(
+            evidence.make_guarantee(references=make_trainings(lost_trainings=3, trainings_per_record=5))
+        )
+    executed = evidence.mechanism()
+    more = guarantee.epsilon_with_references(executed, executed, trainings_per_record=5, target_delta=1e-5)
+    record = evidence.make_guarantee(
+        references=make_trainings(lost_trainings=3, trainings_per_record=5, epsilon_all=more)
+    )
+    assert guarantee.recomputed_epsilon(record) == record.stated_epsilon
+    assert "3 more such trainings were lost" in record.statement
+    assert "in the training data of 2 of them" in record.statement
 
 
 def test_a_file_that_states_less_is_refused() -> None:
@@ -177,6 +196,7 @@ def test_a_file_that_states_less_is_refused() -> None:
         {"num_models": 3},
         {"num_models": 0},
         {"trainings_per_record": 1},
+        {"lost_trainings": 1},
         {"epsilon_all": -1.0},
     ],
     ids=str,
@@ -196,7 +216,7 @@ def test_reference_trainings_that_cannot_be(changes: dict[str, Any]) -> None:
 def test_epsilon_of_different_mechanisms_is_refused() -> None:
     with pytest.raises(EvidenceError, match="not trained by the model's own mechanism"):
         guarantee.epsilon_with_references(
-            evidence.mechanism(), evidence.mechanism(noise_multiplier=9.0), num_models=2, target_delta=1e-5
+            evidence.mechanism(), evidence.mechanism(noise_multiplier=9.0), trainings_per_record=1, target_delta=1e-5
         )
 
 

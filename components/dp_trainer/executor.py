@@ -119,7 +119,15 @@ class Executor(trainer_executor.GenericExecutor):
             if attack is not None:
                 _write_history(request, attack, history, digest)
             trainings = _train_references(
-                request, model, pool, resolved, outcome.mechanism, noise_multiplier, digest, output_dict
+                request,
+                model,
+                pool,
+                resolved,
+                outcome.mechanism,
+                noise_multiplier,
+                digest,
+                exec_properties,
+                output_dict,
             )
             record = make_guarantee(
                 outcome, resolved, digest, request.splits, _scope(input_dict, request.fn_args), engine, trainings
@@ -238,6 +246,7 @@ def _train_references(
     mechanism: guarantee.DPMechanism | guarantee.NoMechanism,
     noise_multiplier: float | None,
     digest: str,
+    exec_properties: dict[str, Any],
     output_dict: dict[str, list[types.Artifact]],
 ) -> guarantee.ReferenceTrainings | None:
     """Trains the reference models and writes their record, which says so where there are none."""
@@ -255,6 +264,7 @@ def _train_references(
             num_models=request.num_references,
             folder=artifact.uri,
             specs=export.feature_specs(model, request.fn_args, request.label_key, privacy.user_id_key),
+            journal=references.Journal(exec_properties.get(CHECKPOINT_DIR_KEY) or None),
             strategy=request.strategy,
         )
         trainings = references.trainings(trained, mechanism, privacy.target_delta)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
 import os
+import pathlib
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -17,10 +19,12 @@ from tfx_privacy.components import _files
 from tfx_privacy.components.dp_trainer import export
 from tfx_privacy.privacy import guarantee, record_keys
 from tfx_privacy.privacy import references as records_of_references
-from tfx_privacy.privacy.errors import InternalError, ParameterError
+from tfx_privacy.privacy.errors import CheckpointError, InternalError, ParameterError
 from tfx_privacy.privacy.guarantee import DPMechanism, NoMechanism
 from tfx_privacy.privacy.parameters import MAX_STEPS, ResolvedParameters
 from tfx_privacy.training import keras_api
+
+_JOURNAL = "reference_trainings.begun"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,6 +164,8 @@ class Trained:
     digests: list[str]
     sizes: list[int]
     mechanisms: list[DPMechanism | NoMechanism]
+    lost: int
+    """Trainings of earlier attempts."""
 
     @property
     def mechanism(self) -> DPMechanism | NoMechanism:
@@ -169,6 +175,48 @@ class Trained:
             if _composition(other) != _composition(first):
                 raise InternalError("Two reference trainings differ in what they spent.")
         return first
+
+
+class Journal:
+    """Counts reference trainings before they begin, over all attempts at a run, in the run's folder of checkpoints.
+
+    A later attempt trains all of them again. What earlier ones began is lost, and counts.
+    """
+
+    def __init__(self, folder: str | None) -> None:
+        """Reads what earlier attempts began.
+
+        Args:
+          folder: The folder of checkpoints, locked by this attempt and emptied when the run ends; None where there is none.
+
+        Raises:
+          CheckpointError: If the count cannot be read.
+        """
+        self._path = None if folder is None else pathlib.Path(folder) / _JOURNAL
+        self.lost = self._begun = self._read()
+
+    def begin(self) -> None:
+        """Writes down that one more training begins, and waits for the disk."""
+        self._begun += 1
+        if self._path is None:
+            return
+        new = self._path.with_suffix(".new")
+        with new.open("w") as file:
+            file.write(str(self._begun))
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._path)
+
+    def _read(self) -> int:
+        if self._path is None or not self._path.exists():
+            return 0
+        text = self._path.read_text()
+        if not (text.isascii() and text.isdigit()):
+            raise CheckpointError(
+                f"{_JOURNAL} in checkpoint_dir={str(self._path.parent)!r} is no number, so that what was spent is not known. "
+                "Use another folder."
+            )
+        return int(text)
 
 
 def _composition(mechanism: DPMechanism | NoMechanism) -> Any:
@@ -184,6 +232,7 @@ def train(
     num_models: int,
     folder: str,
     specs: dict[str, Any],
+    journal: Journal,
     strategy: Any = None,
 ) -> Trained:
     """Trains and saves reference models, one at a time.
@@ -196,6 +245,7 @@ def train(
       num_models: How many, an even number.
       folder: Model j is saved in `<folder>/<j>`.
       specs: Features that the saved models take.
+      journal: Where each training is written down before it begins.
       strategy: A tf.distribute strategy.
 
     Returns:
@@ -204,11 +254,12 @@ def train(
     Raises:
       TFXPrivacyError: As `training.train`.
     """
-    trained = Trained([], [], [])
+    trained = Trained([], [], [], journal.lost)
     for number in range(num_models):
         half = pool.half(number)
         run = plan(resolved, half.num_units(resolved.parameters.privacy_unit))
         model = make_model()
+        journal.begin()
         outcome = training.train(model, half, run, noise_multiplier=noise_multiplier, strategy=strategy)
         path = os.path.join(folder, str(number))
         export.save_features_alone(model, path, specs)
@@ -232,14 +283,16 @@ def trainings(
 ) -> guarantee.ReferenceTrainings:
     """What the guarantee says of them."""
     num_models = len(trained.digests)
+    per_record = num_models // 2 + trained.lost
     together = guarantee.epsilon_with_references(
-        mechanism, trained.mechanism, num_models=num_models, target_delta=target_delta
+        mechanism, trained.mechanism, trainings_per_record=per_record, target_delta=target_delta
     )
     return guarantee.ReferenceTrainings(
         num_models=num_models,
-        trainings_per_record=num_models // 2,
+        trainings_per_record=per_record,
+        lost_trainings=trained.lost,
         mechanism=trained.mechanism,
-        epsilon_all="inf" if together == float("inf") else together,
+        epsilon_all="inf" if math.isinf(together) else together,
     )
 
 

@@ -160,7 +160,9 @@ class ReferenceTrainings(Record):
 
     num_models: Annotated[int, pydantic.Field(ge=2, le=MAX_REFERENCE_MODELS)]
     trainings_per_record: PositiveCount
-    """One of each pair; the halves of a pair are disjoint, and the other one does not see the record."""
+    """One of each pair, because its halves are disjoint; and every training that was lost."""
+    lost_trainings: Annotated[int, pydantic.Field(ge=0)] = 0
+    """Begun by attempts that were killed; each is charged to every record, whichever half it was on."""
     mechanism: Annotated[DPMechanism | NoMechanism, pydantic.Field(discriminator="kind")]
     """One reference training as it was executed; all come to the same composition."""
     epsilon_all: Epsilon
@@ -168,9 +170,10 @@ class ReferenceTrainings(Record):
 
     @pydantic.model_validator(mode="after")
     def _in_pairs(self) -> Self:
-        if self.num_models % 2 or self.trainings_per_record != self.num_models // 2:
+        if self.num_models % 2 or self.trainings_per_record != self.num_models // 2 + self.lost_trainings:
             raise ValueError(
-                f"num_models={self.num_models} in pairs are num_models / 2 trainings per record, not {self.trainings_per_record}"
+                f"num_models={self.num_models} in pairs and lost_trainings={self.lost_trainings} are not "
+                f"trainings_per_record={self.trainings_per_record}"
             )
         return self
 
@@ -270,7 +273,7 @@ def epsilon_with_references(
     mechanism: DPMechanism | NoMechanism,
     reference: DPMechanism | NoMechanism,
     *,
-    num_models: int,
+    trainings_per_record: int,
     target_delta: float,
 ) -> float:
     """Epsilon of a model and its reference models together, for one record.
@@ -282,7 +285,7 @@ def epsilon_with_references(
     Args:
       mechanism: Of the model.
       reference: Of each reference model.
-      num_models: How many reference models, an even number.
+      trainings_per_record: How many reference trainings a record may have been part of.
       target_delta: In (0, 1).
 
     Returns:
@@ -299,7 +302,7 @@ def epsilon_with_references(
     if not (mechanism.is_private and reference.is_private):
         return math.inf
     run = mechanism.composition
-    steps = int(run["steps"]) + num_models // 2 * int(reference.composition["steps"])
+    steps = int(run["steps"]) + trainings_per_record * int(reference.composition["steps"])
     bounds = accounting.epsilon_bounds(**{**run, "steps": steps}, target_delta=target_delta)
     return bounds.best
 
@@ -319,7 +322,7 @@ def _check_references(guarantee: PrivacyGuarantee) -> None:
     found = epsilon_with_references(
         guarantee.mechanism,
         references.mechanism,
-        num_models=references.num_models,
+        trainings_per_record=references.trainings_per_record,
         target_delta=guarantee.target_delta,
     )
     stated = math.inf if references.epsilon_all == "inf" else float(references.epsilon_all)
@@ -462,9 +465,14 @@ def _reference_sentences(guarantee: PrivacyGuarantee) -> list[str]:
     unit = "record" if guarantee.privacy_unit == "example" else "user"
     sentences = [
         f"{references.num_models} reference models were trained by the same mechanism on halves of the training and evaluation records, for "
-        f"attacks to compare this model with; each {unit} is in the training data of {references.trainings_per_record} of them. They are "
+        f"attacks to compare this model with; each {unit} is in the training data of {references.num_models // 2} of them. They are "
         "not part of what is released, and this guarantee's epsilon does not cover them. The sizes of the halves are treated as public."
     ]
+    if references.lost_trainings:
+        sentences.append(
+            f"{references.lost_trainings} more such trainings were lost when a run was broken off, and are counted as if each {unit} had "
+            "been in all of them."
+        )
     if references.epsilon_all == "inf":
         sentences.append("Nothing limits what they reveal about these records.")
     else:
