@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import apache_beam as beam
+from tfx.dsl.io import fileio
 
 from tfx_privacy import __version__
 from tfx_privacy.components import _files
+from tfx_privacy.components.privacy_evaluator import calibration, findings, publish, risks, sampled, scoring
 from tfx_privacy.components.privacy_evaluator import reader as reading
-from tfx_privacy.components.privacy_evaluator import sampled, scoring
-from tfx_privacy.components.privacy_evaluator.reader import ModelReader
-from tfx_privacy.privacy import _records, evaluation
+from tfx_privacy.components.privacy_evaluator.calibration import Calibrated
+from tfx_privacy.components.privacy_evaluator.findings import Wanted
+from tfx_privacy.components.privacy_evaluator.reader import LoadedReader, ModelReader
+from tfx_privacy.components.privacy_evaluator.sampled import SampledRecords
+from tfx_privacy.privacy import _records, attack_history, evaluation
 from tfx_privacy.privacy.attacks import evaluate
 from tfx_privacy.privacy.attacks.evaluate import Settings
 from tfx_privacy.privacy.attacks.heads import Head
@@ -32,6 +37,9 @@ class Task:
       splits: Names of the members' and of the others' splits.
       settings: How to judge.
       max_overlap: Largest share of the smaller side that may stand on both.
+      references_uri: Of DPTrainer's reference models, or None.
+      model_run_uri: Of DPTrainer's logs, which may hold attacks during training, or None.
+      wanted: Attacks beyond membership.
     """
 
     uri: str
@@ -41,6 +49,9 @@ class Task:
     splits: tuple[tuple[str, ...], tuple[str, ...]]
     settings: Settings
     max_overlap: float
+    references_uri: str | None = None
+    model_run_uri: str | None = None
+    wanted: Wanted = dataclasses.field(default_factory=Wanted)
 
 
 def build(pipeline: beam.Pipeline, task: Task, files: tuple[tuple[str, ...], ...]) -> None:
@@ -55,6 +66,8 @@ def build(pipeline: beam.Pipeline, task: Task, files: tuple[tuple[str, ...], ...
         >> beam.ParDo(scoring.ScoreFn(task.reader, task.tasks, size)).with_outputs(scoring.HASHES, main="tallies")
     )
     total = scored.tallies | "Merge" >> beam.CombineGlobally(scoring.MergeTallies(size))
+    if task.reader.record_id_key is not None:
+        risks.write(pipeline, total, task.reader, task.tasks, files[MEMBERS], task.uri)
     overlapping = (
         scored[scoring.HASHES]
         | "ByPartition" >> beam.GroupByKey()
@@ -80,15 +93,27 @@ def attack_and_write(task: Task, total: Tally, num_overlapping: int) -> None:
         raise DataError("A split holds no record.")
     _check_overlap(num_overlapping, int(total.records.min()), task.max_overlap)
     record = evaluate_task(task, total, num_overlapping)
-    _files.write_text(task.uri, evaluation.FILE_NAME, record.to_json())
+    publish.write(task.uri, record)
 
 
 def evaluate_task(task: Task, total: Tally, num_overlapping: int) -> PrivacyEvaluation:
     """The record of what was found."""
     loaded = reading.load(task.reader)
-    found = [sampled.score(loaded, task.tasks, side) for side in total.samples]
-    sides = sampled.side(found[MEMBERS], {}), sampled.side(found[OTHERS], {})
-    run = evaluate.run(total, sides, task.settings, unsupported=_unsupported(task))
+    unsupported = _unsupported(task)
+    found = sampled.score(loaded, task.tasks, total.samples[0]), sampled.score(loaded, task.tasks, total.samples[1])
+    calibrated, described = _calibrated(task, loaded, found) if not unsupported else (None, None)
+    scores = [side.scores for side in calibrated] if calibrated else [{}, {}]
+    sides = sampled.side(found[MEMBERS], scores[MEMBERS]), sampled.side(found[OTHERS], scores[OTHERS])
+    run = evaluate.run(total, sides, task.settings, unsupported=unsupported)
+    beyond = findings.find(
+        loaded,
+        task.tasks,
+        task.wanted,
+        found,
+        calibrated,
+        member_splits=task.splits[MEMBERS],
+        confidence_level=task.settings.confidence_level,
+    )
     has_classes = any(row.slice_feature == evaluation.CLASS_FEATURE for row in run.results)
     covering = [spec.name for spec in task.reader.slices if spec.covers_everything]
     return PrivacyEvaluation(
@@ -109,9 +134,41 @@ def evaluate_task(task: Task, total: Tally, num_overlapping: int) -> PrivacyEval
         min_slice_size=task.settings.min_slice_size,
         sample_size=task.settings.sample_size,
         results=run.results,
+        findings=beyond,
         curves=run.curves,
+        over_training=_history(task),
+        references=described,
         engine=f"tfx-privacy {__version__}",
     )
+
+
+def _calibrated(
+    task: Task, loaded: LoadedReader, found: tuple[SampledRecords, SampledRecords]
+) -> tuple[tuple[Calibrated, Calibrated] | None, evaluation.References | None]:
+    """What reference models say; nothing where there are none."""
+    if task.references_uri is None:
+        return None, None
+    record = calibration.read_record(task.references_uri, task.reader.model_digest)
+    if record is None:
+        return None, None
+    if len(task.tasks) != 1:
+        raise EvidenceError(
+            f"Reference models have one output, but {len(task.tasks)} heads are attacked. Attack one head."
+        )
+    return calibration.calibrate(loaded, task.tasks[0], task.references_uri, record, found)
+
+
+def _history(task: Task) -> list[evaluation.Checkpoint]:
+    """Attacks during training, where DPTrainer was asked for them and they are of this model."""
+    path = None if task.model_run_uri is None else os.path.join(task.model_run_uri, attack_history.FILE_NAME)
+    if path is None or task.model_run_uri is None or not fileio.exists(path):
+        return []
+    history = attack_history.AttackHistory.from_json(_files.read_text(task.model_run_uri, attack_history.FILE_NAME))
+    if history.model_digest != task.reader.model_digest:
+        raise EvidenceError(
+            "model_run is of another model than the one that is attacked. Wire both from the same DPTrainer."
+        )
+    return list(history.checkpoints)
 
 
 def _unsupported(task: Task) -> str:

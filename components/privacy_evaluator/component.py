@@ -14,6 +14,7 @@ from tfx_privacy.components import artifacts
 from tfx_privacy.components.privacy_evaluator import executor
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, parse_heads, slicing_json
 from tfx_privacy.privacy import _validate, strict_json
+from tfx_privacy.privacy.errors import ParameterError
 
 
 class PrivacyEvaluatorSpec(component_spec.ComponentSpec):
@@ -26,6 +27,10 @@ class PrivacyEvaluatorSpec(component_spec.ComponentSpec):
         "nonmember_splits": component_spec.ExecutionParameter(type=str),
         "signature_name": component_spec.ExecutionParameter(type=str),
         "record_id_key": component_spec.ExecutionParameter(type=str, optional=True),
+        "sensitive_features": component_spec.ExecutionParameter(type=str),
+        "properties": component_spec.ExecutionParameter(type=str),
+        "model_inversion": component_spec.ExecutionParameter(type=int),
+        "canary_delta": component_spec.ExecutionParameter(type=float),
         "min_records": component_spec.ExecutionParameter(type=int),
         "min_slice_size": component_spec.ExecutionParameter(type=int),
         "sample_size": component_spec.ExecutionParameter(type=int),
@@ -38,6 +43,9 @@ class PrivacyEvaluatorSpec(component_spec.ComponentSpec):
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph, optional=True),
         "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema, optional=True),
+        "reference_models": component_spec.ChannelParameter(type=artifacts.ReferenceModels, optional=True),
+        "model_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun, optional=True),
+        "canaries": component_spec.ChannelParameter(type=artifacts.Canaries, optional=True),
     }
     OUTPUTS = {
         executor.PRIVACY_EVALUATION_KEY: component_spec.ChannelParameter(type=artifacts.PrivacyEvaluation),
@@ -72,6 +80,9 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
         model: types.BaseChannel,
         transform_graph: types.BaseChannel | None = None,
         schema: types.BaseChannel | None = None,
+        reference_models: types.BaseChannel | None = None,
+        model_run: types.BaseChannel | None = None,
+        canaries: types.BaseChannel | None = None,
         label_key: str | None = None,
         slice_features: Sequence[str] = (),
         slicing_specs: Sequence[Any] = (),
@@ -84,6 +95,10 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
         mask_key: str | None = None,
         heads: Sequence[Mapping[str, Any]] | None = None,
         record_id_key: str | None = None,
+        sensitive_features: Sequence[str] = (),
+        properties: Sequence[str] = (),
+        model_inversion: bool = False,
+        canary_delta: float = 1e-5,
         min_records: int = 300,
         min_slice_size: int = 100,
         sample_size: int = 20_000,
@@ -98,6 +113,10 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
           model: Channel of `Model`, usually produced by DPTrainer.
           transform_graph: Channel of `TransformGraph`; the label is read from the transformed features then.
           schema: Channel of `Schema`; needed without a transform graph.
+          reference_models: Channel of `ReferenceModels` of DPTrainer(reference_models=...): calibrated attacks, which are much stronger
+            where few records leak.
+          model_run: Channel of `ModelRun` of DPTrainer(attacks_during_training=...): the report shows how the leak grew.
+          canaries: Channel of `Canaries` of CanaryInserter; `examples` then are its `examples_with_canaries`.
           label_key: Name of the label; DPTrainer's model names it by itself.
           slice_features: Raw features by whose values the attacks are repeated; rare values are pooled.
           slicing_specs: `tfma.SlicingSpec` messages: crossed features, and records with given values.
@@ -113,6 +132,10 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
             and mask_key; they take the place of the arguments of these names.
           record_id_key: Raw feature that identifies a record. If it is given, every member's p-value is written beside the
             evaluation, which then is as private as the data.
+          sensitive_features: Raw features of at most 20 values: does the model tell them of its training records better than of others?
+          properties: "feature=value" each: do reference models tell how frequent it was in their training data?
+          model_inversion: Whether to reconstruct records of each class and compare them with training and held-out ones; takes long.
+          canary_delta: At which the canaries' lower bound on epsilon is stated.
           min_records: Smallest side of the whole set that is judged.
           min_slice_size: Smallest side of a slice that is judged.
           sample_size: Records per side for attacks that need a classifier or reference models.
@@ -136,12 +159,19 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
                 model=model,
                 transform_graph=transform_graph,
                 schema=schema,
+                reference_models=reference_models,
+                model_run=model_run,
+                canaries=canaries,
                 heads=heads_json,
                 slicing_specs=slicing_json(slice_features, slicing_specs),
                 member_splits=strict_json.dumps(list(member_splits), indent=None),
                 nonmember_splits=strict_json.dumps(list(nonmember_splits), indent=None),
                 signature_name=signature_name,
                 record_id_key=record_id_key,
+                sensitive_features=strict_json.dumps(list(sensitive_features), indent=None),
+                properties=strict_json.dumps([_property(text) for text in properties], indent=None),
+                model_inversion=int(bool(model_inversion)),
+                canary_delta=_validate.open_interval(0.0, 1.0, canary_delta=canary_delta),
                 min_records=_validate.positive_integer(min_records=min_records),
                 min_slice_size=_validate.positive_integer(min_slice_size=min_slice_size),
                 sample_size=_validate.positive_integer(sample_size=sample_size),
@@ -151,3 +181,12 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
                 privacy_evaluation=channel_utils.as_channel([artifacts.PrivacyEvaluation()]),
             )
         )
+
+
+def _property(text: str) -> str:
+    name, separator, _ = text.partition("=")
+    if not (name and separator):
+        raise ParameterError(
+            f"Expected properties={text!r} to read feature=value. Name a feature and one of its values."
+        )
+    return text

@@ -13,8 +13,9 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from tfx_privacy.components import _files
-from tfx_privacy.components.privacy_evaluator import attack_pipeline, heads, resolution
+from tfx_privacy.components.privacy_evaluator import attack_pipeline, findings, heads, resolution
 from tfx_privacy.components.privacy_evaluator.attack_pipeline import Task
+from tfx_privacy.components.privacy_evaluator.findings import Wanted
 from tfx_privacy.components.privacy_evaluator.reader import ModelReader
 from tfx_privacy.privacy import evaluation, strict_json
 from tfx_privacy.privacy.attacks.evaluate import Settings
@@ -38,7 +39,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Attacks the model.
 
         Args:
-          input_dict: `examples`, `model`, and `transform_graph` or `schema`.
+          input_dict: `examples`, `model`, and `transform_graph` or `schema`; optionally `reference_models`, `model_run` and
+            `canaries`.
           output_dict: `privacy_evaluation`.
           exec_properties: As PrivacyEvaluatorSpec declares them.
 
@@ -53,6 +55,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         # The digest before scoring: what is attacked is what is named.
         reader = _reader(input_dict, exec_properties, model, _files.directory_digest(model.uri))
         reader.check()
+        wanted = _wanted(exec_properties, _optional_uri(input_dict, "canaries"))
+        reader.check_features([*wanted.sensitive_features, *(name for name, _ in wanted.properties)])
         resolved = resolution.resolve(reader, files)
         task = Task(
             uri=target.uri,
@@ -62,6 +66,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             splits=splits,
             settings=_settings(exec_properties),
             max_overlap=float(exec_properties["max_overlap"]),
+            references_uri=_optional_uri(input_dict, "reference_models"),
+            model_run_uri=_optional_uri(input_dict, "model_run"),
+            wanted=wanted,
         )
         with self._make_beam_pipeline() as pipeline:
             attack_pipeline.build(pipeline, task, files)
@@ -144,6 +151,23 @@ def _settings(exec_properties: Mapping[str, Any]) -> Settings:
         min_slice_size=int(exec_properties["min_slice_size"]),
         sample_size=int(exec_properties["sample_size"]),
     )
+
+
+def _wanted(exec_properties: Mapping[str, Any], canaries_uri: str | None) -> Wanted:
+    return Wanted(
+        sensitive_features=tuple(_names(exec_properties, "sensitive_features")),
+        properties=tuple(findings.parse_property(text) for text in _names(exec_properties, "properties")),
+        model_inversion=exec_properties.get("model_inversion") == 1,
+        canaries_uri=canaries_uri,
+        canary_delta=float(exec_properties["canary_delta"]),
+    )
+
+
+def _optional_uri(input_dict: Mapping[str, list[types.Artifact]], key: str) -> str | None:
+    """The URI of an optional input; one that is wired must be there."""
+    if key not in input_dict:
+        return None
+    return str(_files.single(input_dict, key).uri)
 
 
 def _names(exec_properties: Mapping[str, Any], key: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,14 +71,23 @@ class ModelReader:
         Raises:
           ParameterError: If a feature or a label is unknown.
         """
-        raw, labelled = self.raw_feature_spec(), self.label_spec()
+        labelled = self.label_spec()
         wanted = [name for spec in self.slices for name in spec.features]
-        for name in [*wanted, *([self.record_id_key] if self.record_id_key else [])]:
-            if name not in raw:
-                raise ParameterError(f"Unknown feature {name!r}. The examples have: {', '.join(sorted(raw))}.")
+        self.check_features([*wanted, *([self.record_id_key] if self.record_id_key else [])])
         for label in [label for head in self.heads for label in (head.label_key, head.mask_key)]:
             if label and label not in labelled:
                 raise ParameterError(f"Unknown label_key={label!r}. There are: {', '.join(sorted(labelled))}.")
+
+    def check_features(self, names: Sequence[str]) -> None:
+        """Checks that the examples have raw features of these names.
+
+        Raises:
+          ParameterError: If one is unknown.
+        """
+        raw = self.raw_feature_spec()
+        for name in names:
+            if name not in raw:
+                raise ParameterError(f"Unknown feature {name!r}. The examples have: {', '.join(sorted(raw))}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,28 +213,34 @@ class LoadedReader:
         outputs = self._model.signatures[FROM_FEATURES](**{name: features[name] for name in inputs})
         return agree(self.predict(records), {name: value.numpy() for name, value in outputs.items()})
 
-    def identities(self, records: Any) -> list[str]:
-        """The feature that identifies each record, as text."""
-        assert self.reader.record_id_key is not None
-        parsed = tf.io.parse_example(records, {self.reader.record_id_key: self._raw_spec[self.reader.record_id_key]})
-        rows, texts = _entries(parsed[self.reader.record_id_key])
+    def first_texts(self, feature: str, records: Any) -> list[str]:
+        """A raw feature's first value of each record as text; "" where it is missing."""
+        with _named_errors(self.reader):
+            parsed = tf.io.parse_example(records, {feature: self._raw_spec[feature]})
+        rows, texts = _entries(parsed[feature])
         found = [""] * len(records)
-        for row, text in zip(rows.numpy(), texts.numpy(), strict=True):
-            found[int(row)] = found[int(row)] or text.decode("utf-8", "replace")
+        for row, text in zip(rows.numpy()[::-1], texts.numpy()[::-1], strict=True):
+            found[int(row)] = text.decode("utf-8", "replace")
         return found
 
-    def blind_features(self, records: Any) -> np.ndarray:
+    def raw_dtype(self, feature: str) -> Any:
+        """A raw feature's type."""
+        return self._raw_spec[feature].dtype
+
+    def blind_features(self, records: Any, *, without: str | None = None) -> np.ndarray:
         """Every raw feature as numbers, for the control: first values, buckets of text, numbers of values.
 
         Args:
           records: Serialized examples.
+          without: A feature that is left out.
 
         Returns:
           float64 of shape (num_records, num_columns).
         """
         with _named_errors(self.reader):
             raw = tf.io.parse_example(records, self._raw_spec)
-        return np.column_stack([_blind_columns(raw[name]) for name in sorted(raw)])
+        columns = [_blind_columns(raw[name]) for name in sorted(raw) if name != without]
+        return np.column_stack(columns) if columns else np.zeros((len(records), 0))
 
     def _all_transformed(self, records: Any) -> dict[str, Any]:
         raw = dict(tf.io.parse_example(records, self._raw_spec))

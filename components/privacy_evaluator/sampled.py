@@ -12,7 +12,7 @@ from tfx_privacy.components.privacy_evaluator.reader import BATCH_SIZE, LoadedRe
 from tfx_privacy.components.privacy_evaluator.scoring import Scored
 from tfx_privacy.privacy.attacks import evaluate
 from tfx_privacy.privacy.attacks.evaluate import SampledSide
-from tfx_privacy.privacy.attacks.heads import Head
+from tfx_privacy.privacy.attacks.heads import Head, Signals
 from tfx_privacy.privacy.attacks.sample import Sample
 
 
@@ -36,6 +36,24 @@ class SampledRecords:
         if any(part.signals[0].classes is None for part in self.parts):
             return None
         return np.concatenate([np.asarray(part.signals[0].classes) for part in self.parts])
+
+    @property
+    def first_labels(self) -> np.ndarray | None:
+        """The first head's labels."""
+        if any(part.batch.labels[0] is None for part in self.parts):
+            return None
+        return np.concatenate([np.asarray(part.batch.labels[0]) for part in self.parts])
+
+    @property
+    def first_signals(self) -> Signals:
+        """The first head's usable, loss and log-likelihood; the rest is left out."""
+        found = [part.signals[0] for part in self.parts]
+        return Signals(
+            usable=np.concatenate([signals.usable for signals in found]),
+            loss=np.concatenate([signals.loss for signals in found]),
+            log_likelihood=np.concatenate([signals.log_likelihood for signals in found]),
+            features=np.zeros((0, 0)),
+        )
 
     def labels(self) -> np.ndarray:
         """All labels as numbers, of shape (num_records, num_labels)."""

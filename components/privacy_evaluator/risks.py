@@ -1,0 +1,87 @@
+"""Each member's risk, for whoever may see the records: written only when a feature that identifies them is named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+
+from tfx_privacy.components.privacy_evaluator import reader as reading
+from tfx_privacy.components.privacy_evaluator import scoring
+from tfx_privacy.components.privacy_evaluator.reader import ModelReader
+from tfx_privacy.privacy import strict_json
+from tfx_privacy.privacy.attacks import counts, multiplicity
+from tfx_privacy.privacy.attacks.evaluate import LOSS
+from tfx_privacy.privacy.attacks.heads import Head
+from tfx_privacy.privacy.attacks.multiplicity import RecordRisks
+from tfx_privacy.privacy.attacks.tally import Tally
+from tfx_privacy.privacy.evaluation import WHOLE_SET
+
+FOLDER = "record_risks"
+
+
+class RiskFn(beam.DoFn):
+    """Scores files of members again, and yields a line of JSON for each record: record, p_value, q_value."""
+
+    def __init__(self, reader: ModelReader, tasks: tuple[Head, ...]) -> None:
+        """Keeps plain values; the model is loaded by the worker."""
+        self._reader, self._tasks = reader, tasks
+
+    def process(self, path: str, risks: RecordRisks) -> Iterator[str]:
+        """Yields a line for each record with a finite score.
+
+        Args:
+          path: Of a file of members.
+          risks: By key of the score.
+        """
+        loaded = reading.load(self._reader)
+        key = self._reader.record_id_key
+        assert key is not None
+        for batch in scoring.dataset(path).as_numpy_iterator():
+            scores = scoring.scored(loaded, self._tasks, batch).scores[LOSS]
+            usable = ~np.isnan(scores)
+            where = np.searchsorted(risks.values, counts.keys_of(np.where(usable, scores, 0.0)))
+            identities = loaded.first_texts(key, tf.constant(batch))
+            for index in np.flatnonzero(usable):
+                line = {
+                    "record": identities[index],
+                    "p_value": float(risks.p_values[where[index]]),
+                    "q_value": float(risks.q_values[where[index]]),
+                }
+                yield strict_json.dumps(line, indent=None)
+
+
+def write(
+    pipeline: beam.Pipeline,
+    total: beam.PCollection,
+    reader: ModelReader,
+    tasks: tuple[Head, ...],
+    files: tuple[str, ...],
+    uri: str,
+) -> None:
+    """Adds the steps that write all members' risks below `uri`.
+
+    Args:
+      pipeline: Of the evaluation.
+      total: The tally of all records.
+      reader: The model.
+      tasks: Of its heads.
+      files: Of the members.
+      uri: Of the evaluation's artifact.
+    """
+    risks = total | "Risks" >> beam.Map(of_tally)
+    _ = (
+        pipeline
+        | "MemberFiles" >> beam.Create(list(files))
+        | "SpreadMembers" >> beam.Reshuffle()
+        | "Risk" >> beam.ParDo(RiskFn(reader, tasks), beam.pvalue.AsSingleton(risks))
+        | "WriteRisks" >> beam.io.WriteToText(os.path.join(uri, FOLDER, "members"), file_name_suffix=".jsonl.gz")
+    )
+
+
+def of_tally(total: Tally) -> RecordRisks:
+    """The risk of members by the key of their score, "loss" on the whole set."""
+    return multiplicity.record_risks(total.counts[LOSS, (WHOLE_SET, "")])
