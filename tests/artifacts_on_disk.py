@@ -59,13 +59,13 @@ def write_examples(root: pathlib.Path, splits: Mapping[str, list[dict[str, Any]]
     return artifact
 
 
-def write_schema(root: pathlib.Path) -> Any:
+def write_schema(root: pathlib.Path, text: str = SCHEMA) -> Any:
     from tfx.types import standard_artifacts
 
     artifact = standard_artifacts.Schema()
     artifact.uri = str(root)
     root.mkdir(parents=True)
-    (root / "schema.pbtxt").write_text(SCHEMA)
+    (root / "schema.pbtxt").write_text(text)
     return artifact
 
 
