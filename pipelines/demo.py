@@ -81,7 +81,7 @@ def _cases() -> list[Case]:
         Case(title="2  the same model, tighter budget", options={"max_epsilon": TIGHT_EPSILON}),
         Case(
             title="3  over-fitted, privacy off",
-            options={"privacy": taxi.NOT_PRIVATE, "custom_config": taxi.OVERFITTED},
+            options={"privacy": taxi.NOT_PRIVATE, "custom_config": taxi.OVERFITTED, "attacks_during_training": 6},
         ),
     ]
 

@@ -46,6 +46,9 @@ def create_pipeline(
     slice_features: Sequence[str] = (),
     allow_non_dp_preprocessing: bool = False,
     with_baseline: bool = True,
+    reference_models: int = 0,
+    attacks_during_training: int = 0,
+    attack_options: Mapping[str, Any] | None = None,
     custom_config: Mapping[str, Any] | None = None,
     metadata_connection_config: metadata_store_pb2.ConnectionConfig | None = None,
     beam_pipeline_args: Sequence[str] = (),
@@ -72,6 +75,9 @@ def create_pipeline(
       with_baseline: Compare with the latest blessed model. It is resolved from BudgetValidator's
         blessing alone: a model that the Evaluator blessed and the gate refused must not become
         the baseline of the next run. Leave it out for open-source Kubeflow, which runs no resolvers.
+      reference_models: How many models DPTrainer trains beside the model, for attacks that compare it with them; 0 or an even number.
+      attacks_during_training: How often DPTrainer attacks the model while it trains, for the report's picture.
+      attack_options: Further arguments of PrivacyEvaluator, such as `sensitive_features`.
       custom_config: Passed to the module's functions in `fn_args.custom_config`.
       metadata_connection_config: ML Metadata store, for runners that need one.
       beam_pipeline_args: Arguments for Beam, e.g. `--direct_running_mode=multi_processing`.
@@ -97,6 +103,8 @@ def create_pipeline(
         label_key=label_key,
         privacy=privacy,
         custom_config=dict(custom_config or {}),
+        reference_models=reference_models,
+        attacks_during_training=attacks_during_training,
     )
     privacy_evaluator = PrivacyEvaluator(
         examples=example_gen.outputs["examples"],
@@ -104,7 +112,10 @@ def create_pipeline(
         transform_graph=transform.outputs["transform_graph"],
         schema=schema_gen.outputs["schema"],
         label_key=label_key,
+        reference_models=trainer.outputs["reference_models"] if reference_models else None,
+        model_run=trainer.outputs["model_run"] if attacks_during_training else None,
         slice_features=list(slice_features),
+        **(attack_options or {}),
     )
     nodes: list[base_node.BaseNode] = [
         example_gen, statistics_gen, schema_gen, example_validator, transform, trainer, privacy_evaluator,

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from tfx_privacy.components.budget_validator import svg
 from tfx_privacy.privacy.evaluation import AttackResult, Finding, PrivacyEvaluation
+from tfx_privacy.privacy.findings import exposure
 
 MAX_SLICES = 30
 _MAX_FINDINGS = 12
@@ -64,14 +65,14 @@ def findings(record: PrivacyEvaluation, *, prefix: str = "findings") -> str | No
         height=_findings_height(shown),
         prefix=prefix,
         title="Attacks beyond membership",
-        description=f"{len(rows)} estimates in {len(panels)} panels; the harmless value lies outside the interval of {num_leaks} of them.",
+        description=f"{len(rows)} estimates in {len(panels)} panels; the interval of {num_leaks} of them lies above the harmless value.",
     )
 
 
 def leaks(finding: Finding) -> bool:
-    """Whether the interval of a finding with numbers excludes what a model that leaks nothing has."""
+    """Whether the interval of a finding with numbers lies above what a model that leaks nothing has."""
     values = _values(finding)
-    return not values.low <= values.harmless <= values.high
+    return not values.low <= values.harmless
 
 
 def _paint_forest(figure: Figure, rows: Sequence[AttackResult], num_all: int, limit: float) -> None:
@@ -119,7 +120,7 @@ def _paint_findings(figure: Figure, panels: Sequence[Sequence[Finding]], num_all
 
 def _paint_panel(axes: Axes, panel: Sequence[Finding]) -> None:
     for place, row in enumerate(panel):
-        values = _values(row)
+        values = _shown(row)
         marker, colour = ("s", svg.RED) if leaks(row) else ("o", svg.BLUE)
         _point(axes, values[:3], place, marker, colour, filled=True)
     harmless = [_values(row).harmless for row in panel]
@@ -170,6 +171,12 @@ class _Values(NamedTuple):
     low: float
     high: float
     harmless: float
+
+
+def _shown(row: Finding) -> _Values:
+    """A lower bound without an upper end is drawn as a point."""
+    values = _values(row)
+    return values._replace(high=values.estimate) if values.high >= exposure.NO_UPPER_END else values
 
 
 def _values(row: Finding) -> _Values:

@@ -13,6 +13,7 @@ from tfx_privacy.components import _files
 from tfx_privacy.components.budget_validator import figures, interval_plots
 from tfx_privacy.privacy import gate, strict_json
 from tfx_privacy.privacy.evaluation import CONTROL, WHOLE_SET, AttackResult, Interval, PrivacyEvaluation
+from tfx_privacy.privacy.findings import exposure
 from tfx_privacy.privacy.guarantee import PrivacyGuarantee
 
 HTML_NAME = "report.html"
@@ -35,7 +36,7 @@ def to_html(verdict: gate.Verdict, evidence: gate.Evidence) -> str:
     """The report as one page without scripts; names from the data are escaped."""
     source = importlib.resources.files("tfx_privacy") / "templates" / "report" / "report.html.j2"
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters.update(interval=_interval, percent=_percent, tpr=_tpr, leaks=interval_plots.leaks)
+    environment.filters.update(interval=_interval, percent=_percent, tpr=_tpr, bound=_bound, leaks=interval_plots.leaks)
     guarantee = evidence.guarantee if isinstance(evidence.guarantee, PrivacyGuarantee) else None
     evaluation = evidence.evaluation if isinstance(evidence.evaluation, PrivacyEvaluation) else None
     limit = verdict.policy.max_attack_auc
@@ -43,7 +44,7 @@ def to_html(verdict: gate.Verdict, evidence: gate.Evidence) -> str:
         verdict=verdict,
         guarantee=guarantee,
         evaluation=evaluation,
-        rows=_attack_rows(evaluation),
+        rows=_attack_rows(evaluation, verdict.policy),
         controls=_controls(evaluation),
         pictures=figures.of_attacks(evaluation, guarantee, limit) if evaluation else [],
         finding_pictures=figures.of_findings(evaluation) if evaluation else [],
@@ -51,10 +52,14 @@ def to_html(verdict: gate.Verdict, evidence: gate.Evidence) -> str:
     )
 
 
-def _attack_rows(evaluation: PrivacyEvaluation | None) -> list[AttackResult]:
-    """The rows of attacks on the model: judged ones first, the riskiest on top."""
-    rows = [] if evaluation is None else [row for row in evaluation.results if row.attack != CONTROL]
-    return sorted(rows, key=_by_risk)
+def _attack_rows(
+    evaluation: PrivacyEvaluation | None, policy: gate.GatePolicy
+) -> list[tuple[AttackResult, gate.Standing | None]]:
+    """The rows of attacks on the model, each with where it stands against the limit: the riskiest judged ones first."""
+    if evaluation is None:
+        return []
+    rows = sorted((row for row in evaluation.results if row.attack != CONTROL), key=_by_risk)
+    return [(row, gate.standing(row, evaluation, policy) if row.status == "OK" else None) for row in rows]
 
 
 def _by_risk(row: AttackResult) -> tuple[float, str, str]:
@@ -62,11 +67,11 @@ def _by_risk(row: AttackResult) -> tuple[float, str, str]:
     return risk, row.slice_name, row.attack
 
 
-def _controls(evaluation: PrivacyEvaluation | None) -> list[tuple[AttackResult, bool]]:
-    """The control's rows, the whole set first, each with whether it tells members from others without a model."""
+def _controls(evaluation: PrivacyEvaluation | None) -> list[AttackResult]:
+    """The control on the whole set, and on the slices that it makes doubtful."""
     rows = [] if evaluation is None else [row for row in evaluation.results if row.attack == CONTROL]
     rows.sort(key=lambda row: (row.slice_feature != WHOLE_SET, row.slice_name))
-    return [(row, row.auc is not None and not row.auc.low <= 0.5 <= row.auc.high) for row in rows]
+    return [row for row in rows if row.slice_feature == WHOLE_SET or row.status == "CONFOUNDED"]
 
 
 def _interval(value: Interval) -> str:
@@ -77,6 +82,11 @@ def _tpr(row: AttackResult, rate: float) -> Interval | None:
     """The row's true-positive rate at `rate`; None where too few non-members allow none."""
     found = [point.tpr for point in row.tpr_at_fpr if math.isclose(point.false_positive_rate, rate)]
     return found[0] if found else None
+
+
+def _bound(value: float) -> str:
+    """One end of a finding's interval; a lower bound on epsilon has no upper end."""
+    return "no end" if value >= exposure.NO_UPPER_END else f"{value:.4g}"
 
 
 def _percent(rate: float) -> str:

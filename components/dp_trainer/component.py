@@ -14,7 +14,7 @@ from tfx.utils import json_utils
 
 from tfx_privacy import training
 from tfx_privacy.components import artifacts
-from tfx_privacy.components.dp_trainer import executor
+from tfx_privacy.components.dp_trainer import executor, request
 from tfx_privacy.privacy import _validate, references
 from tfx_privacy.privacy.errors import ParameterError
 from tfx_privacy.privacy.parameters import DPParameters
@@ -26,13 +26,13 @@ class DPTrainerSpec(component_spec.ComponentSpec):
     """Inputs and outputs as Trainer's, and the privacy parameters."""
 
     PARAMETERS = {
-        executor.PRIVACY_KEY: component_spec.ExecutionParameter(type=str),
-        executor.TARGET_EPSILON_KEY: component_spec.ExecutionParameter(type=float, optional=True),
-        executor.LABEL_KEY: component_spec.ExecutionParameter(type=str, optional=True),
-        executor.CHECKPOINT_DIR_KEY: component_spec.ExecutionParameter(type=str, optional=True),
-        executor.DISTRIBUTION_KEY: component_spec.ExecutionParameter(type=str, optional=True),
-        executor.NUM_REFERENCE_MODELS_KEY: component_spec.ExecutionParameter(type=int, optional=True),
-        executor.ATTACKS_DURING_TRAINING_KEY: component_spec.ExecutionParameter(type=int, optional=True),
+        request.PRIVACY_KEY: component_spec.ExecutionParameter(type=str),
+        request.TARGET_EPSILON_KEY: component_spec.ExecutionParameter(type=float, optional=True),
+        request.LABEL_KEY: component_spec.ExecutionParameter(type=str, optional=True),
+        request.CHECKPOINT_DIR_KEY: component_spec.ExecutionParameter(type=str, optional=True),
+        request.DISTRIBUTION_KEY: component_spec.ExecutionParameter(type=str, optional=True),
+        request.NUM_REFERENCE_MODELS_KEY: component_spec.ExecutionParameter(type=int, optional=True),
+        request.ATTACKS_DURING_TRAINING_KEY: component_spec.ExecutionParameter(type=int, optional=True),
         "train_args": component_spec.ExecutionParameter(type=trainer_pb2.TrainArgs, use_proto=False),
         "eval_args": component_spec.ExecutionParameter(type=trainer_pb2.EvalArgs, use_proto=False),
         "module_file": component_spec.ExecutionParameter(type=str, optional=True),
@@ -138,9 +138,9 @@ class DPTrainer(base_component.BaseComponent):
             )
         if isinstance(target_epsilon, int | float):
             target_epsilon = _validate.positive(target_epsilon=target_epsilon)
-        _validate.one_of(executor.DISTRIBUTIONS, distribution=distribution)
+        _validate.one_of(request.DISTRIBUTIONS, distribution=distribution)
         references.check_num_models(reference_models=reference_models)
-        executor.check_num_attacks(attacks_during_training=attacks_during_training)
+        request.check_num_attacks(attacks_during_training=attacks_during_training)
         if checkpoint_dir is not None:
             training.Checkpoints(checkpoint_dir)  # refuses what cannot be locked
         train_args = train_args or trainer_pb2.TrainArgs()

@@ -272,8 +272,8 @@ def _check_attack_auc(evidence: Evidence, policy: GatePolicy, now: datetime.date
     judged = _attacked(record)
     if not judged:
         raise EvidenceError("No attack could be judged on any slice. Give PrivacyEvaluator more records.")
-    refusing = [row for row in judged if _standing(row, record, policy) is _Standing.ABOVE]
-    left_open = [row for row in judged if _standing(row, record, policy) is _Standing.OPEN]
+    refusing = [row for row in judged if standing(row, record, policy) is Standing.ABOVE]
+    left_open = [row for row in judged if standing(row, record, policy) is Standing.OPEN]
     worst = max(refusing or [row for row in judged if row not in left_open] or judged, key=_upper)
     upper, level = _upper(worst), record.confidence_level
     value = f"{_show_auc(worst)}, {worst.slice_name}"
@@ -293,7 +293,7 @@ def _check_attack_auc(evidence: Evidence, policy: GatePolicy, now: datetime.date
     )
 
 
-class _Standing(enum.Enum):
+class Standing(enum.Enum):
     """How a row stands against the limit."""
 
     WITHIN = "the upper bound keeps the limit"
@@ -308,14 +308,14 @@ def _attacked(record: PrivacyEvaluation) -> list[AttackResult]:
     return [row for row in record.results if row.status == "OK" and row.attack != CONTROL]
 
 
-def _standing(row: AttackResult, record: PrivacyEvaluation, policy: GatePolicy) -> _Standing:
+def standing(row: AttackResult, record: PrivacyEvaluation, policy: GatePolicy) -> Standing:
     """Where one row stands; NaN and whatever else cannot be compared is ABOVE."""
     limit = policy.max_attack_auc
     if _upper(row) <= limit:
-        return _Standing.WITHIN
+        return Standing.WITHIN
     if not _is_small(row, record, policy):
-        return _Standing.ABOVE
-    return _Standing.OPEN if _strict_lower(row, _strict(record) / _quantile(record)) <= limit else _Standing.ABOVE
+        return Standing.ABOVE
+    return Standing.OPEN if _strict_lower(row, _strict(record) / _quantile(record)) <= limit else Standing.ABOVE
 
 
 def _is_small(row: AttackResult, record: PrivacyEvaluation, policy: GatePolicy) -> bool:

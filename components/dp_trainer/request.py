@@ -1,0 +1,182 @@
+"""What a run is asked for: execution properties, splits, and the functions of the user's module."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+from tfx import types
+from tfx.components.util import udf_utils
+from tfx.proto import trainer_pb2
+from tfx.types import artifact_utils
+from tfx.utils import proto_utils
+
+from tfx_privacy import training
+from tfx_privacy.components.dp_trainer import data
+from tfx_privacy.privacy import _validate
+from tfx_privacy.privacy import references as records_of_references
+from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.privacy.parameters import DPParameters
+
+PRIVACY_KEY = "privacy"
+TARGET_EPSILON_KEY = "target_epsilon"
+LABEL_KEY = "label_key"
+CHECKPOINT_DIR_KEY = "checkpoint_dir"
+DISTRIBUTION_KEY = "distribution"
+DISTRIBUTIONS = ("none", "mirrored")
+NUM_REFERENCE_MODELS_KEY = "num_reference_models"
+ATTACKS_DURING_TRAINING_KEY = "attacks_during_training"
+
+_MAX_ATTACKS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a run was asked for, and the user's functions."""
+
+    privacy: DPParameters
+    label_key: str | None
+    splits: list[str]
+    held_out_splits: list[str]
+    """Of records that the model does not see; none where neither reference models nor attacks need them."""
+    num_references: int
+    num_attacks: int
+    """How often to attack the model while it trains."""
+    strategy: Any
+    fn_args: Any
+    model_fn: Callable[..., Any]
+    input_fn: Callable[..., Any] | None
+    signatures_fn: Callable[..., Any] | None
+
+    def make_model(self) -> Any:
+        """A fresh model."""
+        with self.strategy.scope() if self.strategy else contextlib.nullcontext():
+            return self.model_fn(self.fn_args)
+
+    def read(self, patterns: Sequence[str]) -> training.ColumnarDataset:
+        """The records of some files."""
+        records = data.read(self.fn_args, self.label_key, self.input_fn, patterns)
+        return records if self.privacy.user_id_key is None else records.with_users(self.privacy.user_id_key)
+
+    def read_held_out(self) -> training.ColumnarDataset | None:
+        """Records that the model does not see; None where nothing needs them."""
+        return self.read(self.fn_args.eval_files) if self.held_out_splits else None
+
+
+def distribution_strategy(exec_properties: dict[str, Any]) -> Any:
+    """The tf.distribute strategy that was asked for, or None.
+
+    Raises:
+      ParameterError: If its name is unknown.
+    """
+    name = exec_properties.get(DISTRIBUTION_KEY) or "none"
+    _validate.one_of(DISTRIBUTIONS, distribution=name)
+    return tf.distribute.MirroredStrategy() if name == "mirrored" else None
+
+
+def read_parameters(exec_properties: dict[str, Any]) -> DPParameters:
+    """The privacy parameters, with `target_epsilon` replaced where it was given by itself.
+
+    Raises:
+      ParameterError: If they break a rule.
+    """
+    privacy = DPParameters.from_json(exec_properties[PRIVACY_KEY])
+    if privacy.target_delta is None:
+        raise ParameterError("target_delta is not set. Choose one below 1 / number of records, e.g. 1e-6.")
+    replacement = exec_properties.get(TARGET_EPSILON_KEY)
+    return privacy if replacement is None else dataclasses.replace(privacy, target_epsilon=replacement)
+
+
+def train_splits(input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]) -> list[str]:
+    """The splits to train on, each of which the examples have.
+
+    Raises:
+      ParameterError: If a split is unknown or named twice.
+    """
+    arguments = trainer_pb2.TrainArgs()
+    proto_utils.json_to_proto(exec_properties["train_args"], arguments)
+    return _known_splits(input_dict, list(arguments.splits) or ["train"])
+
+
+def eval_splits(
+    input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any], trained_on: list[str]
+) -> list[str]:
+    """The splits whose records the model does not see, each of which the examples have.
+
+    Raises:
+      ParameterError: If a split is unknown, named twice, or trained on.
+    """
+    arguments = trainer_pb2.EvalArgs()
+    proto_utils.json_to_proto(exec_properties["eval_args"], arguments)
+    wanted = _known_splits(input_dict, list(arguments.splits) or ["eval"])
+    both = sorted(set(wanted) & set(trained_on))
+    if both:
+        raise ParameterError(
+            f"Split {both[0]!r} is trained on, and cannot stand for records that the model does not see. Set eval_args to other splits."
+        )
+    return wanted
+
+
+def _known_splits(input_dict: dict[str, list[types.Artifact]], wanted: list[str]) -> list[str]:
+    for artifact in input_dict["examples"]:
+        present = sorted(artifact_utils.decode_split_names(artifact.split_names))
+        for split in wanted:
+            if split not in present:
+                raise ParameterError(
+                    f"Unknown split {split!r}. The examples artifact has splits: {', '.join(present)}."
+                )
+    if len(set(wanted)) != len(wanted):
+        raise ParameterError(f"Splits {wanted} name one split twice; its records would be drawn twice.")
+    return wanted
+
+
+def num_reference_models(exec_properties: dict[str, Any], input_fn: Callable[..., Any] | None) -> int:
+    """How many reference models to train.
+
+    Raises:
+      ParameterError: If that is no even number up to 128, or the records cannot be found again.
+    """
+    number = records_of_references.check_num_models(reference_models=exec_properties.get(NUM_REFERENCE_MODELS_KEY) or 0)
+    if number and input_fn is not None:
+        raise ParameterError(
+            f"reference_models={number} does not go with an input_fn in the module: what it makes of a record is known to it alone, so that "
+            "an attack cannot find out which half the record was in. Move its work into preprocessing_fn, or set reference_models=0."
+        )
+    return number
+
+
+def check_num_attacks(**kwargs: Any) -> int:
+    """Returns how often to attack during training: 0, or a whole number up to 1000.
+
+    Raises:
+      ParameterError: If it is something else; the message names the parameter.
+    """
+    ((_, value),) = kwargs.items()
+    if value == 0 and not isinstance(value, bool):
+        return 0
+    return _validate.positive_integer("Or 0 for none.", maximum=_MAX_ATTACKS, **kwargs)
+
+
+def user_function(exec_properties: dict[str, Any], name: str) -> Any:
+    """A function (or a constant, such as LABEL_KEY) of the user's module; None where it has none of that name."""
+    try:
+        return udf_utils.get_fn(exec_properties, name)
+    except AttributeError as error:
+        if error.name != name:
+            raise  # a mistake inside the module, not a function that it lacks
+        return None
+
+
+def required_function(exec_properties: dict[str, Any], name: str) -> Callable[..., Any]:
+    """A function of the user's module.
+
+    Raises:
+      ParameterError: If the module has none of that name.
+    """
+    function: Callable[..., Any] | None = user_function(exec_properties, name)
+    if function is None:
+        raise ParameterError(f"The module has no function {name!r}. {name}(fn_args) is required.")
+    return function

@@ -1,0 +1,102 @@
+"""Calibrates the noise, and states what was executed."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import secrets
+from typing import Any
+
+from absl import logging
+from tfx import types
+
+from tfx_privacy import __version__, training
+from tfx_privacy.components import _files
+from tfx_privacy.components.dp_trainer import scope
+from tfx_privacy.privacy import _records, accounting, guarantee
+from tfx_privacy.privacy.parameters import ResolvedParameters
+from tfx_privacy.training import keras_api
+
+# Where display copies stand in ML Metadata: as text, because doubles are rounded there.
+_SHOWN = ("run_id", "target_delta", "epsilon_pld", "epsilon_rdp", "model_digest")
+
+
+def calibrated_noise(resolved: ResolvedParameters) -> float | None:
+    """The noise multiplier as given, or calibrated to the target; None without privacy."""
+    privacy = resolved.parameters
+    if not privacy.enabled or privacy.noise_multiplier is not None:
+        return privacy.noise_multiplier
+    assert privacy.target_epsilon is not None
+    assert privacy.target_delta is not None
+    logging.info("DPTrainer: calibrating the noise to epsilon=%g", privacy.target_epsilon)
+    # The calibration must see the same population, and so the same sampling probability and steps, that are executed.
+    run = dataclasses.replace(privacy, population=resolved.population)
+    return accounting.calibrate_noise_multiplier(
+        run,
+        target_epsilon=privacy.target_epsilon,
+        target_delta=privacy.target_delta,
+        accountant=privacy.accountant,
+    )
+
+
+def make_guarantee(
+    outcome: training.Outcome,
+    resolved: ResolvedParameters,
+    model_digest: str,
+    splits: list[str],
+    scope_items: list[guarantee.ScopeItem],
+    engine: str,
+    trainings: guarantee.ReferenceTrainings | None = None,
+) -> guarantee.PrivacyGuarantee:
+    """The guarantee of what was executed; epsilon is computed from the executed mechanism alone."""
+    privacy = resolved.parameters
+    assert privacy.target_delta is not None
+    assert resolved.population is not None
+    mechanism = outcome.mechanism
+    bounds = guarantee.stated_bounds(mechanism, privacy.target_delta)
+    record = guarantee.PrivacyGuarantee(
+        run_id=secrets.token_hex(16),
+        issued_at=_records.utc_now(),
+        mechanism=mechanism,
+        target_delta=privacy.target_delta,
+        neighboring_relation=privacy.neighboring_relation,  # type: ignore[arg-type] # one of the two literals
+        privacy_unit=privacy.privacy_unit,  # type: ignore[arg-type]
+        max_records_per_user=privacy.max_records_per_user,
+        population=guarantee.Population(
+            records=resolved.population, source="declared" if resolved.population_is_declared else "counted"
+        ),
+        accountant=guarantee.Accountant(version=accounting.dp_accounting_version()),
+        engine=f"tfx-privacy {__version__}, {engine}",
+        train_splits=splits,
+        scope=scope_items,
+        model_digest=model_digest,
+        audit=outcome.audit,
+        references=trainings,
+        statement="",
+        epsilon_pld=bounds.pld,
+        epsilon_rdp=bounds.rdp,
+    )
+    return record.model_copy(update={"statement": guarantee.write_statement(record)})
+
+
+def write_guarantee(artifact: types.Artifact, record: guarantee.PrivacyGuarantee) -> None:
+    """Writes the file, and what people want to see into custom properties."""
+    _files.write_text(artifact.uri, guarantee.FILE_NAME, record.to_json())
+    for name in _SHOWN:
+        artifact.set_string_custom_property(name, str(getattr(record, name)))
+
+
+def scope_of(input_dict: dict[str, list[types.Artifact]], fn_args: Any) -> list[guarantee.ScopeItem]:
+    """What the model takes from upstream components, and whether the guarantee covers it."""
+    if fn_args.transform_graph_path:
+        return [scope.of_transform_graph(fn_args.transform_graph_path)]
+    if input_dict.get("schema"):
+        detail = "Names, types and shapes of the features were taken from it to parse the records; no values."
+        return [guarantee.ScopeItem(artifact="schema", covered=True, detail=detail)]
+    return []
+
+
+def keras_version(model: Any) -> str:
+    """The model's generation of Keras, with its version."""
+    distribution = "keras" if keras_api.is_keras_3(model) else "tf-keras"
+    return f"{distribution} {importlib.metadata.version(distribution)}"
