@@ -105,6 +105,18 @@ def test_records_without_a_finite_score_are_counted_and_not_fatal() -> None:
     run = attack_data.run(2000, 1000, 6, broken=7)
     assert rows(run)["all records"].num_members == 1993
     assert {row.status for row in run.results if row.slice_feature == "all"} == {"OK"}
+    found = rows(run, "no_score")["all records"].auc
+    assert found is not None
+    assert found.estimate == pytest.approx(0.5 + 7 / 2000 / 2)
+    assert "all records" not in rows(attack_data.run(2000, 1000, 6), "no_score")
+
+
+def test_a_model_that_breaks_on_its_members_alone_tells_them() -> None:
+    run = attack_data.run(2000, 1000, 6, broken=600)
+    found = rows(run, "no_score")["all records"]
+    assert found.auc is not None
+    assert found.auc.low > 0.6
+    assert "attack_auc" in verdict(run, 2000, 1000)
 
 
 def test_mostly_broken_outputs_are_unsupported() -> None:

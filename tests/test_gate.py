@@ -113,6 +113,15 @@ ATTACKS = {
         {"evaluation": evidence.make_evaluation(nonmember_splits=["train", "eval"])},
         "attack_splits", "on both sides",
     ),
+    "records on both sides": (
+        {"evaluation": evidence.make_evaluation(num_overlapping=51)}, "attack_splits", "51 records stand on both sides",
+    ),
+    "intervals too narrow to mean much": (
+        {"evaluation": evidence.make_evaluation(confidence_level=0.9)}, "attack_coverage", "at 0.9 confidence",
+    ),
+    "large slices pooled": (
+        {"evaluation": evidence.make_evaluation(min_slice_size=1001)}, "attack_coverage", "min_slice_size=1001",
+    ),
     "other records than those trained on": (
         {"evaluation": evidence.make_evaluation(num_members=9_000)}, "attack_splits", "scored 9000 members",
     ),

@@ -109,8 +109,7 @@ class Executor(trainer_executor.GenericExecutor):
         reads_held_out = bool(num_references or num_attacks)
         return Request(
             privacy=requests.read_parameters(exec_properties),
-            label_key=exec_properties.get(requests.LABEL_KEY)
-            or requests.user_function(exec_properties, "LABEL_KEY"),
+            label_key=exec_properties.get(requests.LABEL_KEY) or requests.user_function(exec_properties, "LABEL_KEY"),
             splits=splits,
             held_out_splits=requests.eval_splits(input_dict, exec_properties, splits) if reads_held_out else [],
             num_references=num_references,

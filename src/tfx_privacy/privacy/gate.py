@@ -34,6 +34,11 @@ LOSS = "loss"
 REQUIRED_ATTACKS = (LOSS, CONTROL)
 """What must have been run on the whole set: the attack that every task has, and the control for splits that differ."""
 _TASKS_WITH_CLASSES = ("binary", "multiclass")
+MIN_CONFIDENCE_LEVEL = 0.95
+MAX_SLICE_SIZE_POOLED = 1000
+"""Larger slices must not be pooled: what leaks in one of them would be diluted by the others."""
+MAX_OVERLAP = 0.01
+"""Share of the smaller side that may stand on both sides: between equal records an attack finds nothing."""
 FALSE_REFUSALS = 0.04
 """Probability that any row of a model that leaks nothing makes the gate refuse; the control adds its own 0.01."""
 _CLOCK_SKEW = datetime.timedelta(minutes=5)
@@ -367,6 +372,12 @@ def _strict_lower(row: AttackResult, factor: float) -> float:
 def _check_coverage(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> _Finding:
     record = _evaluation(evidence)
     problems, smallest = [], 1.0
+    if not record.confidence_level >= MIN_CONFIDENCE_LEVEL:
+        problems.append(f"intervals are at {record.confidence_level:g} confidence, below {MIN_CONFIDENCE_LEVEL:g}")
+    if not record.min_slice_size <= MAX_SLICE_SIZE_POOLED:
+        problems.append(
+            f"slices of fewer than min_slice_size={record.min_slice_size} records were pooled; at most {MAX_SLICE_SIZE_POOLED} may be"
+        )
     if record.task in _TASKS_WITH_CLASSES and CLASS_FEATURE not in record.slice_features:
         problems.append("the attacks were not run by class")
     for attack in REQUIRED_ATTACKS:
@@ -416,6 +427,14 @@ def _check_splits(evidence: Evidence, policy: GatePolicy, now: datetime.datetime
         )
     if members & others:
         return _Finding(False, value, f"Split {min(members & others)!r} is on both sides of the attack.")
+    smaller = min(record.num_members, record.num_nonmembers)
+    if not record.num_overlapping <= MAX_OVERLAP * smaller:
+        return _Finding(
+            False,
+            f"{record.num_overlapping} on both sides",
+            f"{record.num_overlapping} records stand on both sides of the attack, more than {MAX_OVERLAP:.0%} of the smaller one "
+            f"({smaller}). Split the data without duplicates.",
+        )
     size = trained.population
     if trained.privacy_unit == "user":
         if not record.num_members >= size.records:

@@ -27,6 +27,8 @@ from tfx_privacy.privacy.evaluation import (
 LOSS = "loss"
 LABEL_ONLY = "label_only"
 WITHIN_CLASS = "loss_within_class"
+NO_SCORE = "no_score"
+"""Whether a record has no finite score: a model that breaks on its members alone tells them."""
 WEIGHTED = "loss_weighted"
 MAX_VALUES_PER_FEATURE = 50
 CONTROL_SIGNIFICANCE = 0.01
@@ -184,6 +186,12 @@ def _from_tally(tally: Tally, slices: _Slices) -> Iterator[_Scored]:
     )
     if len(by_class) > 1:
         yield _Scored(WITHIN_CLASS, _WHOLE, tally.counts[LOSS, _WHOLE], by_class)
+
+
+def _broken(tally: Tally) -> Counts:
+    table = np.zeros((2, 2, 2), np.int64)
+    table[:, :, 0] = np.stack([tally.records - tally.unusable, tally.unusable])
+    return Counts(np.array([0.0, 1.0]), table)
 
 
 def _from_sample(sides: tuple[SampledSide, SampledSide], slices: _Slices) -> Iterator[_Scored]:
@@ -372,7 +380,7 @@ def _p_value(row: AttackResult) -> float:
 
 def _for_pictures(scored: Sequence[_Scored], rows: Sequence[AttackResult]) -> list[_Scored]:
     judged = {row.attack for row in rows if row.slice_feature == WHOLE_SET and row.auc is not None}
-    left_out = (CONTROL, WITHIN_CLASS, LABEL_ONLY)
+    left_out = (CONTROL, WITHIN_CLASS, LABEL_ONLY, NO_SCORE)
     return [
         item for item in scored if item.slice_key == _WHOLE and item.attack in judged and item.attack not in left_out
     ]
