@@ -179,6 +179,9 @@ def _from_tally(tally: Tally, slices: _Slices) -> Iterator[_Scored]:
     for (attack, slice_key), parts in grouped.items():
         counts = counting.merged(parts)
         yield _Scored(attack, slice_key, counts, (counts,))
+    if tally.unusable.any():
+        broken = _broken(tally)
+        yield _Scored(NO_SCORE, _WHOLE, broken, (broken,))
     by_class = tuple(
         found
         for (attack, (feature, _)), found in sorted(tally.counts.items())
