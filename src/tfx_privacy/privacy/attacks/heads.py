@@ -90,8 +90,12 @@ def infer_task(outputs: np.ndarray, labels: np.ndarray | None, *, labels_are_flo
     if outputs.ndim == 3 and labels.ndim == 2 and outputs.shape[1] == labels.shape[1]:
         return "sequence", ""
     outputs, labels = _flat(outputs), _flat(labels)
+    # What is missing is unusable, record by record, and says nothing of the task.
+    labels = labels[_finite(labels)]
+    if not len(labels):
+        return "unsupported", f"{shape}: no label is finite, so set task to one of {', '.join(TASKS)}"
     width, columns = outputs.shape[1], labels.shape[1]
-    whole = bool(np.all(np.isfinite(labels) & (labels == np.floor(labels))))
+    whole = bool(np.all(labels == np.floor(labels)))
     zero_one = bool(np.all(np.isin(labels, (0.0, 1.0))))
     if width == 1 and columns == 1:
         if zero_one:
@@ -284,7 +288,8 @@ def _unusable(size: int, width: int) -> Signals:
 
 
 def _flat(values: np.ndarray) -> np.ndarray:
-    return np.asarray(values).reshape(len(values), -1)
+    # Not -1 for the width, which is unknown where there is no record.
+    return np.asarray(values).reshape(len(values), int(np.prod(np.shape(values)[1:])))
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
