@@ -3,7 +3,7 @@
 Two tests count correct guesses of who took part: that of Steinke et al. (2023), https://arxiv.org/abs/2305.08846, valid
 for every mechanism, and that of Mahloujifar et al. (2024), https://arxiv.org/abs/2410.22235, valid for those with a
 Gaussian trade-off curve. Both allow canaries that depend on each other. A third, parametric one assumes independent
-normal scores.
+normal scores, and that of Jagielski et al. (2020), https://arxiv.org/abs/2006.07709, independent canaries.
 
 A bound above the claimed epsilon proves a defect; one below it proves nothing. How many guesses are made is fixed
 before the scores are seen, with a correction for several choices: the best of many uncorrected ones is above zero in
@@ -209,6 +209,61 @@ def _least_separation(inside: np.ndarray, outside: np.ndarray, significance: flo
     spread = float(outside.std(ddof=1) * math.sqrt(freedom / stats.chi2.ppf(significance / 2, freedom)))
     # The quotient by a spread of (nearly) nothing, without an overflow.
     return _LARGEST_MU if spread <= least / _LARGEST_MU else least / spread
+
+
+def clopper_pearson_epsilon_lower_bound(
+    scores: Any, is_member: Any, *, delta: float, confidence: float = 0.95
+) -> float:
+    """Epsilon of one threshold's rates: Jagielski et al. (2020), https://arxiv.org/abs/2006.07709, for independent canaries.
+
+    A threshold t on one half of the canaries, and whether to look above or below it, is the one that shows most there; on
+    the other half that event alone is measured. By (epsilon, delta)-DP P[above t | in] <= e^epsilon P[above t | out] +
+    delta, and P[below t | out] <= e^epsilon P[below t | in] + delta. The two probabilities have one-sided intervals of
+    Clopper and Pearson (1934), each with half of the error (Bonferroni).
+
+    Unlike the bounds of one run it needs canaries whose scores do not depend on each other given who took part: audit
+    slots, or one canary from each of many runs. Halves are by the canaries' places, so that who took part must have
+    nothing to do with the place, which fair coins see to.
+
+    Args:
+      scores: As of `audit_bounds`.
+      is_member: As of `audit_bounds`.
+      delta: As of `audit_bounds`.
+      confidence: As of `audit_bounds`.
+
+    Returns:
+      Epsilon in nats; 0.0 where nothing could be shown.
+
+    Raises:
+      ParameterError: As `audit_bounds`.
+    """
+    significance = 1.0 - _validate.open_interval(0.0, 1.0, confidence=confidence)
+    delta = _validate.open_interval(0.0, 1.0, delta=delta)
+    scores, is_member = _checked(scores, is_member)
+    chosen_on, measured_on = np.array_split(np.random.default_rng(0).permutation(len(scores)), 2)
+    thresholds = np.unique(scores[chosen_on])
+
+    def shown(canaries: np.ndarray, at: np.ndarray) -> np.ndarray:
+        return _ratio_bounds(scores[canaries], is_member[canaries], at, significance / 2, delta)
+
+    above, at = np.unravel_index(int(np.argmax(shown(chosen_on, thresholds))), (2, len(thresholds)))
+    return max(0.0, float(shown(measured_on, thresholds[at : at + 1])[above, 0]))
+
+
+def _ratio_bounds(
+    scores: np.ndarray, is_member: np.ndarray, thresholds: np.ndarray, significance: float, delta: float
+) -> np.ndarray:
+    """Lower bounds on epsilon by what lies above each threshold, and by what does not, of shape (2, num_thresholds)."""
+    inside, outside = np.sort(scores[is_member]), np.sort(scores[~is_member])
+    low_in, low_out = (np.searchsorted(side, thresholds, side="right") for side in (inside, outside))
+    likely = np.stack([len(inside) - low_in, low_out])
+    unlikely = np.stack([len(outside) - low_out, low_in])
+    sizes = np.array([[len(inside)], [len(outside)]])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        least = np.where(likely > 0, stats.beta.ppf(significance, likely, sizes - likely + 1), 0.0)
+        rest = sizes[::-1] - unlikely
+        most = np.where(rest > 0, stats.beta.ppf(1.0 - significance, unlikely + 1, rest), 1.0)
+        return np.where(least > delta, np.log(np.maximum(least - delta, 0.0) / most), -np.inf)
 
 
 def gaussian_epsilon(mu: float, *, delta: float) -> float:
