@@ -116,14 +116,18 @@ def test_rmia_s_score_has_the_auc_of_its_ratio() -> None:
 
 
 def test_offline_a_depends_on_reference_models_alone() -> None:
-    models = simulated(7, 2000, 2, 1.0)
-    likelihoods = -np.logaddexp(0.0, -models.references)
-    chosen = reference.choose_offline_a(likelihoods, models.bits)
-    for seed in range(3):
-        target = np.random.default_rng(seed).normal(size=2000) - 3.0
-        found = reference.scores((target, target), (models.references, likelihoods), models.bits, is_likelihood=True)
-        _, out = reference.in_and_out(likelihoods, models.bits)
-        assert np.array_equal(found["rmia"], reference.log_likelihood_ratio(target, out, chosen))
+    """Reference models for which a = 0 is best, since the pair's other one is noise, and a target for which a = 1 would be."""
+    random = np.random.default_rng(7)
+    bits = random.integers(0, 2, (2000, 1))
+    level = random.normal(-3.0, 1.0, 2000)
+    likelihoods = np.column_stack([random.normal(-4.0, 0.5, 2000) + (bits[:, 0] == 0), level])
+    chosen = reference.choose_offline_a(likelihoods, bits)
+    target = level + 0.5 * (bits[:, 0] == 0) + random.normal(0, 0.3, 2000)
+    assert chosen < 0.3
+    assert reference.choose_offline_a(np.column_stack([target, level]), bits) > 0.7
+    found = reference.scores((target, target), (likelihoods, likelihoods), bits, is_likelihood=True)
+    _, out = reference.in_and_out(likelihoods, bits)
+    assert np.array_equal(found["rmia"], reference.log_likelihood_ratio(target, out, chosen))
 
 
 def test_offline_a_is_the_best_against_the_first_reference_model() -> None:
