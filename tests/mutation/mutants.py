@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 _TRAINING, _PRIVACY = "tfx_privacy.training", "tfx_privacy.privacy"
+_ATTACKS = f"{_PRIVACY}.attacks"
 
 
 class Mutant(NamedTuple):
@@ -421,4 +422,121 @@ VALIDATION = [
     ),
 ]  # fmt: skip
 
-MUTANTS = [*CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *VALIDATION]
+ATTACKS = [
+    Mutant(
+        "ties are wins", f"{_ATTACKS}.statistics",
+        "beaten = (np.cumsum(others) - 0.5 * others) / n0", "beaten = np.cumsum(others) / n0", "test_attack_statistics",
+    ),
+    Mutant(
+        "the others have no variance", f"{_ATTACKS}.statistics",
+        "variance += float(others @ (beating - auc) ** 2) / (n0 - 1) / n0", "variance += 0.0", "test_attack_statistics",
+    ),
+    Mutant(
+        "the rate is of members", f"{_ATTACKS}.statistics",
+        "above = _above(counts.others)", "above = _above(counts.members)", "test_attack_statistics",
+    ),
+    Mutant(
+        "the threshold is given", f"{_ATTACKS}.statistics",
+        "fewest = int(stats.binom.ppf(alpha / 4, n0, false_positive_rate)) - 1",
+        "fewest = math.floor(false_positive_rate * n0 + 1e-9)", "test_attack_statistics",
+    ),
+    Mutant(
+        "the best threshold of the same records", f"{_ATTACKS}.statistics",
+        "for chosen_on, measured_on in ((0, 1), (1, 0)):", "for chosen_on, measured_on in ((0, 0), (1, 1)):",
+        "test_attack_statistics",
+    ),
+    Mutant(
+        "many tests are one", f"{_ATTACKS}.multiplicity",
+        "np.maximum.accumulate(values[order] * factors)", "np.maximum.accumulate(values[order])", "test_attack_statistics",
+    ),
+    Mutant(
+        "an attacker knows its records", f"{_ATTACKS}.learned",
+        "training, testing = folds != fold, folds == fold", "training, testing = folds == fold, folds == fold",
+        "test_attack_rules",
+    ),
+    Mutant(
+        "folds are independent", f"{_ATTACKS}.evaluate",
+        "independent=not fitted", "independent=True", "test_attack_rules",
+    ),
+    Mutant(
+        "any slice is large enough", f"{_ATTACKS}.evaluate",
+        "if item.slice_key == _WHOLE else settings.min_slice_size", "if item.slice_key == _WHOLE else 1", "test_attack_rules",
+    ),
+    Mutant(
+        "the control is not asked", f"{_ATTACKS}.evaluate",
+        'and row.status == "OK" and not _p_value(row) > CONTROL_SIGNIFICANCE', 'and row.status == "OK" and _p_value(row) < 0.0', "test_attack_rules",
+    ),
+    Mutant(
+        "whatever the control says is a shift", f"{_ATTACKS}.evaluate",
+        'and row.status == "OK" and not _p_value(row) > CONTROL_SIGNIFICANCE', 'and row.status == "OK"', "test_attack_rules",
+    ),
+    Mutant(
+        "no score is the lowest", f"{_ATTACKS}.tally",
+        "usable = ~np.isnan(scores)\n",
+        "usable, scores = np.ones(len(scores), bool), np.nan_to_num(scores, nan=-1e30)\n", "test_tally test_attack_rules",
+    ),
+    Mutant(
+        "the sample prefers large hashes", f"{_ATTACKS}.sample",
+        "order = np.argsort(hashes, kind=\"stable\")\n", "order = np.argsort(~hashes, kind=\"stable\")\n", "test_tally",
+    ),
+    Mutant(
+        "a value's place does not matter", f"{_ATTACKS}.hashing",
+        "return mixed(mixed(values.view(np.uint64)) ^ value_seeds)", "return mixed(mixed(values.view(np.uint64)) + 0 * value_seeds)",
+        "test_tally",
+    ),
+    Mutant(
+        "calibrated by models that know the record", f"{_ATTACKS}.reference",
+        '"difference": difference(target[0], out)', '"difference": difference(target[0], inside)', "test_reference_attacks",
+    ),
+    Mutant(
+        "a is chosen on the target", f"{_ATTACKS}.reference",
+        "offline_a = choose_offline_a(references[1], bits)",
+        "offline_a = choose_offline_a(np.column_stack([target[1], references[1][:, 1]]), bits)", "test_reference_attacks",
+    ),
+    Mutant(
+        "the density for the tail", f"{_ATTACKS}.reference",
+        "-stats.norm.logsf((target", "-stats.norm.logpdf((target", "test_reference_attacks",
+    ),
+    Mutant(
+        "the likelihood of being wrong", f"{_ATTACKS}.scores",
+        "-np.logaddexp(0.0, -rescaled[np.arange(len(labels)), labels])",
+        "-np.logaddexp(0.0, rescaled[np.arange(len(labels)), labels])", "test_heads",
+    ),
+    Mutant(
+        "confident predictions are all alike", f"{_ATTACKS}.scores",
+        "np.put_along_axis(rescaled, top, np.take_along_axis(values, top, -1) - others, -1)", "pass", "test_heads",
+    ),
+    Mutant(
+        "the mirror image is harmless", f"{_PRIVACY}.evaluation",
+        "return max(self.auc.high, 1.0 - self.auc.low)", "return self.auc.high", "test_gate_small_slices",
+    ),
+    Mutant(
+        "the mirror image of a small slice is harmless", f"{_PRIVACY}.gate",
+        "    if estimate < 0.5:\n", "    if False:\n", "test_gate_small_slices",
+    ),
+    Mutant(
+        "a confounded slice will do", f"{_PRIVACY}.gate",
+        'if row.status == "UNSUPPORTED" or (row.status == "CONFOUNDED" and row.attack in REQUIRED_ATTACKS)',
+        'if row.status == "UNSUPPORTED"', "test_gate_small_slices",
+    ),
+    Mutant(
+        "small slices leak together", f"{_PRIVACY}.gate",
+        "if small and _jointly_within(small, record, policy):", "if small:", "test_gate_small_slices",
+    ),
+    Mutant(
+        "nothing shows on a small slice", f"{_PRIVACY}.gate",
+        "return _Standing.OPEN if _strict_lower(row, _strict(record) / _quantile(record)) <= limit else _Standing.ABOVE",
+        "return _Standing.OPEN", "test_gate_small_slices",
+    ),
+    Mutant(
+        "every slice is small", f"{_PRIVACY}.gate",
+        "min(_deviation(row, level), widest) > policy.max_attack_auc", "max(_deviation(row, level), 1.0) > policy.max_attack_auc",
+        "test_gate_small_slices",
+    ),
+    Mutant(
+        "the threshold is measured where it was chosen", f"{_PRIVACY}.audit",
+        "shown(measured_on, thresholds[at : at + 1])", "shown(chosen_on, thresholds[at : at + 1])", "test_audit",
+    ),
+]  # fmt: skip
+
+MUTANTS = [*CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *VALIDATION, *ATTACKS]
