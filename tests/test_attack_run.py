@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from tfx_privacy.privacy import gate
-from tfx_privacy.privacy.attacks import counts as counting
-from tfx_privacy.privacy.attacks import evaluate, heads, learned, statistics, tally
+from tfx_privacy.privacy.attacks import evaluate, heads, learned, tally
 from tfx_privacy.privacy.errors import EvidenceError
 from tfx_privacy.privacy.evaluation import AttackResult, Head, PrivacyEvaluation
 from tfx_privacy.privacy.guarantee import Population
@@ -162,25 +161,6 @@ def test_one_side_in_a_fold_gives_no_score() -> None:
     assert np.isnan(inside[:2]).all()
 
 
-def test_folds_of_a_classifier_are_not_independent() -> None:
-    """Null data, 200 runs. By the usual variance z-values have a standard deviation of about 1.3, above 1.15 but for a chance of
-    1e-3; allowing for any correlation it is below 1.1."""
-    random = np.random.default_rng(20)
-    usual, ours = [], []
-    folds = np.arange(400) % 2
-    for _ in range(200):
-        features = random.normal(size=(2, 400, 2))
-        scores = learned.cross_fitted(learned.LOGISTIC, features[0], features[1], folds, folds)
-        counts = counting.of_scores(*scores, folds, folds)
-        strata = evaluate._by_fold(counts)
-        for independent, found in ((True, usual), (False, ours)):
-            interval = statistics.stratified_auc_interval(strata, confidence_level=0.95, independent=independent)
-            assert interval is not None
-            found.append((interval.estimate - 0.5) * 2 * 1.96 / (interval.high - interval.low))
-    assert np.std(usual) > 1.15
-    assert np.std(ours) < 1.1
-
-
 def evaluation(run: Any, members: int, others: int) -> PrivacyEvaluation:
     return evidence.make_evaluation(
         run.results,
@@ -204,15 +184,15 @@ def verdict(run: Any, members: int, others: int) -> set[str]:
 @pytest.mark.parametrize(
     ("members", "others", "num_groups", "runs", "allowed"),
     [
-        pytest.param(3000, 1500, 6, 24, 4, id="few"),
+        pytest.param(3000, 1500, 6, 8, 2, id="few"),
         pytest.param(6000, 3000, 12, 100, 12, id="many", marks=pytest.mark.slow),
     ],
 )
 def test_the_gate_refuses_a_harmless_model_in_at_most_5_percent_of_runs_over_all_slices_and_attacks(
     members: int, others: int, num_groups: int, runs: int, allowed: int
 ) -> None:
-    """Eight attacks on all slices, and the control. At a true rate of 5 % more refusals than are allowed have a chance of 5e-3
-    (24 runs) and 2e-3 (100 runs). The rule "no upper bound above the limit" would refuse most of the runs."""
+    """Eight attacks on all slices, and the control. At a true rate of 5 % more refusals than are allowed have a chance of 6e-3
+    (8 runs) and 2e-3 (100 runs). The rule "no upper bound above the limit" would refuse most of the runs."""
     refused = above = 0
     for seed in range(runs):
         run = attack_data.run(members, others, 1000 + seed, num_groups=num_groups)

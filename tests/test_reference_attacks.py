@@ -116,15 +116,16 @@ def test_rmia_s_score_has_the_auc_of_its_ratio() -> None:
 
 
 def test_offline_a_depends_on_reference_models_alone() -> None:
-    """Reference models for which a = 0 is best, since the pair's other one is noise, and a target for which a = 1 would be."""
+    """The first reference model has nothing to do with the others, so that a = 0 is best; for the target a = 1 would be."""
     random = np.random.default_rng(7)
-    bits = random.integers(0, 2, (2000, 1))
+    bits = random.integers(0, 2, (2000, 2))
     level = random.normal(-3.0, 1.0, 2000)
-    likelihoods = np.column_stack([random.normal(-4.0, 0.5, 2000) + (bits[:, 0] == 0), level])
+    first = random.normal(-4.0, 0.5, 2000) + (bits[:, 0] == 0)
+    likelihoods = np.column_stack([first, level, level, level])
     chosen = reference.choose_offline_a(likelihoods, bits)
     target = level + 0.5 * (bits[:, 0] == 0) + random.normal(0, 0.3, 2000)
     assert chosen < 0.3
-    assert reference.choose_offline_a(np.column_stack([target, level]), bits) > 0.7
+    assert reference.choose_offline_a(np.column_stack([target, level, level, level]), bits) > 0.7
     found = reference.scores((target, target), (likelihoods, likelihoods), bits, is_likelihood=True)
     _, out = reference.in_and_out(likelihoods, bits)
     assert np.array_equal(found["rmia"], reference.log_likelihood_ratio(target, out, chosen))
@@ -134,15 +135,22 @@ def test_offline_a_is_the_best_against_the_first_reference_model() -> None:
     models = simulated(8, 2000, 4, 1.0)
     likelihoods = -np.logaddexp(0.0, -models.references)
     inside = models.bits[:, 0] == 0
+    without = np.where(models.bits[:, 1] == 0, likelihoods[:, 3], likelihoods[:, 2])[:, None]
     aucs = {}
     for step in range(11):
-        ratio = reference.log_likelihood_ratio(likelihoods[:, 0], likelihoods[:, 1:2], step / 10)
+        ratio = reference.log_likelihood_ratio(likelihoods[:, 0], without, step / 10)
         wins = (ratio[inside][:, None] > ratio[~inside][None, :]).mean()
         aucs[step / 10] = wins + 0.5 * (ratio[inside][:, None] == ratio[~inside][None, :]).mean()
     chosen = reference.choose_offline_a(likelihoods, models.bits)
     assert aucs[round(chosen, 1)] == pytest.approx(max(aucs.values()))
     assert max(aucs.values()) > min(aucs.values()) + 0.01
-    assert reference.choose_offline_a(likelihoods, np.zeros_like(models.bits)) == 0.5
+
+
+def test_one_pair_cannot_choose_offline_a() -> None:
+    models = simulated(8, 2000, 2, 1.0)
+    assert reference.choose_offline_a(models.references, models.bits) == 0.3
+    two = simulated(8, 2000, 4, 1.0)
+    assert reference.choose_offline_a(two.references, np.zeros_like(two.bits)) == 0.3
 
 
 def test_lira_offline_is_the_paper_s_one_sided_test() -> None:

@@ -491,7 +491,7 @@ ATTACKS = [
     Mutant(
         "a is chosen on the target", f"{_ATTACKS}.reference",
         "offline_a = choose_offline_a(references[1], bits)",
-        "offline_a = choose_offline_a(np.column_stack([target[1], references[1][:, 1]]), bits)", "test_reference_attacks",
+        "offline_a = choose_offline_a(np.column_stack([target[1], references[1][:, 1:]]), bits)", "test_reference_attacks",
     ),
     Mutant(
         "the density for the tail", f"{_ATTACKS}.reference",
@@ -525,8 +525,8 @@ ATTACKS = [
     ),
     Mutant(
         "nothing shows on a small slice", f"{_PRIVACY}.gate",
-        "return _Standing.OPEN if _strict_lower(row, _strict(record) / _quantile(record)) <= limit else _Standing.ABOVE",
-        "return _Standing.OPEN", "test_gate_small_slices",
+        "return Standing.OPEN if _strict_lower(row, _strict(record) / _quantile(record)) <= limit else Standing.ABOVE",
+        "return Standing.OPEN", "test_gate_small_slices",
     ),
     Mutant(
         "every slice is small", f"{_PRIVACY}.gate",

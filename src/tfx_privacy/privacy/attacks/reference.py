@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 MIN_MODELS_FOR_LIRA = 8
+_DEFAULT_A = 0.3
 _OFFLINE_A = tuple(np.linspace(0.0, 1.0, 11))
 
 
@@ -75,22 +76,23 @@ def rmia(log_ratios: np.ndarray, population: np.ndarray, gamma: float = 2.0) -> 
 
 
 def choose_offline_a(log_likelihoods: np.ndarray, bits: np.ndarray) -> float:
-    """RMIA's a, chosen on the reference models alone: the first one is attacked with the help of its pair's other.
+    """RMIA's a, chosen on the reference models alone: the first one is attacked with the help of the other pairs.
 
-    Choosing it on the target's own records would make the attack look stronger than it is.
+    Choosing it on the target's own records would make the attack look stronger than it is. A single pair cannot choose: for what
+    the first model did not see, the other one is no model without the record.
 
     Args:
       log_likelihoods: Of the reference models, shape (num_records, num_models).
       bits: As of `in_and_out`.
 
     Returns:
-      The a, of 0, 0.1, ... 1, with the largest AUC.
+      The a, of 0, 0.1, ... 1, with the largest AUC; 0.3 from a single pair.
     """
     is_member = bits[:, 0] == 0
-    target, other = log_likelihoods[:, 0], log_likelihoods[:, 1:2]
-    if not 0 < is_member.sum() < len(is_member):
-        return 0.5
-    best = [_auc(log_likelihood_ratio(target, other, a), is_member) for a in _OFFLINE_A]
+    if bits.shape[1] < 2 or not 0 < is_member.sum() < len(is_member):
+        return _DEFAULT_A
+    _, out = in_and_out(log_likelihoods[:, 2:], bits[:, 1:])
+    best = [_auc(log_likelihood_ratio(log_likelihoods[:, 0], out, a), is_member) for a in _OFFLINE_A]
     return float(_OFFLINE_A[int(np.argmax(best))])
 
 
