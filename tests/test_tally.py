@@ -116,6 +116,32 @@ def test_hashes_tell_records_apart_by_value_place_and_feature() -> None:
     assert by_entry[1] != by_entry[0]
 
 
+def test_hashes_of_many_features_at_once_are_the_sum_of_each_one_s() -> None:
+    random = np.random.default_rng(8)
+    names, sizes = ["a", "b", "c"], np.array([40, 0, 25])
+    rows, positions, values = (random.integers(0, 30, sizes.sum()) for _ in range(3))
+    ends = np.cumsum(sizes)
+    each = [
+        hashing.of_entries(name, 30, rows[end - size : end], positions[end - size : end], values[end - size : end])
+        for name, size, end in zip(names, sizes, ends, strict=True)
+    ]
+    together = hashing.of_features(names, sizes, 30, rows, positions, values)
+    assert np.array_equal(together, np.sum(each, axis=0, dtype=np.uint64))
+    assert len(np.unique(together)) > 20
+
+
+def test_counts_do_not_depend_on_the_width_that_they_are_sorted_in() -> None:
+    random = np.random.default_rng(9)
+    scores, hashes = random.normal(size=3000), random.integers(0, 2**63, 3000, dtype=np.uint64)
+    codes, values = random.integers(0, 4, 3000), [str(value) for value in range(tally._MAX_NARROW_VALUES + 1)]
+    narrow = tally.of_records(0, {"loss": scores}, hashes, {"f": SliceColumn(values[:-1], codes + len(values) - 5)})
+    wide = tally.of_records(0, {"loss": scores}, hashes, {"f": SliceColumn(values, codes + len(values) - 5)})
+    assert same(narrow, wide)
+    for code in range(4):
+        found = narrow.counts["loss", ("f", values[code + len(values) - 5])]
+        assert found.sizes == (int((codes == code).sum()), 0)
+
+
 def test_bits_of_hashes_are_fair() -> None:
     """Each of 64 bits over 20,000 records: six standard errors are allowed (2e-9 each)."""
     values = np.arange(20_000)[:, None]

@@ -254,11 +254,12 @@ class LoadedReader:
         if dense:
             flat = [tf.reshape(_as_integers(dense[name]), [tf.shape(records)[0], -1]) for name in sorted(dense)]
             found["dense"] = tf.concat(flat, axis=1)
-        for name, value in raw.items():
-            if name not in dense:
-                sparse = value if isinstance(value, tf.SparseTensor) else value.to_sparse()
-                found[f"rows/{name}"], found[f"positions/{name}"] = sparse.indices[:, 0], sparse.indices[:, -1]
-                found[f"values/{name}"] = _as_integers(sparse.values)
+        entries = [_sparse(raw[name]) for name in self._sparse_names]
+        if entries:
+            found["sizes"] = tf.stack([tf.size(value.values) for value in entries])
+            found["rows"] = tf.concat([value.indices[:, 0] for value in entries], axis=0)
+            found["positions"] = tf.concat([value.indices[:, -1] for value in entries], axis=0)
+            found["values"] = tf.concat([_as_integers(value.values) for value in entries], axis=0)
         features = dict(self._transform(dict(raw))) if self._transform else raw
         found |= {f"label/{name}": _dense(features[name]) for name in self._label_keys}
         if self.reader.fused:
@@ -276,12 +277,17 @@ class LoadedReader:
         total = np.zeros(size, np.uint64)
         if "dense" in columns:
             total += hashing.of_dense(self._dense_seeds, columns["dense"].numpy())
-        for key in columns:
-            if key.startswith("values/"):
-                name = key.removeprefix("values/")
-                parts = [columns[f"{part}/{name}"].numpy() for part in ("rows", "positions", "values")]
-                total += hashing.of_entries(name, size, *parts)
+        if "sizes" in columns:
+            sizes, rows, positions, values = (
+                columns[name].numpy() for name in ("sizes", "rows", "positions", "values")
+            )
+            total += hashing.of_features(self._sparse_names, sizes, size, rows, positions, values)
         return hashing.finished(total)
+
+    @functools.cached_property
+    def _sparse_names(self) -> list[str]:
+        """Features with any number of values per record."""
+        return sorted(name for name, spec in self._raw_spec.items() if not isinstance(spec, tf.io.FixedLenFeature))
 
     @functools.cached_property
     def _dense_seeds(self) -> np.ndarray:
@@ -358,6 +364,10 @@ def _dense(feature: Any) -> Any:
         missing = {"string": "", "int64": -1}.get(feature.dtype.name, float("nan"))
         return tf.sparse.to_dense(feature, default_value=missing)
     return feature.to_tensor(-1) if isinstance(feature, tf.RaggedTensor) else feature
+
+
+def _sparse(feature: Any) -> Any:
+    return feature if isinstance(feature, tf.SparseTensor) else feature.to_sparse()
 
 
 def _number(values: np.ndarray) -> np.ndarray:

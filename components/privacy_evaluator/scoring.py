@@ -47,9 +47,9 @@ class ScoreFn(beam.DoFn):
         side, path = file
         loaded = reading.load(self._reader)
         pending = _Pending(side, self._sample_size)
-        for number, batch in enumerate(dataset(path).as_numpy_iterator()):
+        for number, batch in enumerate(dataset(path)):
             if number == 0 and self._reader.fused:
-                loaded.check_fused(tf.constant(batch))
+                loaded.check_fused(batch)
             pending.add(scored(loaded, self._tasks, batch), batch)
         total, hashes = pending.finish()
         yield total
@@ -81,9 +81,9 @@ def dataset(path: str) -> Any:
     return records.batch(reading.BATCH_SIZE).prefetch(2)
 
 
-def scored(loaded: LoadedReader, tasks: tuple[Head, ...], records: np.ndarray) -> Scored:
-    """Scores some serialized records by every attack that needs nothing but the model."""
-    batch = loaded.read(tf.constant(records))
+def scored(loaded: LoadedReader, tasks: tuple[Head, ...], records: Any) -> Scored:
+    """Scores some serialized records, a tensor or an array, by every attack that needs nothing but the model."""
+    batch = loaded.read(tf.convert_to_tensor(records))
     outputs = loaded.of_heads(batch.outputs)
     found = [
         heads.signals(head, output, label, mask)
@@ -140,11 +140,12 @@ class _Pending:
         self._candidates = [sample.empty()]
         self._size = self._bytes = 0
 
-    def add(self, found: Scored, records: np.ndarray) -> None:
+    def add(self, found: Scored, records: Any) -> None:
         hashes, kept = found.batch.hashes, self._candidates[0]
         full = len(kept.hashes) >= self._sample_size
         near = np.flatnonzero(hashes <= kept.hashes[-1]) if full else np.arange(len(hashes))
-        chosen = tuple(records[near].tolist())
+        # Most batches of a large file have no record near enough; their bytes never leave TensorFlow.
+        chosen = tuple(records.numpy()[near].tolist()) if len(near) else ()
         self._candidates.append(Sample(hashes[near], chosen))
         self._waiting.append(found)
         self._hashes.append(hashes)

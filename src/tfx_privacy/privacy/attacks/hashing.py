@@ -5,7 +5,9 @@ The serialized bytes of two equal tf.Examples differ, because maps are serialize
 
 from __future__ import annotations
 
+import functools
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,8 +26,7 @@ def seeds(name: str, positions: np.ndarray) -> np.ndarray:
     Returns:
       uint64 of the same shape.
     """
-    own = np.uint64(int.from_bytes(hashlib.blake2b(name.encode(), key=_SALT, digest_size=8).digest(), "little"))
-    return mixed(own ^ mixed(positions.astype(np.uint64)))
+    return mixed(_of_name(name) ^ mixed(positions.astype(np.uint64)))
 
 
 def of_dense(column_seeds: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -59,9 +60,41 @@ def of_entries(name: str, num_records: int, rows: np.ndarray, positions: np.ndar
     return total
 
 
+def of_features(
+    names: Sequence[str],
+    sizes: np.ndarray,
+    num_records: int,
+    rows: np.ndarray,
+    positions: np.ndarray,
+    values: np.ndarray,
+) -> np.ndarray:
+    """The sum of `of_entries` over several features, whose entries follow each other.
+
+    Args:
+      names: Of the features.
+      sizes: Number of entries of each feature, of shape (num_features,).
+      num_records: Number of records.
+      rows: As of `of_entries`, of all features.
+      positions: The same.
+      values: The same.
+
+    Returns:
+      uint64 of shape (num_records,).
+    """
+    own = np.repeat(np.array([_of_name(name) for name in names], np.uint64), sizes)
+    total = np.zeros(num_records, np.uint64)
+    np.add.at(total, rows, _of_values(mixed(own ^ mixed(positions.astype(np.uint64))), values))
+    return total
+
+
 def finished(total: np.ndarray) -> np.ndarray:
     """The hash of each record, from the sum over its features."""
     return mixed(total)
+
+
+@functools.cache
+def _of_name(name: str) -> np.uint64:
+    return np.uint64(int.from_bytes(hashlib.blake2b(name.encode(), key=_SALT, digest_size=8).digest(), "little"))
 
 
 def _of_values(value_seeds: np.ndarray, values: np.ndarray) -> np.ndarray:
