@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-# A float32 probability of 1 stands for anything above 1 - 2**-25.
-_SMALLEST_PROBABILITY = 2.0**-25
+# A float32 probability of 1 stands for anything above 1 - 2**-25; small ones are told apart down to float32's smallest normal number.
+_LARGEST_PROBABILITY = 1.0 - 2.0**-25
+_SMALLEST_PROBABILITY = 2.0**-126
 
 
 def log_likelihoods(rescaled: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -65,7 +66,7 @@ def rescaled_logits(outputs: np.ndarray, *, from_logits: bool) -> np.ndarray:
     if not from_logits:
         values = np.clip(values, _SMALLEST_PROBABILITY, 1.0)
         if values.shape[-1] == 1:
-            values = np.minimum(values, 1.0 - _SMALLEST_PROBABILITY)
+            values = np.minimum(values, _LARGEST_PROBABILITY)
             return both(np.log(values) - np.log1p(-values))
         values = np.log(values)
     elif values.shape[-1] == 1:
