@@ -113,6 +113,10 @@ ATTACKS = {
         {"evaluation": evidence.make_evaluation(nonmember_splits=["train", "eval"])},
         "attack_splits", "on both sides",
     ),
+    "no control": (
+        {"evaluation": evidence.make_evaluation([row for row in evidence.rows() if row.attack != "blind"])},
+        "attack_coverage", "blind on all records gave no result: the attack was not run",
+    ),
     "records on both sides": (
         {"evaluation": evidence.make_evaluation(num_overlapping=51)}, "attack_splits", "51 records stand on both sides",
     ),

@@ -529,6 +529,22 @@ ATTACKS = [
         "return Standing.OPEN", "test_gate_small_slices",
     ),
     Mutant(
+        "intervals of any confidence", f"{_PRIVACY}.gate",
+        "if not record.confidence_level >= MIN_CONFIDENCE_LEVEL:", "if not record.confidence_level >= 0.0:", "test_gate",
+    ),
+    Mutant(
+        "large slices may be pooled", f"{_PRIVACY}.gate",
+        "if not record.min_slice_size <= MAX_SLICE_SIZE_POOLED:", "if not record.min_slice_size <= 10**9:", "test_gate",
+    ),
+    Mutant(
+        "any number of records on both sides", f"{_PRIVACY}.gate",
+        "record.num_overlapping <= MAX_OVERLAP * smaller", "record.num_overlapping <= smaller", "test_gate",
+    ),
+    Mutant(
+        "the control need not have been run", f"{_PRIVACY}.gate",
+        "REQUIRED_ATTACKS = (LOSS, CONTROL)", "REQUIRED_ATTACKS = (LOSS,)", "test_gate test_gate_small_slices",
+    ),
+    Mutant(
         "every slice is small", f"{_PRIVACY}.gate",
         "min(_deviation(row, level), widest) > policy.max_attack_auc", "max(_deviation(row, level), 1.0) > policy.max_attack_auc",
         "test_gate_small_slices",
