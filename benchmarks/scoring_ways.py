@@ -28,7 +28,8 @@ from tfx_privacy.privacy.attacks.tally import Tally
 
 DEMO = pathlib.Path("demo_output/artifacts")
 LABEL, SLICE, SIGNATURE = "big_tipper", "payment_type", "serving_default"
-_SAMPLE = 20_000
+SAMPLE = 20_000
+TASKS = (Head(task="binary", from_logits=False),)
 # The DirectRunner works in this process: what a pipeline counted is put here.
 _results: list[int] = []
 _models: list[Any] = []
@@ -47,6 +48,20 @@ def measure(way: str, files: Sequence[str]) -> Usage:
 def model_path() -> str:
     """The model that the demo trained with less noise."""
     return str(_newest("DPTrainer/model") / "Format-Serving")
+
+
+def reader(*, fused: bool) -> ModelReader:
+    """As PrivacyEvaluator reads the demo's examples."""
+    return ModelReader(
+        model_path=model_path(),
+        model_digest="",
+        signature_name=SIGNATURE,
+        heads=(HeadSpec(label_key=LABEL),),
+        slices=(SliceSpec(keys=(SLICE,)),),
+        transform_graph_path=str(_newest("Transform/transform_graph")),
+        schema_path=None,
+        fused=fused,
+    )
 
 
 def examples() -> list[str]:
@@ -77,17 +92,6 @@ def _outputs(signature: Any, batch: Any) -> np.ndarray:
 
 def _ours(files: Sequence[str], *, fused: bool) -> int:
     """`attack_pipeline.build` without its last step: the merged tally and the number of equal records."""
-    reader = ModelReader(
-        model_path=model_path(),
-        model_digest="",
-        signature_name=SIGNATURE,
-        heads=(HeadSpec(label_key=LABEL),),
-        slices=(SliceSpec(keys=(SLICE,)),),
-        transform_graph_path=str(_newest("Transform/transform_graph")),
-        schema_path=None,
-        fused=fused,
-    )
-    tasks = (Head(task="binary", from_logits=False),)
     listed = [
         (tally.MEMBERS if number % 5 < _MEMBER_SHARDS else tally.OTHERS, path) for number, path in enumerate(files)
     ]
@@ -97,9 +101,11 @@ def _ours(files: Sequence[str], *, fused: bool) -> int:
             | "Files" >> beam.Create(listed)
             | "Spread" >> beam.Reshuffle()
             | "Score"
-            >> beam.ParDo(scoring.ScoreFn(reader, tasks, _SAMPLE)).with_outputs(scoring.HASHES, main="tallies")
+            >> beam.ParDo(scoring.ScoreFn(reader(fused=fused), TASKS, SAMPLE)).with_outputs(
+                scoring.HASHES, main="tallies"
+            )
         )
-        total = scored.tallies | "Merge" >> beam.CombineGlobally(scoring.MergeTallies(_SAMPLE))
+        total = scored.tallies | "Merge" >> beam.CombineGlobally(scoring.MergeTallies(SAMPLE))
         overlapping = (
             scored[scoring.HASHES]
             | "ByPartition" >> beam.GroupByKey()
