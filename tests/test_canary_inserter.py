@@ -205,8 +205,14 @@ def _parquet(bench: Bench) -> None:
 
 
 def _cut_short(bench: Bench) -> None:
-    path = next((bench.root / "examples" / "Split-train").glob("*.gz"))
-    path.write_bytes(path.read_bytes()[:-200])
+    for path in (bench.root / "examples" / "Split-train").glob("*.gz"):
+        path.write_bytes(path.read_bytes()[:-200])
+
+
+def _cut_by_a_byte(bench: Bench) -> None:
+    """TensorFlow reads such a file without a word."""
+    path = min((bench.root / "examples" / "Split-train").glob("*.gz"))
+    path.write_bytes(path.read_bytes()[:-1])
 
 
 def _not_an_example(bench: Bench) -> None:
@@ -240,6 +246,7 @@ FAULTS: dict[str, tuple[Callable[[Bench], object], dict[str, Any], str]] = {
     "another format": (_parquet, {}, "FORMAT_PARQUET"),
     "canaries twice": (_twice, {}, "hold canaries already"),
     "a file cut short": (_cut_short, {}, "cut short"),
+    "a file cut by a byte": (_cut_by_a_byte, {}, "cut short"),
     "no tf.Example": (_not_an_example, {}, "A record is no tf.Example"),
     "no schema": (lambda b: b.inputs.pop("schema"), {}, "Input 'schema' has no artifact"),
     "too many": (lambda b: None, {"num_references": 50_000}, "1 to 50000 canaries"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
+import io
 import os
 import secrets
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -240,9 +243,18 @@ def _schema(input_dict: Mapping[str, list[types.Artifact]]) -> schema_pb2.Schema
 
 def _read(files: list[str]) -> Iterator[bytes]:
     try:
+        for path in files:
+            _require_whole(path)
         yield from tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):
+    except (EOFError, OSError, zlib.error, tf.errors.DataLossError, tf.errors.InvalidArgumentError):
         raise DataError("A file of the split is no gzipped TFRecord file, or it is cut short.") from None
+
+
+def _require_whole(path: str) -> None:
+    """Raises EOFError if the compressed stream has no end: TensorFlow may take what is left for the whole file."""
+    with fileio.open(path, "rb") as file, gzip.GzipFile(fileobj=io.BytesIO(file.read())) as stream:
+        while stream.read(_CHUNK_BYTES):
+            pass
 
 
 def _write(path: str, records: list[bytes]) -> None:
