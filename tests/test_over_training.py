@@ -26,6 +26,7 @@ def memorizing(generation: str) -> Any:
     return make_model(wide, optimizer=keras.optimizers.Adam(0.05), generation=generation)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_fit_shows_how_a_model_learns_by_heart(generation: str) -> None:
     from tfx_privacy.training.over_training import MembershipCallback
