@@ -15,6 +15,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import schema_utils
 from tfx.utils import io_utils
 
+from tfx_privacy.components.privacy_evaluator import columns as columns_of
 from tfx_privacy.components.privacy_evaluator import slicing
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, SliceSpec
 from tfx_privacy.privacy import references
@@ -26,9 +27,6 @@ BATCH_SIZE = 1024
 FROM_FEATURES = references.SIGNATURE
 _OUTPUT = "output/"
 _TOLERANCE = 1e-4
-_HASH_BUCKETS = 1 << 62
-# Text as one number for trees: they can take apart this many values.
-_BLIND_BUCKETS = 251
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -173,7 +171,7 @@ class LoadedReader:
         """
         with _named_errors(self.reader):
             columns = self._parse(records)
-        labels = {name: _number(columns[f"label/{name}"].numpy()) for name in self._label_keys}
+        labels = {name: columns_of.number(columns[f"label/{name}"].numpy()) for name in self._label_keys}
         fused = {key.removeprefix(_OUTPUT): value.numpy() for key, value in columns.items() if key.startswith(_OUTPUT)}
         return Batch(
             hashes=self._hashes(columns, len(records)),
@@ -217,7 +215,7 @@ class LoadedReader:
         """A raw feature's first value of each record as text; "" where it is missing."""
         with _named_errors(self.reader):
             parsed = tf.io.parse_example(records, {feature: self._raw_spec[feature]})
-        rows, texts = _entries(parsed[feature])
+        rows, texts = columns_of.entries(parsed[feature])
         found = [""] * len(records)
         for row, text in zip(rows.numpy()[::-1], texts.numpy()[::-1], strict=True):
             found[int(row)] = text.decode("utf-8", "replace")
@@ -239,7 +237,7 @@ class LoadedReader:
         """
         with _named_errors(self.reader):
             raw = tf.io.parse_example(records, self._raw_spec)
-        columns = [_blind_columns(raw[name]) for name in sorted(raw) if name != without]
+        columns = [columns_of.blind_columns(raw[name]) for name in sorted(raw) if name != without]
         return np.column_stack(columns) if columns else np.zeros((len(records), 0))
 
     def _all_transformed(self, records: Any) -> dict[str, Any]:
@@ -252,23 +250,25 @@ class LoadedReader:
         found: dict[str, Any] = {}
         dense = {name: value for name, value in raw.items() if isinstance(value, tf.Tensor)}
         if dense:
-            flat = [tf.reshape(_as_integers(dense[name]), [tf.shape(records)[0], -1]) for name in sorted(dense)]
+            flat = [
+                tf.reshape(columns_of.as_integers(dense[name]), [tf.shape(records)[0], -1]) for name in sorted(dense)
+            ]
             found["dense"] = tf.concat(flat, axis=1)
-        entries = [_sparse(raw[name]) for name in self._sparse_names]
+        entries = [columns_of.sparse(raw[name]) for name in self._sparse_names]
         if entries:
             found["sizes"] = tf.stack([tf.size(value.values) for value in entries])
             found["rows"] = tf.concat([value.indices[:, 0] for value in entries], axis=0)
             found["positions"] = tf.concat([value.indices[:, -1] for value in entries], axis=0)
-            found["values"] = tf.concat([_as_integers(value.values) for value in entries], axis=0)
+            found["values"] = tf.concat([columns_of.as_integers(value.values) for value in entries], axis=0)
         features = dict(self._transform(dict(raw))) if self._transform else raw
-        found |= {f"label/{name}": _dense(features[name]) for name in self._label_keys}
+        found |= {f"label/{name}": columns_of.dense(features[name]) for name in self._label_keys}
         if self.reader.fused:
             function = self._model.signatures[FROM_FEATURES]
             named = by_input_name(features)
             inputs = {name: named[name] for name in function.structured_input_signature[1]}
             found |= {f"{_OUTPUT}{name}": value for name, value in function(**inputs).items()}
         for name in sorted({name for spec in self.reader.slices for name in spec.features}):
-            rows, texts = _entries(raw[name])
+            rows, texts = columns_of.entries(raw[name])
             found[f"rows_of/{name}"] = rows
             found[f"text/{name}"], found[f"code/{name}"] = tf.unique(texts, out_idx=tf.int64)
         return found
@@ -356,66 +356,3 @@ def _output(found: Mapping[str, np.ndarray], key: str | None) -> np.ndarray:
         raise ParameterError(f"Unknown output_key={name!r}. The signature has: {', '.join(sorted(found))}.")
     values = found[name]
     return values if values.dtype.kind in "fiub" else np.full(len(values), np.nan)
-
-
-def _dense(feature: Any) -> Any:
-    """A label or a mask as a dense tensor; what is missing is no class and no token."""
-    if isinstance(feature, tf.SparseTensor):
-        missing = {"string": "", "int64": -1}.get(feature.dtype.name, float("nan"))
-        return tf.sparse.to_dense(feature, default_value=missing)
-    return feature.to_tensor(-1) if isinstance(feature, tf.RaggedTensor) else feature
-
-
-def _sparse(feature: Any) -> Any:
-    return feature if isinstance(feature, tf.SparseTensor) else feature.to_sparse()
-
-
-def _number(values: np.ndarray) -> np.ndarray:
-    """A label as numbers; what cannot be one becomes NaN, which no task accepts."""
-    return values.astype(np.float64) if values.dtype.kind in "fiub" else np.full(len(values), np.nan)
-
-
-def _as_integers(values: Any) -> Any:
-    """Values as int64, different ones (all but for chance) as different numbers."""
-    if values.dtype == tf.string:
-        return tf.strings.to_hash_bucket_fast(values, _HASH_BUCKETS)
-    if values.dtype.is_floating:
-        return tf.cast(tf.bitcast(tf.cast(values, tf.float32) + 0.0, tf.int32), tf.int64)
-    return tf.cast(values, tf.int64)
-
-
-def _entries(feature: Any) -> tuple[Any, Any]:
-    """Every value of a feature as text, with its record."""
-    if isinstance(feature, tf.RaggedTensor):
-        feature = feature.to_sparse()
-    if isinstance(feature, tf.SparseTensor):
-        return feature.indices[:, 0], _text(feature.values)
-    size = tf.shape(feature, out_type=tf.int64)[0]
-    flat = tf.reshape(feature, [size, -1])
-    return tf.repeat(tf.range(size), tf.shape(flat)[1]), _text(tf.reshape(flat, [-1]))
-
-
-def _text(values: Any) -> Any:
-    if values.dtype == tf.string:
-        return values
-    return tf.strings.as_string(values, shortest=True) if values.dtype.is_floating else tf.strings.as_string(values)
-
-
-def _blind_columns(feature: Any) -> np.ndarray:
-    """One feature as numbers: dense ones flattened, of others the first value and how many there are."""
-    if isinstance(feature, tf.RaggedTensor):
-        feature = feature.to_sparse()
-    if not isinstance(feature, tf.SparseTensor):
-        values = _blind_numbers(feature).numpy()
-        return np.asarray(values.reshape(len(values), -1))
-    rows, values = feature.indices.numpy()[:, 0], _blind_numbers(feature.values).numpy()
-    size = int(feature.dense_shape[0])
-    first = np.full(size, np.nan)
-    first[rows[::-1]] = values[::-1]
-    return np.column_stack([np.nan_to_num(first, nan=-1.0), np.bincount(rows, minlength=size)])
-
-
-def _blind_numbers(values: Any) -> Any:
-    if values.dtype == tf.string:
-        return tf.cast(tf.strings.to_hash_bucket_fast(values, _BLIND_BUCKETS), tf.float64)
-    return tf.cast(values, tf.float64)
