@@ -11,6 +11,8 @@ export MPLCONFIGDIR := $(CACHE)/matplotlib
 export KERAS_HOME := $(CACHE)/keras
 export PIP_CACHE_DIR := $(CACHE)/pip
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# pip asks for the version of a Rust compiler; rustup's would leave its settings at home.
+export RUSTUP_HOME := $(CACHE)/rustup
 export PYTHONDONTWRITEBYTECODE :=
 # Keras 2: tensorflow-privacy and TFX's examples need it, and it must be chosen before TensorFlow is imported.
 export TF_USE_LEGACY_KERAS := 1
