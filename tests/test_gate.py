@@ -113,6 +113,14 @@ ATTACKS = {
         {"evaluation": evidence.make_evaluation(nonmember_splits=["train", "eval"])},
         "attack_splits", "on both sides",
     ),
+    "slices that hold records several times": (
+        {"evaluation": evidence.make_evaluation([
+            *evidence.rows(),
+            *(evidence.row(feature="tag", value=str(value), members=6_000) for value in range(2)),
+            evidence.row(feature="tag", value="<other>", members=9_000, auc=None, status="INSUFFICIENT", reason="few"),
+        ], slice_features=["class", "payment", "tag"])},
+        "attack_coverage", "loss could judge only 57.1% of the members by tag",
+    ),
     "no control": (
         {"evaluation": evidence.make_evaluation([row for row in evidence.rows() if row.attack != "blind"])},
         "attack_coverage", "blind on all records gave no result: the attack was not run",
@@ -249,3 +257,9 @@ def test_an_audit_above_the_claim_is_a_defect() -> None:
     (failure,) = verdict(2.9).failures
     assert failure.rule == "epsilon"
     assert "The audit shows epsilon >= 2.9" in failure.explanation
+
+
+def test_an_attack_on_a_slice_has_one_row() -> None:
+    """Two rows of a slice that was judged would make up for one that was not."""
+    with pytest.raises(ValueError, match="several rows"):
+        evidence.make_evaluation([*evidence.rows(), evidence.row()])

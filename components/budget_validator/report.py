@@ -15,6 +15,7 @@ from tfx_privacy.privacy import gate, strict_json
 from tfx_privacy.privacy.evaluation import CONTROL, WHOLE_SET, AttackResult, Interval, PrivacyEvaluation
 from tfx_privacy.privacy.findings import exposure
 from tfx_privacy.privacy.guarantee import PrivacyGuarantee
+from tfx_privacy.privacy.standing import Bar, Standing
 
 HTML_NAME = "report.html"
 JSON_NAME = "report.json"
@@ -54,12 +55,13 @@ def to_html(verdict: gate.Verdict, evidence: gate.Evidence) -> str:
 
 def _attack_rows(
     evaluation: PrivacyEvaluation | None, policy: gate.GatePolicy
-) -> list[tuple[AttackResult, gate.Standing | None]]:
+) -> list[tuple[AttackResult, Standing | None]]:
     """The rows of attacks on the model, each with where it stands against the limit: the riskiest judged ones first."""
     if evaluation is None:
         return []
     rows = sorted((row for row in evaluation.results if row.attack != CONTROL), key=_by_risk)
-    return [(row, gate.standing(row, evaluation, policy) if row.status == "OK" else None) for row in rows]
+    bar = Bar.of(evaluation, policy.max_attack_auc) if any(row.status == "OK" for row in rows) else None
+    return [(row, bar.standing(row) if bar and row.status == "OK" else None) for row in rows]
 
 
 def _by_risk(row: AttackResult) -> tuple[float, str, str]:

@@ -356,11 +356,11 @@ GATE = [
         "if not math.isfinite(epsilon) or epsilon <= policy.max_epsilon:", "test_gate",
     ),
     Mutant(
-        "a bound that is no number passes", f"{_PRIVACY}.gate",
+        "a bound that is no number passes", f"{_PRIVACY}.standing",
         "return upper if math.isfinite(upper) else 1.0", "return upper if math.isfinite(upper) else 0.5", "test_gate",
     ),
     Mutant(
-        "the estimate for the upper bound", f"{_PRIVACY}.gate",
+        "the estimate for the upper bound", f"{_PRIVACY}.standing",
         "    upper = row.attack_auc_upper\n", "    upper = row.auc.estimate if row.auc else 1.0\n", "test_gate",
     ),
     Mutant(
@@ -511,8 +511,8 @@ ATTACKS = [
         "return max(self.auc.high, 1.0 - self.auc.low)", "return self.auc.high", "test_gate_small_slices",
     ),
     Mutant(
-        "the mirror image of a small slice is harmless", f"{_PRIVACY}.gate",
-        "    if estimate < 0.5:\n", "    if False:\n", "test_gate_small_slices",
+        "the mirror image of a small slice is harmless", f"{_PRIVACY}.standing",
+        "        if estimate < 0.5:\n", "        if False:\n", "test_gate_small_slices",
     ),
     Mutant(
         "a confounded slice will do", f"{_PRIVACY}.gate",
@@ -521,11 +521,11 @@ ATTACKS = [
     ),
     Mutant(
         "small slices leak together", f"{_PRIVACY}.gate",
-        "if small and _jointly_within(small, record, policy):", "if small:", "test_gate_small_slices",
+        "if small and bar.jointly_within(small):", "if small:", "test_gate_small_slices",
     ),
     Mutant(
-        "nothing shows on a small slice", f"{_PRIVACY}.gate",
-        "return Standing.OPEN if _strict_lower(row, _strict(record) / _quantile(record)) <= limit else Standing.ABOVE",
+        "nothing shows on a small slice", f"{_PRIVACY}.standing",
+        "return Standing.OPEN if self._strict_lower(row) <= self.limit else Standing.ABOVE",
         "return Standing.OPEN", "test_gate_small_slices",
     ),
     Mutant(
@@ -545,8 +545,12 @@ ATTACKS = [
         "REQUIRED_ATTACKS = (LOSS, CONTROL)", "REQUIRED_ATTACKS = (LOSS,)", "test_gate test_gate_small_slices",
     ),
     Mutant(
-        "every slice is small", f"{_PRIVACY}.gate",
-        "min(_deviation(row, level), widest) > policy.max_attack_auc", "max(_deviation(row, level), 1.0) > policy.max_attack_auc",
+        "records count once for every value", f"{_PRIVACY}.gate",
+        "total = max(record.num_members, sum(row.num_members for row in rows))", "total = record.num_members", "test_gate",
+    ),
+    Mutant(
+        "every slice is small", f"{_PRIVACY}.standing",
+        "min(self._deviation(row), widest) > self.limit", "max(self._deviation(row), 1.0) > self.limit",
         "test_gate_small_slices",
     ),
     Mutant(

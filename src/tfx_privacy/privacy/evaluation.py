@@ -222,6 +222,13 @@ class PrivacyEvaluation(Record):
     references: References | None = None
     engine: Text
 
+    @pydantic.model_validator(mode="after")
+    def _each_once(self) -> PrivacyEvaluation:
+        keys = [(row.attack, row.slice_feature, row.slice_value) for row in self.results]
+        if len(set(keys)) != len(keys):
+            raise ValueError("an attack on one slice has several rows")
+        return self
+
     @property
     def task(self) -> Task:
         """Of the first head; "unsupported" if any head is."""

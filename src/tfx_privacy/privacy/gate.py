@@ -18,17 +18,15 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import enum
 import math
 from collections.abc import Callable
 
-from scipy import special, stats
-
-from tfx_privacy.privacy import _validate, guarantee, strict_json
+from tfx_privacy.privacy import _validate, guarantee, standing, strict_json
 from tfx_privacy.privacy._records import parse_time
 from tfx_privacy.privacy.errors import EvidenceError, ParameterError, TFXPrivacyError
 from tfx_privacy.privacy.evaluation import CLASS_FEATURE, CONTROL, WHOLE_SET, AttackResult, PrivacyEvaluation
 from tfx_privacy.privacy.guarantee import PrivacyGuarantee
+from tfx_privacy.privacy.standing import Bar, Standing
 
 LOSS = "loss"
 REQUIRED_ATTACKS = (LOSS, CONTROL)
@@ -39,8 +37,6 @@ MAX_SLICE_SIZE_POOLED = 1000
 """Larger slices must not be pooled: what leaks in one of them would be diluted by the others."""
 MAX_OVERLAP = 0.01
 """Share of the smaller side that may stand on both sides: between equal records an attack finds nothing."""
-FALSE_REFUSALS = 0.04
-"""Probability that any row of a model that leaks nothing makes the gate refuse; the control adds its own 0.01."""
 _CLOCK_SKEW = datetime.timedelta(minutes=5)
 
 # What the Evaluator (or whoever stands before the gate) said of the model.
@@ -274,13 +270,16 @@ def _check_scope(evidence: Evidence, policy: GatePolicy, now: datetime.datetime)
 
 def _check_attack_auc(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> _Finding:
     record = _evaluation(evidence)
-    judged = _attacked(record)
+    judged = standing.attacked(record)
     if not judged:
         raise EvidenceError("No attack could be judged on any slice. Give PrivacyEvaluator more records.")
-    refusing = [row for row in judged if standing(row, record, policy) is Standing.ABOVE]
-    left_open = [row for row in judged if standing(row, record, policy) is Standing.OPEN]
-    worst = max(refusing or [row for row in judged if row not in left_open] or judged, key=_upper)
-    upper, level = _upper(worst), record.confidence_level
+    bar = Bar.of(record, policy.max_attack_auc)
+    by_standing: dict[Standing, list[AttackResult]] = {kind: [] for kind in Standing}
+    for row in judged:
+        by_standing[bar.standing(row)].append(row)
+    refusing, left_open = by_standing[Standing.ABOVE], by_standing[Standing.OPEN]
+    worst = max(refusing or by_standing[Standing.WITHIN] or judged, key=standing.upper_bound)
+    upper, level = standing.upper_bound(worst), record.confidence_level
     value = f"{_show_auc(worst)}, {worst.slice_name}"
     text = f"{worst.attack} on {worst.slice_name} has attack_auc={_show_auc(worst)}, {level:.0%} confidence"
     if not refusing:
@@ -296,77 +295,6 @@ def _check_attack_auc(evidence: Evidence, policy: GatePolicy, now: datetime.date
         f"The attack {text}: the upper bound {upper:.4f} is above max_attack_auc={policy.max_attack_auc:g}.{more} "
         "Train with more noise or less over-fitting; or, if the interval is wide, give PrivacyEvaluator more records.",
     )
-
-
-class Standing(enum.Enum):
-    """How a row stands against the limit."""
-
-    WITHIN = "the upper bound keeps the limit"
-    ABOVE = (
-        "it does not, on enough records for a harmless model to have kept it, or the lower bound is above the limit too"
-    )
-    OPEN = "it does not, but neither would a harmless model have done, on so few records"
-
-
-def _attacked(record: PrivacyEvaluation) -> list[AttackResult]:
-    """The rows that say something of the model."""
-    return [row for row in record.results if row.status == "OK" and row.attack != CONTROL]
-
-
-def standing(row: AttackResult, record: PrivacyEvaluation, policy: GatePolicy) -> Standing:
-    """Where one row stands; NaN and whatever else cannot be compared is ABOVE."""
-    limit = policy.max_attack_auc
-    if _upper(row) <= limit:
-        return Standing.WITHIN
-    if not _is_small(row, record, policy):
-        return Standing.ABOVE
-    return Standing.OPEN if _strict_lower(row, _strict(record) / _quantile(record)) <= limit else Standing.ABOVE
-
-
-def _is_small(row: AttackResult, record: PrivacyEvaluation, policy: GatePolicy) -> bool:
-    """Whether a harmless model could exceed the limit here by more than its part of the chance of a false refusal."""
-    if row.slice_feature == WHOLE_SET:
-        return False
-    level = _quantile(record)
-    # No interval of a harmless model is wider than this, cross-fitted classifiers' included.
-    widest = math.sqrt((1.0 / row.num_members + 1.0 / row.num_nonmembers) / 6.0)
-    return 0.5 + (_strict(record) + level) * min(_deviation(row, level), widest) > policy.max_attack_auc
-
-
-def _strict(record: PrivacyEvaluation) -> float:
-    """The quantile at which each row has an equal part of the error (Bonferroni)."""
-    return float(stats.norm.isf(FALSE_REFUSALS / (2 * len(_attacked(record)))))
-
-
-def _quantile(record: PrivacyEvaluation) -> float:
-    """How many standard deviations the ends of an interval are away."""
-    return float(stats.norm.isf((1.0 - record.confidence_level) / 2))
-
-
-def _deviation(row: AttackResult, level: float) -> float:
-    assert row.auc is not None
-    return (row.auc.high - row.auc.low) / (2 * level)
-
-
-def _jointly_within(rows: list[AttackResult], record: PrivacyEvaluation, policy: GatePolicy) -> bool:
-    """Whether the mean AUC of slices that are too small by themselves keeps the limit with its upper bound."""
-    pairs = [float(row.num_members) * row.num_nonmembers for row in rows]
-    weights = [share / sum(pairs) for share in pairs]
-    level = _quantile(record)
-    mean = sum(weight * row.auc.estimate for weight, row in zip(weights, rows, strict=True) if row.auc is not None)
-    variance = sum((weight * _deviation(row, level)) ** 2 for weight, row in zip(weights, rows, strict=True))
-    return max(mean, 1.0 - mean) + level * math.sqrt(variance) <= policy.max_attack_auc
-
-
-def _strict_lower(row: AttackResult, factor: float) -> float:
-    """Lower bound on the AUC of the better of the attack and its mirror image, `factor` times as far away on the logit scale."""
-    assert row.auc is not None
-    estimate, low = row.auc.estimate, row.auc.low
-    if estimate < 0.5:
-        estimate, low = 1.0 - estimate, 1.0 - row.auc.high
-    if not (low > 0.0 and estimate < 1.0):
-        return low
-    return float(special.expit(special.logit(estimate) - factor * (special.logit(estimate) - special.logit(low))))
 
 
 def _check_coverage(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> _Finding:
@@ -403,15 +331,22 @@ def _check_coverage(evidence: Evidence, policy: GatePolicy, now: datetime.dateti
 
 
 def _coverage(record: PrivacyEvaluation, feature: str, policy: GatePolicy) -> float:
-    """Share of the members in slices of a feature that the loss was judged on, small ones together."""
-    if not record.num_members > 0:
+    """Share of the members in slices of a feature that the loss was judged on, small ones together.
+
+    A record with several values is in several slices: the share then is of all that are in any, or judged slices that hold
+    records several times would make up for others that were not judged.
+    """
+    rows = record.rows(attack=LOSS, feature=feature)
+    total = max(record.num_members, sum(row.num_members for row in rows))
+    found = [row for row in rows if row.status == "OK"]
+    if not (total > 0 and found):
         return 0.0
-    rows = [row for row in record.rows(attack=LOSS, feature=feature) if row.status == "OK"]
-    small = [row for row in rows if _is_small(row, record, policy)]
-    judged = [row for row in rows if row not in small]
-    if small and _jointly_within(small, record, policy):
-        judged += small
-    return min(1.0, sum(row.num_members for row in judged) / record.num_members)
+    bar = Bar.of(record, policy.max_attack_auc)
+    small = [row for row in found if bar.is_small(row)]
+    judged = sum(row.num_members for row in found if not bar.is_small(row))
+    if small and bar.jointly_within(small):
+        judged += sum(row.num_members for row in small)
+    return judged / total
 
 
 def _check_splits(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> _Finding:
@@ -486,12 +421,6 @@ def _check_upstream(evidence: Evidence, policy: GatePolicy, now: datetime.dateti
     if state == UPSTREAM_BLESSED:
         return _Finding(True, UPSTREAM_BLESSED, "The validator wired to model_blessing blessed this model.")
     return _Finding(False, str(state), f"The validator wired to model_blessing did not bless this model: {state}.")
-
-
-def _upper(row: AttackResult) -> float:
-    """The row's upper bound; a bound that is no number counts as certainty."""
-    upper = row.attack_auc_upper
-    return upper if math.isfinite(upper) else 1.0
 
 
 def _show_auc(row: AttackResult) -> str:
