@@ -63,6 +63,11 @@ def directory_digest(uri: str) -> str:
     return digest.merkle_digest(files)
 
 
+def file_digest(path: str) -> str:
+    """Digest of one file's bytes, as records state it."""
+    return f"sha256:{digest.file_digest(_chunks(path))[1]}"
+
+
 def _chunks(path: str) -> Iterator[bytes]:
     with fileio.open(path, "rb") as file:
         while chunk := file.read(_CHUNK_BYTES):

@@ -332,6 +332,8 @@ def test_the_component_checks_what_it_is_given() -> None:
     assert json.loads(component.exec_properties["heads"])[0]["from_logits"] is True
     faults: list[dict[str, Any]] = [
         {"confidence_level": 1.0}, {"false_positive_rates": [0.0]}, {"min_records": 0}, {"task": "ranking"}, {"max_overlap": 2.0},
+        {"slice_features": ["class"]},
+        {"slice_features": ["all"]},
         {"properties": ["payment"]}, {"heads": [{"label": "x"}]}, {"heads": [{"name": "a"}, {"name": "a"}]}, {"heads": []},
     ]  # fmt: skip
     for bad in faults:

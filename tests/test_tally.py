@@ -110,7 +110,7 @@ def test_hashes_tell_records_apart_by_value_place_and_feature() -> None:
     assert found[0] == found[3]
     assert len(set(found.tolist())) == 4
     rows, positions = np.array([0, 0, 1]), np.array([0, 1, 0])
-    by_entry = hashing.of_entries("a", 2, rows, positions, np.array([1, 2, 1]))
+    by_entry = hashing.of_features(["a"], np.array([3]), 2, rows, positions, np.array([1, 2, 1]))
     dense = hashing.of_dense(hashing.seeds("a", np.arange(2)), np.array([[1, 2]]))
     assert by_entry[0] == dense[0]
     assert by_entry[1] != by_entry[0]
@@ -122,7 +122,9 @@ def test_hashes_of_many_features_at_once_are_the_sum_of_each_one_s() -> None:
     rows, positions, values = (random.integers(0, 30, sizes.sum()) for _ in range(3))
     ends = np.cumsum(sizes)
     each = [
-        hashing.of_entries(name, 30, rows[end - size : end], positions[end - size : end], values[end - size : end])
+        hashing.of_features(
+            [name], np.array([size]), 30, rows[end - size : end], positions[end - size : end], values[end - size : end]
+        )
         for name, size, end in zip(names, sizes, ends, strict=True)
     ]
     together = hashing.of_features(names, sizes, 30, rows, positions, values)

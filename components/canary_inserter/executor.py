@@ -26,7 +26,7 @@ from tfx.utils import io_utils
 from tfx_privacy import __version__
 from tfx_privacy.components import _files
 from tfx_privacy.components.canary_inserter import drawing
-from tfx_privacy.privacy import _records, _validate, canaries, digest, strict_json
+from tfx_privacy.privacy import _records, _validate, canaries, strict_json
 from tfx_privacy.privacy.errors import DataError, ParameterError
 
 EXAMPLES_KEY = "examples"
@@ -157,7 +157,7 @@ def _write_canaries(
         split=settings.split,
         label_key=settings.label_key or "",
         text_feature=settings.text.feature if settings.text else "",
-        records_digest=_digest(path),
+        records_digest=_files.file_digest(path),
         num_split_records=num_records,
         canaries=assigned,
         engine=f"tfx-privacy {__version__}",
@@ -261,11 +261,6 @@ def _write(path: str, records: list[bytes]) -> None:
     with tf.io.TFRecordWriter(path, "GZIP") as writer:
         for record in records:
             writer.write(record)
-
-
-def _digest(path: str) -> str:
-    with fileio.open(path, "rb") as file:
-        return "sha256:" + digest.file_digest(iter(lambda: file.read(_CHUNK_BYTES), b""))[1]
 
 
 def _text(mode: str, properties: Mapping[str, Any]) -> drawing.Text | None:

@@ -12,7 +12,7 @@ from tfx.types import channel_utils, component_spec, standard_artifacts
 
 from tfx_privacy.components import artifacts
 from tfx_privacy.components.privacy_evaluator import executor
-from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, parse_heads, slicing_json
+from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, parse_heads, parse_slices, slicing_json
 from tfx_privacy.privacy import _validate, strict_json
 from tfx_privacy.privacy.errors import ParameterError
 
@@ -152,6 +152,8 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
         described = list(heads) if heads is not None else [dataclasses.asdict(single)]
         heads_json = strict_json.dumps(described, indent=None)
         parse_heads(heads_json)
+        slices_json = slicing_json(slice_features, slicing_specs)
+        parse_slices(slices_json)
         rates = [_validate.open_interval(0.0, 1.0, false_positive_rate=rate) for rate in false_positive_rates]
         super().__init__(
             spec=PrivacyEvaluatorSpec(
@@ -163,7 +165,7 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
                 model_run=model_run,
                 canaries=canaries,
                 heads=heads_json,
-                slicing_specs=slicing_json(slice_features, slicing_specs),
+                slicing_specs=slices_json,
                 member_splits=strict_json.dumps(list(member_splits), indent=None),
                 nonmember_splits=strict_json.dumps(list(nonmember_splits), indent=None),
                 signature_name=signature_name,

@@ -9,7 +9,9 @@ from typing import Any
 from tfx_privacy.privacy import _validate, strict_json
 from tfx_privacy.privacy.attacks import heads
 from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.privacy.evaluation import CLASS_FEATURE, CORRECTNESS_FEATURE, WHOLE_SET
 
+_OWN_SLICES = (WHOLE_SET, CLASS_FEATURE, CORRECTNESS_FEATURE)
 _SEPARATOR = "_X_"  # TFMA's, for crossed features
 
 
@@ -88,9 +90,15 @@ def parse_slices(text: str) -> tuple[SliceSpec, ...]:
     """Slices from an execution property, which holds TFMA SlicingSpecs as JSON; the empty one is there anyway.
 
     Raises:
-      ParameterError: If it is no list of slicing specifications.
+      ParameterError: If it is no list of slicing specifications, or a slice has the name of those by class, by correctness, or of the whole.
     """
     found = tuple(_slice(item) for item in _list(text, "slicing_specs"))
+    for spec in found:
+        if spec.name in _OWN_SLICES:
+            raise ParameterError(
+                f"slice feature {spec.name!r} has the name of slices that are there anyway ({', '.join(_OWN_SLICES)}), and would take their "
+                "place. Leave it out if it is the label, or rename the feature."
+            )
     return tuple(spec for spec in dict.fromkeys(found) if spec.features)
 
 

@@ -129,11 +129,12 @@ def run(
         sizes = int(tally.records[MEMBERS]), int(tally.records[OTHERS])
         return AttackRun([_row(LOSS, _WHOLE, sizes, "UNSUPPORTED", unsupported)], [])
     slices = _Slices(tally, settings.min_slice_size)
-    scored = [*_from_tally(tally, slices), *_from_sample(sides, slices)]
+    control = control_scores(sides)
+    scored = [*_from_tally(tally, slices), *_from_sample(sides, slices, control)]
     rows = [_judge(item, settings) for item in scored]
     rows = _with_control(rows)
     if any(row.attack == CONTROL and row.slice_feature == WHOLE_SET and _is_shift(row) for row in rows):
-        rows += _weighted(sides, scored, settings)
+        rows += _weighted(sides, control[OTHERS], settings)
     return AttackRun(
         _adjusted(rows, [index for index, row in enumerate(rows) if row.attack != CONTROL]),
         [curves.of_counts(item.attack, item.counts, settings.confidence_level) for item in _for_pictures(scored, rows)],
@@ -197,7 +198,9 @@ def _broken(tally: Tally) -> Counts:
     return Counts(np.array([0.0, 1.0]), table)
 
 
-def _from_sample(sides: tuple[SampledSide, SampledSide], slices: _Slices) -> Iterator[_Scored]:
+def _from_sample(
+    sides: tuple[SampledSide, SampledSide], slices: _Slices, control: tuple[np.ndarray, np.ndarray]
+) -> Iterator[_Scored]:
     members, others = sides
     folds = members.folds, others.folds
     attacks = {name: _learned(name, sides) for name in (learned.LOGISTIC, learned.BOOSTING)}
@@ -205,7 +208,7 @@ def _from_sample(sides: tuple[SampledSide, SampledSide], slices: _Slices) -> Ite
         classes = members.classes, others.classes
         attacks["class_normalised"] = learned.class_normalised((members.loss, others.loss), classes, folds)
     attacks |= {name: (members.scores[name], others.scores[name]) for name in members.scores}
-    attacks[CONTROL] = control_scores(sides)
+    attacks[CONTROL] = control
     # A classifier's scores are compared within the fold that it did not see.
     within_folds = (learned.LOGISTIC, learned.BOOSTING, CONTROL)
     masks = [_masks(side, slices) for side in sides]
@@ -330,12 +333,9 @@ def _is_shift(row: AttackResult) -> bool:
     return row.status == "CONFOUNDED"
 
 
-def _weighted(
-    sides: tuple[SampledSide, SampledSide], scored: Sequence[_Scored], settings: Settings
-) -> list[AttackResult]:
+def _weighted(sides: tuple[SampledSide, SampledSide], odds: np.ndarray, settings: Settings) -> list[AttackResult]:
     """The loss against non-members weighted to look like members; it helps to understand a shift, and is not trusted."""
     members, others = sides
-    odds = control_scores(sides)[OTHERS]
     usable = np.isfinite(members.loss), np.isfinite(others.loss) & np.isfinite(odds)
     sizes = int(usable[0].sum()), int(usable[1].sum())
     if not min(sizes) >= settings.min_records:

@@ -26,7 +26,7 @@ def seeds(name: str, positions: np.ndarray) -> np.ndarray:
     Returns:
       uint64 of the same shape.
     """
-    return mixed(_of_name(name) ^ mixed(positions.astype(np.uint64)))
+    return _seeds(_of_name(name), positions)
 
 
 def of_dense(column_seeds: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -42,24 +42,6 @@ def of_dense(column_seeds: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.asarray(_of_values(column_seeds, values).sum(axis=1, dtype=np.uint64))
 
 
-def of_entries(name: str, num_records: int, rows: np.ndarray, positions: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The same for one feature with any number of values per record, given entry by entry.
-
-    Args:
-      name: The feature's.
-      num_records: Number of records.
-      rows: Record of each entry, int64 of shape (num_entries,).
-      positions: Its place among the record's values, of the same shape.
-      values: int64 of the same shape.
-
-    Returns:
-      uint64 of shape (num_records,).
-    """
-    total = np.zeros(num_records, np.uint64)
-    np.add.at(total, rows, _of_values(seeds(name, positions), values))
-    return total
-
-
 def of_features(
     names: Sequence[str],
     sizes: np.ndarray,
@@ -68,28 +50,32 @@ def of_features(
     positions: np.ndarray,
     values: np.ndarray,
 ) -> np.ndarray:
-    """The sum of `of_entries` over several features, whose entries follow each other.
+    """The same for features with any number of values per record, given entry by entry, feature after feature.
 
     Args:
       names: Of the features.
       sizes: Number of entries of each feature, of shape (num_features,).
       num_records: Number of records.
-      rows: As of `of_entries`, of all features.
-      positions: The same.
-      values: The same.
+      rows: Record of each entry, int64 of shape (num_entries,).
+      positions: Its place among the record's values, of the same shape.
+      values: int64 of the same shape.
 
     Returns:
       uint64 of shape (num_records,).
     """
     own = np.repeat(np.array([_of_name(name) for name in names], np.uint64), sizes)
     total = np.zeros(num_records, np.uint64)
-    np.add.at(total, rows, _of_values(mixed(own ^ mixed(positions.astype(np.uint64))), values))
+    np.add.at(total, rows, _of_values(_seeds(own, positions), values))
     return total
 
 
 def finished(total: np.ndarray) -> np.ndarray:
     """The hash of each record, from the sum over its features."""
     return mixed(total)
+
+
+def _seeds(names: np.ndarray | np.uint64, positions: np.ndarray) -> np.ndarray:
+    return mixed(names ^ mixed(positions.astype(np.uint64)))
 
 
 @functools.cache
