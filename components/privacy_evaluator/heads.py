@@ -96,7 +96,7 @@ def parse_slices(text: str) -> tuple[SliceSpec, ...]:
     for spec in found:
         if spec.name in _OWN_SLICES:
             raise ParameterError(
-                f"slice feature {spec.name!r} has the name of slices that are there anyway ({', '.join(_OWN_SLICES)}), and would take their "
+                f"slice_features={spec.name!r} has the name of slices that are there anyway ({', '.join(_OWN_SLICES)}), and would take their "
                 "place. Leave it out if it is the label, or rename the feature."
             )
     return tuple(spec for spec in dict.fromkeys(found) if spec.features)
