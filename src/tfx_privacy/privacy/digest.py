@@ -36,6 +36,11 @@ def merkle_digest(files: Mapping[str, tuple[int, str]]) -> str:
     return _PREFIX + root.hexdigest()
 
 
+def text_digest(text: str) -> str:
+    """Digest of a text's UTF-8 bytes: "sha256:" and 64 hex digits."""
+    return _PREFIX + hashlib.sha256(text.encode()).hexdigest()
+
+
 def file_digest(chunks: Iterable[bytes]) -> tuple[int, str]:
     """Size and SHA-256 (hex) of a file given as chunks."""
     size, digest = 0, hashlib.sha256()

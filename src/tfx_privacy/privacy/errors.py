@@ -9,6 +9,8 @@
     ├── AccountingError     an accountant gave no usable number
     ├── CheckpointError     a killed run cannot be resumed from what is there
     ├── EvidenceError       a guarantee, evaluation or blessing is missing, malformed or foreign
+    ├── LedgerError         the budget ledger cannot be used, or refuses
+    │   └── BudgetError     a dataset's budget does not suffice
     └── InternalError       a bug in tfx-privacy
 """
 
@@ -41,6 +43,14 @@ class CheckpointError(TFXPrivacyError):
 
 class EvidenceError(TFXPrivacyError):
     """A guarantee, evaluation or blessing is missing, malformed, stale or foreign."""
+
+
+class LedgerError(TFXPrivacyError):
+    """The budget ledger cannot be reached, is damaged, or refuses what it was asked; nothing was charged by this request."""
+
+
+class BudgetError(LedgerError):
+    """A dataset's budget does not suffice; the message says what is left, and what would fit."""
 
 
 class InternalError(TFXPrivacyError):

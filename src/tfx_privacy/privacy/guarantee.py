@@ -12,7 +12,7 @@ from typing import Annotated, Literal, NamedTuple
 import pydantic
 from typing_extensions import Self
 
-from tfx_privacy.privacy import accounting
+from tfx_privacy.privacy import accounting, digest, strict_json
 from tfx_privacy.privacy._records import (
     Digest,
     OpenProbability,
@@ -22,6 +22,7 @@ from tfx_privacy.privacy._records import (
     Text,
 )
 from tfx_privacy.privacy.errors import EvidenceError
+from tfx_privacy.privacy.ledger_record import Identifier, LedgerPosition
 from tfx_privacy.privacy.parameters import RELATION_OF_SAMPLING, composition
 
 SCHEMA_VERSION: Literal[2] = 2
@@ -206,9 +207,10 @@ class PrivacyGuarantee(Record):
     model_digest: Digest
     audit: Audit | None = None
     references: ReferenceTrainings | None = None
-    dataset_id: Text | None = None
-    ledger: None = None
-    """No budget ledger was used: the guarantee is of this run alone."""
+    dataset_id: Identifier | None = None
+    """Name in the ledger of the dataset that was charged; None without a ledger."""
+    ledger: LedgerPosition | None = None
+    """None: no budget ledger was used, and the guarantee is of this run alone."""
     statement: Annotated[str, pydantic.Field(max_length=16384)]
 
     @pydantic.model_validator(mode="after")
@@ -221,6 +223,8 @@ class PrivacyGuarantee(Record):
             raise ValueError("max_records_per_user belongs to privacy_unit='user', and only there")
         if self.references is not None and not _same_noise(self.mechanism, self.references.mechanism):
             raise ValueError("the reference models were not trained by the model's own mechanism")
+        if (self.ledger is None) != (self.dataset_id is None):
+            raise ValueError("ledger and dataset_id belong together")
         return self
 
     @property
@@ -228,6 +232,12 @@ class PrivacyGuarantee(Record):
         """The epsilon that the file states, as a number (`inf` without a mechanism)."""
         stated = self.epsilon_rdp if self.epsilon_pld is None else self.epsilon_pld
         return math.inf if stated == "inf" else float(stated)
+
+
+def facts_digest(guarantee: PrivacyGuarantee) -> str:
+    """Digest of all that a guarantee states beside the ledger's position and the prose: what a ledger keeps of it."""
+    facts = guarantee.model_dump(mode="json") | {"ledger": None, "statement": ""}
+    return digest.text_digest(strict_json.canonical(facts))
 
 
 def recomputed_epsilon(guarantee: PrivacyGuarantee) -> float:
@@ -446,7 +456,7 @@ def _audit_sentences(audit: Audit | None) -> list[str]:
 
 
 def _limits(guarantee: PrivacyGuarantee) -> list[str]:
-    sentences = ["No budget ledger was used: other runs on the same data, tuning included, add to what is spent."]
+    sentences = [_ledger_sentence(guarantee)]
     if guarantee.privacy_unit == "example":
         sentences.insert(0, "Somebody with several records has weaker protection than this.")
     uncovered = [f"{item.artifact} ({item.detail})" for item in guarantee.scope if not item.covered]
@@ -456,6 +466,17 @@ def _limits(guarantee: PrivacyGuarantee) -> list[str]:
         "Data statistics, the schema and evaluation results of the same pipeline are not covered either; they are not part of the model."
     )
     return sentences
+
+
+def _ledger_sentence(guarantee: PrivacyGuarantee) -> str:
+    if guarantee.ledger is None:
+        return "No budget ledger was used: other runs on the same data, tuning included, add to what is spent."
+    blocks = f", blocks {', '.join(guarantee.ledger.blocks)}" if guarantee.ledger.blocks else ""
+    return (
+        f"The run was charged, before it read a record, to the budget of dataset {guarantee.dataset_id!r}{blocks} in ledger "
+        f"{guarantee.ledger.ledger_id[:8]}, entry {guarantee.ledger.sequence}: other runs that were charged there share this budget; "
+        "what was done with the data elsewhere is not counted."
+    )
 
 
 def _reference_sentences(guarantee: PrivacyGuarantee) -> list[str]:

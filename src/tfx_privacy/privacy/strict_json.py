@@ -43,6 +43,11 @@ def dumps(value: Any, *, indent: int | None = 2) -> str:
     return json.dumps(value, indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False)
 
 
+def canonical(value: Any) -> str:
+    """The one text of a value, for digests: sorted keys, no spaces, ASCII; NaN and infinities raise ValueError."""
+    return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"))
+
+
 def _refuse_constant(constant: str) -> Any:
     raise ValueError(f"{constant} is not a number of JSON")
 
