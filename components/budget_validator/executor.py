@@ -91,20 +91,17 @@ def read_policy(exec_properties: Mapping[str, Any]) -> gate.GatePolicy:
       ParameterError: If a limit is missing or out of range, or stands there beside a policy.
     """
     text = exec_properties.get(POLICY_KEY)
-    limits = [name for name in LIMIT_KEYS if exec_properties.get(name) is not None]
+    limits: dict[str, Any] = {name: exec_properties.get(name) for name in LIMIT_KEYS}
     if text is not None:
-        if limits:
-            raise ParameterError(
-                f"policy is given, and {limits[0]}={exec_properties[limits[0]]!r} beside it. Give one."
-            )
+        beside = [f"{name}={value!r}" for name, value in limits.items() if value is not None]
+        if beside:
+            raise ParameterError(f"A policy is given, and {', '.join(beside)} beside it. Give one of both.")
         return policies.loads(text, kind="json")
-    allow = exec_properties.get(ALLOW_NON_DP_PREPROCESSING_KEY)
-    coverage = exec_properties.get(MIN_SLICE_COVERAGE_KEY)
+    allow = limits.pop(ALLOW_NON_DP_PREPROCESSING_KEY)
+    if limits[MIN_SLICE_COVERAGE_KEY] is None:
+        limits[MIN_SLICE_COVERAGE_KEY] = policies.DEFAULT_MIN_SLICE_COVERAGE
     return gate.GatePolicy(
-        max_epsilon=exec_properties.get(MAX_EPSILON_KEY),
-        max_delta=exec_properties.get(MAX_DELTA_KEY),
-        max_attack_auc=exec_properties.get(MAX_ATTACK_AUC_KEY),
-        min_slice_coverage=policies.DEFAULT_MIN_SLICE_COVERAGE if coverage is None else coverage,
+        **limits,
         allow_non_dp_preprocessing=not isinstance(allow, bool) and allow == 1,
         # A ledger that is given with limits alone is one that must be used.
         ledger="required" if exec_properties.get(LEDGER_KEY) else "none",
@@ -159,7 +156,7 @@ def _read_ledger(
 def _read_run(ledger: str, run_id: str) -> LedgerRun | EvidenceError:
     try:
         # Database drivers are loaded only where a ledger is used.
-        from tfx_privacy.ledger import read_run  # type: ignore[import-not-found]
+        from tfx_privacy.ledger import read_run
 
         return read_run(ledger, run_id)
     except LedgerError as error:
