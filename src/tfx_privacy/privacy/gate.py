@@ -39,6 +39,7 @@ from tfx_privacy.privacy.gate_evidence import (
     EVALUATION,
     GUARANTEE,
     LEDGER,
+    SIGNED_PARTS,
     UPSTREAM_BLESSED,
     UPSTREAM_NOT_WIRED,
     Evidence,
@@ -52,6 +53,7 @@ __all__ = [
     "EVALUATION",
     "GUARANTEE",
     "REQUIRED_ATTACKS",
+    "SIGNED_PARTS",
     "UPSTREAM_BLESSED",
     "UPSTREAM_NOT_WIRED",
     "Evidence",
@@ -152,7 +154,7 @@ class Verdict:
         )
         if self.excused:
             excused = " ".join(f"{rule.rule}: {rule.explanation}" for rule in self.excused)
-            return f"Blessed with exception: {excused} {found}".rstrip()
+            return f"{self.headline}: {excused} {found}".rstrip()
         return f"Blessed: {found}"
 
     @property

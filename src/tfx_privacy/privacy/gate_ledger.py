@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from tfx_privacy.privacy import guarantee
 from tfx_privacy.privacy.errors import EvidenceError
-from tfx_privacy.privacy.gate_evidence import Evidence, Finding
+from tfx_privacy.privacy.gate_evidence import Evidence, Finding, rounded_up
 from tfx_privacy.privacy.guarantee import DPMechanism, NoMechanism, PrivacyGuarantee
 from tfx_privacy.privacy.ledger_record import LedgerPosition, LedgerRun
 from tfx_privacy.privacy.policy import GatePolicy
@@ -58,7 +58,7 @@ def check_dataset_budget(evidence: Evidence, policy: GatePolicy, now: datetime.d
     if evidence.known_guarantee.ledger is None and evidence.ledger is None:
         return Finding(True, "no ledger", "Without a ledger nothing is known of what other runs spent.")
     run = evidence.known_ledger
-    value = f"epsilon {run.spent_epsilon:.4g} of {run.budget_epsilon:g} at delta {run.budget_delta:g}"
+    value = f"epsilon {rounded_up(run.spent_epsilon)} of {run.budget_epsilon:g} at delta {run.budget_delta:g}"
     if not 0 < run.charged <= run.budget:
         return Finding(
             False,

@@ -11,7 +11,7 @@ import math
 from tfx_privacy.privacy import gate_evidence, guarantee
 from tfx_privacy.privacy._records import parse_time
 from tfx_privacy.privacy.errors import EvidenceError
-from tfx_privacy.privacy.gate_evidence import Evidence, Finding
+from tfx_privacy.privacy.gate_evidence import Evidence, Finding, rounded_up
 from tfx_privacy.privacy.policy import GatePolicy
 
 _CLOCK_SKEW = datetime.timedelta(minutes=5)
@@ -24,8 +24,8 @@ def check_epsilon(evidence: Evidence, policy: GatePolicy, now: datetime.datetime
     if math.isfinite(epsilon) and epsilon <= policy.max_epsilon:
         return Finding(
             True,
-            _rounded_up(epsilon),
-            f"epsilon={_rounded_up(epsilon)} at delta={record.target_delta:g} is within max_epsilon={policy.max_epsilon:g}.",
+            rounded_up(epsilon),
+            f"epsilon={rounded_up(epsilon)} at delta={record.target_delta:g} is within max_epsilon={policy.max_epsilon:g}.",
         )
     is_above = epsilon > policy.max_epsilon
     if not math.isfinite(epsilon):
@@ -43,8 +43,8 @@ def check_epsilon(evidence: Evidence, policy: GatePolicy, now: datetime.datetime
         )
     return Finding(
         False,
-        _rounded_up(epsilon),
-        f"epsilon={_rounded_up(epsilon)} at delta={record.target_delta:g} is above max_epsilon={policy.max_epsilon:g}. "
+        rounded_up(epsilon),
+        f"epsilon={rounded_up(epsilon)} at delta={record.target_delta:g} is above max_epsilon={policy.max_epsilon:g}. "
         "Train with a lower target_epsilon: more noise, or fewer steps.",
         excusable=is_above,
     )
@@ -218,7 +218,3 @@ def _issued(evidence: Evidence) -> dict[str, datetime.datetime]:
 
 def _short(digest: str) -> str:
     return f"{digest[:19]}..."
-
-
-def _rounded_up(value: float) -> str:
-    return f"{math.ceil(value * 1e4) / 1e4:.4f}"

@@ -41,8 +41,6 @@ ExcusableRule = Literal["epsilon", "delta", "attack_auc", "freshness", "guarante
 """Rules whose failure can be a known risk that somebody answers for. No other can: an exception never stands in for evidence."""
 RequiredTask = Literal["binary", "multiclass", "multilabel", "regression", "sequence", "loss"]
 
-_MAX_ATTACK_AUC_HINT = "An AUC of 0.5 is guessing, 1 is certainty."
-
 
 class _Checked(Record):
     """A record of the policy: what breaks a rule is a ParameterError that names the value."""
@@ -70,7 +68,7 @@ class SliceLimit(_Checked):
     @pydantic.field_validator("max_attack_auc", mode="before")
     @classmethod
     def _between_guessing_and_certainty(cls, value: Any) -> float:
-        return _validate.closed_interval(0.5, 1.0, _MAX_ATTACK_AUC_HINT, max_attack_auc=value)
+        return _auc(value)
 
     @pydantic.field_validator("feature")
     @classmethod
@@ -158,12 +156,13 @@ class GatePolicy(_Checked):
     )
     @classmethod
     def _a_limit(cls, value: Any, field: pydantic.ValidationInfo) -> float | None:
+        _check_double(field.field_name or "limit", value)
         if field.field_name == "max_epsilon":
             return _validate.positive(max_epsilon=value)
         if field.field_name == "max_delta":
             return _validate.open_interval(0.0, 1.0, max_delta=value)
         if field.field_name == "max_attack_auc":
-            return _validate.closed_interval(0.5, 1.0, _MAX_ATTACK_AUC_HINT, max_attack_auc=value)
+            return _auc(value)
         if field.field_name == "min_slice_coverage":
             return _validate.half_open_interval(0.0, 1.0, min_slice_coverage=value)
         return None if value is None else _validate.half_open_interval(0.0, MAX_AGE_DAYS, max_age_days=value)
@@ -318,6 +317,19 @@ def _check_plain(value: Any, where: str, left: int) -> None:
     elif isinstance(value, list):
         for item in value:
             _check_plain(item, where, left - 1)
+
+
+def _auc(value: Any) -> float:
+    _check_double("max_attack_auc", value)
+    return _validate.closed_interval(0.5, 1.0, "An AUC of 0.5 is guessing, 1 is certainty.", max_attack_auc=value)
+
+
+def _check_double(name: str, value: Any) -> None:
+    """Refuses whole numbers with more digits than a double can hold."""
+    try:
+        float(value) if isinstance(value, int) else None
+    except OverflowError as error:
+        raise ParameterError(f"Expected {name}={_short(value)} to be a finite number.") from error
 
 
 def _each_once(name: str, values: list[Any]) -> None:
