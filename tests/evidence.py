@@ -153,6 +153,12 @@ def position(**changes: Any) -> LedgerPosition:
     return LedgerPosition(**{**values, **changes})
 
 
+def planned(executed: guarantee.DPMechanism, **changes: Any) -> PlannedRun:
+    """What was reserved for a mechanism."""
+    composition: dict[str, Any] = executed.composition
+    return PlannedRun.of(**{**composition, **changes})
+
+
 def charged_guarantee(**changes: Any) -> guarantee.PrivacyGuarantee:
     """A guarantee whose run stands in a ledger."""
     return make_guarantee(**{"dataset_id": "taxi", "ledger": position(), **changes})
@@ -172,7 +178,7 @@ def ledger_run(record: guarantee.PrivacyGuarantee, **changes: Any) -> LedgerRun:
         "run_id": record.run_id,
         "purpose": "model",
         "state": "COMMITTED",
-        "planned": PlannedRun.of(**executed.composition),
+        "planned": planned(executed),
         "model_digest": record.model_digest,
         "guarantee_digest": guarantee.facts_digest(record),
         "sequence": record.ledger.sequence,
@@ -209,6 +215,6 @@ def with_references(**changes: Any) -> guarantee.PrivacyGuarantee:
 
 def reference_run(record: guarantee.PrivacyGuarantee, **changes: Any) -> LedgerRun:
     """What an honest ledger says of the reservation of `with_references`' reference models."""
-    planned = PlannedRun.of(**{**mechanism().composition, "steps": 20})
-    values: dict[str, Any] = {"run_id": REFERENCE_RUN_ID, "purpose": "reference_models", "planned": planned}
+    reserved = planned(mechanism(), steps=20)
+    values: dict[str, Any] = {"run_id": REFERENCE_RUN_ID, "purpose": "reference_models", "planned": reserved}
     return ledger_run(record, **{**values, **changes})

@@ -123,4 +123,4 @@ def test_no_prefix_of_an_embedded_policy_is_another_policy() -> None:
 def test_a_policy_cannot_be_changed() -> None:
     read = policy.loads(YAML, kind="yaml")
     with pytest.raises(ValueError, match="frozen"):
-        read.max_epsilon = 30.0  # type: ignore[misc]
+        read.max_epsilon = 30.0

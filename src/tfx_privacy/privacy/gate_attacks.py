@@ -10,7 +10,6 @@ number of rows, is above it as well; such slices of a feature must keep the limi
 from __future__ import annotations
 
 import datetime
-import math
 
 from tfx_privacy.privacy import standing
 from tfx_privacy.privacy.errors import EvidenceError
@@ -57,9 +56,7 @@ def check_attack_auc(evidence: Evidence, policy: GatePolicy, now: datetime.datet
         f"The attack {text}: the upper bound {upper:.4f} is above {_limit(limits, worst, policy)}.{more} "
         "Train with more noise or less over-fitting; or, if the interval is wide, give PrivacyEvaluator more records.",
         # A bound that is no number shows nothing that somebody could answer for.
-        excusable=all(
-            math.isfinite(row.attack_auc_upper) and row.attack_auc_upper > limits.limit(row) for row in refusing
-        ),
+        excusable=all(standing.is_known(row) and row.attack_auc_upper > limits.limit(row) for row in refusing),
     )
 
 
@@ -167,6 +164,14 @@ def check_splits(evidence: Evidence, policy: GatePolicy, now: datetime.datetime)
             f"The attack scored {record.num_members} members, but the model was trained on {size.records} records. Give "
             "PrivacyEvaluator the examples that the trainer read; where input_fn drops records, declare population.",
         )
+    for row in standing.attacked(record):
+        if not (0 < row.num_members <= record.num_members and 0 < row.num_nonmembers <= record.num_nonmembers):
+            return Finding(
+                False,
+                value,
+                f"{row.attack} on {row.slice_name} compared {row.num_members} members with {row.num_nonmembers} others, but "
+                f"{record.num_members} and {record.num_nonmembers} were read in all.",
+            )
     return Finding(True, value, "The attack's members are the splits that the model was trained on.")
 
 
