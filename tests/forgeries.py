@@ -68,7 +68,7 @@ def others(value: Any) -> list[Any]:
     if isinstance(value, int):
         return [value + 1, 0, -value, str(value), True]
     if isinstance(value, float):
-        return [value * 0.5, -value, str(value), True]
+        return [value * 1.5, -value, str(value), True]
     if isinstance(value, str):
         return ["", value + "x", value[::-1], 7]
     return [[value], 7]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import pathlib
+import re
 from typing import Any
 
 import malformed
@@ -124,3 +125,9 @@ def test_a_policy_cannot_be_changed() -> None:
     read = policy.loads(YAML, kind="yaml")
     with pytest.raises(ValueError, match="frozen"):
         read.max_epsilon = 30.0
+
+
+def test_the_readmes_example_is_a_policy() -> None:
+    readme = pathlib.Path(__file__).parent.parent / "components" / "budget_validator" / "README.md"
+    (example,) = re.findall(r"```yaml\n(.*?)```", readme.read_text(), re.DOTALL)
+    assert policy.loads(example, kind="yaml").exceptions[0].approver == "Grace Hopper"

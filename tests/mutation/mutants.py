@@ -347,17 +347,17 @@ GATE = [
         "if not guarantee.stated_epsilon >= bounds.best * (1 - 1e-6):", "if False:", "test_records test_gate",
     ),
     Mutant(
-        "epsilon may be anything", f"{_PRIVACY}.gate",
+        "epsilon may be anything", f"{_PRIVACY}.gate_rules",
         "if math.isfinite(epsilon) and epsilon <= policy.max_epsilon:", "if math.isfinite(epsilon):", "test_gate",
     ),
     Mutant(
-        "an infinite epsilon passes", f"{_PRIVACY}.gate",
+        "an infinite epsilon passes", f"{_PRIVACY}.gate_rules",
         "if math.isfinite(epsilon) and epsilon <= policy.max_epsilon:",
         "if not math.isfinite(epsilon) or epsilon <= policy.max_epsilon:", "test_gate",
     ),
     Mutant(
         "a bound that is no number passes", f"{_PRIVACY}.standing",
-        "return upper if math.isfinite(upper) else 1.0", "return upper if math.isfinite(upper) else 0.5", "test_gate",
+        "return upper if is_known(row) else 1.0", "return upper if is_known(row) else 0.5", "test_gate",
     ),
     Mutant(
         "the estimate for the upper bound", f"{_PRIVACY}.standing",
@@ -365,10 +365,11 @@ GATE = [
     ),
     Mutant(
         "an error in a rule passes", f"{_PRIVACY}.gate",
-        'finding = _Finding(False, "unknown", str(error))', 'finding = _Finding(True, "unknown", str(error))', "test_gate",
+        "known, finding = False, Finding(False, _UNKNOWN, str(error))", "known, finding = True, Finding(True, _UNKNOWN, str(error))",
+        "test_gate",
     ),
     Mutant(
-        "another model's guarantee", f"{_PRIVACY}.gate",
+        "another model's guarantee", f"{_PRIVACY}.gate_rules",
         "        if stated != digest:", "        if False:", "test_gate",
     ),
     Mutant(
@@ -515,13 +516,13 @@ ATTACKS = [
         "        if estimate < 0.5:\n", "        if False:\n", "test_gate_small_slices",
     ),
     Mutant(
-        "a confounded slice will do", f"{_PRIVACY}.gate",
+        "a confounded slice will do", f"{_PRIVACY}.gate_attacks",
         'if row.status == "UNSUPPORTED" or (row.status == "CONFOUNDED" and row.attack in REQUIRED_ATTACKS)',
         'if row.status == "UNSUPPORTED"', "test_gate_small_slices",
     ),
     Mutant(
-        "small slices leak together", f"{_PRIVACY}.gate",
-        "if small and bar.jointly_within(small):", "if small:", "test_gate_small_slices",
+        "small slices leak together", f"{_PRIVACY}.gate_attacks",
+        "if small and limits.bar(small[0]).jointly_within(small):", "if small:", "test_gate_small_slices",
     ),
     Mutant(
         "nothing shows on a small slice", f"{_PRIVACY}.standing",
@@ -529,23 +530,23 @@ ATTACKS = [
         "return Standing.OPEN", "test_gate_small_slices",
     ),
     Mutant(
-        "intervals of any confidence", f"{_PRIVACY}.gate",
+        "intervals of any confidence", f"{_PRIVACY}.gate_attacks",
         "if not record.confidence_level >= MIN_CONFIDENCE_LEVEL:", "if not record.confidence_level >= 0.0:", "test_gate",
     ),
     Mutant(
-        "large slices may be pooled", f"{_PRIVACY}.gate",
+        "large slices may be pooled", f"{_PRIVACY}.gate_attacks",
         "if not record.min_slice_size <= MAX_SLICE_SIZE_POOLED:", "if not record.min_slice_size <= 10**9:", "test_gate",
     ),
     Mutant(
-        "any number of records on both sides", f"{_PRIVACY}.gate",
+        "any number of records on both sides", f"{_PRIVACY}.gate_attacks",
         "record.num_overlapping <= MAX_OVERLAP * smaller", "record.num_overlapping <= smaller", "test_gate",
     ),
     Mutant(
-        "the control need not have been run", f"{_PRIVACY}.gate",
+        "the control need not have been run", f"{_PRIVACY}.gate_attacks",
         "REQUIRED_ATTACKS = (LOSS, CONTROL)", "REQUIRED_ATTACKS = (LOSS,)", "test_gate test_gate_small_slices",
     ),
     Mutant(
-        "records count once for every value", f"{_PRIVACY}.gate",
+        "records count once for every value", f"{_PRIVACY}.gate_attacks",
         "total = max(record.num_members, sum(row.num_members for row in rows))", "total = record.num_members", "test_gate",
     ),
     Mutant(
@@ -559,4 +560,241 @@ ATTACKS = [
     ),
 ]  # fmt: skip
 
-MUTANTS = [*CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *VALIDATION, *ATTACKS]
+_LEDGER, _RULES, _GATE = f"{_PRIVACY}.gate_ledger", f"{_PRIVACY}.gate_rules", f"{_PRIVACY}.gate"
+POLICY = [
+    Mutant(
+        "a run of any state", _LEDGER, 'if run.state != "COMMITTED":', 'if run.state == "ABORTED":', "test_gate_rules",
+    ),
+    Mutant(
+        "a reservation for whatever", _LEDGER, 'if run.purpose != "model":', "if False:", "test_gate_rules",
+    ),
+    Mutant(
+        "a ledger's run of any model", _LEDGER,
+        "if run.model_digest is None or run.model_digest != model_digest:", "if run.model_digest is None:", "test_gate_rules",
+    ),
+    Mutant(
+        "a ledger's run of no model", _LEDGER,
+        "if run.model_digest is None or run.model_digest != model_digest:",
+        "if run.model_digest is not None and run.model_digest != model_digest:", "test_gate_rules",
+    ),
+    Mutant(
+        "the guarantee's digest is not compared", _LEDGER,
+        '        ("guarantee_digest", guarantee.facts_digest(record), run.guarantee_digest),\n', "", "test_gate_rules",
+    ),
+    Mutant(
+        "what the ledger does not say agrees", _LEDGER,
+        "if found is None or stated != found:", "if found is not None and stated != found:", "test_gate_rules",
+    ),
+    Mutant(
+        "less noise than was reserved", _LEDGER,
+        'if not executed["noise_multiplier"] >= planned["noise_multiplier"]:',
+        'if not executed["noise_multiplier"] <= planned["noise_multiplier"]:', "test_gate_rules",
+    ),
+    Mutant(
+        "other batches than were reserved", _LEDGER,
+        'if executed["sampling_probability"] != planned["sampling_probability"]:',
+        'if executed["sampling_probability"] > planned["sampling_probability"]:', "test_gate_rules",
+    ),
+    Mutant(
+        "more steps than were reserved", _LEDGER,
+        'mechanism.composition["steps"] <= run.planned.steps:', 'mechanism.composition["steps"] <= 2 * run.planned.steps:',
+        "test_gate_rules",
+    ),
+    Mutant(
+        "an overspent dataset", _LEDGER, "if not 0 < run.charged <= run.budget:", "if not 0 < run.charged:", "test_gate_rules",
+    ),
+    Mutant(
+        "a run that was charged nothing", _LEDGER, "if not 0 < run.charged <= run.budget:", "if not run.charged <= run.budget:",
+        "test_gate_rules",
+    ),
+    Mutant(
+        "a spent epsilon that is NaN", _LEDGER,
+        "if not (math.isfinite(run.spent_epsilon) and 0.0 <= run.spent_epsilon <= run.budget_epsilon * _ROUNDING):",
+        "if run.spent_epsilon < 0.0 or run.spent_epsilon > run.budget_epsilon * _ROUNDING:", "test_gate_rules",
+    ),
+    Mutant(
+        "a ledger that was restored from an older copy", _LEDGER,
+        "if run.sequence is None or not run.sequence <= run.head_sequence:", "if run.sequence is None:", "test_gate_rules",
+    ),
+    Mutant(
+        "a last entry that is another one", _LEDGER,
+        "if run.sequence == run.head_sequence and run.entry_hash != run.head_hash:", "if False:", "test_gate_rules",
+    ),
+    Mutant(
+        "a ledger that was not asked will do", f"{_PRIVACY}.gate_evidence",
+        "        if self.ledger is None:\n            raise EvidenceError(",
+        "        if self.ledger is None:\n            return None  # type: ignore\n            raise EvidenceError(",
+        "test_gate_rules test_forged_evidence",
+    ),
+    Mutant(
+        "no ledger where one is demanded", _LEDGER, 'if policy.ledger == "none":', "if True:", "test_gate_rules",
+    ),
+    Mutant(
+        "a guarantee that keeps silent of its ledger", _LEDGER, "    if evidence.ledger is not None:\n", "    if False:\n",
+        "test_gate_rules",
+    ),
+    Mutant(
+        "reference models that may still be refunded", _LEDGER,
+        'if found.state not in (*_CHARGED, _CHARGED_IN_PART):', 'if found.state == "ABORTED":', "test_gate_rules",
+    ),
+    Mutant(
+        "a settled reservation counts in full", _LEDGER,
+        '_CHARGED = ("STARTED", "COMMITTED")', '_CHARGED = ("STARTED", "COMMITTED", "SETTLED")', "test_gate_rules",
+    ),
+    Mutant(
+        "more reference models than were reserved", _LEDGER, "if not needed <= reserved:", "if not needed <= 2 * reserved:",
+        "test_gate_rules",
+    ),
+    Mutant(
+        "one reservation counts twice", _LEDGER,
+        "if len(set(position.reference_run_ids)) != len(position.reference_run_ids):", "if False:", "test_gate_rules",
+    ),
+    Mutant(
+        "reference models' reservations of another dataset", _LEDGER,
+        "if getattr(found, name) != getattr(run, name):", "if False:", "test_gate_rules",
+    ),
+    Mutant(
+        "an invalid signature counts as none", _RULES,
+        "        if isinstance(found, EvidenceError):\n            return Finding(False",
+        "        if isinstance(found, EvidenceError):\n            found = None\n        if found is False:\n            return Finding(False",
+        "test_gate_rules",
+    ),
+    Mutant(
+        "one signature is enough", _RULES, "    if not unsigned:\n", "    if len(unsigned) < 2:\n", "test_gate_rules",
+    ),
+    Mutant(
+        "signatures are never demanded", _RULES, 'if policy.signature == "optional":', "if True:", "test_gate_rules",
+    ),
+    Mutant(
+        "anything is a key", _RULES, "elif isinstance(found, str) and found:", "elif found is not None:", "test_gate_rules",
+    ),
+    Mutant(
+        "only the younger must be fresh", _RULES,
+        "if all(age <= policy.max_age_days for age in days.values()):", "if any(age <= policy.max_age_days for age in days.values()):",
+        "test_gate_rules",
+    ),
+    Mutant(
+        "evidence of any age", _RULES,
+        "if all(age <= policy.max_age_days for age in days.values()):", "if all(age >= 0 for age in days.values()):", "test_gate_rules",
+    ),
+    Mutant(
+        "an evaluation before the guarantee", _RULES,
+        'if not stated["guarantee"] <= stated["evaluation"] + _CLOCK_SKEW:', "if False:", "test_gate_rules",
+    ),
+    Mutant(
+        "evidence from the future", _RULES, "        if not time <= now + _CLOCK_SKEW:\n", "        if False:\n", "test_gate",
+    ),
+    Mutant(
+        "another dataset than the policy's", _RULES, "if found != wanted]", 'if found != wanted and name != "dataset_id"]',
+        "test_gate_rules",
+    ),
+    Mutant(
+        "an attack that is demanded need not be judged", f"{_PRIVACY}.gate_attacks",
+        'if len(whole) == 1 and whole[0].status == "OK":', "if len(whole) == 1:", "test_gate test_gate_rules",
+    ),
+    Mutant(
+        "a slice that is demanded need not be there", f"{_PRIVACY}.gate_attacks",
+        "        if feature not in record.slice_features\n", "        if False\n", "test_gate_rules",
+    ),
+    Mutant(
+        "a second output of another task", f"{_PRIVACY}.gate_attacks", "    if found == wanted:\n", "    if found >= wanted:\n",
+        "test_gate_rules",
+    ),
+    Mutant(
+        "rows of more records than were read", f"{_PRIVACY}.gate_attacks",
+        "and 0 < row.num_nonmembers <= record.num_nonmembers):", "and True):", "test_forged_evidence",
+    ),
+    Mutant(
+        "a named slice is judged in the mean of others", f"{_PRIVACY}.slice_limits",
+        "return own is not None and own.value is not None", "return False", "test_gate_rules",
+    ),
+    Mutant(
+        "a feature's limit before its slice's", f"{_PRIVACY}.slice_limits",
+        "next(iter([*of_value, *of_feature]), None)", "next(iter([*of_feature, *of_value]), None)", "test_gate_rules",
+    ),
+    Mutant(
+        "a stricter limit on what nobody judged", f"{_PRIVACY}.slice_limits",
+        "if not self._is_judged(limit, judged) and self._is_stricter(limit)", "if False", "test_gate_rules",
+    ),
+    Mutant(
+        "a looser limit for every slice", f"{_PRIVACY}.slice_limits",
+        "[limit for limit in found if limit.value == row.slice_value]", "[limit for limit in found if limit.value is not None]",
+        "test_gate_rules",
+    ),
+    Mutant(
+        "one end of an interval may be NaN", f"{_PRIVACY}.standing",
+        "(row.auc.low, row.auc.estimate, row.auc.high))", "(row.auc.estimate, row.auc.high))", "test_forged_evidence",
+    ),
+    Mutant(
+        "an exception without an end", _GATE, "    if not now < ends:\n", "    if False:\n", "test_gate_rules",
+    ),
+    Mutant(
+        "an exception for ever", _GATE, "    if not ends - now <= MAX_EXCEPTION:\n", "    if False:\n", "test_gate_rules",
+    ),
+    Mutant(
+        "an exception for any rule", _GATE, "        if exception.rule != rule:\n", "        if False:\n", "test_gate_rules",
+    ),
+    Mutant(
+        "an exception for any failure", _GATE,
+        "if exception.rule not in get_args(ExcusableRule) or finding.excusable is not True:",
+        "if exception.rule not in get_args(ExcusableRule):", "test_forged_evidence",
+    ),
+    Mutant(
+        "an exception for any model", _GATE,
+        "if exception.model_digest is not None and exception.model_digest != evidence.model_digest:", "if False:", "test_gate_rules",
+    ),
+    Mutant(
+        "an exception by nobody", _GATE, "if not (exception.approver.strip() and exception.reason.strip()):", "if False:",
+        "test_gate_rules",
+    ),
+    Mutant(
+        "an exception for what is unknown", _GATE,
+        'return self.status == "passed" or (self.status == "failed" and self.exception is not None)',
+        'return self.status == "passed" or self.exception is not None', "test_gate_rules",
+    ),
+    Mutant(
+        "what is unknown passes", _GATE,
+        'return self.status == "passed" or (self.status == "failed" and self.exception is not None)',
+        'return self.status != "failed" or self.exception is not None', "test_gate",
+    ),
+    Mutant(
+        "an excused rule counts as passed", _GATE,
+        "if rule.passed is not True and rule.holds is True)", "if False)", "test_gate_rules",
+    ),
+    Mutant(
+        "an epsilon that is NaN is above the limit", _RULES,
+        "    is_above = epsilon > policy.max_epsilon\n", "    is_above = not epsilon <= policy.max_epsilon\n", "test_gate_rules",
+    ),
+    Mutant(
+        "a delta that is NaN is above the limit", _RULES,
+        "excusable=delta > policy.max_delta,", "excusable=not delta <= policy.max_delta,", "test_gate_rules",
+    ),
+    Mutant(
+        "a bound that is NaN is above the limit", f"{_PRIVACY}.gate_attacks",
+        "standing.is_known(row) and row.attack_auc_upper > limits.limit(row) for row in refusing", "True for row in refusing",
+        "test_gate_rules",
+    ),
+    Mutant(
+        "the last of two keys counts", f"{_PRIVACY}.policy", "            if key.value in seen:\n", "            if False:\n", "test_policy",
+    ),
+    Mutant(
+        "aliases", f"{_PRIVACY}.policy",
+        'if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:', "if False:", "test_policy",
+    ),
+    Mutant(
+        "tags", f"{_PRIVACY}.policy", 'if getattr(event, "tag", None) is not None:', "if False:", "test_policy",
+    ),
+    Mutant(
+        "an empty policy", f"{_PRIVACY}.policy",
+        'if "schema_version" not in document:', 'if False:', "test_policy",
+    ),
+    Mutant(
+        "a file need not demand a ledger", f"{_PRIVACY}.policy",
+        '{"ledger": "required", **document}', '{"ledger": "none", **document}', "test_policy",
+    ),
+    Mutant(
+        "an exception by a blank", f"{_PRIVACY}.policy", r'pattern=r"\S")]', r'pattern=r"\s*")]', "test_policy",
+    ),
+]  # fmt: skip
+
+MUTANTS = [*CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *POLICY, *VALIDATION, *ATTACKS]
