@@ -466,6 +466,74 @@ def test_policies_that_are_refused_at_declaration(changes: dict[str, Any], words
         make_component(**changes)
 
 
+def wired(bench: Bench, **arguments: Any) -> list[Any]:
+    """Importers of the bench's artifacts, and the component that judges them, as a pipeline has them."""
+    from tfx.dsl.components.common import importer
+    from tfx.types import standard_artifacts
+
+    from tfx_privacy.components import BudgetValidator, artifacts
+
+    kinds = {
+        "model": standard_artifacts.Model,
+        "privacy_guarantee": artifacts.PrivacyGuarantee,
+        "privacy_evaluation": artifacts.PrivacyEvaluation,
+    }
+    importers = {
+        key: importer.Importer(source_uri=str(bench.root / key), artifact_type=kind).with_id(key)
+        for key, kind in kinds.items()
+    }
+    channels = {key: node.outputs["result"] for key, node in importers.items()}
+    return [*importers.values(), BudgetValidator(**channels, **arguments)]
+
+
+def _pipeline(bench: Bench, **arguments: Any) -> Any:
+    from tfx.orchestration import metadata, pipeline
+
+    return pipeline.Pipeline(
+        pipeline_name="gate",
+        pipeline_root=str(bench.root / "pipeline"),
+        components=wired(bench, **arguments),
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(bench.root / "metadata.db")),
+        enable_cache=True,
+    )
+
+
+def test_a_pipeline_with_a_policy_file_blesses_and_refuses_for_real(bench: Bench) -> None:
+    from tfx.orchestration.local import local_dag_runner
+
+    path = bench.root / "policy.yaml"
+    for limit, blessed in (("3", "BLESSED"), ("0.5", "NOT_BLESSED")):
+        path.write_text(malformed.GOOD_YAML.replace("max_epsilon: 3", f"max_epsilon: {limit}") + "ledger: none\n")
+        local_dag_runner.LocalDagRunner().run(_pipeline(bench, policy=path))
+        verdicts = sorted(
+            (bench.root / "pipeline" / "BudgetValidator" / "blessing").glob("*/*BLESSED"), key=os.path.getmtime
+        )
+        assert verdicts[-1].name == blessed
+
+
+@pytest.mark.parametrize("spec_2_1", [True, False], ids=["open source", "Vertex AI"])
+def test_it_compiles_for_kubeflow_with_a_policy_and_with_limits(bench: Bench, spec_2_1: bool) -> None:
+    from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
+
+    ways: list[dict[str, Any]] = [
+        {"policy": evidence.CHARGED_POLICY, "ledger": "env:TFX_PRIVACY_LEDGER"},
+        {"max_epsilon": 3.0, "max_delta": 1e-6, "max_attack_auc": 0.6},
+    ]
+    for number, way in enumerate(ways):
+        name = f"compiled{number}.{'yaml' if spec_2_1 else 'json'}"
+        config = kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
+            default_image="an-image", use_pipeline_spec_2_1=spec_2_1
+        )
+        runner = kubeflow_v2_dag_runner.KubeflowV2DagRunner(
+            config=config, output_dir=str(bench.root), output_filename=name
+        )
+        runner.run(_pipeline(bench, **way), write_out=True)
+        text = (bench.root / name).read_text()
+        assert ("required_tasks" in text) is ("policy" in way)
+        assert ("env:TFX_PRIVACY_LEDGER" in text) is ("ledger" in way)
+        assert "min_slice_coverage" in text
+
+
 @pytest.mark.parametrize(
     "ledger",
     [

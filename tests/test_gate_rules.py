@@ -191,10 +191,13 @@ def test_reference_runs_that_are_missing_unreadable_or_counted_twice() -> None:
     assert references(bare, evidence.reference_run(bare)) == {"ledger"}
 
 
-def test_a_settled_attempt_beside_the_one_that_was_charged() -> None:
+@pytest.mark.parametrize("state", ["RESERVED", "ABORTED", "SETTLED"])
+def test_an_attempt_that_came_to_nothing_counts_for_nothing(state: str) -> None:
     record = evidence.with_references(ledger=evidence.position(reference_run_ids=[evidence.REFERENCE_RUN_ID, "2" * 32]))
-    settled = evidence.reference_run(record, run_id="2" * 32, state="SETTLED")
-    assert references(record, evidence.reference_run(record), settled) == set()
+    other = evidence.reference_run(record, run_id="2" * 32, state=state)
+    assert references(record, evidence.reference_run(record), other) == set()
+    half = evidence.reference_run(record, planned=PlannedRun.of(**{**PLANNED, "steps": 10}))
+    assert references(record, half, other) == {"ledger"}
 
 
 SIGNATURES: dict[str, tuple[dict[str, Any], str]] = {

@@ -634,10 +634,6 @@ POLICY = [
         "test_gate_rules",
     ),
     Mutant(
-        "reference models that may still be refunded", _LEDGER,
-        'if found.state not in (*_CHARGED, _CHARGED_IN_PART):', 'if found.state == "ABORTED":', "test_gate_rules",
-    ),
-    Mutant(
         "a settled reservation counts in full", _LEDGER,
         '_CHARGED = ("STARTED", "COMMITTED")', '_CHARGED = ("STARTED", "COMMITTED", "SETTLED")', "test_gate_rules",
     ),

@@ -18,9 +18,8 @@ from tfx_privacy.privacy.guarantee import DPMechanism, NoMechanism, PrivacyGuara
 from tfx_privacy.privacy.ledger_record import LedgerPosition, LedgerRun
 from tfx_privacy.privacy.policy import GatePolicy
 
-# What a reservation of reference models may have become: charged in full, and for good.
+# States of a reservation that is charged in full, and for good. Those of attempts that were killed may be in any: they count for nothing.
 _CHARGED = ("STARTED", "COMMITTED")
-_CHARGED_IN_PART = "SETTLED"
 _ROUNDING = 1 + 1e-9
 
 
@@ -183,8 +182,6 @@ def _foreign_reference(
         yield f"the ledger answered for {found.run_id[:8]}"
     if found.purpose != "reference_models":
         yield f"it was reserved for {found.purpose}, not for reference_models"
-    if found.state not in (*_CHARGED, _CHARGED_IN_PART):
-        yield f"its state is {found.state}, which is not charged for good"
     for name in ("ledger_id", "dataset_id", "blocks", "privacy_unit", "neighboring_relation"):
         if getattr(found, name) != getattr(run, name):
             yield f"{name} is {getattr(found, name)!r}, and {getattr(run, name)!r} of the model's run"
