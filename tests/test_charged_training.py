@@ -196,11 +196,19 @@ def killed(bench: Bench, at: str, **properties: Any) -> None:
     if child == 0:
         from tfx_privacy.components.dp_trainer import executor, reporting
 
-        kill = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+        def kill(*_: Any) -> str:
+            os.kill(os.getpid(), signal.SIGKILL)
+            return ""
+
+        def kill_in_step(progress: Any) -> None:
+            if progress.step == 8:
+                kill()
+
         if at == "in a step":
-            reporting.reporter = lambda *_: lambda progress: kill() if progress.step == 8 else None  # type: ignore[assignment]
+            reporting.reporter = lambda *_: kill_in_step
         else:
-            executor._save = kill
+            monkeypatched: Any = executor
+            monkeypatched._save = kill
         try:
             bench.run(DECLARED, **properties)
         finally:

@@ -122,9 +122,9 @@ def status(dataset: DatasetRow) -> list[BlockStatus]:
     return found
 
 
-def runs_left(dataset: DatasetRow) -> int | None:
-    """How many runs like the last one that was charged fit into what is left of the blocks that it used; None without any run."""
-    charged = [run for run in dataset.runs.values() if run.state != "ABORTED"]
+def runs_left(dataset: DatasetRow, block: str) -> int | None:
+    """How many runs like the last one that was charged fit into what is left of a block; None without any run."""
+    charged = [run for run in dataset.runs.values() if run.state != "ABORTED" and run.purpose == "model"]
     if not charged:
         return None
-    return left(dataset, charged[-1].blocks) // charged[-1].cost
+    return max(0, dataset.budget - dataset.blocks[block].charged) // charged[-1].cost

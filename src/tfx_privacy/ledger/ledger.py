@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from typing_extensions import Self
 
 from tfx_privacy.ledger import budgets, entries, migrations, replay, rows, verification
-from tfx_privacy.ledger.anchor import Anchor, require_head
+from tfx_privacy.ledger.anchor import Anchor
 from tfx_privacy.ledger.database import Database
 from tfx_privacy.ledger.entries import Entry
 from tfx_privacy.ledger.replay import DatasetRow
@@ -339,9 +339,7 @@ class Ledger:
         for dataset_id in verified.datasets:
             log = [entry for entry in verified.log if entry.dataset_id == dataset_id]
             self._check_anchor(verified.ledger_id, dataset_id, log)
-        for dataset_id, sequence, entry_hash in heads:
-            hashes = {entry.sequence: entry.hash for entry in verified.log if entry.dataset_id == dataset_id}
-            require_head(dataset_id, sequence, entry_hash, hashes.get, "the given head")
+        verification.require_heads(verified, heads)
         return verified
 
     def log(self, dataset_id: str) -> list[Entry]:
