@@ -49,6 +49,7 @@ class Ledger:
         self._source = resolve(source, environ)
         self._database = Database(self._source)
         self._anchor = Anchor.from_environment(environ)
+        self._orders: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         """Returns the ledger."""
@@ -187,17 +188,12 @@ class Ledger:
         return self._append(dataset_id, f"budget:{secrets.token_hex(16)}", make)
 
     def dataset(self, dataset_id: str) -> DatasetRow:
-        """The dataset's facts and charges as they stand, without its runs.
+        """The dataset with its charges and runs, verified.
 
         Raises:
-          LedgerError: If it is not registered.
+          LedgerError: If it is not registered, or the ledger is damaged or an old copy.
         """
-
-        def read(connection: sa.Connection) -> DatasetRow:
-            migrations.require_current(connection)
-            return rows.read_dataset(connection, dataset_id)
-
-        return self._database.read(read)
+        return self._database.read(lambda connection: self._verified(connection, dataset_id)[0])
 
     def reserve(
         self,
@@ -230,9 +226,8 @@ class Ledger:
           BudgetError: If the budget does not suffice.
           LedgerError: If the run cannot be charged for another reason.
         """
-        order = self.dataset(dataset_id).order
         # Computed before the lock is taken, and kept: accounting may take a while.
-        cost = rdp_filter.cost(order, **planned.composition)
+        cost = rdp_filter.cost(self._order(dataset_id), **planned.composition)
 
         def make(dataset: DatasetRow) -> Record:
             _check_kind(dataset, privacy_unit=privacy_unit, neighboring_relation=neighboring_relation)
@@ -320,9 +315,7 @@ class Ledger:
             found = rows.read_run(connection, run_id)
             if found is None:
                 raise LedgerError(f"Run {run_id} is not in this ledger.")
-            dataset, log = verification.verify_dataset(connection, found.dataset_id)
-            self._check_anchor(dataset.ledger_id, dataset.dataset_id, log)
-            return _ledger_run(dataset, run_id, log)
+            return _ledger_run(*self._verified(connection, found.dataset_id), run_id)
 
         return self._database.read(read)
 
@@ -346,9 +339,9 @@ class Ledger:
         """A dataset's entries, verified.
 
         Raises:
-          LedgerError: If the dataset is not registered, or the ledger is damaged.
+          LedgerError: If the dataset is not registered, or the ledger is damaged or an old copy.
         """
-        return self._database.read(lambda connection: verification.verify_dataset(connection, dataset_id)[1])
+        return self._database.read(lambda connection: self._verified(connection, dataset_id)[1])
 
     def backup(self, path: str) -> None:
         """Copies a SQLite ledger, as of one moment, to a file that must not exist.
@@ -360,6 +353,22 @@ class Ledger:
             raise LedgerError(f"{self._source.name} names a PostgreSQL database: make its backups with pg_dump.")
         self.verify()
         self._database.copy_to(path)
+
+    def _verified(self, connection: sa.Connection, dataset_id: str) -> tuple[DatasetRow, list[Entry]]:
+        dataset, log = verification.verify_dataset(connection, dataset_id)
+        self._check_anchor(dataset.ledger_id, dataset_id, log)
+        return dataset, log
+
+    def _order(self, dataset_id: str) -> float:
+        """The dataset's Renyi order, which never changes."""
+        if dataset_id not in self._orders:
+
+            def read(connection: sa.Connection) -> DatasetRow:
+                migrations.require_current(connection)
+                return rows.read_dataset(connection, dataset_id)
+
+            self._orders[dataset_id] = self._database.read(read).order
+        return self._orders[dataset_id]
 
     def _append_to_run(self, run_id: str, request_id: str, make: _MakeBody, same: Callable[[Any], bool]) -> Entry:
         def find(connection: sa.Connection) -> str | None:
@@ -509,7 +518,7 @@ def _verify_log(connection: sa.Connection) -> None:
     replay.replay(rows.read_log(connection, rows.read_ledger_id(connection)))
 
 
-def _ledger_run(dataset: DatasetRow, run_id: str, log: Sequence[Entry]) -> LedgerRun:
+def _ledger_run(dataset: DatasetRow, log: Sequence[Entry], run_id: str) -> LedgerRun:
     run = dataset.runs[run_id]
     fullest = max(dataset.blocks[name].charged for name in entries.block_names(run.blocks))
     hashes = {entry.sequence: entry.hash for entry in log}
