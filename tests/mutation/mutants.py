@@ -559,4 +559,28 @@ ATTACKS = [
     ),
 ]  # fmt: skip
 
-MUTANTS = [*CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *VALIDATION, *ATTACKS]
+PLANNING = [
+    Mutant(
+        "calibrated noise is shortened", f"{_PRIVACY}.planning", "    if rounded >= value:\n", "    if True:\n", "test_planning",
+    ),
+    Mutant(
+        "what is shown is not what is accounted", f"{_PRIVACY}.planning",
+        "noise = rounded_up(calibrated)", "noise = calibrated", "test_planning",
+    ),
+    Mutant(
+        "passes are amplified", f"{_PRIVACY}.planning",
+        "PlannedRun.of(noise_multiplier=noise, **resolved.composition)",
+        "PlannedRun.of(noise_multiplier=noise, sampling_probability=resolved.sampling_probability, steps=resolved.steps)",
+        "test_planning",
+    ),
+    Mutant(
+        "a run that almost fits is allowed", f"{_PRIVACY}.planning",
+        "max(0, left_units) // rdp_filter", "1 + max(0, left_units) // rdp_filter", "test_planning",
+    ),
+    Mutant(
+        "a delta of one record is suggested", f"{_PRIVACY}.planning",
+        "len(str(10 * population - 1))", "len(str(population - 1))", "test_planning",
+    ),
+]  # fmt: skip
+
+MUTANTS = [*CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *VALIDATION, *ATTACKS, *PLANNING]
