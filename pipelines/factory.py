@@ -25,6 +25,7 @@ from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
 
 from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator
+from tfx_privacy.pipelines import lint
 from tfx_privacy.privacy.parameters import DPParameters
 
 _Limit: TypeAlias = float | data_types.RuntimeParameter
@@ -85,6 +86,9 @@ def create_pipeline(
 
     Returns:
       The pipeline, for LocalDagRunner or any other runner of TFX.
+
+    Raises:
+      ParameterError: If a component refuses its arguments, or the lint finds a way past the gate in what was wired.
     """
     example_gen = CsvExampleGen(input_base=data_root)
     statistics_gen = StatisticsGen(examples=example_gen.outputs["examples"])
@@ -142,7 +146,7 @@ def create_pipeline(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=serving_model_dir)
         ),
     )
-    return pipeline.Pipeline(
+    wired = pipeline.Pipeline(
         pipeline_name=pipeline_name,
         pipeline_root=pipeline_root,
         components=[*nodes, validator, pusher],
@@ -150,6 +154,8 @@ def create_pipeline(
         metadata_connection_config=metadata_connection_config,
         beam_pipeline_args=list(beam_pipeline_args),
     )
+    lint.require(wired)
+    return wired
 
 
 def _evaluate(

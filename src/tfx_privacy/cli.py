@@ -12,6 +12,7 @@ import click
 
 from tfx_privacy import __version__
 from tfx_privacy.commands.ledger import ledger
+from tfx_privacy.commands.lint import lint
 from tfx_privacy.commands.plan import plan
 from tfx_privacy.privacy.errors import TFXPrivacyError
 
@@ -23,6 +24,8 @@ def cli() -> None:
 
 
 cli.add_command(ledger)
+cli.add_command(lint)
+cli.add_command(plan)
 
 
 @cli.command()
@@ -72,9 +75,6 @@ def epsilon(noise_multiplier: float, sampling_probability: float, steps: int, ta
     for accountant in ("pld", "rdp"):
         value = spent(run, target_delta=target_delta, accountant=accountant)
         click.echo(f"epsilon={value:.6g} at delta={target_delta:g} ({accountant.upper()})")
-
-
-cli.add_command(plan)
 
 
 def main() -> None:
