@@ -717,9 +717,11 @@ def test_an_asynchronous_pipeline_mixes_runs() -> None:
 
 
 def test_only_pipelines_and_known_runners() -> None:
+    from tfx_privacy.commands.lint import lint as command
     from tfx_privacy.pipelines import lint
     from tfx_privacy.privacy.errors import ParameterError
 
+    assert tuple(command.params[1].type.choices) == lint.RUNNERS  # type: ignore[attr-defined]
     with pytest.raises(ParameterError, match="pipeline=3"):
         lint.check(3)
     with pytest.raises(ParameterError, match="runner='airflow'"):

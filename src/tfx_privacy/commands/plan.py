@@ -6,7 +6,6 @@ import csv
 import io
 import pathlib
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -246,8 +245,7 @@ def draw(runs: Sequence[PlannedTraining], path: pathlib.Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    with matplotlib.style.context(["default", _STYLE]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with matplotlib.style.context(["default", _STYLE]):
         figure = Figure(figsize=(9.0, 4.4), layout=ConstrainedLayoutEngine(wspace=0.08))
         FigureCanvasAgg(figure)
         _paint(figure, runs)
