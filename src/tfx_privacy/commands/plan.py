@@ -84,6 +84,8 @@ _STYLE = {
 )  # fmt: skip
 @click.option("--budget-epsilon", type=float, help="Also say how many such runs fit into a budget of this epsilon.")
 @click.option("--budget-delta", type=float, help="Delta of that budget. Default: the target delta.")
+@click.option("--ledger", metavar="env:VARIABLE", help="Also say how many such runs this ledger would still admit.")
+@click.option("--dataset-id", help="The dataset in that ledger.")
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=pathlib.Path),
     help="Draw noise against epsilon into this file: .svg, .png or .pdf.",
@@ -101,6 +103,8 @@ def plan(
     algorithm: str,
     budget_epsilon: float | None,
     budget_delta: float | None,
+    ledger: str | None,
+    dataset_id: str | None,
     plot: pathlib.Path | None,
     form: str,
 ) -> None:
@@ -115,6 +119,7 @@ def plan(
         raise ParameterError(f"Expected plot={str(plot)!r} to end in {', '.join(_PLOT_FORMATS)}.")
     target_delta = planning.suggest_delta(population) if target_delta is None else target_delta
     budget = _budget(budget_epsilon, budget_delta, target_delta)
+    left = _left(ledger, dataset_id)
     runs = planning.plan(
         population=population,
         target_delta=target_delta,
@@ -126,13 +131,13 @@ def plan(
         sampling=sampling,
         algorithm=algorithm,
     )
-    rows = [_row(run, budget) for run in runs]
+    rows = [_row(run, budget, left) for run in runs]
     if form == "json":
         click.echo(strict_json.dumps(rows))
     elif form == "csv":
         click.echo(_csv(rows), nl=False)
     else:
-        _show(runs, rows, budget)
+        _show(runs, rows, budget, dataset_id)
     if plot is not None:
         draw(runs, plot)
         click.echo(f"Wrote {plot}.", err=True)
@@ -152,7 +157,21 @@ def _budget(epsilon: float | None, delta: float | None, target_delta: float) -> 
     return budget
 
 
-def _row(run: PlannedTraining, budget: dict[str, float] | None) -> dict[str, Any]:
+def _left(ledger: str | None, dataset_id: str | None) -> tuple[int, float] | None:
+    """Units that are left of a dataset's budget, and its Renyi order; of its fullest block."""
+    if (ledger is None) != (dataset_id is None):
+        raise ParameterError(f"ledger={ledger!r} and dataset_id={dataset_id!r} belong together. Give both, or neither.")
+    if ledger is None or dataset_id is None:
+        return None
+    from tfx_privacy.ledger import Ledger
+    from tfx_privacy.ledger.budgets import left
+
+    with Ledger(ledger) as opened:
+        dataset = opened.dataset(dataset_id)
+    return left(dataset, dataset.declared_blocks), dataset.order
+
+
+def _row(run: PlannedTraining, budget: dict[str, float] | None, left: tuple[int, float] | None) -> dict[str, Any]:
     from tfx_privacy.privacy import planning
 
     row = {
@@ -170,7 +189,11 @@ def _row(run: PlannedTraining, budget: dict[str, float] | None) -> dict[str, Any
         "sampling": run.sampling,
         "algorithm": run.algorithm,
     }
-    return row if budget is None else {**row, "runs_in_budget": planning.runs_in_budget(run.run, **budget)}
+    if budget is not None:
+        row["runs_in_budget"] = planning.runs_in_budget(run.run, **budget)
+    if left is not None:
+        row["runs_left"] = planning.runs_allowed(*left, run.run)
+    return row
 
 
 def _csv(rows: Sequence[dict[str, Any]]) -> str:
@@ -181,7 +204,12 @@ def _csv(rows: Sequence[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _show(runs: Sequence[PlannedTraining], rows: Sequence[dict[str, Any]], budget: dict[str, float] | None) -> None:
+def _show(
+    runs: Sequence[PlannedTraining],
+    rows: Sequence[dict[str, Any]],
+    budget: dict[str, float] | None,
+    dataset_id: str | None,
+) -> None:
     import rich.box
     import rich.console
     import rich.table
@@ -199,7 +227,8 @@ def _show(runs: Sequence[PlannedTraining], rows: Sequence[dict[str, Any]], budge
         "target epsilon", "expected batch size", "sampling probability", "epochs", "steps", "noise multiplier",
         "noise of the mean gradient (clips)", "epsilon",
     ]  # fmt: skip
-    for heading in [*headings, *([] if budget is None else ["runs in budget"])]:
+    counts = [name for name in ("runs_in_budget", "runs_left") if name in rows[0]]
+    for heading in [*headings, *(name.replace("_", " ") for name in counts)]:
         table.add_column(heading, justify="right", max_width=17)
     for run, row in zip(runs, rows, strict=True):
         cells = [
@@ -212,7 +241,7 @@ def _show(runs: Sequence[PlannedTraining], rows: Sequence[dict[str, Any]], budge
             f"{run.noise_of_mean_gradient:.3g}",
             f"{rounded_up(run.epsilon):g}",
         ]
-        table.add_row(*cells, *([] if budget is None else [str(row["runs_in_budget"])]))
+        table.add_row(*cells, *(str(row[name]) for name in counts))
     console.print(table)
     console.print(
         "A step's mean gradient is at most one clip (l2_norm_clip) long; each of its coordinates gets noise of the standard "
@@ -228,6 +257,8 @@ def _show(runs: Sequence[PlannedTraining], rows: Sequence[dict[str, Any]], budge
             f"Runs in a budget of epsilon={budget['epsilon']:g} at delta={budget['delta']:g}: how many such runs a ledger would "
             "admit, each chosen after seeing the last."
         )
+    if dataset_id is not None:
+        console.print(f"Runs left: how many such runs the ledger would still admit on {dataset_id!r}.")
 
 
 def draw(runs: Sequence[PlannedTraining], path: pathlib.Path) -> None:
