@@ -11,6 +11,7 @@ import sys
 import click
 
 from tfx_privacy import __version__
+from tfx_privacy.commands import keys
 from tfx_privacy.privacy.errors import TFXPrivacyError
 
 
@@ -67,6 +68,9 @@ def epsilon(noise_multiplier: float, sampling_probability: float, steps: int, ta
     for accountant in ("pld", "rdp"):
         value = spent(run, target_delta=target_delta, accountant=accountant)
         click.echo(f"epsilon={value:.6g} at delta={target_delta:g} ({accountant.upper()})")
+
+
+cli.add_command(keys.keys)
 
 
 def main() -> None:
