@@ -1,7 +1,5 @@
 import base64
-import dataclasses
 import datetime
-import hashlib
 import hmac
 import traceback
 from typing import Any
@@ -149,7 +147,7 @@ def flip(data: bytes, bit: int) -> bytes:
 
 @pytest.mark.parametrize("algorithm", signing.ALGORITHMS)
 @given(st.binary(min_size=1, max_size=200), st.integers(0, 10**6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_flipped_bit_breaks_the_signature(algorithm: Algorithm, payload: bytes, bit: int) -> None:
     key, keys = key_pair(algorithm)
     made = signing.sign(payload, TYPE, key)
@@ -165,15 +163,12 @@ def test_any_flipped_bit_breaks_the_signature(algorithm: Algorithm, payload: byt
     ):
         with pytest.raises(EvidenceError):
             signing.verify(changed_payload, changed_type, changed(), keys)
-    # Of the file's text no bit matters less, but for white space between its parts.
-    flipped = flip(text, bit)
+    # No bit of the file's text is free, but for white space between its parts.
     try:
-        assert Signature.from_json(flipped) == made
+        read = Signature.from_json(flip(text, bit))
+        assert read == made or not signing.verify(payload, TYPE, read, keys)
     except EvidenceError:
         pass
-    except AssertionError:
-        with pytest.raises(EvidenceError):
-            signing.verify(payload, TYPE, Signature.from_json(flipped), keys)
 
 
 @pytest.mark.parametrize("algorithm", signing.ALGORITHMS)
@@ -406,5 +401,3 @@ def test_a_key_of_the_wrong_length_cannot_be_made() -> None:
         for algorithm in signing.ALGORITHMS:
             with pytest.raises(ParameterError, match=f"{length} bytes"):
                 SigningKey(algorithm, "key", b"\1" * length)
-    assert dataclasses.fields(SigningKey)[2].repr is False
-    assert hashlib.sha256(SECRET).digest_size == signing.MIN_HMAC_BYTES

@@ -16,7 +16,7 @@ from tfx.components.pusher import executor as pusher_executor
 from tfx.dsl.io import fileio
 from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
-from tfx.utils import io_utils, proto_utils
+from tfx.utils import io_utils, path_utils, proto_utils
 
 from tfx_privacy.components import _files, _signatures
 from tfx_privacy.privacy import _validate, signing, strict_json, verdict_record
@@ -103,15 +103,20 @@ class VerifyingPusherExecutor(pusher_executor.Executor):
         (blessing,) = input_dict[standard_component_specs.MODEL_BLESSING_KEY]
         with tempfile.TemporaryDirectory(prefix="verified-model-") as folder:
             # Whoever can write to the artifacts cannot write here: the copy that is checked is the copy that is pushed.
-            staged = _stage(input_dict[standard_component_specs.MODEL_KEY][0], folder)
-            reason = _verdict_refusal(blessing, _files.directory_digest(staged.uri), settings)
+            self._staged = os.path.join(folder, "model")
+            io_utils.copy_dir(input_dict[standard_component_specs.MODEL_KEY][0].uri, self._staged)
+            reason = _verdict_refusal(blessing, _files.directory_digest(self._staged), settings)
             if reason is not None:
                 _note_refusal(pushed, reason)
                 return
             before = _versions(exec_properties)
-            inputs = {**input_dict, standard_component_specs.MODEL_KEY: [staged]}
-            super().Do(inputs, output_dict, exec_properties)
-            self._check_pushed(pushed, _files.directory_digest(self.GetModelPath(inputs)), before)
+            super().Do(input_dict, output_dict, exec_properties)
+            self._check_pushed(pushed, _files.directory_digest(self.GetModelPath(input_dict)), before)
+
+    def GetModelPath(self, input_dict: _Artifacts) -> str:
+        """Where TFX's Pusher copies from: the part of the staged copy that is served."""
+        (model,) = input_dict[standard_component_specs.MODEL_KEY]
+        return str(path_utils.serving_model_path(self._staged, path_utils.is_old_model_artifact(model)))
 
     def _blessing_refusal(self, input_dict: _Artifacts) -> str | None:
         """Why the blessings do not let the model pass; None if they do."""
@@ -194,15 +199,6 @@ def _verdict_refusal(blessing: types.Artifact, model_digest: str, settings: Sett
 def _note_refusal(pushed: types.Artifact, reason: str) -> None:
     logging.warning("VerifyingPusher: nothing was pushed: %s.", reason)
     pushed.set_string_custom_property(REFUSAL_KEY, reason[:_MAX_MESSAGE])
-
-
-def _stage(model: types.Artifact, folder: str) -> types.Artifact:
-    """The model with its files in a folder of this process."""
-    staged = type(model)()
-    staged.copy_from(model)
-    staged.uri = os.path.join(folder, "model")
-    io_utils.copy_dir(model.uri, staged.uri)
-    return staged
 
 
 def _versions(exec_properties: Mapping[str, Any]) -> frozenset[str]:
