@@ -345,6 +345,26 @@ def test_a_model_that_is_changed_after_the_check_is_not_what_is_pushed(bench: Be
     assert not os.path.exists(calls[1])
 
 
+def test_a_model_that_is_changed_while_it_is_staged_is_not_pushed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Changed, copied, and put back before anybody looks at the original."""
+    from tfx.utils import io_utils
+
+    copy_dir = io_utils.copy_dir
+
+    def changed(source: str, target: str, **options: Any) -> None:
+        if source == bench.model.uri:
+            _one_bit(bench)
+        copy_dir(source, target, **options)
+        bench.write("model/Format-Serving/variables/variables.data", FILES["variables/variables.data"])
+
+    monkeypatch.setattr(io_utils, "copy_dir", changed)
+    with pytest.raises(EvidenceError, match="the model was changed"):
+        bench.push()
+    assert not bench.versions()
+
+
 @pytest.mark.parametrize("change", ["served", "archived", "added", "removed"])
 def test_what_does_not_arrive_as_it_was_sent_is_taken_away(bench: Bench, change: str) -> None:
     from tfx.components.pusher import executor
