@@ -385,7 +385,7 @@ def test_the_verdicts_file_names_its_model() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"blessed": 1}, {"blessed": "true"}, {"schema_version": 2}, {"model_digest": "sha256:"}, {"decided_at": None}],
+    [{"blessed": 1}, {"blessed": "true"}, {"schema_version": 3}, {"model_digest": "sha256:"}, {"decided_at": None}],
 )
 def test_a_verdict_is_read_strictly(changes: dict[str, Any]) -> None:
     content = strict_json.loads(verdict_record.to_json(verdict(), evidence.DIGEST))

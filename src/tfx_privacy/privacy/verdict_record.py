@@ -20,7 +20,7 @@ class VerdictRecord(Record):
 
     model_config = pydantic.ConfigDict(extra="ignore")
 
-    schema_version: Literal[1]
+    schema_version: Literal[1, 2]
     blessed: bool
     message: str
     decided_at: str
