@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import secrets
 from typing import Any
 
 from absl import logging
@@ -46,7 +45,8 @@ def make_guarantee(
     splits: list[str],
     scope_items: list[guarantee.ScopeItem],
     engine: str,
-    trainings: guarantee.ReferenceTrainings | None = None,
+    trainings: guarantee.ReferenceTrainings | None,
+    run_id: str,
 ) -> guarantee.PrivacyGuarantee:
     """The guarantee of what was executed; epsilon is computed from the executed mechanism alone."""
     privacy = resolved.parameters
@@ -55,7 +55,7 @@ def make_guarantee(
     mechanism = outcome.mechanism
     bounds = guarantee.stated_bounds(mechanism, privacy.target_delta)
     record = guarantee.PrivacyGuarantee(
-        run_id=secrets.token_hex(16),
+        run_id=run_id,
         issued_at=_records.utc_now(),
         mechanism=mechanism,
         target_delta=privacy.target_delta,

@@ -11,7 +11,8 @@ import sys
 import click
 
 from tfx_privacy import __version__
-from tfx_privacy.commands import keys
+from tfx_privacy.commands.keys import keys
+from tfx_privacy.commands.ledger import ledger
 from tfx_privacy.privacy.errors import TFXPrivacyError
 
 
@@ -19,6 +20,9 @@ from tfx_privacy.privacy.errors import TFXPrivacyError
 @click.version_option(__version__, prog_name="tfx-privacy")
 def cli() -> None:
     """Differential privacy for TFX pipelines: train, attack, and gate a model."""
+
+
+cli.add_command(ledger)
 
 
 @cli.command()
@@ -70,7 +74,7 @@ def epsilon(noise_multiplier: float, sampling_probability: float, steps: int, ta
         click.echo(f"epsilon={value:.6g} at delta={target_delta:g} ({accountant.upper()})")
 
 
-cli.add_command(keys.keys)
+cli.add_command(keys)
 
 
 def main() -> None:
