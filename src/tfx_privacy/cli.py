@@ -22,6 +22,7 @@ def cli() -> None:
     """Differential privacy for TFX pipelines: train, attack, and gate a model."""
 
 
+cli.add_command(keys)
 cli.add_command(ledger)
 
 
@@ -72,9 +73,6 @@ def epsilon(noise_multiplier: float, sampling_probability: float, steps: int, ta
     for accountant in ("pld", "rdp"):
         value = spent(run, target_delta=target_delta, accountant=accountant)
         click.echo(f"epsilon={value:.6g} at delta={target_delta:g} ({accountant.upper()})")
-
-
-cli.add_command(keys)
 
 
 def main() -> None:
