@@ -11,6 +11,7 @@ import sys
 import click
 
 from tfx_privacy import __version__
+from tfx_privacy.commands.keys import keys
 from tfx_privacy.commands.ledger import ledger
 from tfx_privacy.commands.lint import lint
 from tfx_privacy.commands.plan import plan
@@ -23,6 +24,7 @@ def cli() -> None:
     """Differential privacy for TFX pipelines: train, attack, and gate a model."""
 
 
+cli.add_command(keys)
 cli.add_command(ledger)
 cli.add_command(lint)
 cli.add_command(plan)
