@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import pathlib
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from tfx_privacy.privacy.errors import ParameterError
 
 if TYPE_CHECKING:
     from tfx_privacy.ledger import Ledger
-    from tfx_privacy.ledger.budgets import BlockStatus
     from tfx_privacy.ledger.replay import DatasetRow
 
 _FORMATS = click.Choice(["table", "json"])
@@ -102,99 +100,40 @@ def budget(context: click.Context, dataset_id: str, epsilon: float, approver: st
 @click.pass_context
 def show(context: click.Context, dataset_id: str | None, form: str) -> None:
     """Show what is spent, reserved and left, and how many runs like the last one that is."""
-    from tfx_privacy.ledger import budgets
+    from tfx_privacy.ledger import summary
 
     datasets = _open(context).verify().datasets
     if dataset_id is not None and dataset_id not in datasets:
         raise ParameterError(f"Dataset {dataset_id!r} is not registered. Registered: {', '.join(datasets) or 'none'}.")
     chosen = [datasets[dataset_id]] if dataset_id is not None else list(datasets.values())
-    rows = [_facts(dataset, block) for dataset in chosen for block in budgets.status(dataset)]
+    rows = [row for dataset in chosen for row in summary.rows(dataset)]
     if form == "json":
         click.echo(strict_json.dumps(rows))
         return
-    _print_table(rows)
+    if not rows:
+        click.echo("No dataset is registered. Register one with `tfx-privacy ledger register`.")
+        return
+    import rich.console
+
+    console = rich.console.Console(highlight=False)
+    console.print(summary.table(rows))
+    console.print(summary.EXPLANATION, style="dim")
     for dataset in chosen:
         _print_pending(dataset)
 
 
-def _facts(dataset: DatasetRow, block: BlockStatus) -> dict[str, Any]:
-    from tfx_privacy.ledger import budgets, totals
-    from tfx_privacy.privacy import rdp_filter
-
-    bounds = totals.bounds_if_planned(dataset, block.name)
-
-    def epsilon(units: int) -> float:
-        return rdp_filter.epsilon_of(dataset.order, units, delta=dataset.delta)
-
-    return {
-        "dataset_id": dataset.dataset_id,
-        "block": block.name,
-        "privacy_unit": dataset.facts.privacy_unit,
-        "neighboring_relation": dataset.facts.neighboring_relation,
-        "population": dataset.facts.population,
-        "budget_epsilon": dataset.epsilon,
-        "budget_delta": dataset.delta,
-        "rdp_order": dataset.order,
-        "spent_share": block.committed / dataset.budget,
-        "reserved_share": block.pending / dataset.budget,
-        "left_share": block.left / dataset.budget,
-        "spent_epsilon": epsilon(block.committed),
-        "charged_epsilon": block.spent_epsilon,
-        "pld_epsilon_if_planned": None if bounds is None else bounds.best,
-        "runs_left": budgets.runs_left(dataset, block.name),
-        "num_runs": sum(run.state == "COMMITTED" for run in dataset.runs.values()),
-        "head_sequence": dataset.head_sequence,
-        "head_hash": dataset.head_hash,
-    }
-
-
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    import rich.console
-    import rich.table
-
-    table = rich.table.Table(title="Privacy budgets", title_justify="left")
-    for heading in ("dataset", "budget", "spent", "reserved", "left", "epsilon", "by PLD", "runs left"):
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        pld = row["pld_epsilon_if_planned"]
-        table.add_row(
-            row["dataset_id"] + (f" / {row['block']}" if row["block"] else ""),
-            f"{row['budget_epsilon']:g} at {row['budget_delta']:g}",
-            _percent(row["spent_share"]),
-            _percent(row["reserved_share"]),
-            _percent(row["left_share"], down=True),
-            f"{math.ceil(row['charged_epsilon'] * 1e3) / 1e3:g}",
-            "-" if pld is None else f"{math.ceil(pld * 1e3) / 1e3:g}",
-            "-" if row["runs_left"] is None else str(row["runs_left"]),
-        )
-    console = rich.console.Console(highlight=False)
-    console.print(table)
-    if not rows:
-        console.print("No dataset is registered. Register one with `tfx-privacy ledger register`.")
-        return
-    console.print(
-        "spent: runs that ended with a model. reserved: runs at work, and runs that died. epsilon: of both together, by Renyi DP at the "
-        "dataset's order, which holds however runs were chosen. by PLD: tighter, and true only if all runs had been planned beforehand. "
-        "runs left: like the last one.",
-        style="dim",
-    )
-
-
 def _print_pending(dataset: DatasetRow) -> None:
+    from tfx_privacy.ledger.budgets import percent
+
     pending = [run for run in dataset.runs.values() if run.state in ("RESERVED", "STARTED")]
     for run in pending[:_MAX_PENDING]:
         click.echo(
-            f"{dataset.dataset_id}: run {run.run_id} is {run.state}, with {_percent(run.cost / dataset.budget)} of the budget."
+            f"{dataset.dataset_id}: run {run.run_id} is {run.state}, with {percent(run.cost / dataset.budget)} of the budget."
         )
     if len(pending) > _MAX_PENDING:
         click.echo(f"{dataset.dataset_id}: and {len(pending) - _MAX_PENDING} more runs that did not end.")
     if pending:
         click.echo("Runs that are dead are closed with `tfx-privacy ledger settle`; they stay charged.")
-
-
-def _percent(share: float, *, down: bool = False) -> str:
-    tenths = 1000 * share
-    return f"{(math.floor(tenths) if down else math.ceil(tenths)) / 10:g} %"
 
 
 @ledger.command()
