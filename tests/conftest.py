@@ -4,3 +4,32 @@ import os
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pathlib
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from postgresql_server import NoServerError, Server
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A real server, or a skip that says why there is none."""
+    try:
+        server = Server()
+    except NoServerError as error:
+        pytest.skip(str(error))
+    try:
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_address(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
+    """Address of an empty database, of both kinds in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger/ledger.db"
+    server: Server = request.getfixturevalue("postgresql")
+    return server.create(f"ledger_{uuid.uuid4().hex}")

@@ -160,13 +160,12 @@ def references(record: guarantee.PrivacyGuarantee, *runs: LedgerRun | EvidenceEr
 def test_reference_models_that_were_charged() -> None:
     record = evidence.with_references()
     assert references(record, evidence.reference_run(record)) == set()
-    assert references(record, evidence.reference_run(record, state="STARTED")) == set()
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"state": "RESERVED"}, {"state": "ABORTED"}, {"state": "SETTLED"}, {"purpose": "model"}, {"dataset_id": "census"},
+        {"state": "RESERVED"}, {"state": "STARTED"}, {"state": "ABORTED"}, {"state": "SETTLED"}, {"purpose": "model"}, {"dataset_id": "census"},
         {"blocks": ["2025"]}, {"ledger_id": "9" * 32}, {"run_id": "9" * 32}, {"privacy_unit": "user"},
         {"planned": PlannedRun.of(**{**PLANNED, "steps": 19})},
         {"planned": PlannedRun.of(**{**PLANNED, "steps": 20, "noise_multiplier": 1.9})},
@@ -198,6 +197,40 @@ def test_an_attempt_that_came_to_nothing_counts_for_nothing(state: str) -> None:
     assert references(record, evidence.reference_run(record), other) == set()
     half = evidence.reference_run(record, planned=PlannedRun.of(**{**PLANNED, "steps": 10}))
     assert references(record, half, other) == {"ledger"}
+
+
+def test_lost_trainings_are_covered_by_the_attempts_that_lost_them() -> None:
+    """An attempt reserves what one unit takes part in; it begins twice as many trainings, because the halves of a pair are disjoint."""
+    reference = evidence.mechanism(steps=10)
+    runs = [evidence.REFERENCE_RUN_ID, "2" * 32]
+
+    def found(lost: int, state: str = "STARTED") -> set[str]:
+        per_record = 2 + lost
+        together = guarantee.epsilon_with_references(
+            evidence.mechanism(), reference, trainings_per_record=per_record, target_delta=1e-5
+        )
+        made = guarantee.ReferenceTrainings(
+            num_models=4,
+            lost_trainings=lost,
+            trainings_per_record=per_record,
+            mechanism=reference,
+            epsilon_all=together,
+        )
+        record = evidence.with_references(references=made, ledger=evidence.position(reference_run_ids=runs))
+        attempt = evidence.reference_run(
+            record,
+            run_id=runs[1],
+            state=state,
+            model_digest=None,
+            guarantee_digest=None,
+            sequence=None,
+            entry_hash=None,
+        )
+        return references(record, evidence.reference_run(record), attempt)
+
+    assert found(lost=4) == set()
+    assert found(lost=5) == {"ledger"}
+    assert found(lost=1, state="ABORTED") == {"ledger"}
 
 
 SIGNATURES: dict[str, tuple[dict[str, Any], str]] = {
@@ -533,6 +566,22 @@ def test_an_exception_accepts_a_number_above_a_limit_and_not_one_that_nobody_kno
     verdict = gate.decide(evidence.make_evidence(**parts), policy, now=evidence.NOW)
     assert rule in {failure.rule for failure in verdict.failures}
     assert result(verdict, rule).exception is None
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("max_epsilon", "epsilon"),
+        ("max_delta", "delta"),
+        ("max_age_days", "freshness"),
+        ("max_attack_auc", "attack_auc"),
+    ],
+)
+def test_a_limit_that_is_no_number_refuses_and_excuses_nothing(name: str, rule: str) -> None:
+    policy = adapted(evidence.POLICY, exceptions=[exception(each) for each in EXCUSED]).model_copy(
+        update={name: math.nan}
+    )
+    assert rule in {failure.rule for failure in decide(policy).failures}
 
 
 # --- the verdict ------------------------------------------------------------------------------------------------------------------

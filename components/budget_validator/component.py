@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any, TypeAlias
 
 from tfx import types
@@ -13,6 +12,7 @@ from tfx.types import channel_utils, component_spec, standard_artifacts
 
 from tfx_privacy.components import artifacts
 from tfx_privacy.components.budget_validator import driver, executor
+from tfx_privacy.ledger import source
 from tfx_privacy.privacy import policy as policies
 from tfx_privacy.privacy.errors import ParameterError
 from tfx_privacy.privacy.policy import GatePolicy
@@ -123,7 +123,8 @@ class BudgetValidator(base_component.BaseComponent):
             executor.MAX_ATTACK_AUC_KEY: max_attack_auc,
             executor.MIN_SLICE_COVERAGE_KEY: min_slice_coverage,
         }
-        _check_ledger_name(ledger)
+        if ledger is not None:
+            source.check_name(ledger)
         if policy is None:
             properties = _limits(limits, allow_non_dp_preprocessing)
         else:
@@ -184,12 +185,3 @@ def _embedded(
             f"The policy says ledger: none, but BudgetValidator was given ledger={ledger!r}. Write ledger: required, or leave it out."
         )
     return {executor.POLICY_KEY: read.canonical}
-
-
-def _check_ledger_name(ledger: str | None) -> None:
-    """Refuses anything else than the name of an environment variable; what it is, is not quoted: it may hold a password."""
-    if ledger is not None and not (isinstance(ledger, str) and re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*", ledger)):
-        raise ParameterError(
-            "Expected ledger to name an environment variable, as in ledger='env:TFX_PRIVACY_LEDGER'. A ledger's address must not be "
-            "given itself: it may hold a password, and parameters are stored in ML Metadata and in compiled pipelines."
-        )

@@ -11,9 +11,9 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from tfx_privacy.components import _files
+from tfx_privacy.components import _files, _signatures
 from tfx_privacy.components.budget_validator import blessing, report
-from tfx_privacy.privacy import _records, evaluation, gate, guarantee
+from tfx_privacy.privacy import _records, evaluation, gate, guarantee, signing
 from tfx_privacy.privacy import policy as policies
 from tfx_privacy.privacy.errors import EvidenceError, LedgerError, ParameterError
 from tfx_privacy.privacy.ledger_record import LedgerRun
@@ -71,7 +71,7 @@ class Executor(base_executor.BaseExecutor):
         blessing.write_refusal(target, models[0], "The verdict was not reached: the validator stopped before it.")
         verdict, evidence = self._decide(input_dict, exec_properties)
         report.write(artifact_utils.get_single_uri(output_dict[REPORT_KEY]), verdict, evidence)
-        blessing.write(target, models[0], verdict)
+        blessing.write(target, models[0], verdict, evidence.model_digest)
         logging.info("BudgetValidator: %s", verdict.message)
 
     def _decide(self, input_dict: _Inputs, exec_properties: Mapping[str, Any]) -> tuple[gate.Verdict, gate.Evidence]:
@@ -117,9 +117,11 @@ def read_evidence(input_dict: _Inputs, *, wired: bool, ledger: str | None = None
         empty list for a wired one without an artifact, which must not pass for unwired.
       ledger: Name of the environment variable with the ledger's address, as `env:NAME`.
     """
-    stated, stated_by = _read_record(input_dict, PRIVACY_GUARANTEE_KEY, guarantee.FILE_NAME, guarantee.PrivacyGuarantee)
+    stated, stated_by = _read_record(
+        input_dict, PRIVACY_GUARANTEE_KEY, guarantee.FILE_NAME, guarantee.PrivacyGuarantee, signing.GUARANTEE_TYPE
+    )
     found, found_by = _read_record(
-        input_dict, PRIVACY_EVALUATION_KEY, evaluation.FILE_NAME, evaluation.PrivacyEvaluation
+        input_dict, PRIVACY_EVALUATION_KEY, evaluation.FILE_NAME, evaluation.PrivacyEvaluation, signing.EVALUATION_TYPE
     )
     run, reference_runs = _read_ledger(ledger, stated)
     return gate.Evidence(
@@ -166,19 +168,13 @@ def _read_run(ledger: str, run_id: str) -> LedgerRun | EvidenceError:
 
 
 def _read_record(
-    input_dict: _Inputs, key: str, name: str, kind: type[_Record]
+    input_dict: _Inputs, key: str, name: str, kind: type[_Record], payload_type: str
 ) -> tuple[_Record | EvidenceError, str | EvidenceError | None]:
     """A record, and the key of its file's signature: None without one, the error where it is not valid."""
-    read = _part(lambda: _read_signatures(_files.single(input_dict, key).uri, name))
+    read = _part(lambda: _signatures.read_signed_text(_files.single(input_dict, key).uri, name, payload_type))
     if isinstance(read, EvidenceError):
         return read, None
-    text, signer = read
-    return _part(lambda: kind.from_json(text)), signer
-
-
-def _read_signatures(uri: str, name: str) -> tuple[str, str | EvidenceError | None]:
-    """A file's text, and the key of the signature that holds for this very text."""
-    return _files.read_text(uri, name), None
+    return _part(lambda: kind.from_json(read.text)), read.signer
 
 
 def _upstream(input_dict: _Inputs, wired: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from tfx import types
@@ -15,7 +16,7 @@ from tfx.utils import json_utils
 from tfx_privacy import training
 from tfx_privacy.components import artifacts
 from tfx_privacy.components.dp_trainer import executor, request
-from tfx_privacy.privacy import _validate, references
+from tfx_privacy.privacy import _validate, references, strict_json
 from tfx_privacy.privacy.errors import ParameterError
 from tfx_privacy.privacy.parameters import DPParameters
 
@@ -33,6 +34,9 @@ class DPTrainerSpec(component_spec.ComponentSpec):
         request.DISTRIBUTION_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         request.NUM_REFERENCE_MODELS_KEY: component_spec.ExecutionParameter(type=int, optional=True),
         request.ATTACKS_DURING_TRAINING_KEY: component_spec.ExecutionParameter(type=int, optional=True),
+        request.LEDGER_KEY: component_spec.ExecutionParameter(type=str, optional=True),
+        request.DATASET_ID_KEY: component_spec.ExecutionParameter(type=str, optional=True),
+        request.DATASET_BLOCKS_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         "train_args": component_spec.ExecutionParameter(type=trainer_pb2.TrainArgs, use_proto=False),
         "eval_args": component_spec.ExecutionParameter(type=trainer_pb2.EvalArgs, use_proto=False),
         "module_file": component_spec.ExecutionParameter(type=str, optional=True),
@@ -96,6 +100,9 @@ class DPTrainer(base_component.BaseComponent):
         distribution: str = "none",
         reference_models: int = 0,
         attacks_during_training: int = 0,
+        ledger: str | None = None,
+        dataset_id: str | None = None,
+        dataset_blocks: Sequence[str] = (),
     ) -> None:
         """Declares the component.
 
@@ -122,6 +129,11 @@ class DPTrainer(base_component.BaseComponent):
           attacks_during_training: About how often to attack the model while it trains, by the loss of at most 5,000 training and as many
             held-out records (`eval_args`); 0 for never. The result, `attack_history.json` in `model_run`, is as private as the records,
             and not covered by the guarantee.
+          ledger: `env:VARIABLE`, the environment variable that holds the address of the budget ledger, e.g. `env:TFX_PRIVACY_LEDGER`. The
+            run is charged there before it reads a record, and refused where the budget does not suffice; whatever becomes of it, it
+            stays charged. A result from TFX's cache costs nothing. None: no ledger, and the guarantee says so.
+          dataset_id: The dataset's name in the ledger, needed with it.
+          dataset_blocks: The dataset's blocks that the examples are of, where it is charged by block.
 
         Raises:
           ParameterError: If `target_delta` is missing, or not exactly one module is given, or another argument breaks its rule.
@@ -138,6 +150,7 @@ class DPTrainer(base_component.BaseComponent):
             )
         if isinstance(target_epsilon, int | float):
             target_epsilon = _validate.positive(target_epsilon=target_epsilon)
+        account = request.check_account(ledger, dataset_id, dataset_blocks, privacy)
         _validate.one_of(request.DISTRIBUTIONS, distribution=distribution)
         references.check_num_models(reference_models=reference_models)
         request.check_num_attacks(attacks_during_training=attacks_during_training)
@@ -159,6 +172,9 @@ class DPTrainer(base_component.BaseComponent):
                 distribution=distribution,
                 num_reference_models=reference_models,
                 attacks_during_training=attacks_during_training,
+                ledger=ledger,
+                dataset_id=dataset_id,
+                dataset_blocks=strict_json.canonical(account.blocks) if account else None,
                 module_file=module_file,
                 module_path=module_path,
                 custom_config=json_utils.dumps(custom_config),

@@ -9,15 +9,17 @@ import tensorflow as tf
 from absl import logging
 from tfx import types
 from tfx.components.trainer import executor as trainer_executor
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from tfx_privacy import training
-from tfx_privacy.components import _files
-from tfx_privacy.components.dp_trainer import export, references, reporting, statement
+from tfx_privacy.components import _files, _signatures
+from tfx_privacy.components.dp_trainer import charge, export, references, reporting, statement
 from tfx_privacy.components.dp_trainer import request as requests
 from tfx_privacy.components.dp_trainer.request import Request
 from tfx_privacy.privacy import attack_history, guarantee
 from tfx_privacy.privacy import references as records_of_references
+from tfx_privacy.privacy.errors import TFXPrivacyError
 from tfx_privacy.privacy.evaluation import Checkpoint
 from tfx_privacy.privacy.parameters import ResolvedParameters
 from tfx_privacy.training import over_training
@@ -50,48 +52,78 @@ class Executor(trainer_executor.GenericExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         request = self._request(input_dict, output_dict, exec_properties)
         model = request.make_model()
+        labels, num_references = self._labels(), request.num_references
+        with (
+            _checkpoints(exec_properties) as checkpoints,
+            charge.charged(request.account, request.privacy, num_references, checkpoints, labels) as charged,
+        ):
+            record = self._train_and_save(request, model, charged, checkpoints, input_dict, output_dict)
+            statement.write_guarantee(artifact_utils.get_single_instance(output_dict[PRIVACY_GUARANTEE_KEY]), record)
+            if checkpoints:
+                checkpoints.finish()
+        logging.info("DPTrainer: %s", record.statement)
+
+    def _train_and_save(
+        self,
+        request: Request,
+        model: Any,
+        charged: charge.Charge | charge.Uncharged,
+        checkpoints: training.Checkpoints | None,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+    ) -> guarantee.PrivacyGuarantee:
+        """From the first record that is read to the guarantee of a saved model."""
         records = request.read(request.fn_args.train_files)
         held_out = request.read_held_out()
         attack = over_training.LossAttack(model, records, held_out) if request.num_attacks and held_out else None
         pool = _pool(request, records, held_out)
         if pool is not None:
             records = pool.members
-        resolved = request.privacy.resolve(population=records.num_units(request.privacy.privacy_unit))
+        plan = charged.plan or _plan(request, records)
         if pool is not None:
-            references.check(resolved, pool, request.num_references)
-        noise_multiplier = statement.calibrated_noise(resolved)
+            references.check(plan.resolved, pool, request.num_references)
         engine = f"tensorflow {tf.__version__}, {statement.keras_version(model)}"
-        with _checkpoints(exec_properties) as checkpoints:
-            outcome, history = self._train(
-                model, records, resolved, noise_multiplier, request, attack, checkpoints=checkpoints
-            )
-            digest = _save(model, request, artifact_utils.get_single_instance(output_dict["model"]))
-            if attack is not None:
-                _write_history(request, attack, history, digest)
-            trainings = _train_references(
-                request,
-                model,
-                pool,
-                resolved,
-                outcome.mechanism,
-                noise_multiplier,
-                digest,
-                exec_properties,
-                output_dict,
-            )
-            record = statement.make_guarantee(
-                outcome,
-                resolved,
-                digest,
-                request.splits,
-                statement.scope_of(input_dict, request.fn_args),
-                engine,
-                trainings,
-            )
-            statement.write_guarantee(artifact_utils.get_single_instance(output_dict[PRIVACY_GUARANTEE_KEY]), record)
-            if checkpoints:
-                checkpoints.finish()
-        logging.info("DPTrainer: %s", record.statement)
+        outcome, history = self._train(
+            model, records, plan.resolved, plan.noise_multiplier, request, attack, checkpoints=checkpoints
+        )
+        artifact = artifact_utils.get_single_instance(output_dict["model"])
+        digest = _save(model, request, artifact)
+        if attack is not None:
+            _write_history(request, attack, history, digest)
+        reference_models = artifact_utils.get_single_instance(output_dict[REFERENCE_MODELS_KEY])
+        charged.start_references()
+        journal = references.Journal(checkpoints)
+        trainings = _train_references(request, model, pool, plan, outcome.mechanism, digest, journal, reference_models)
+        record = statement.make_guarantee(
+            outcome,
+            plan.resolved,
+            digest,
+            request.splits,
+            statement.scope_of(input_dict, request.fn_args),
+            engine,
+            trainings,
+            charged.run_id,
+        )
+        try:
+            return charged.commit(record)
+        except TFXPrivacyError:
+            # A model whose run the ledger does not know must not lie about for others to find.
+            for uri in (artifact.uri, reference_models.uri):
+                fileio.rmtree(uri)
+            raise
+
+    def _labels(self) -> dict[str, str]:
+        """Who asks, for people who read the ledger's log."""
+        context = self._context
+        if context is None:
+            return {}
+        found = {
+            "pipeline": context.pipeline_info.id if context.pipeline_info else "",
+            "pipeline_run_id": context.pipeline_run_id or "",
+            "node": context.pipeline_node.node_info.id if context.pipeline_node else "",
+            "execution_id": context._unique_id or "",
+        }
+        return {name: str(value)[:200] for name, value in found.items() if value}
 
     def _request(
         self,
@@ -100,15 +132,18 @@ class Executor(trainer_executor.GenericExecutor):
         exec_properties: dict[str, Any],
     ) -> Request:
         """Reads what was asked for, and refuses what cannot be done before any record is read."""
+        _signatures.check_signing_key()
         splits = requests.train_splits(input_dict, exec_properties)
         input_fn = requests.user_function(exec_properties, "input_fn")
         num_references = requests.num_reference_models(exec_properties, input_fn)
         num_attacks = requests.check_num_attacks(
             attacks_during_training=exec_properties.get(requests.ATTACKS_DURING_TRAINING_KEY) or 0
         )
+        privacy = requests.read_parameters(exec_properties)
         reads_held_out = bool(num_references or num_attacks)
         return Request(
-            privacy=requests.read_parameters(exec_properties),
+            privacy=privacy,
+            account=requests.read_account(exec_properties, privacy),
             label_key=exec_properties.get(requests.LABEL_KEY) or requests.user_function(exec_properties, "LABEL_KEY"),
             splits=splits,
             held_out_splits=requests.eval_splits(input_dict, exec_properties, splits) if reads_held_out else [],
@@ -186,20 +221,24 @@ def _save(model: Any, request: Request, artifact: types.Artifact) -> str:
     return _files.directory_digest(artifact.uri)
 
 
+def _plan(request: Request, records: training.ColumnarDataset) -> charge.Plan:
+    """The run in full, for the records that were counted."""
+    resolved = request.privacy.resolve(population=records.num_units(request.privacy.privacy_unit))
+    return charge.Plan(resolved, statement.calibrated_noise(resolved))
+
+
 def _train_references(
     request: Request,
     model: Any,
     pool: references.Pool | None,
-    resolved: ResolvedParameters,
+    plan: charge.Plan,
     mechanism: guarantee.DPMechanism | guarantee.NoMechanism,
-    noise_multiplier: float | None,
     digest: str,
-    exec_properties: dict[str, Any],
-    output_dict: dict[str, list[types.Artifact]],
+    journal: references.Journal,
+    artifact: types.Artifact,
 ) -> guarantee.ReferenceTrainings | None:
     """Trains the reference models and writes their record, which says so where there are none."""
-    artifact = artifact_utils.get_single_instance(output_dict[REFERENCE_MODELS_KEY])
-    privacy, trainings = resolved.parameters, None
+    privacy, trainings = plan.resolved.parameters, None
     reference_set = records_of_references.no_references(model_digest=digest, train_splits=request.splits)
     if pool is not None:
         assert privacy.target_delta is not None
@@ -207,12 +246,12 @@ def _train_references(
         trained = references.train(
             request.make_model,
             pool,
-            resolved,
-            noise_multiplier,
+            plan.resolved,
+            plan.noise_multiplier,
             num_models=request.num_references,
             folder=artifact.uri,
             specs=export.feature_specs(model, request.fn_args, request.label_key, privacy.user_id_key),
-            journal=references.Journal(exec_properties.get(requests.CHECKPOINT_DIR_KEY) or None),
+            journal=journal,
             strategy=request.strategy,
         )
         trainings = references.trainings(trained, mechanism, privacy.target_delta)

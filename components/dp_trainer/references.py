@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 import math
 import os
-import pathlib
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -183,38 +182,31 @@ class Journal:
     A later attempt trains all of them again. What earlier ones began is lost, and counts.
     """
 
-    def __init__(self, folder: str | None) -> None:
+    def __init__(self, checkpoints: training.Checkpoints | None) -> None:
         """Reads what earlier attempts began.
 
         Args:
-          folder: The folder of checkpoints, locked by this attempt and emptied when the run ends; None where there is none.
+          checkpoints: The run's folder, locked by this attempt and emptied when the run ends; None where there is none.
 
         Raises:
           CheckpointError: If the count cannot be read.
         """
-        self._path = None if folder is None else pathlib.Path(folder) / _JOURNAL
+        self._checkpoints = checkpoints
         self.lost = self._begun = self._read()
 
     def begin(self) -> None:
         """Writes down that one more training begins, and waits for the disk."""
         self._begun += 1
-        if self._path is None:
-            return
-        new = self._path.with_suffix(".new")
-        with new.open("w") as file:
-            file.write(str(self._begun))
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
+        if self._checkpoints is not None:
+            self._checkpoints.write_note(_JOURNAL, str(self._begun))
 
     def _read(self) -> int:
-        if self._path is None or not self._path.exists():
+        text = None if self._checkpoints is None else self._checkpoints.read_note(_JOURNAL)
+        if text is None:
             return 0
-        text = self._path.read_text()
         if not (text.isascii() and text.isdigit()):
             raise CheckpointError(
-                f"{_JOURNAL} in checkpoint_dir={str(self._path.parent)!r} is no number, so that what was spent is not known. "
-                "Use another folder."
+                f"{_JOURNAL} in checkpoint_dir is no number, so that what was spent is not known. Use another folder."
             )
         return int(text)
 

@@ -16,9 +16,11 @@ from tfx.utils import proto_utils
 
 from tfx_privacy import training
 from tfx_privacy.components.dp_trainer import data
-from tfx_privacy.privacy import _validate
+from tfx_privacy.ledger import source
+from tfx_privacy.privacy import _validate, strict_json
 from tfx_privacy.privacy import references as records_of_references
 from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.privacy.ledger_record import check_identifier
 from tfx_privacy.privacy.parameters import DPParameters
 
 PRIVACY_KEY = "privacy"
@@ -29,8 +31,21 @@ DISTRIBUTION_KEY = "distribution"
 DISTRIBUTIONS = ("none", "mirrored")
 NUM_REFERENCE_MODELS_KEY = "num_reference_models"
 ATTACKS_DURING_TRAINING_KEY = "attacks_during_training"
+LEDGER_KEY = "ledger"
+DATASET_ID_KEY = "dataset_id"
+DATASET_BLOCKS_KEY = "dataset_blocks"
 
 _MAX_ATTACKS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Account:
+    """Whose budget a run is charged to."""
+
+    source: str
+    """`env:VARIABLE`, which holds the ledger's address."""
+    dataset_id: str
+    blocks: list[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +53,8 @@ class Request:
     """What a run was asked for, and the user's functions."""
 
     privacy: DPParameters
+    account: Account | None
+    """None without a ledger."""
     label_key: str | None
     splits: list[str]
     held_out_splits: list[str]
@@ -88,6 +105,51 @@ def read_parameters(exec_properties: dict[str, Any]) -> DPParameters:
         raise ParameterError("target_delta is not set. Choose one below 1 / number of records, e.g. 1e-6.")
     replacement = exec_properties.get(TARGET_EPSILON_KEY)
     return privacy if replacement is None else dataclasses.replace(privacy, target_epsilon=replacement)
+
+
+def read_account(exec_properties: dict[str, Any], privacy: DPParameters) -> Account | None:
+    """Whose budget the run is charged to; None without a ledger.
+
+    Raises:
+      ParameterError: As `check_account`.
+    """
+    blocks = exec_properties.get(DATASET_BLOCKS_KEY)
+    return check_account(
+        exec_properties.get(LEDGER_KEY) or None,
+        exec_properties.get(DATASET_ID_KEY) or None,
+        strict_json.loads(blocks) if blocks else [],
+        privacy,
+    )
+
+
+def check_account(
+    ledger: str | None, dataset_id: str | None, dataset_blocks: Sequence[str], privacy: DPParameters
+) -> Account | None:
+    """Checks the arguments that name a budget.
+
+    Raises:
+      ParameterError: If the ledger's address itself is given, the ledger or the dataset is missing, a name is none, or privacy is off.
+    """
+    if ledger is None:
+        if dataset_id is not None or dataset_blocks:
+            raise ParameterError(
+                f"dataset_id={dataset_id!r} and dataset_blocks={list(dataset_blocks)!r} name a budget, but there is no ledger that keeps it. "
+                f"Set ledger={source.DEFAULT_SOURCE!r}, or leave them out."
+            )
+        return None
+    source.check_name(ledger)
+    if dataset_id is None:
+        raise ParameterError(
+            "A ledger charges datasets by name, and dataset_id is not set. Give the one it was registered by."
+        )
+    check_identifier(dataset_id=dataset_id)
+    for block in dataset_blocks:
+        check_identifier(dataset_blocks=block)
+    if not privacy.enabled:
+        raise ParameterError(
+            "enabled=False trains without privacy, and no budget pays for an infinite epsilon. Leave out ledger and dataset_id for such a run."
+        )
+    return Account(ledger, dataset_id, sorted(dataset_blocks))
 
 
 def train_splits(input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]) -> list[str]:

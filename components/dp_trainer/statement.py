@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import secrets
 from typing import Any
 
 from absl import logging
 from tfx import types
 
 from tfx_privacy import __version__, training
-from tfx_privacy.components import _files
+from tfx_privacy.components import _signatures
 from tfx_privacy.components.dp_trainer import scope
-from tfx_privacy.privacy import _records, accounting, guarantee
+from tfx_privacy.privacy import _records, accounting, guarantee, signing
 from tfx_privacy.privacy.parameters import ResolvedParameters
 from tfx_privacy.training import keras_api
 
@@ -46,7 +45,8 @@ def make_guarantee(
     splits: list[str],
     scope_items: list[guarantee.ScopeItem],
     engine: str,
-    trainings: guarantee.ReferenceTrainings | None = None,
+    trainings: guarantee.ReferenceTrainings | None,
+    run_id: str,
 ) -> guarantee.PrivacyGuarantee:
     """The guarantee of what was executed; epsilon is computed from the executed mechanism alone."""
     privacy = resolved.parameters
@@ -55,7 +55,7 @@ def make_guarantee(
     mechanism = outcome.mechanism
     bounds = guarantee.stated_bounds(mechanism, privacy.target_delta)
     record = guarantee.PrivacyGuarantee(
-        run_id=secrets.token_hex(16),
+        run_id=run_id,
         issued_at=_records.utc_now(),
         mechanism=mechanism,
         target_delta=privacy.target_delta,
@@ -80,8 +80,8 @@ def make_guarantee(
 
 
 def write_guarantee(artifact: types.Artifact, record: guarantee.PrivacyGuarantee) -> None:
-    """Writes the file, and what people want to see into custom properties."""
-    _files.write_text(artifact.uri, guarantee.FILE_NAME, record.to_json())
+    """Writes the file, signed where there is a key, and what people want to see into custom properties."""
+    _signatures.write_signed_text(artifact.uri, guarantee.FILE_NAME, record.to_json(), signing.GUARANTEE_TYPE)
     for name in _SHOWN:
         artifact.set_string_custom_property(name, str(getattr(record, name)))
 

@@ -642,6 +642,9 @@ POLICY = [
         "test_gate_rules",
     ),
     Mutant(
+        "reference models of another guarantee", _LEDGER, "if not committed:", "if False:", "test_gate_rules",
+    ),
+    Mutant(
         "one reservation counts twice", _LEDGER,
         "if len(set(position.reference_run_ids)) != len(position.reference_run_ids):", "if False:", "test_gate_rules",
     ),
@@ -793,4 +796,80 @@ POLICY = [
     ),
 ]  # fmt: skip
 
-MUTANTS = [*CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *POLICY, *VALIDATION, *ATTACKS]
+PLANNING = [
+    Mutant(
+        "calibrated noise is shortened", f"{_PRIVACY}.planning", "    if rounded >= value:\n", "    if True:\n", "test_planning",
+    ),
+    Mutant(
+        "what is shown is not what is accounted", f"{_PRIVACY}.planning",
+        "noise = rounded_up(calibrated)", "noise = calibrated", "test_planning",
+    ),
+    Mutant(
+        "passes are amplified", f"{_PRIVACY}.planning",
+        "PlannedRun.of(noise_multiplier=noise, **resolved.composition)",
+        "PlannedRun.of(noise_multiplier=noise, sampling_probability=resolved.sampling_probability, steps=resolved.steps)",
+        "test_planning",
+    ),
+    Mutant(
+        "a run that almost fits is allowed", f"{_PRIVACY}.planning",
+        "max(0, left_units) // rdp_filter", "1 + max(0, left_units) // rdp_filter", "test_planning",
+    ),
+    Mutant(
+        "a delta of one record is suggested", f"{_PRIVACY}.planning",
+        "len(str(10 * population - 1))", "len(str(population - 1))", "test_planning",
+    ),
+]  # fmt: skip
+
+SIGNING = [
+    Mutant(
+        "the signature chooses the algorithm", f"{_PRIVACY}.signing",
+        "    if signature.algorithm != key.algorithm:\n",
+        "    key = dataclasses.replace(key, algorithm=signature.algorithm)\n    if False:\n", "test_signing",
+    ),
+    Mutant("the type is not signed", f"{_PRIVACY}.signing", "% (len(kind), kind, len", "% (0, b\"\", len", "test_signing"),
+    Mutant(
+        "type and payload without their lengths", f"{_PRIVACY}.signing",
+        'b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)', 'b"DSSEv1 %s %s" % (kind, payload)',
+        "test_signing",
+    ),
+    Mutant("any signature holds", f"{_PRIVACY}.signing", "payload_type)) is not True:", "payload_type)) is None:", "test_signing"),
+    Mutant(
+        "the beginning of a MAC will do", f"{_PRIVACY}.signing",
+        'hmac.compare_digest(hmac.digest(self.material, message, "sha256"), signature)',
+        'hmac.digest(self.material, message, "sha256").startswith(signature)', "test_signing",
+    ),
+    Mutant("a short secret", f"{_PRIVACY}.signing", "not len(content) >= MIN_HMAC_BYTES", "not len(content) >= 16", "test_signing"),
+    Mutant("a placeholder for a key", f"{_PRIVACY}.signing", "if len(set(content)) == 1:", "if len(set(content)) < 1:", "test_signing"),
+    Mutant(
+        "a signature of several texts", f"{_PRIVACY}.signing",
+        "return raw if base64.b64encode(raw).decode() == text else None", "return raw", "test_signing",
+    ),
+    Mutant("a key id twice", f"{_PRIVACY}.signing", "if key.key_id in self._keys:", "if key.key_id == \"\":", "test_signing"),
+    Mutant("one key under two ids", f"{_PRIVACY}.signing", "if key.material in contents:", "if False:", "test_signing"),
+    Mutant(
+        "a secret in a representation", f"{_PRIVACY}.signing",
+        "    secret: bytes = dataclasses.field(repr=False)", "    secret: bytes", "test_signing",
+    ),
+    Mutant(
+        "a secret in a message", f"{_PRIVACY}.signing",
+        "it has {len(parts)} parts between colons", "it has {parts} between colons", "test_signing",
+    ),
+    Mutant(
+        "the verdict of another model", f"{_PRIVACY}.verdict_record",
+        "if self.model_digest != model_digest:", "if self.model_digest is None:", "test_signing",
+    ),
+    Mutant(
+        "a verdict of any age", f"{_PRIVACY}.verdict_record",
+        "if -CLOCK_SKEW <= age <= max_age:", "if -CLOCK_SKEW <= age:", "test_signing",
+    ),
+    Mutant(
+        "a verdict of the future", f"{_PRIVACY}.verdict_record",
+        "if -CLOCK_SKEW <= age <= max_age:", "if age <= max_age:", "test_signing",
+    ),
+    Mutant(
+        "a refusing verdict", f"{_PRIVACY}.verdict_record",
+        "if self.blessed is not True:", "if self.blessed is None:", "test_signing",
+    ),
+]  # fmt: skip
+
+MUTANTS = [*CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING]

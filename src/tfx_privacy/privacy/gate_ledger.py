@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tfx_privacy.privacy import guarantee
 from tfx_privacy.privacy.errors import EvidenceError
 from tfx_privacy.privacy.gate_evidence import Evidence, Finding, rounded_up
-from tfx_privacy.privacy.guarantee import DPMechanism, NoMechanism, PrivacyGuarantee
+from tfx_privacy.privacy.guarantee import DPMechanism, NoMechanism, PrivacyGuarantee, ReferenceTrainings
 from tfx_privacy.privacy.ledger_record import LedgerPosition, LedgerRun
 from tfx_privacy.privacy.policy import GatePolicy
 
@@ -154,25 +154,39 @@ def _reference_problems(
         if position.reference_run_ids:
             yield "reference models were reserved that the guarantee does not state"
         return
-    reserved = 0
+    found = []
     for run_id in position.reference_run_ids:
-        found = evidence.reference_runs.get(run_id)
-        if not isinstance(found, LedgerRun):
-            raise (
-                found
-                if isinstance(found, EvidenceError)
-                else EvidenceError(f"The ledger was not asked for the reference models' run {run_id}.")
-            )
-        problems = list(_foreign_reference(references.mechanism, run_id, found, run))
+        answer = evidence.reference_runs.get(run_id)
+        if answer is None:
+            raise EvidenceError(f"The ledger was not asked for the reference models' run {run_id}.")
+        if isinstance(answer, EvidenceError):
+            raise answer
+        problems = _foreign_reference(references.mechanism, run_id, answer, run)
         yield from (f"reference run {run_id[:8]}: {problem}" for problem in problems)
-        if found.state in _CHARGED:
-            reserved += found.planned.steps
+        found.append(answer)
     if len(set(position.reference_run_ids)) != len(position.reference_run_ids):
         yield "a reference run is named twice"
-    if isinstance(references.mechanism, DPMechanism):
-        needed = references.trainings_per_record * int(references.mechanism.composition["steps"])
-        if not needed <= reserved:
-            yield f"reference models took {needed} steps for each unit, more than the {reserved} that were reserved"
+    committed = [
+        answer
+        for answer in found
+        if answer.state == "COMMITTED"
+        and answer.model_digest == run.model_digest
+        and answer.guarantee_digest == run.guarantee_digest
+    ]
+    if not committed:
+        yield "none of the reference models' reservations is committed for this guarantee"
+    yield from _more_references_than_reserved(references, found)
+
+
+def _more_references_than_reserved(references: ReferenceTrainings, found: Sequence[LedgerRun]) -> Iterator[str]:
+    """Whether reservations cover all trainings, the lost ones included: a record is in one half of each pair that an attempt begins."""
+    if isinstance(references.mechanism, NoMechanism):
+        return
+    steps = int(references.mechanism.composition["steps"])
+    needed = (references.num_models + references.lost_trainings) * steps
+    reserved = 2 * sum(answer.planned.steps for answer in found if answer.state in _CHARGED)
+    if not needed <= reserved:
+        yield f"reference models took {needed} steps, more than the {reserved} in both halves that were reserved"
 
 
 def _foreign_reference(

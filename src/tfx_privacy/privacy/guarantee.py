@@ -235,8 +235,8 @@ class PrivacyGuarantee(Record):
 
 
 def facts_digest(guarantee: PrivacyGuarantee) -> str:
-    """Digest of all that a guarantee states beside the ledger's position and the prose: what a ledger keeps of it."""
-    facts = guarantee.model_dump(mode="json") | {"ledger": None, "statement": ""}
+    """Digest of all that a guarantee states beside the dataset, the ledger's position and the prose: what a ledger keeps of it."""
+    facts = guarantee.model_dump(mode="json") | {"dataset_id": None, "ledger": None, "statement": ""}
     return digest.text_digest(strict_json.canonical(facts))
 
 

@@ -9,6 +9,7 @@ from typing_extensions import Self
 
 from tfx_privacy.privacy import _records, _validate, digest, strict_json
 from tfx_privacy.privacy._records import Count, Digest, PositiveCount, Record
+from tfx_privacy.privacy.errors import ParameterError
 from tfx_privacy.privacy.parameters import MAX_NOISE_MULTIPLIER, MAX_STEPS, MIN_NOISE_MULTIPLIER
 
 Identifier = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,126}[a-z0-9])?$")]
@@ -21,6 +22,22 @@ RunState = Literal["RESERVED", "STARTED", "COMMITTED", "ABORTED", "SETTLED"]
 Purpose = Literal["model", "reference_models"]
 _WHOLE_DATASET: list[str] = []
 _NONE: list[str] = []
+
+
+def check_identifier(**kwargs: str) -> str:
+    """Returns the name of a dataset or a block.
+
+    Raises:
+      ParameterError: If it is none.
+    """
+    ((name, value),) = kwargs.items()
+    try:
+        return pydantic.TypeAdapter(Identifier).validate_python(value, strict=True)
+    except pydantic.ValidationError:
+        raise ParameterError(
+            f"Expected {name}={value!r} to be 1 to 128 lower-case letters, digits, dots, dashes and underscores, beginning and ending "
+            "with a letter or digit."
+        ) from None
 
 
 class PlannedRun(Record):

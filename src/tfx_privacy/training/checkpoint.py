@@ -131,6 +131,27 @@ class Checkpoints:
             for file in self._folder.glob(f"{old}.*"):
                 file.unlink()
 
+    def read_note(self, name: str) -> str | None:
+        """What an earlier attempt wrote down under a name; None where it did not."""
+        try:
+            return (self._folder / name).read_text()
+        except FileNotFoundError:
+            return None
+
+    def write_note(self, name: str, text: str) -> None:
+        """Writes something down for later attempts, in one step, and waits for the disk."""
+        new = self._folder / f"{name}.new"
+        with new.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._folder / name)
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
     def finish(self) -> None:
         """Removes the state: a finished run is not resumed."""
         for entry in self._folder.iterdir():
@@ -150,9 +171,8 @@ class Checkpoints:
             ) from error
 
     def _read(self) -> dict[str, Any] | None:
-        try:
-            text = (self._folder / _JOURNAL).read_text()
-        except FileNotFoundError:
+        text = self.read_note(_JOURNAL)
+        if text is None:
             return None
         with contextlib.suppress(Exception):
             journal = strict_json.loads(text)
@@ -166,18 +186,7 @@ class Checkpoints:
         )
 
     def _write(self) -> None:
-        """Replaces the journal in one step, and waits for the disk."""
-        new = self._folder / f"{_JOURNAL}.new"
-        with new.open("w") as file:
-            file.write(strict_json.dumps(self._journal, indent=None))
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._folder / _JOURNAL)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        self.write_note(_JOURNAL, strict_json.dumps(self._journal, indent=None))
 
 
 def _identity(model: Any, resolved: ResolvedParameters, noise_multiplier: float) -> str:

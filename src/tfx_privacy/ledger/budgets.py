@@ -1,0 +1,131 @@
+"""What a budget still allows, in words and numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from tfx_privacy.ledger import entries
+from tfx_privacy.ledger.replay import DatasetRow
+from tfx_privacy.privacy import rdp_filter
+from tfx_privacy.privacy.errors import TFXPrivacyError
+from tfx_privacy.privacy.ledger_record import PlannedRun
+from tfx_privacy.privacy.parameters import MAX_NOISE_MULTIPLIER
+
+_NOISE_TOLERANCE = 1e-4
+
+
+def left(dataset: DatasetRow, blocks: list[str]) -> int:
+    """Units that one more run on these blocks may cost; 0 where the budget was lowered below what is charged."""
+    fullest = max(dataset.blocks[name].charged for name in entries.block_names(blocks))
+    return max(0, dataset.budget - fullest)
+
+
+def refusal(dataset: DatasetRow, blocks: list[str], planned: PlannedRun, cost: int) -> str:
+    """Why a run does not fit, what is left, and what would fit."""
+    rest = left(dataset, blocks)
+    spent = rdp_filter.epsilon_of(dataset.order, dataset.budget - rest, delta=dataset.delta)
+    where = f", blocks {', '.join(blocks)}" if blocks else ""
+    lines = [
+        f"The budget of dataset {dataset.dataset_id!r}{where} does not suffice: this run would take {percent(cost / dataset.budget)} of "
+        f"epsilon={dataset.epsilon:g} at delta={dataset.delta:g}, and {percent(rest / dataset.budget, down=True)} is left (runs so far, "
+        f"those that died included, come to epsilon={math.ceil(spent * 1e3) / 1e3:g}).",
+        "Nothing was charged, and no record was read.",
+    ]
+    lines.append(_fitting(dataset.order, planned, rest))
+    return " ".join(lines)
+
+
+def _fitting(order: float, planned: PlannedRun, rest: int) -> str:
+    found = []
+    noise = fitting_noise_multiplier(order, planned, rest)
+    if noise is not None:
+        found.append(f"a noise_multiplier of at least {noise:g} with the same {planned.steps} steps")
+    steps = fitting_steps(order, planned, rest)
+    if steps:
+        found.append(f"at most {steps} steps with the same noise")
+    if not found:
+        return "No run of this kind fits any more: the budget must be raised by whoever owns it (`tfx-privacy ledger budget`)."
+    return f"What would fit: {', or '.join(found)}."
+
+
+def fitting_noise_multiplier(order: float, planned: PlannedRun, rest: int) -> float | None:
+    """The least noise with which the run would cost at most `rest` units, to four digits and rounded up; None if there is none."""
+    run = planned.composition
+
+    def fits(noise_multiplier: float) -> bool:
+        try:
+            return rdp_filter.cost(order, **{**run, "noise_multiplier": noise_multiplier}) <= rest
+        except TFXPrivacyError:
+            return False
+
+    low, high = run["noise_multiplier"], run["noise_multiplier"]
+    while not fits(high):
+        if high >= MAX_NOISE_MULTIPLIER:
+            return None
+        low, high = high, min(2 * high, MAX_NOISE_MULTIPLIER)
+    while high > low * (1 + _NOISE_TOLERANCE):
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    rounded = math.ceil(high * 1e4) / 1e4
+    return rounded if rounded <= MAX_NOISE_MULTIPLIER and fits(rounded) else high
+
+
+def fitting_steps(order: float, planned: PlannedRun, rest: int) -> int:
+    """The most steps with which the run would cost at most `rest` units; 0 for none."""
+    run = planned.composition
+    low, high = 0, planned.steps
+    while low < high:
+        middle = (low + high + 1) // 2
+        if rdp_filter.cost(order, **{**run, "steps": middle}) <= rest:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def percent(share: float, *, down: bool = False) -> str:
+    """A share to a tenth of a percent, rounded to the side that promises less."""
+    tenths = 1000 * share
+    return f"{(math.floor(tenths) if down else math.ceil(tenths)) / 10:g} %"
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockStatus:
+    """What was charged to one block."""
+
+    name: str
+    """Empty for a dataset without blocks."""
+    committed: int
+    """Units of runs that ended with a model."""
+    pending: int
+    """Units of runs that were reserved or have started, and of those that died."""
+    left: int
+    spent_epsilon: float
+    """Committed and pending together, at the budget's delta."""
+
+
+def status(dataset: DatasetRow) -> list[BlockStatus]:
+    """Every block of a replayed dataset."""
+    found = []
+    for name, block in dataset.blocks.items():
+        runs = [run for run in dataset.runs.values() if name in entries.block_names(run.blocks)]
+        committed = sum(run.cost for run in runs if run.state == "COMMITTED")
+        found.append(
+            BlockStatus(
+                name=name,
+                committed=committed,
+                pending=block.charged - committed,
+                left=max(0, dataset.budget - block.charged),
+                spent_epsilon=rdp_filter.epsilon_of(dataset.order, block.charged, delta=dataset.delta),
+            )
+        )
+    return found
+
+
+def runs_left(dataset: DatasetRow, block: str) -> int | None:
+    """How many runs like the last one that was charged fit into what is left of a block; None without any run."""
+    charged = [run for run in dataset.runs.values() if run.state != "ABORTED" and run.purpose == "model"]
+    if not charged:
+        return None
+    return max(0, dataset.budget - dataset.blocks[block].charged) // charged[-1].cost

@@ -1,0 +1,189 @@
+"""Connections and transactions: what SQLite and PostgreSQL each need so that nothing is overspent and nothing is lost.
+
+Measured for both with concurrent writers: SQLite must take its write lock before it reads (`BEGIN IMMEDIATE`); PostgreSQL must lock
+the dataset's row before it reads anything else. Every request can be repeated without being carried out twice, so that a lost
+answer to COMMIT is no loss.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from tfx_privacy.ledger.source import Source
+from tfx_privacy.privacy.errors import LedgerError
+
+_LOG = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+
+# A writer waits for others this long before it gives up.
+WAIT_SECONDS = 60
+CONNECT_SECONDS = 10
+_ATTEMPTS = 6
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+# Serialization failure, deadlock; the server is shutting down or starting; the connection broke; somebody wrote the same row first,
+# which the repeated request then finds.
+_WORTH_REPEATING = ("40001", "40P01", "57P01", "57P02", "57P03", "08000", "08003", "08006", "23505")
+
+
+class Database:
+    """A ledger's database."""
+
+    def __init__(self, source: Source) -> None:
+        """Prepares connections; none is made yet.
+
+        Raises:
+          LedgerError: If the database's driver is not installed.
+        """
+        self.source = source
+        try:
+            self._engine = _sqlite(source) if source.is_sqlite else _postgresql(source)
+        except ModuleNotFoundError as error:
+            raise LedgerError(
+                f"{source.name} names a PostgreSQL database, but {error.name!r} is not installed. Install tfx-privacy[postgresql]."
+            ) from None
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._engine.dispose()
+
+    def write(self, request: Callable[[sa.Connection], _Result]) -> _Result:
+        """Carries out a request in one transaction, again if the connection broke.
+
+        Args:
+          request: Reads and writes; may be called several times, and must find out itself what an earlier call did.
+
+        Returns:
+          What the request returned, after the transaction is safe on the disk.
+
+        Raises:
+          LedgerError: If the database refuses, cannot be reached, or stays locked; nothing of the request is written then, except that
+            a COMMIT whose answer was lost may have been carried out.
+        """
+        return self._repeat(lambda: self._once(request, "IMMEDIATE"))
+
+    def read(self, request: Callable[[sa.Connection], _Result]) -> _Result:
+        """Reads from one snapshot."""
+        return self._repeat(lambda: self._once(request, "DEFERRED"))
+
+    def now(self, connection: sa.Connection) -> str:
+        """The database's time: UTC, in milliseconds."""
+        if self.source.is_sqlite:
+            return str(connection.scalar(sa.text("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')")))
+        text = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24\\:MI\\:SS.MS\"Z\"')"
+        return str(connection.scalar(sa.text(text)))
+
+    def copy_to(self, path: str) -> None:
+        """Copies a SQLite file as of one moment, and waits for the disk.
+
+        Raises:
+          LedgerError: If the target exists, or cannot be written.
+        """
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640))
+            with (
+                contextlib.closing(sqlite3.connect(self.source.path)) as source,
+                contextlib.closing(sqlite3.connect(path)) as target,
+            ):
+                source.backup(target)
+            descriptor = os.open(path, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+        except (OSError, sqlite3.Error) as error:
+            raise LedgerError(f"The ledger cannot be copied to {path!r}: {error}.") from error
+
+    def _once(self, request: Callable[[sa.Connection], _Result], mode: str) -> _Result:
+        with self._engine.connect() as connection:
+            if not self.source.is_sqlite and mode == "DEFERRED":
+                connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            connection = connection.execution_options(tfx_privacy_begin=mode)
+            with connection.begin():
+                return request(connection)
+
+    def _repeat(self, attempt: Callable[[], _Result]) -> _Result:
+        pause = _FIRST_PAUSE
+        for number in range(1, _ATTEMPTS + 1):
+            try:
+                return attempt()
+            except DBAPIError as error:
+                if number == _ATTEMPTS or not _worth_repeating(error):
+                    raise LedgerError(self._explain(error)) from None
+                _LOG.warning(
+                    "Ledger %s: the connection broke (%s); trying again.", self.source.name, type(error.orig).__name__
+                )
+            except SQLAlchemyError as error:
+                raise LedgerError(f"The ledger in {self.source.name} failed: {type(error).__name__}.") from None
+            time.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        raise AssertionError
+
+    def _explain(self, error: DBAPIError) -> str:
+        """What went wrong, without the address."""
+        reason = self.source.redact(str(error.orig).strip().split("\n")[0])
+        advice = "Nothing is trained without its ledger."
+        for sign, better in _ADVICE.items():
+            if sign in reason:
+                advice = better
+        return f"The ledger in {self.source.name} failed: {reason}. {advice}"
+
+
+_ADVICE = {
+    "no such table": "Run `tfx-privacy ledger init`, once, for all pipelines.",
+    "unable to open database file": "Check that the folder exists and may be written, and run `tfx-privacy ledger init`.",
+    "readonly database": "The file or its folder may only be read: give the account that trains write access.",
+    "disk is full": "Make room on the disk; the ledger is as it was before.",
+    "database is locked": "Another process holds the ledger; see that none is stopped in the middle of a transaction.",
+    "malformed": "The file is damaged: restore a backup, and verify it against the head in the newest report.",
+    "not a database": "The file is damaged, or is no ledger: restore a backup, and verify it against the head in the newest report.",
+    "charged_within_ceiling": "The database itself refused a charge beyond the budget: please report this.",
+}
+
+
+def _worth_repeating(error: DBAPIError) -> bool:
+    state = getattr(error.orig, "sqlstate", None)
+    return bool(error.connection_invalidated) or state in _WORTH_REPEATING
+
+
+def _sqlite(source: Source) -> sa.Engine:
+    # No pool: a connection costs a fraction of a transaction's wait for the disk, and none must cross a fork.
+    engine = sa.create_engine(
+        source.url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": WAIT_SECONDS}
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # the driver would begin transactions by itself, and too late
+        with contextlib.closing(connection.cursor()) as cursor:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            cursor.execute("PRAGMA synchronous = FULL")
+            cursor.execute("PRAGMA foreign_keys = ON")
+            cursor.execute("PRAGMA trusted_schema = OFF")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        mode = connection.get_execution_options().get("tfx_privacy_begin", "IMMEDIATE")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
+
+
+def _postgresql(source: Source) -> sa.Engine:
+    options = f"-c synchronous_commit=on -c lock_timeout={WAIT_SECONDS * 1000} -c idle_in_transaction_session_timeout={WAIT_SECONDS * 1000}"
+    return sa.create_engine(
+        source.url,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        pool_size=1,
+        hide_parameters=True,
+        connect_args={"connect_timeout": CONNECT_SECONDS, "options": options, "application_name": "tfx-privacy"},
+    )

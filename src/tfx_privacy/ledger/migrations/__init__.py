@@ -1,0 +1,80 @@
+"""Brings a ledger's tables to this version: forward only, in one transaction."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from tfx_privacy.privacy.errors import LedgerError
+
+VERSION_TABLE = "schema_version"
+
+
+@functools.cache
+def current_revision() -> str:
+    """The revision that this version of tfx-privacy reads and writes."""
+    head = _scripts().get_current_head()
+    assert head is not None
+    return head
+
+
+def revision_of(connection: sa.Connection) -> str | None:
+    """The revision of a database; None where there is no ledger."""
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    return context.get_current_revision()
+
+
+def require_current(connection: sa.Connection) -> None:
+    """Refuses to read or write tables of another version.
+
+    Raises:
+      LedgerError: If there is no ledger, or it is older or newer than this version of tfx-privacy.
+    """
+    found, expected = revision_of(connection), current_revision()
+    if found == expected:
+        return
+    if found is None:
+        raise LedgerError(
+            "There is no ledger in this database. Run `tfx-privacy ledger init`, once, for all pipelines."
+        )
+    require_known(connection)
+    raise LedgerError(
+        f"The ledger's tables are of revision {found}, this tfx-privacy needs {expected}. Make a backup, and run `tfx-privacy ledger init`."
+    )
+
+
+def require_known(connection: sa.Connection) -> None:
+    """Refuses tables of a later version.
+
+    Raises:
+      LedgerError: If the ledger's revision is none that this version of tfx-privacy came after.
+    """
+    found = revision_of(connection)
+    if found not in [script.revision for script in _scripts().walk_revisions()]:
+        raise LedgerError(
+            f"The ledger's tables are of revision {found!r}, which this tfx-privacy does not know: it is older than the ledger. Update "
+            "tfx-privacy; nothing was read or written."
+        )
+
+
+def upgrade(connection: sa.Connection) -> None:
+    """Creates the tables, or brings them to this version, in the connection's transaction."""
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(pathlib.Path(__file__).parent).replace("%", "%%"))
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())

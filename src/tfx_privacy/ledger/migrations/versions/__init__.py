@@ -1,0 +1,1 @@
+"""Revisions, each a module."""

@@ -1,0 +1,258 @@
+"""What a dataset's entries come to: every rule of the ledger once more, from the log alone.
+
+The same function checks a database, an export, and (in tests) every prefix of random histories.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from tfx_privacy.ledger import entries
+from tfx_privacy.ledger.entries import (
+    Aborted,
+    BlocksAdded,
+    BudgetChanged,
+    Committed,
+    Entry,
+    Registered,
+    Reserved,
+    Settled,
+    Started,
+)
+from tfx_privacy.privacy import rdp_filter
+from tfx_privacy.privacy.errors import LedgerError
+from tfx_privacy.privacy.ledger_record import PlannedRun, Purpose, RunState
+
+# What a library's other version may compute for the same run; more is a defect or an edit.
+_COST_TOLERANCE = 1e-9
+
+
+class RuleError(LedgerError):
+    """An entry does not follow from those before it."""
+
+    def __init__(self, entry: Entry, reason: str) -> None:
+        super().__init__(
+            f"Entry {entry.sequence} ({entry.body.kind}) of dataset {entry.dataset_id!r} is not valid: {reason}."
+        )
+        self.reason = reason
+
+
+@dataclasses.dataclass
+class RunRow:
+    """One run, as its entries leave it."""
+
+    run_id: str
+    dataset_id: str
+    purpose: Purpose
+    state: RunState
+    planned: PlannedRun
+    cost: int
+    blocks: list[str]
+    attempt: int = 0
+    attempt_id: str | None = None
+    model_digest: str | None = None
+    guarantee_digest: str | None = None
+    commit_sequence: int | None = None
+
+
+@dataclasses.dataclass
+class BlockRow:
+    """What one block was charged."""
+
+    charged: int = 0
+    ceiling: int = 0
+    """No charge may pass it: the budget, or what had been charged when the budget was lowered below that."""
+
+
+@dataclasses.dataclass
+class DatasetRow:
+    """One dataset, as its entries leave it."""
+
+    ledger_id: str
+    dataset_id: str
+    facts: Registered
+    epsilon: float
+    budget: int
+    head_sequence: int
+    head_hash: str
+    blocks: dict[str, BlockRow]
+    runs: dict[str, RunRow] = dataclasses.field(default_factory=dict)
+    requests: set[str] = dataclasses.field(default_factory=set)
+
+    @property
+    def order(self) -> float:
+        """Renyi order of the charges."""
+        return float.fromhex(self.facts.order)
+
+    @property
+    def delta(self) -> float:
+        """The budget's delta."""
+        return float.fromhex(self.facts.delta)
+
+    @property
+    def declared_blocks(self) -> list[str]:
+        """Names of the blocks; none for a dataset without."""
+        return [name for name in self.blocks if name != entries.WHOLE]
+
+
+def replay(log: Iterable[Entry]) -> dict[str, DatasetRow]:
+    """Follows a log, and checks every link and every rule.
+
+    Args:
+      log: Entries of any number of datasets, those of each in their order.
+
+    Returns:
+      The datasets by id.
+
+    Raises:
+      LedgerError: At the first entry that does not follow from those before it; the message names it.
+    """
+    datasets: dict[str, DatasetRow] = {}
+    owners: dict[str, str] = {}
+    ledgers: set[str] = set()
+    for entry in log:
+        _check_link(entry, datasets.get(entry.dataset_id))
+        ledgers.add(entry.ledger_id)
+        if len(ledgers) > 1:
+            raise _broken(entry, "it is of another ledger than the entries before it")
+        apply(entry, datasets)
+        if (
+            isinstance(entry.body, Reserved)
+            and owners.setdefault(entry.body.run_id, entry.dataset_id) != entry.dataset_id
+        ):
+            raise _broken(entry, f"run {entry.body.run_id} was reserved by another dataset")
+    return datasets
+
+
+def apply(entry: Entry, datasets: dict[str, DatasetRow]) -> DatasetRow:
+    """Carries out one entry on what the earlier ones came to; its hash is checked by `replay`.
+
+    Raises:
+      LedgerError: If the entry breaks a rule.
+    """
+    body = entry.body
+    dataset = datasets.get(entry.dataset_id)
+    if isinstance(body, Registered):
+        if dataset is not None:
+            raise _broken(entry, "the dataset is registered already")
+        dataset = datasets[entry.dataset_id] = _register(entry, body)
+    elif dataset is None:
+        raise _broken(entry, "the dataset is not registered")
+    elif isinstance(body, BlocksAdded):
+        _add_blocks(entry, body, dataset)
+    elif isinstance(body, BudgetChanged):
+        _change_budget(entry, body, dataset)
+    elif isinstance(body, Reserved):
+        _reserve(entry, body, dataset)
+    else:
+        _advance(entry, body, dataset)
+    if entry.request_id in dataset.requests:
+        raise _broken(entry, f"request {entry.request_id!r} was carried out before")
+    dataset.requests.add(entry.request_id)
+    dataset.head_sequence, dataset.head_hash = entry.sequence, entry.hash
+    return dataset
+
+
+def _check_link(entry: Entry, dataset: DatasetRow | None) -> None:
+    expected = 1 if dataset is None else dataset.head_sequence + 1
+    if entry.sequence != expected:
+        raise _broken(entry, f"entry {expected} should stand here: entries are missing, or out of order")
+    previous = entries.genesis_hash(entry.ledger_id, entry.dataset_id) if dataset is None else dataset.head_hash
+    if entry.previous_hash != previous:
+        raise _broken(entry, "it does not follow from the entry before it")
+    if entry.hash != entry.expected_hash:
+        raise _broken(entry, "its hash is not that of its content")
+
+
+def _register(entry: Entry, body: Registered) -> DatasetRow:
+    epsilon, delta, order = (float.fromhex(text) for text in (body.epsilon, body.delta, body.order))
+    if body.budget != rdp_filter.budget(order, epsilon=epsilon, delta=delta):
+        raise _broken(entry, f"its budget of {body.budget} units is not what epsilon={epsilon:g} comes to")
+    names = entries.block_names(body.blocks)
+    if len(set(names)) != len(names):
+        raise _broken(entry, "a block is named twice")
+    blocks = {name: BlockRow(ceiling=body.budget) for name in names}
+    return DatasetRow(entry.ledger_id, entry.dataset_id, body, epsilon, body.budget, 0, "", blocks)
+
+
+def _add_blocks(entry: Entry, body: BlocksAdded, dataset: DatasetRow) -> None:
+    if not dataset.declared_blocks:
+        raise _broken(entry, "the dataset was registered without blocks")
+    if len(set(body.blocks)) != len(body.blocks) or set(body.blocks) & set(dataset.blocks):
+        raise _broken(entry, "a block is named twice")
+    dataset.blocks.update({name: BlockRow(ceiling=dataset.budget) for name in body.blocks})
+
+
+def _change_budget(entry: Entry, body: BudgetChanged, dataset: DatasetRow) -> None:
+    epsilon = float.fromhex(body.epsilon)
+    if body.budget != rdp_filter.budget(dataset.order, epsilon=epsilon, delta=dataset.delta):
+        raise _broken(entry, f"its budget of {body.budget} units is not what epsilon={epsilon:g} comes to")
+    dataset.epsilon, dataset.budget = epsilon, body.budget
+    for block in dataset.blocks.values():
+        block.ceiling = max(body.budget, block.charged)
+
+
+def _reserve(entry: Entry, body: Reserved, dataset: DatasetRow) -> None:
+    if body.run_id in dataset.runs:
+        raise _broken(entry, f"run {body.run_id} was reserved before")
+    computed = rdp_filter.cost(dataset.order, **body.planned.composition)
+    if not abs(body.cost - computed) <= 2 + _COST_TOLERANCE * computed:
+        raise _broken(entry, f"its cost of {body.cost} units is not what its run comes to, {computed}")
+    names = entries.block_names(body.blocks)
+    if len(set(names)) != len(names) or not set(names) <= set(dataset.blocks):
+        raise _broken(entry, f"its blocks {body.blocks} are not the dataset's")
+    for name in names:
+        block = dataset.blocks[name]
+        if not block.charged + body.cost <= dataset.budget:
+            raise _broken(entry, f"its cost of {body.cost} units does not fit into the budget of {dataset.budget}")
+        block.charged += body.cost
+    dataset.runs[body.run_id] = RunRow(
+        run_id=body.run_id,
+        dataset_id=entry.dataset_id,
+        purpose=body.purpose,
+        state="RESERVED",
+        planned=body.planned,
+        cost=body.cost,
+        blocks=list(body.blocks),
+    )
+
+
+def _advance(entry: Entry, body: Started | Committed | Aborted | Settled, dataset: DatasetRow) -> None:
+    run = dataset.runs.get(body.run_id)
+    if run is None:
+        raise _broken(entry, f"run {body.run_id} was never reserved")
+    _require_state(entry, run, body)
+    if isinstance(body, Started):
+        if not body.attempt > run.attempt:
+            raise _broken(entry, f"attempt {body.attempt} does not come after attempt {run.attempt}")
+        run.state, run.attempt, run.attempt_id = "STARTED", body.attempt, body.attempt_id
+    elif isinstance(body, Committed):
+        if not rdp_filter.cost(dataset.order, **body.executed.composition) <= run.cost:
+            raise _broken(entry, "the run executed more than was reserved")
+        run.state, run.commit_sequence = "COMMITTED", entry.sequence
+        run.model_digest, run.guarantee_digest = body.model_digest, body.guarantee_digest
+    elif isinstance(body, Aborted):
+        run.state = "ABORTED"
+        for name in entries.block_names(run.blocks):
+            dataset.blocks[name].charged -= run.cost
+    else:
+        run.state = "SETTLED"
+
+
+_STATES_BEFORE: dict[str, tuple[RunState, ...]] = {
+    "start": ("RESERVED", "STARTED"),
+    "commit": ("STARTED",),
+    "abort": ("RESERVED",),
+    "settle": ("STARTED",),
+}
+
+
+def _require_state(entry: Entry, run: RunRow, body: Started | Committed | Aborted | Settled) -> None:
+    allowed = _STATES_BEFORE[body.kind]
+    if run.state not in allowed:
+        raise _broken(entry, f"run {run.run_id} is {run.state}; {body.kind} needs {' or '.join(allowed)}")
+
+
+def _broken(entry: Entry, reason: str) -> RuleError:
+    return RuleError(entry, reason)
