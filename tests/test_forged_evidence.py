@@ -15,7 +15,7 @@ from tfx_privacy.privacy.errors import EvidenceError
 from tfx_privacy.privacy.evaluation import PrivacyEvaluation
 from tfx_privacy.privacy.policy import GatePolicy, PolicyException
 
-SEED, COMBINATIONS = 20260102, 200
+SEED, COMBINATIONS = 20260102, 100
 EXCUSABLE = ("epsilon", "delta", "attack_auc", "freshness", "guarantee_scope", "ledger", "signature")
 
 

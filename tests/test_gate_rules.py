@@ -230,7 +230,7 @@ def test_lost_trainings_are_covered_by_the_attempts_that_lost_them() -> None:
 
     assert found(lost=4) == set()
     assert found(lost=5) == {"ledger"}
-    assert found(lost=1, state="ABORTED") == {"ledger"}
+    assert found(lost=4, state="ABORTED") == {"ledger"}
 
 
 SIGNATURES: dict[str, tuple[dict[str, Any], str]] = {
