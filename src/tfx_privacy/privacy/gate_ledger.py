@@ -18,8 +18,8 @@ from tfx_privacy.privacy.guarantee import DPMechanism, NoMechanism, PrivacyGuara
 from tfx_privacy.privacy.ledger_record import LedgerPosition, LedgerRun
 from tfx_privacy.privacy.policy import GatePolicy
 
-# States of a reservation that is charged in full, and for good. Those of attempts that were killed may be in any: they count for nothing.
-_CHARGED = ("STARTED", "COMMITTED")
+# States of a reservation that is charged in full, and for good. One that has not started may still be given back.
+_CHARGED = ("STARTED", "COMMITTED", "SETTLED")
 _ROUNDING = 1 + 1e-9
 
 
