@@ -1,4 +1,4 @@
-"""Shared by all tests: one Keras generation, chosen before anything imports TensorFlow."""
+"""Shared by all tests: one Keras generation, chosen before anything imports TensorFlow; databases."""
 
 import os
 

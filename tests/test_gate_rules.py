@@ -190,7 +190,7 @@ def test_reference_runs_that_are_missing_unreadable_or_counted_twice() -> None:
     assert references(bare, evidence.reference_run(bare)) == {"ledger"}
 
 
-@pytest.mark.parametrize("state", ["RESERVED", "ABORTED", "SETTLED"])
+@pytest.mark.parametrize("state", ["RESERVED", "ABORTED"])
 def test_an_attempt_that_came_to_nothing_counts_for_nothing(state: str) -> None:
     record = evidence.with_references(ledger=evidence.position(reference_run_ids=[evidence.REFERENCE_RUN_ID, "2" * 32]))
     other = evidence.reference_run(record, run_id="2" * 32, state=state)
@@ -229,6 +229,7 @@ def test_lost_trainings_are_covered_by_the_attempts_that_lost_them() -> None:
         return references(record, evidence.reference_run(record), attempt)
 
     assert found(lost=4) == set()
+    assert found(lost=4, state="SETTLED") == set()  # given up, and still charged
     assert found(lost=5) == {"ledger"}
     assert found(lost=4, state="ABORTED") == {"ledger"}
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from sklearn import ensemble, exceptions, linear_model, pipeline, preprocessing
 
+from tfx_privacy.privacy._threads import one_thread
+
 LOGISTIC = "logistic_regression"
 BOOSTING = "gradient_boosting"
 # A class needs some non-members in the other fold before its scores can be put in relation to theirs.
@@ -40,10 +42,10 @@ def cross_fitted(
     for fold in (0, 1):
         training, testing = folds != fold, folds == fold
         if testing.any() and len(np.unique(is_member[training])) == 2 and features.shape[1]:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), one_thread():
                 warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
                 fitted = _classifier(name).fit(features[training], is_member[training])
-            scores[testing] = fitted.decision_function(features[testing])
+                scores[testing] = fitted.decision_function(features[testing])
     return scores[: len(members)], scores[len(members) :]
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
+from tfx_privacy.privacy._threads import one_thread
 from tfx_privacy.privacy.errors import ParameterError
 from tfx_privacy.privacy.evaluation import Finding, Status
 from tfx_privacy.privacy.findings import _rows
@@ -146,14 +147,16 @@ class _Imputation:
         self._classes = np.unique(records.true)
         self._model: Any = None
         if len(self._classes) > 1 and self._columns.any():
-            self._model = _classifier(len(records.true)).fit(records.features[:, self._columns], records.true)
+            with one_thread():
+                self._model = _classifier(len(records.true)).fit(records.features[:, self._columns], records.true)
         self._shares = np.bincount(records.true, minlength=num_values) / len(records.true)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """Of shape (num_records, num_values), positive."""
         known = np.tile(self._shares, (len(features), 1))
         if self._model is not None:
-            known[:, self._classes] = self._model.predict_proba(features[:, self._columns])
+            with one_thread():
+                known[:, self._classes] = self._model.predict_proba(features[:, self._columns])
         return (1.0 - _SPREAD) * known + _SPREAD / self._num_values
 
 
