@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -130,6 +131,7 @@ def _sqlite_objects(connection: sa.Connection) -> dict[tuple[str, str], str]:
     return {(kind, name): " ".join((text or "").split()) for kind, name, text in connection.execute(statement)}
 
 
+@functools.cache
 def _expected_sqlite_objects() -> dict[tuple[str, str], str]:
     engine = sa.create_engine("sqlite://")
     with engine.begin() as connection:
