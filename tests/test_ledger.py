@@ -364,7 +364,7 @@ def accepted(request: Callable[..., object], good: dict[str, Any], name: str, va
 
 @pytest.mark.parametrize("name", BAD_RUNS)
 def test_a_malformed_reservation_is_refused(ledger: Ledger, name: str) -> None:
-    good = {"run_id": new_run_id(), "dataset_id": DATASET, "planned": RUN, **KIND}
+    good: dict[str, Any] = {"run_id": new_run_id(), "dataset_id": DATASET, "planned": RUN, **KIND}
     assert accepted(ledger.reserve, good, name, BAD_RUNS[name]) == []
     assert len(ledger.verify().log) == 1
     ledger.reserve(**good)
@@ -400,7 +400,7 @@ def test_a_malformed_budget_is_refused(ledger: Ledger) -> None:
 
 def test_a_malformed_start_or_commit_is_refused(ledger: Ledger) -> None:
     run_id = reserve(ledger)
-    starting = {"run_id": run_id, "attempt_id": attempt_id()}
+    starting: dict[str, Any] = {"run_id": run_id, "attempt_id": attempt_id()}
     assert accepted(ledger.start, starting, "attempt", [0, -1, True, 1.0, "1", None, 2**31, 2**70]) == []
     assert accepted(ledger.start, starting, "attempt_id", [None, "", "1", "A" * 32, 5]) == []
     ledger.start(**starting)

@@ -34,6 +34,14 @@ _Head = tuple[str, str, int, str]
 _LARGEST_EPSILON = rdp_filter.MAX_UNITS * rdp_filter.UNIT
 
 
+class _RefusedError(Exception):
+    """A charge does not fit."""
+
+    def __init__(self, dataset: DatasetRow) -> None:
+        super().__init__()
+        self.dataset = dataset
+
+
 class Ledger:
     """A connection to a ledger. Use as a context manager.
 
@@ -249,7 +257,7 @@ class Ledger:
             _check_kind(dataset, privacy_unit=privacy_unit, neighboring_relation=neighboring_relation)
             _check_blocks(dataset, names)
             if not cost <= budgets.left(dataset, names):
-                raise BudgetError(budgets.refusal(dataset, names, planned, cost))
+                raise _RefusedError(dataset)
             return _make(
                 entries.Reserved,
                 run_id=run_id,
@@ -264,7 +272,12 @@ class Ledger:
         def same(body: Any) -> bool:
             return (body.planned, body.blocks, body.purpose) == (planned, names, purpose)
 
-        return self._append(dataset_id, f"reserve:{run_id}", make, same, run_id=run_id)
+        try:
+            return self._append(dataset_id, f"reserve:{run_id}", make, same, run_id=run_id)
+        except _RefusedError as refused:
+            # Worded after the lock is given back: what would fit takes many accountings.
+            message = budgets.refusal(refused.dataset, names, planned, cost)
+        raise BudgetError(message)
 
     def start(self, run_id: str, *, attempt: int = 1, attempt_id: str) -> Entry:
         """Says that a run is about to read records: its charge stays from here on.
