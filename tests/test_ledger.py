@@ -300,7 +300,7 @@ def test_a_raised_budget_allows_more_and_a_lowered_one_nothing(ledger: Ledger) -
 def test_blocks_are_charged_one_by_one(file: pathlib.Path) -> None:
     ledger = open_ledger(f"sqlite:///{file}")
     ledger.register("spans", **BUDGET, blocks=BLOCKS)
-    request = functools.partial(ledger.reserve, dataset_id="spans", planned=RUN, **KIND)
+    request: Callable[..., Any] = functools.partial(ledger.reserve, dataset_id="spans", planned=RUN, **KIND)
     both, one = new_run_id(), new_run_id()
     request(both, blocks=["2024", "2023"])
     request(one, blocks=["2024"])
@@ -332,7 +332,8 @@ def test_blocks_are_charged_one_by_one(file: pathlib.Path) -> None:
 
 
 def test_another_unit_or_relation_is_refused(ledger: Ledger) -> None:
-    for name, value in [("privacy_unit", "user"), ("neighboring_relation", "REPLACE_SPECIAL")]:
+    kinds: dict[str, Any] = {"privacy_unit": "user", "neighboring_relation": "REPLACE_SPECIAL"}
+    for name, value in kinds.items():
         with pytest.raises(LedgerError, match=f"{name}='{value}', but dataset 'trips' is registered with"):
             reserve(ledger, **{name: value})
     assert charged(ledger) == 0
