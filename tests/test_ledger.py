@@ -109,6 +109,20 @@ def test_the_very_last_unit_is_spent_and_not_one_more(ledger: Ledger, monkeypatc
     assert charged(ledger) == budget
 
 
+def test_costs_are_rounded_up_and_budgets_down() -> None:
+    from dp_accounting import dp_event, rdp
+
+    for number in range(20):
+        epsilon, noise = 4.0 + number / 7, 20.0 + number
+        order = rdp_filter.best_order(epsilon=epsilon, delta=1e-6)
+        units = rdp_filter.budget(order, epsilon=epsilon, delta=1e-6)
+        assert rdp_filter.epsilon_of(order, units, delta=1e-6) <= epsilon
+        event = dp_event.PoissonSampledDpEvent(0.01, dp_event.GaussianDpEvent(noise))
+        exact = float(rdp.RdpAccountant([order]).compose(event).rdp[0])
+        cost = rdp_filter.cost(order, noise_multiplier=noise, sampling_probability=0.01, steps=1)
+        assert exact <= cost * rdp_filter.UNIT <= exact + 2 * rdp_filter.UNIT
+
+
 def test_each_request_is_carried_out_once(ledger: Ledger) -> None:
     run_id, attempt = new_run_id(), attempt_id()
     requests = [

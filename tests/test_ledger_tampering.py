@@ -255,6 +255,20 @@ def test_every_byte_of_an_entry_counts(original: pathlib.Path) -> None:
     assert survived > 100  # numbers and letters that could have been
 
 
+def test_an_entry_that_was_rewritten_with_its_own_hash_breaks_the_chain(file: pathlib.Path) -> None:
+    with open_ledger(f"sqlite:///{file}") as ledger:
+        entry = next(entry for entry in ledger.log(DATASET) if isinstance(entry.body, entries.Reserved))
+    fields = {name: getattr(entry, name) for name in type(entry).model_fields if name != "hash"}
+    body = entry.body.model_copy(update={"labels": {"pipeline": "other"}})
+    forged = entries.make_entry(**{**fields, "body": body})
+    with owner(file) as connection:
+        connection.execute(
+            "UPDATE entry SET body = ?, hash = ? WHERE hash = ?", (entries.body_text(forged.body), forged.hash, entry.hash)
+        )
+    with pytest.raises(LedgerError, match="does not follow from the entry before it"):
+        verify(file)
+
+
 def dump(file: pathlib.Path) -> list[Any]:
     """Everything that a reader can see."""
     with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro&immutable=1", uri=True)) as connection:
