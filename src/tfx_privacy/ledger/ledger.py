@@ -546,9 +546,7 @@ def _insert(connection: sa.Connection, entry: Entry) -> None:
 def _save(
     connection: sa.Connection, dataset: DatasetRow, before: dict[str, BlockRow], entry: Entry, run_id: str | None
 ) -> None:
-    connection.execute(
-        DATASET.update().where(DATASET.c.dataset_id == dataset.dataset_id).values(rows.of_dataset(dataset))
-    )
+    _write(connection, DATASET, rows.of_dataset(dataset), is_new=False)
     for name, block in dataset.blocks.items():
         if block != before.get(name):
             _write(connection, BLOCK, rows.of_block(dataset, name), is_new=name not in before)
@@ -562,8 +560,10 @@ def _write(connection: sa.Connection, table: sa.Table, row: dict[str, Any], *, i
     if is_new:
         connection.execute(table.insert().values(row))
         return
-    key = sa.and_(*(column == row[column.name] for column in table.primary_key))
-    connection.execute(table.update().where(key).values(row))
+    key = {column.name: row[column.name] for column in table.primary_key}
+    # A key that is written, even as it is, makes SQLite look at every row that refers to it.
+    values = {name: value for name, value in row.items() if name not in key}
+    connection.execute(table.update().filter_by(**key).values(values))
 
 
 def _find(connection: sa.Connection, ledger_id: str, dataset_id: str, request_id: str) -> Entry | None:
