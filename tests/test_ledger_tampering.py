@@ -276,8 +276,8 @@ def test_an_entry_that_was_rewritten_with_its_own_hash_breaks_the_chain(file: pa
 def dump(file: pathlib.Path) -> list[Any]:
     """Everything that a reader can see."""
     with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro&immutable=1", uri=True)) as connection:
-        schema = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2").fetchall()
-        tables = [name for kind, name, _ in schema if kind == "table"]
+        schema = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY 1, 2").fetchall()
+        tables = [name for kind, name, *_ in schema if kind == "table"]
         return [schema, *[connection.execute(f"SELECT * FROM {name} ORDER BY rowid").fetchall() for name in tables]]
 
 

@@ -135,8 +135,14 @@ def _check_sqlite(connection: sa.Connection) -> None:
 
 
 def _sqlite_objects(connection: sa.Connection) -> dict[tuple[str, str], str]:
-    statement = sa.text("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
-    return {(kind, name): " ".join((text or "").split()) for kind, name, text in connection.execute(statement)}
+    # ANALYZE leaves tables of its own, `sqlite_stat1` and others; the indexes of keys have names of this kind as well.
+    statement = sa.text(
+        "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' OR name LIKE 'sqlite_autoindex%'"
+    )
+    return {
+        (kind, name): f"on {table}: {' '.join((text or '').split())}"
+        for kind, name, table, text in connection.execute(statement)
+    }
 
 
 @functools.cache
