@@ -14,9 +14,10 @@ _COMPONENTS = {
     "CanaryInserter": "tfx_privacy.components.canary_inserter.component",
     "DPTrainer": "tfx_privacy.components.dp_trainer.component",
     "PrivacyEvaluator": "tfx_privacy.components.privacy_evaluator.component",
+    "VerifyingPusher": "tfx_privacy.components.verifying_pusher.component",
 }
 
-__all__ = ["BudgetValidator", "CanaryInserter", "DPTrainer", "PrivacyEvaluator"]
+__all__ = ["BudgetValidator", "CanaryInserter", "DPTrainer", "PrivacyEvaluator", "VerifyingPusher"]
 
 
 def __getattr__(name: str) -> Any:

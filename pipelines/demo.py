@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import rich.console
@@ -62,23 +63,59 @@ def run(output_root: str) -> list[Outcome]:
         imported = time.monotonic() - started
         console.print(f"TensorFlow, Beam and TFX imported in {imported:.0f} s.\n\n[dim]{taxi.CITY_NOTICE}[/dim]\n")
         try:
-            outcomes = [_run_case(case, output_root, console) for case in _cases()]
+            with _budget(output_root):
+                outcomes = [_run_case(case, output_root, console) for case in _cases()]
+                spent = _spent()
         except BaseException:
             console.print(f"[red]The run stopped.[/red] The end of {log} says more.")
             raise
         _show_table(outcomes, console)
+        console.print(spent)
+        console.print(
+            "The first run was charged before it read a record; the second took its model from the cache, for nothing."
+        )
         _show_accuracy(outcomes, console)
         _show_predictions(outcomes[0], console)
         _show_times(outcomes, imported, time.monotonic() - started, console)
     return outcomes
 
 
-def _cases() -> list[Case]:
+@contextlib.contextmanager
+def _budget(output_root: str) -> Iterator[None]:
+    """A ledger beside the demonstration's other files, in which the trips have a budget."""
+    from tfx_privacy.ledger import Ledger
+    from tfx_privacy.ledger.source import DEFAULT_VARIABLE
     from tfx_privacy.pipelines import taxi
 
+    before = os.environ.get(DEFAULT_VARIABLE)
+    os.environ[DEFAULT_VARIABLE] = f"sqlite:///{os.path.join(os.path.abspath(output_root), taxi.LEDGER_NAME)}"
+    try:
+        with Ledger() as ledger:
+            ledger.initialise()
+            ledger.register(taxi.DATASET_ID, approver="the demonstration", **taxi.BUDGET)
+        yield
+    finally:
+        del os.environ[DEFAULT_VARIABLE]
+        if before is not None:
+            os.environ[DEFAULT_VARIABLE] = before
+
+
+def _spent() -> rich.table.Table:
+    from tfx_privacy.ledger import Ledger, summary
+    from tfx_privacy.pipelines import taxi
+
+    with Ledger() as ledger:
+        return summary.table(summary.rows(ledger.dataset(taxi.DATASET_ID)))
+
+
+def _cases() -> list[Case]:
+    from tfx_privacy.ledger import DEFAULT_SOURCE
+    from tfx_privacy.pipelines import taxi
+
+    charged = {"ledger": DEFAULT_SOURCE, "dataset_id": taxi.DATASET_ID}
     return [
-        Case(title="1  private, within budget", options={}),
-        Case(title="2  the same model, tighter budget", options={"max_epsilon": TIGHT_EPSILON}),
+        Case(title="1  private, within budget", options=charged),
+        Case(title="2  the same model, tighter limit", options={**charged, "max_epsilon": TIGHT_EPSILON}),
         Case(
             title="3  over-fitted, privacy off",
             options={"privacy": taxi.NOT_PRIVATE, "custom_config": taxi.OVERFITTED, "attacks_during_training": 6},

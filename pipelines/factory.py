@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -25,6 +26,7 @@ from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
 
 from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator
+from tfx_privacy.pipelines import lint
 from tfx_privacy.privacy.parameters import DPParameters
 
 _Limit: TypeAlias = float | data_types.RuntimeParameter
@@ -39,9 +41,13 @@ def create_pipeline(
     serving_model_dir: str,
     privacy: DPParameters,
     label_key: str,
-    max_epsilon: _Limit,
-    max_delta: _Limit,
-    max_attack_auc: _Limit,
+    max_epsilon: _Limit | None = None,
+    max_delta: _Limit | None = None,
+    max_attack_auc: _Limit | None = None,
+    policy: str | os.PathLike[str] | None = None,
+    ledger: str | None = None,
+    dataset_id: str | None = None,
+    dataset_blocks: Sequence[str] = (),
     eval_config: tfma.EvalConfig | None = None,
     slice_features: Sequence[str] = (),
     allow_non_dp_preprocessing: bool = False,
@@ -68,6 +74,10 @@ def create_pipeline(
       max_epsilon: Largest epsilon (nats) of a model that may be pushed.
       max_delta: Largest delta at which that epsilon may be stated.
       max_attack_auc: Largest upper confidence bound on an attack's AUC on any slice.
+      policy: Path of a policy file, instead of the three limits and `allow_non_dp_preprocessing`.
+      ledger: `env:VARIABLE` with the address of the budget ledger that the training is charged to; None for none.
+      dataset_id: The dataset's name in the ledger.
+      dataset_blocks: The dataset's blocks that the data are of, where it has blocks.
       eval_config: TFMA configuration of the Evaluator. Without one there is no Evaluator, and the
         gate looks at privacy alone.
       slice_features: Raw features by which the attacks are sliced, beside the class.
@@ -85,6 +95,9 @@ def create_pipeline(
 
     Returns:
       The pipeline, for LocalDagRunner or any other runner of TFX.
+
+    Raises:
+      ParameterError: If a component refuses its arguments, or the lint finds a way past the gate in what was wired.
     """
     example_gen = CsvExampleGen(input_base=data_root)
     statistics_gen = StatisticsGen(examples=example_gen.outputs["examples"])
@@ -105,6 +118,9 @@ def create_pipeline(
         custom_config=dict(custom_config or {}),
         reference_models=reference_models,
         attacks_during_training=attacks_during_training,
+        ledger=ledger,
+        dataset_id=dataset_id,
+        dataset_blocks=dataset_blocks,
     )
     privacy_evaluator = PrivacyEvaluator(
         examples=example_gen.outputs["examples"],
@@ -134,6 +150,8 @@ def create_pipeline(
         max_delta=max_delta,
         max_attack_auc=max_attack_auc,
         allow_non_dp_preprocessing=allow_non_dp_preprocessing,
+        policy=policy,
+        ledger=ledger,
     )
     pusher = Pusher(
         model=trainer.outputs["model"],
@@ -142,7 +160,7 @@ def create_pipeline(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=serving_model_dir)
         ),
     )
-    return pipeline.Pipeline(
+    wired = pipeline.Pipeline(
         pipeline_name=pipeline_name,
         pipeline_root=pipeline_root,
         components=[*nodes, validator, pusher],
@@ -150,6 +168,8 @@ def create_pipeline(
         metadata_connection_config=metadata_connection_config,
         beam_pipeline_args=list(beam_pipeline_args),
     )
+    lint.require(wired)
+    return wired
 
 
 def _evaluate(

@@ -13,7 +13,7 @@ from typing import Any
 
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
-from tfx_privacy.pipelines import taxi
+from tfx_privacy.pipelines import lint, taxi
 from tfx_privacy.privacy.errors import ParameterError
 
 
@@ -29,7 +29,7 @@ def compile_taxi(output: str, *, image: str, pipeline_root: str) -> None:
       pipeline_root: Root of the artifacts; the user's module is packaged below it while compiling.
 
     Raises:
-      ParameterError: If `output` has another ending.
+      ParameterError: If `output` has another ending, or the lint finds a way past the gate.
     """
     suffix = os.path.splitext(output)[1]
     if suffix not in (".json", ".yaml"):
@@ -46,6 +46,7 @@ def compile_taxi(output: str, *, image: str, pipeline_root: str) -> None:
             with_baseline=not open_source,
             enable_cache=False,
         )
+        lint.require(pipeline, runner="kubeflow")
         config: dict[str, Any] = {"default_image": image, "use_pipeline_spec_2_1": open_source}
         kubeflow_v2_dag_runner.KubeflowV2DagRunner(
             config=kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(**config),

@@ -28,6 +28,10 @@ SLICE_FEATURES = ("payment_type",)
 TARGET_EPSILON = 3.0
 TARGET_DELTA = 1e-5
 MAX_ATTACK_AUC = 0.60
+LEDGER_NAME = "ledger.db"
+DATASET_ID = "chicago-taxi-trips"
+BUDGET: dict[str, Any] = {"epsilon": 8.0, "delta": TARGET_DELTA, "population": 10_000}
+"""Of all private trainings on the trips together; the population is the training split's, in round numbers, and declared."""
 
 PRIVATE = DPParameters(
     target_epsilon=TARGET_EPSILON, target_delta=TARGET_DELTA, l2_norm_clip=1.0, expected_batch_size=512, epochs=20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,12 +42,7 @@ def serialize(record: Mapping[str, Any]) -> bytes:
 
 def write_examples(root: pathlib.Path, splits: Mapping[str, list[dict[str, Any]]], shards: int = 1) -> Any:
     import tensorflow as tf
-    from tfx.types import artifact_utils, standard_artifacts
 
-    artifact = standard_artifacts.Examples()
-    artifact.uri = str(root)
-    artifact.split_names = artifact_utils.encode_split_names(sorted(splits))
-    artifact.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
     for split, records in splits.items():
         folder = root / f"Split-{split}"
         folder.mkdir(parents=True)
@@ -56,16 +51,30 @@ def write_examples(root: pathlib.Path, splits: Mapping[str, list[dict[str, Any]]
             with tf.io.TFRecordWriter(path, "GZIP") as writer:
                 for record in records[shard::shards]:
                     writer.write(serialize(record))
+    return examples_at(root, sorted(splits))
+
+
+def examples_at(root: pathlib.Path, splits: Sequence[str]) -> Any:
+    from tfx.types import artifact_utils, standard_artifacts
+
+    artifact = standard_artifacts.Examples()
+    artifact.uri = str(root)
+    artifact.split_names = artifact_utils.encode_split_names(sorted(splits))
+    artifact.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
     return artifact
 
 
 def write_schema(root: pathlib.Path, text: str = SCHEMA) -> Any:
+    root.mkdir(parents=True)
+    (root / "schema.pbtxt").write_text(text)
+    return schema_at(root)
+
+
+def schema_at(root: pathlib.Path) -> Any:
     from tfx.types import standard_artifacts
 
     artifact = standard_artifacts.Schema()
     artifact.uri = str(root)
-    root.mkdir(parents=True)
-    (root / "schema.pbtxt").write_text(text)
     return artifact
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from tfx_privacy.privacy import accounting, gate, guarantee
 from tfx_privacy.privacy.evaluation import AttackResult, Head, Interval, PrivacyEvaluation
+from tfx_privacy.privacy.ledger_record import LedgerPosition, LedgerRun, PlannedRun
 
 NOW = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.timezone.utc)
 ISSUED = "2026-01-02T11:00:00+00:00"
@@ -116,3 +118,103 @@ def make_evidence(**changes: Any) -> gate.Evidence:
     if "evaluation" not in changes:
         values["evaluation"] = make_evaluation()
     return gate.Evidence(**{**values, **changes})
+
+
+RUN_ID = "0" * 32
+REFERENCE_RUN_ID = "1" * 32
+LEDGER_ID = "e" * 32
+ENTRY_HASH = "sha256:" + "c" * 64
+HEAD_HASH = "sha256:" + "d" * 64
+SIGNED: Mapping[str, str] = {"guarantee": "team-key", "evaluation": "team-key"}
+CHARGED_POLICY = gate.GatePolicy(
+    max_epsilon=3.0,
+    max_delta=1e-5,
+    max_attack_auc=0.6,
+    required_attacks=["loss", "blind"],
+    required_slices=["payment"],
+    required_tasks=["binary"],
+    dataset_id="taxi",
+    privacy_unit="example",
+    neighboring_relation="ADD_OR_REMOVE_ONE",
+    ledger="required",
+    signature="required",
+    max_age_days=30.0,
+)
+"""Everything that a policy can demand."""
+
+
+def position(**changes: Any) -> LedgerPosition:
+    values: dict[str, Any] = {
+        "ledger_id": LEDGER_ID,
+        "blocks": ["2025", "2026"],
+        "sequence": 7,
+        "entry_hash": ENTRY_HASH,
+    }
+    return LedgerPosition(**{**values, **changes})
+
+
+def planned(executed: guarantee.DPMechanism, **changes: Any) -> PlannedRun:
+    """What was reserved for a mechanism."""
+    composition: dict[str, Any] = executed.composition
+    return PlannedRun.of(**{**composition, **changes})
+
+
+def charged_guarantee(**changes: Any) -> guarantee.PrivacyGuarantee:
+    """A guarantee whose run stands in a ledger."""
+    return make_guarantee(**{"dataset_id": "taxi", "ledger": position(), **changes})
+
+
+def ledger_run(record: guarantee.PrivacyGuarantee, **changes: Any) -> LedgerRun:
+    """What an honest ledger says of a guarantee's run: reserved as executed, committed, and another run after it."""
+    executed = record.mechanism
+    assert isinstance(executed, guarantee.DPMechanism)
+    assert record.ledger is not None
+    values: dict[str, Any] = {
+        "ledger_id": record.ledger.ledger_id,
+        "dataset_id": record.dataset_id,
+        "privacy_unit": record.privacy_unit,
+        "neighboring_relation": record.neighboring_relation,
+        "blocks": record.ledger.blocks,
+        "run_id": record.run_id,
+        "purpose": "model",
+        "state": "COMMITTED",
+        "planned": planned(executed),
+        "model_digest": record.model_digest,
+        "guarantee_digest": guarantee.facts_digest(record),
+        "sequence": record.ledger.sequence,
+        "entry_hash": record.ledger.entry_hash,
+        "budget_epsilon": 8.0,
+        "budget_delta": 1e-6,
+        "charged": 2_000,
+        "budget": 8_000,
+        "spent_epsilon": 4.5,
+        "head_sequence": 9,
+        "head_hash": HEAD_HASH,
+    }
+    return LedgerRun(**{**values, **changes})
+
+
+def charged_evidence(**changes: Any) -> gate.Evidence:
+    """All in order under `CHARGED_POLICY`: charged, signed."""
+    record = changes.get("guarantee", charged_guarantee())
+    run = ledger_run(record) if isinstance(record, guarantee.PrivacyGuarantee) and record.ledger is not None else None
+    values: dict[str, Any] = {"guarantee": record, "ledger": run, "signatures": SIGNED}
+    return make_evidence(**{**values, **changes})
+
+
+def with_references(**changes: Any) -> guarantee.PrivacyGuarantee:
+    """A charged guarantee with four reference models, whose steps one reservation covers."""
+    reference = mechanism(steps=10)
+    together = guarantee.epsilon_with_references(mechanism(), reference, trainings_per_record=2, target_delta=1e-5)
+    references = guarantee.ReferenceTrainings(
+        num_models=4, trainings_per_record=2, mechanism=reference, epsilon_all=together
+    )
+    values: dict[str, Any] = {"references": references, "ledger": position(reference_run_ids=[REFERENCE_RUN_ID])}
+    return charged_guarantee(**{**values, **changes})
+
+
+def reference_run(record: guarantee.PrivacyGuarantee, **changes: Any) -> LedgerRun:
+    """What an honest ledger says of the reservation of `with_references`' reference models."""
+    reserved = planned(mechanism(), steps=20)
+    values: dict[str, Any] = {"run_id": REFERENCE_RUN_ID, "purpose": "reference_models", "planned": reserved}
+    return ledger_run(record, **{**values, **changes})

@@ -1,3 +1,5 @@
+import datetime
+import hashlib
 import json
 import math
 import os
@@ -6,20 +8,23 @@ from collections.abc import Callable
 from typing import Any
 
 import evidence
+import forgeries
+import malformed
 import pytest
 
-from tfx_privacy.privacy import guarantee
-from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.privacy import gate, guarantee, policy
+from tfx_privacy.privacy.errors import EvidenceError, ParameterError
 
 pytestmark = pytest.mark.slow
 
+WIRING = {"model_blessing_wired": 0}
 LIMITS = {
+    **WIRING,
     "max_epsilon": 3.0,
     "max_delta": 1e-5,
     "max_attack_auc": 0.6,
     "min_slice_coverage": 0.95,
     "allow_non_dp_preprocessing": 0,
-    "model_blessing_wired": 0,
 }
 
 
@@ -80,13 +85,15 @@ class Bench:
         from tfx_privacy.components.budget_validator import executor
 
         outputs = {"blessing": [self.blessing], "report": [self.report]}
-        executor.Executor().Do(self.inputs, outputs, {**LIMITS, **limits})
+        executor.Executor().Do(self.inputs, outputs, {**(WIRING if "policy" in limits else LIMITS), **limits})
         return self.verdict()
 
     def verdict(self) -> int:
         blessed = self.blessing.get_int_custom_property("blessed")
         assert self.blessing.has_custom_property("blessed")
-        assert os.listdir(self.blessing.uri) == ["BLESSED" if blessed else "NOT_BLESSED"]
+        found = set(os.listdir(self.blessing.uri))
+        assert found & {"BLESSED", "NOT_BLESSED"} == {"BLESSED" if blessed else "NOT_BLESSED"}
+        assert "verdict.json" in found or not blessed
         return int(blessed)
 
     @property
@@ -131,7 +138,7 @@ FORGERIES: dict[str, tuple[Callable[[Bench], object], str]] = {
     "guarantee file gone": (lambda b: (b.root / "privacy_guarantee/privacy_guarantee.json").unlink(), "no file"),
     "guarantee is not JSON": (lambda b: b.write("privacy_guarantee", "privacy_guarantee.json", "{"), "strict JSON"),
     "guarantee is binary": (
-        lambda b: b.write("privacy_guarantee", "privacy_guarantee.json", b"\xff\xfe"), "could not be read",
+        lambda b: b.write("privacy_guarantee", "privacy_guarantee.json", b"\xff\xfe"), "is not UTF-8",
     ),
     "duplicate key": (_duplicate_key, "duplicate key 'epsilon_pld'"),
     "NaN epsilon": (lambda b: _edit(b, "privacy_guarantee", epsilon_pld=math.nan), "NaN is not a number"),
@@ -246,6 +253,306 @@ def test_the_component_takes_whole_numbers_and_runtime_parameters() -> None:
     assert set(component.outputs) == {"blessing", "report"}
     with pytest.raises(ParameterError, match="max_epsilon=-3"):
         make_component(max_epsilon=-3)
+
+
+POLICY = policy.GatePolicy(max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.6)
+
+
+def test_a_policy_stands_in_place_of_limits(bench: Bench) -> None:
+    assert bench.run(policy=POLICY.canonical) == 1
+    assert bench.run(policy=policy.GatePolicy(**{**POLICY.model_dump(), "required_slices": ["company"]}).canonical) == 0
+    assert "required_slices: What the policy demands is missing: the attacks were not run by company" in bench.message
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "",
+        "{}",
+        "null",
+        POLICY.canonical[:-1],
+        POLICY.canonical.replace("3.0", "NaN"),
+        POLICY.canonical.replace("0.6", "true"),
+    ],
+)
+def test_a_policy_that_is_none_is_an_error_and_leaves_a_refusal(bench: Bench, broken: str) -> None:
+    assert bench.run() == 1
+    with pytest.raises(ParameterError):
+        bench.run(policy=broken)
+    assert bench.verdict() == 0
+
+
+def test_a_policy_beside_limits_is_an_error_and_leaves_a_refusal(bench: Bench) -> None:
+    assert bench.run() == 1
+    with pytest.raises(ParameterError, match="max_epsilon=30.0 beside it"):
+        bench.run(policy=POLICY.canonical, max_epsilon=30.0)
+    assert bench.verdict() == 0
+
+
+def test_an_exception_is_written_into_blessing_and_report(bench: Bench) -> None:
+    bench.write_guarantee(executed=guarantee.NoMechanism(steps=3), issued_at=now())
+    bench.write_evaluation(issued_at=now())
+    assert bench.run(policy=POLICY.canonical) == 0
+    exception = policy.PolicyException(
+        rule="epsilon", approver="Grace Hopper", reason="a <baseline>", expires=now(days=2)
+    )
+    allowed = policy.GatePolicy(**{**POLICY.model_dump(), "exceptions": [exception]})
+    assert bench.run(policy=allowed.canonical) == 1
+    assert "BLESSED WITH EXCEPTION: epsilon: " in bench.message
+    html = (bench.root / "report/report.html").read_text()
+    assert "BLESSED WITH EXCEPTION" in html
+    assert "excepted by <strong>Grace Hopper</strong>" in html
+    assert "a &lt;baseline&gt;" in html
+    (used,) = json.loads((bench.root / "report/report.json").read_text())["verdict"]["exceptions_used"]
+    assert used["approver"] == "Grace Hopper"
+
+
+def now(days: int = 0) -> str:
+    moment = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    return (moment + datetime.timedelta(days=days)).isoformat()
+
+
+def test_the_evidences_digests_are_those_of_the_files(bench: Bench) -> None:
+    """Whoever has the file can compare: `sha256sum privacy_guarantee.json`."""
+    assert bench.run() == 1
+    verdict = json.loads((bench.root / "report/report.json").read_text())["verdict"]
+    for part in ("guarantee", "evaluation"):
+        content = (bench.root / f"privacy_{part}" / f"privacy_{part}.json").read_bytes()
+        assert verdict["evidence"][part] == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    assert verdict["model_digest"] == bench.digest
+
+
+def test_a_ledger_that_is_given_is_demanded(bench: Bench) -> None:
+    """And where limits stand alone as well; a guarantee that names none is refused."""
+    assert bench.run(ledger="env:TFX_PRIVACY_NO_LEDGER") == 0
+    assert "The policy demands a budget ledger" in bench.message
+
+
+def test_a_ledger_that_cannot_be_read_is_a_refusal_that_names_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TFX_PRIVACY_NO_LEDGER", raising=False)
+    bench.write_guarantee(dataset_id="taxi", ledger=evidence.position())
+    assert bench.run(ledger="env:TFX_PRIVACY_NO_LEDGER") == 0
+    assert "ledger: The ledger of env:TFX_PRIVACY_NO_LEDGER cannot be read" in bench.message
+    assert "dataset_budget: " in bench.message
+
+
+def test_a_guarantee_that_names_a_ledger_is_not_blessed_without_it(bench: Bench) -> None:
+    bench.write_guarantee(dataset_id="taxi", ledger=evidence.position())
+    assert bench.run() == 0
+    assert "no ledger was given to hold it against" in bench.message
+
+
+def _no(key: str) -> Callable[[Bench], object]:
+    return lambda bench: bench.inputs.pop(key)
+
+
+def _empty(key: str) -> Callable[[Bench], object]:
+    return lambda bench: bench.inputs.update({key: []})
+
+
+def _two(key: str) -> Callable[[Bench], object]:
+    return lambda bench: bench.inputs[key].append(bench.inputs[key][0])
+
+
+CHANNELS: dict[str, Callable[[Bench], object]] = {
+    **{
+        f"{break_.__name__[1:]} {key}": break_(key)
+        for break_ in (_no, _empty, _two)
+        for key in ("model", "privacy_guarantee", "privacy_evaluation")
+    },
+    "guarantee and evaluation the other way round": lambda b: b.inputs.update(
+        privacy_guarantee=b.inputs["privacy_evaluation"], privacy_evaluation=b.inputs["privacy_guarantee"]
+    ),
+    "the model for the guarantee": lambda b: b.inputs.update(privacy_guarantee=b.inputs["model"]),
+    "a folder for the guarantee": lambda b: _folder(b, "privacy_guarantee"),
+    "a folder for the evaluation": lambda b: _folder(b, "privacy_evaluation"),
+    "a link out of the folder": lambda b: _link(b, "privacy_guarantee"),
+}
+
+
+def _folder(bench: Bench, key: str) -> None:
+    path = bench.root / key / f"{key}.json"
+    path.unlink()
+    path.mkdir()
+
+
+def _link(bench: Bench, key: str) -> None:
+    path = bench.root / key / f"{key}.json"
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+
+
+@pytest.mark.parametrize("break_", CHANNELS.values(), ids=CHANNELS.keys())
+def test_channels_that_are_not_one_good_artifact_each(bench: Bench, break_: Callable[[Bench], object]) -> None:
+    break_(bench)
+    assert bench.run() == 0
+    assert "Not blessed: " in bench.message
+
+
+MALFORMED = {
+    **{f"guarantee, {name}": ("privacy_guarantee", *case) for name, case in malformed.GUARANTEES.items()},
+    **{f"evaluation, {name}": ("privacy_evaluation", *case) for name, case in malformed.EVALUATIONS.items()},
+}
+
+
+@pytest.mark.parametrize(("key", "text", "words"), MALFORMED.values(), ids=MALFORMED.keys())
+def test_malformed_files(bench: Bench, key: str, text: str | bytes, words: str) -> None:
+    bench.write(key, f"{key}.json", text)
+    assert bench.run() == 0
+    # Files that are no text, or too large, are refused before they are read as JSON.
+    assert any(said in bench.message for said in (words, "is not UTF-8", "larger than the limit"))
+
+
+def _write_forged(bench: Bench, found: gate.Evidence) -> bool:
+    """Writes both records as files; False for one that has no JSON, because a number in it is none."""
+    for key, part in (("privacy_guarantee", found.guarantee), ("privacy_evaluation", found.evaluation)):
+        path = bench.root / key / f"{key}.json"
+        path.unlink()
+        if isinstance(part, EvidenceError):
+            continue
+        try:
+            path.write_text(part.to_json().replace(evidence.DIGEST, bench.digest))
+        except ValueError:
+            return False
+    return True
+
+
+def test_forged_files_on_disk(tmp_path: pathlib.Path) -> None:
+    """A sample of the forged sets that the fast tests hold against the gate, here as files, by the executor."""
+    edits = [*forgeries.of_guarantee(), *forgeries.of_evaluation()]
+    changes = {"dataset_id": None, "ledger": "none", "signature": "optional", "max_age_days": None}
+    limits = policy.GatePolicy(**{**evidence.CHARGED_POLICY.model_dump(), **changes})
+    honest = evidence.charged_evidence(guarantee=evidence.make_guarantee())
+    tried = 0
+    for number, edit in enumerate(edits[:: len(edits) // 60]):
+        found = edit.apply(honest)
+        bench = Bench(tmp_path / str(number))
+        if not _write_forged(bench, found):
+            continue
+        assert bench.run(policy=limits.canonical) == 0, edit.name
+        tried += 1
+    assert tried >= 40
+
+
+def test_the_component_embeds_a_policy_file(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(malformed.GOOD_YAML + "required_tasks: [binary]\n")
+    component = make_component(**NO_LIMITS, policy=path, ledger="env:TFX_PRIVACY_LEDGER")
+    properties = component.exec_properties
+    assert properties["policy"] == policy.load(path).canonical
+    assert properties["ledger"] == "env:TFX_PRIVACY_LEDGER"
+    assert properties.get("max_epsilon") is None
+    path.write_text("max_epsilon: 1000")
+    assert component.exec_properties["policy"] == properties["policy"]
+    assert make_component(**NO_LIMITS, policy=POLICY).exec_properties["policy"] == POLICY.canonical
+
+
+NO_LIMITS: dict[str, Any] = {"max_epsilon": None, "max_delta": None, "max_attack_auc": None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"policy": POLICY}, "max_epsilon, max_delta, max_attack_auc beside it"),
+        ({**NO_LIMITS, "policy": POLICY, "min_slice_coverage": 0.5}, "min_slice_coverage beside it"),
+        ({**NO_LIMITS, "policy": POLICY, "allow_non_dp_preprocessing": True}, "allow_non_dp_preprocessing beside it"),
+        ({**NO_LIMITS, "policy": POLICY, "ledger": "env:LEDGER"}, "ledger: none"),
+        ({**NO_LIMITS, "policy": evidence.CHARGED_POLICY}, "demands a budget ledger"),
+        ({**NO_LIMITS, "policy": "no such file.yaml"}, "no such file.yaml"),
+        (NO_LIMITS, "max_epsilon=None"),
+        ({"max_delta": None}, "max_delta=None"),
+    ],
+)  # fmt: skip
+def test_policies_that_are_refused_at_declaration(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ParameterError, match=words):
+        make_component(**changes)
+
+
+def wired(bench: Bench, **arguments: Any) -> list[Any]:
+    """Importers of the bench's artifacts, and the component that judges them, as a pipeline has them."""
+    from tfx.dsl.components.common import importer
+    from tfx.types import standard_artifacts
+
+    from tfx_privacy.components import BudgetValidator, artifacts
+
+    kinds = {
+        "model": standard_artifacts.Model,
+        "privacy_guarantee": artifacts.PrivacyGuarantee,
+        "privacy_evaluation": artifacts.PrivacyEvaluation,
+    }
+    importers = {
+        key: importer.Importer(source_uri=str(bench.root / key), artifact_type=kind).with_id(key)
+        for key, kind in kinds.items()
+    }
+    channels = {key: node.outputs["result"] for key, node in importers.items()}
+    return [*importers.values(), BudgetValidator(**channels, **arguments)]
+
+
+def _pipeline(bench: Bench, **arguments: Any) -> Any:
+    from tfx.orchestration import metadata, pipeline
+
+    return pipeline.Pipeline(
+        pipeline_name="gate",
+        pipeline_root=str(bench.root / "pipeline"),
+        components=wired(bench, **arguments),
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(bench.root / "metadata.db")),
+        enable_cache=True,
+    )
+
+
+def test_a_pipeline_with_a_policy_file_blesses_and_refuses_for_real(bench: Bench) -> None:
+    from tfx.orchestration.local import local_dag_runner
+
+    path = bench.root / "policy.yaml"
+    for limit, blessed in (("3", "BLESSED"), ("0.5", "NOT_BLESSED")):
+        path.write_text(malformed.GOOD_YAML.replace("max_epsilon: 3", f"max_epsilon: {limit}") + "ledger: none\n")
+        local_dag_runner.LocalDagRunner().run(_pipeline(bench, policy=path))
+        verdicts = sorted(
+            (bench.root / "pipeline" / "BudgetValidator" / "blessing").glob("*/*BLESSED"), key=os.path.getmtime
+        )
+        assert verdicts[-1].name == blessed
+
+
+@pytest.mark.parametrize("spec_2_1", [True, False], ids=["open source", "Vertex AI"])
+def test_it_compiles_for_kubeflow_with_a_policy_and_with_limits(bench: Bench, spec_2_1: bool) -> None:
+    from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
+
+    ways: list[dict[str, Any]] = [
+        {"policy": evidence.CHARGED_POLICY, "ledger": "env:TFX_PRIVACY_LEDGER"},
+        {"max_epsilon": 3.0, "max_delta": 1e-6, "max_attack_auc": 0.6},
+    ]
+    for number, way in enumerate(ways):
+        name = f"compiled{number}.{'yaml' if spec_2_1 else 'json'}"
+        config = kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
+            default_image="an-image", use_pipeline_spec_2_1=spec_2_1
+        )
+        runner = kubeflow_v2_dag_runner.KubeflowV2DagRunner(
+            config=config, output_dir=str(bench.root), output_filename=name
+        )
+        runner.run(_pipeline(bench, **way), write_out=True)
+        text = (bench.root / name).read_text()
+        assert ("required_tasks" in text) is ("policy" in way)
+        assert ("env:TFX_PRIVACY_LEDGER" in text) is ("ledger" in way)
+        assert "min_slice_coverage" in text
+
+
+@pytest.mark.parametrize(
+    "ledger",
+    [
+        "sqlite:////srv/ledger.db",
+        "postgresql://me:hunter2@db/ledger",
+        "env:",
+        "env:A B",
+        "ENV:LEDGER",
+        "",
+        "TFX_PRIVACY_LEDGER",
+        7,
+    ],
+)
+def test_a_ledgers_address_is_refused_and_not_repeated(ledger: Any) -> None:
+    with pytest.raises(ParameterError, match="name an environment variable") as caught:
+        make_component(ledger=ledger)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_artifact_types_follow_kubeflows_rules() -> None:

@@ -1,5 +1,7 @@
 import json
 import pathlib
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -22,6 +24,21 @@ def test_errors_are_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         cli.main()
     assert stopped.value.code == 1
     assert capsys.readouterr().err.startswith("Error: Expected noise_multiplier=nan to be a finite number.")
+
+
+def test_help_answers_at_once() -> None:
+    """Without the libraries that take seconds to import."""
+    code = """
+import sys
+from click.testing import CliRunner
+from tfx_privacy import cli
+for command in ([], ["lint"], ["plan"]):
+    done = CliRunner().invoke(cli.cli, [*command, "--help"])
+    assert done.exit_code == 0 and "Usage:" in done.output, done.output
+print(*{"dp_accounting", "matplotlib", "rich", "sqlalchemy", "tensorflow", "tfx"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ def decide(policy: gate.GatePolicy = evidence.POLICY, **changes: Any) -> gate.Ve
 def test_a_model_within_every_limit_is_blessed() -> None:
     verdict = decide()
     assert verdict.blessed, verdict.message
-    assert len(verdict.rules) == 9
+    assert len(verdict.rules) == 17
 
 
 SCOPE = [guarantee.ScopeItem(artifact="transform_graph", covered=False, detail="an analyzer ran")]

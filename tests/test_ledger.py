@@ -92,7 +92,7 @@ def test_as_many_runs_fit_as_the_literature_says(file: pathlib.Path, epsilon: fl
         ledger.reserve(new_run_id(), "budget", RUN, **KIND)
     with pytest.raises(BudgetError, match=rf"of epsilon={epsilon:g} at delta=1e-06"):
         ledger.reserve(new_run_id(), "budget", RUN, **KIND)
-    assert budgets.runs_left(ledger.verify().datasets["budget"]) == 0
+    assert budgets.runs_left(ledger.verify().datasets["budget"], "") == 0
 
 
 def test_the_very_last_unit_is_spent_and_not_one_more(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -573,7 +573,7 @@ def test_the_state_of_the_budget_in_numbers(ledger: Ledger) -> None:
     dataset = ledger.dataset(DATASET)
     assert (block.committed, block.pending, block.left) == (COST, COST, dataset.budget - 2 * COST)
     assert block.spent_epsilon == rdp_filter.epsilon_of(dataset.order, 2 * COST, delta=1e-6)
-    assert budgets.runs_left(ledger.verify().datasets[DATASET]) == 9
+    assert budgets.runs_left(ledger.verify().datasets[DATASET], "") == 9
 
 
 def test_names_are_drawn_at_random() -> None:

@@ -160,16 +160,22 @@ def test_a_refused_model_does_not_become_the_baseline(outcomes: list[Any], outpu
     assert baseline.id in trained
 
 
-def test_the_same_run_again_is_decided_again(outcomes: list[Any], output: pathlib.Path) -> None:
+def test_the_same_run_again_is_decided_again_and_costs_nothing(
+    outcomes: list[Any], output: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With everything else cached, the verdict is a new one (and a model that was blessed stays so)."""
     from ml_metadata.proto import metadata_store_pb2
 
+    from tfx_privacy.ledger import DEFAULT_SOURCE, Ledger
     from tfx_privacy.pipelines import local_runner, taxi
 
+    monkeypatch.setenv("TFX_PRIVACY_LEDGER", f"sqlite:///{output / taxi.LEDGER_NAME}")
     before = len(executions(output, "BudgetValidator"))
-    pipeline = taxi.create_taxi_pipeline(output_root=str(output))
+    pipeline = taxi.create_taxi_pipeline(output_root=str(output), ledger=DEFAULT_SOURCE, dataset_id=taxi.DATASET_ID)
     local_runner.run_locally(pipeline)
     local_runner.run_locally(pipeline)
+    with Ledger() as ledger:
+        assert [entry.body.kind for entry in ledger.log(taxi.DATASET_ID)] == ["register", "reserve", "start", "commit"]
     latest = executions(output, "BudgetValidator")[before:]
     assert [execution.last_known_state for execution in latest] == [metadata_store_pb2.Execution.COMPLETE] * 2
     assert executions(output, "DPTrainer")[-1].last_known_state == metadata_store_pb2.Execution.CACHED

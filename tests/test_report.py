@@ -7,11 +7,12 @@ from typing import Any
 
 import evaluations
 import evidence
+import payloads
 import pytest
 
-from tfx_privacy.privacy import gate
+from tfx_privacy.privacy import gate, guarantee, policy
 from tfx_privacy.privacy.errors import EvidenceError
-from tfx_privacy.privacy.evaluation import CONTROL
+from tfx_privacy.privacy.evaluation import CONTROL, Head
 
 pytestmark = pytest.mark.slow
 
@@ -192,3 +193,153 @@ def test_what_is_absent_leaves_a_page(parts: dict[str, Any], tmp_path: pathlib.P
     assert "It holds." in text
     written = json.loads((tmp_path / "report" / "report.json").read_text())
     assert set(written) == {"verdict", "evidence"}
+
+
+PAYLOADS = payloads.payloads()
+HARMLESS = "harmless"
+
+
+def named_everywhere(name: str) -> str:
+    """A page that has one text in every place where names and words from outside stand; without pictures, whose paths follow it."""
+    from tfx_privacy.components.budget_validator import report
+
+    rows = [
+        *[
+            evaluations.row("loss", "name", f"{name}{index}", None, status="INSUFFICIENT", reason=name)
+            for index in range(2)
+        ],
+        evaluations.row(name, name, name, None, status="UNSUPPORTED", reason=name),
+        evaluations.row(CONTROL, "all", "", None, status="INSUFFICIENT", reason=name),
+    ]
+    head = Head(name=name, task="binary", output_key=name, label_key=name, from_logits=False)
+    finding = evaluations.findings()[0].model_copy(update={"subject": name, "metric": name, "details": {name: 0.84}})
+    attacked = evaluations.make(
+        results=rows, curves=[], findings=[], over_training=[], heads=[head], slice_features=["class", name], engine=name,
+        member_splits=[name], nonmember_splits=[name],
+    ).model_copy(update={"findings": [finding.model_copy(update={"status": "INSUFFICIENT", "reason": name})]})  # fmt: skip
+    scope = [guarantee.ScopeItem(artifact="transform_graph", covered=False, detail=name)]
+    stated = evidence.charged_guarantee(engine=name, scope=scope, train_splits=[name])
+    stated = stated.model_copy(update={"dataset_id": name, "statement": name})
+    exception = policy.PolicyException(
+        rule="guarantee_scope", approver=f"A {name}", reason=f"R {name}", expires="2026-02-01"
+    )
+    limits = policy.GatePolicy(
+        max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.6, required_attacks=[name], required_slices=[name], ledger="required",
+        slice_limits=[policy.SliceLimit(feature=name, value=name, max_attack_auc=0.5)], exceptions=[exception],
+    )  # fmt: skip
+    run = evidence.ledger_run(evidence.charged_guarantee()).model_copy(update={"dataset_id": name, "blocks": [name]})
+    whole = gate.Evidence(
+        model_digest=EvidenceError(name), guarantee=stated, evaluation=attacked, upstream_blessing=name, ledger=run,
+        signatures={"guarantee": name, "evaluation": EvidenceError(name)},
+    )  # fmt: skip
+    verdict = gate.decide(whole, limits, now=evidence.NOW)
+    assert not verdict.blessed
+    assert any(rule.rule == "guarantee_scope" for rule in verdict.excused)
+    assert json.loads(report.to_json(verdict, whole))["evidence"]["upstream_blessing"] == name
+    return report.to_html(verdict, whole)
+
+
+def structure(page: Page) -> list[tuple[str, tuple[tuple[str, str | None], ...]]]:
+    return [(tag, tuple(attributes.items())) for tag, attributes in page.elements]
+
+
+def test_payloads_are_at_least_200() -> None:
+    assert len(PAYLOADS) == len(set(PAYLOADS)) >= 200
+
+
+def test_no_payload_becomes_an_element_or_an_attribute_anywhere() -> None:
+    """The page with a payload has, element by element and attribute by attribute, what it has with a harmless name."""
+    expected = structure(Page(named_everywhere(HARMLESS)))
+    assert len(expected) > 100
+    for payload in PAYLOADS:
+        text = named_everywhere(payload)
+        page = Page(text)
+        assert structure(page) == expected, payload
+        assert text.count(html.escape(payload).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")) >= 30, payload
+
+
+def test_no_payload_becomes_an_element_in_a_picture() -> None:
+    """Labels of pictures become paths; what stands in their titles and ids is checked by tags, attributes and references."""
+    harmless = {tag for tag, _ in Page(render()).elements}
+    for start in range(0, len(PAYLOADS), 40):
+        names = PAYLOADS[start : start + 40]
+        rows = [evaluations.row("loss", "all", "", 0.52), evaluations.row(CONTROL, "all", "", 0.502)]
+        rows += [evaluations.row("loss", name, name, 0.6 + 0.001 * index) for index, name in enumerate(names)]
+        findings = [
+            evaluations.findings()[0].model_copy(update={"subject": name, "metric": name}) for name in names[:8]
+        ]
+        curves = [evaluations.curve(names[0], 0.2)]
+        text = render(evaluation=evaluations.make(results=rows, findings=findings, curves=curves, over_training=[]))
+        page = Page(text)
+        assert {tag for tag, _ in page.elements} <= harmless
+        attributes = [(name, value or "") for _, found in page.elements for name, value in found.items()]
+        assert not any(name.startswith("on") for name, _ in attributes)
+        assert all(value.startswith("#") for name, value in attributes if name.endswith(("href", "src")))
+        assert not any(
+            "javascript:" in value for name, value in attributes if name in ("style", "href", "src", "xlink:href")
+        )
+
+
+def test_the_page_allows_nothing_but_itself() -> None:
+    elements = Page(render()).elements
+    (content,) = [
+        attributes["content"]
+        for tag, attributes in elements
+        if attributes.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert content == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    # A policy counts from where it stands: it must come before whatever could load.
+    assert [tag for tag, _ in elements][:5] == ["html", "head", "meta", "meta", "meta"]
+
+
+def charged_page(**changes: Any) -> str:
+    from tfx_privacy.components.budget_validator import report
+
+    whole = evidence.charged_evidence(**changes)
+    return report.to_html(gate.decide(whole, evidence.CHARGED_POLICY, now=evidence.NOW), whole)
+
+
+def test_the_report_shows_what_the_dataset_has_left() -> None:
+    text = charged_page()
+    assert "have spent epsilon 4.5000 of dataset taxi's budget of 8 at" in text
+    assert "of the fullest of these blocks" in text
+    assert "7, COMMITTED, " + evidence.ENTRY_HASH in text
+    assert "9, " + evidence.HEAD_HASH in text
+    assert "signed by team-key" in text
+    assert evidence.CHARGED_POLICY.digest in text
+
+
+@pytest.mark.parametrize(
+    "ledger", [None, EvidenceError("The environment variable <X> is not set.")], ids=["none", "error"]
+)
+def test_a_ledger_that_was_not_read_is_not_shown_as_empty(ledger: EvidenceError | None) -> None:
+    text = charged_page(ledger=ledger)
+    assert "All runs together" not in text
+    assert ("The environment variable &lt;X&gt; is not set." in text) is (ledger is not None)
+    assert "✗ unknown" in text
+
+
+def test_an_overspent_dataset_and_an_empty_budget_have_a_page() -> None:
+    run = evidence.ledger_run(evidence.charged_guarantee(), charged=9_000, budget=0)
+    assert "NOT BLESSED" in charged_page(ledger=run)
+
+
+def test_the_prose_is_written_from_the_numbers() -> None:
+    """A guarantee's own prose is no evidence: whoever edits it must not find it in the report."""
+    record = evidence.charged_guarantee().model_copy(update={"statement": "This model has epsilon=0.1."})
+    text = charged_page(guarantee=record)
+    assert "epsilon=0.1." not in text
+    assert "differentially private with epsilon=2.5890" in text
+
+
+def test_limits_of_slices_are_shown_where_they_count() -> None:
+    from tfx_privacy.components.budget_validator import report
+
+    limits = policy.GatePolicy(
+        max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.6,
+        slice_limits=[policy.SliceLimit(feature="payment", value="card", max_attack_auc=0.51)],
+    )  # fmt: skip
+    whole = evidence.make_evidence()
+    page = Page(report.to_html(gate.decide(whole, limits, now=evidence.NOW), whole))
+    assert page.row("✗ payment=card", "loss")[3] == "0.500 | 0.480 to 0.520 | limit 0.510"
+    assert page.row("class=0", "loss")[3] == "0.500 | 0.480 to 0.520"

@@ -41,17 +41,12 @@ def input_fn(file_pattern, fn_args):
 class Bench:
     """Real examples and a user's module in a folder, and the executor."""
 
-    def __init__(self, root: pathlib.Path) -> None:
+    def __init__(self, root: pathlib.Path, *, new: bool = True) -> None:
         from tfx.types import standard_artifacts
 
         from tfx_privacy.components import artifacts
 
         self.root = root
-        splits = {"train": disk.make_records(NUM_RECORDS, 1), "eval": disk.make_records(50, 2), "empty": []}
-        self.inputs: dict[str, list[Any]] = {
-            "examples": [disk.write_examples(root / "examples", splits)],
-            "schema": [disk.write_schema(root / "schema")],
-        }
         self.outputs = disk.outputs(
             root,
             model=standard_artifacts.Model,
@@ -59,7 +54,15 @@ class Bench:
             privacy_guarantee=artifacts.PrivacyGuarantee,
             reference_models=artifacts.ReferenceModels,
         )
-        self.module(MODULE)
+        if new:
+            splits = {"train": disk.make_records(NUM_RECORDS, 1), "eval": disk.make_records(50, 2), "empty": []}
+            disk.write_examples(root / "examples", splits)
+            disk.write_schema(root / "schema")
+            self.module(MODULE)
+        self.inputs: dict[str, list[Any]] = {
+            "examples": [disk.examples_at(root / "examples", ["train", "eval", "empty"])],
+            "schema": [disk.schema_at(root / "schema")],
+        }
 
     def module(self, text: str) -> None:
         (self.root / "user_module.py").write_text(textwrap.dedent(text))

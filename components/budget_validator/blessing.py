@@ -1,29 +1,58 @@
-"""The standard ModelBlessing: what Pusher and the resolvers read."""
+"""The standard ModelBlessing: what Pusher and the resolvers read, and the statement that it rests on."""
 
 from __future__ import annotations
 
-import os
-
 from tfx import types
 from tfx.components.evaluator import constants
-from tfx.dsl.io import fileio
 
-from tfx_privacy.components import _files
-from tfx_privacy.privacy import gate
+from tfx_privacy.components import _files, _signatures
+from tfx_privacy.privacy import gate, signing, verdict_record
+from tfx_privacy.privacy.errors import EvidenceError
 
 MESSAGE_KEY = "blessing_message"
+MODEL_DIGEST_KEY = "model_digest"
 # Long enough for every rule; ML Metadata keeps it, the report has it in full.
 _MAX_MESSAGE = 2000
 
 
 def write_refusal(blessing: types.Artifact, model: types.Artifact | None, message: str) -> None:
-    """Writes NOT_BLESSED, which stands until a verdict replaces it."""
-    _write(blessing, model, blessed=False, message=message)
+    """Writes NOT_BLESSED, which stands until a verdict replaces it, and removes what an earlier verdict left."""
+    _set_blessed(blessing, False)
+    # BLESSED goes before the statement that it rests on: no moment may have the one without the other.
+    _signatures.remove(blessing.uri, constants.BLESSED_FILE_NAME)
+    _signatures.remove_signed(blessing.uri, verdict_record.FILE_NAME)
+    _files.write_text(blessing.uri, constants.NOT_BLESSED_FILE_NAME, "")
+    blessing.set_string_custom_property(MESSAGE_KEY, message[:_MAX_MESSAGE])
+    if model is not None:
+        blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri)
+        blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
 
 
-def write(blessing: types.Artifact, model: types.Artifact | None, verdict: gate.Verdict) -> None:
-    """Writes the verdict."""
-    _write(blessing, model, blessed=verdict.blessed, message=verdict.message)
+def write(
+    blessing: types.Artifact, model: types.Artifact | None, verdict: gate.Verdict, model_digest: str | EvidenceError
+) -> None:
+    """Writes the verdict: first a refusal, then the signed statement, BLESSED and `blessed` last.
+
+    A process that is killed on the way leaves a refusal, or neither BLESSED nor NOT_BLESSED.
+
+    Args:
+      blessing: The artifact.
+      model: What the verdict is of.
+      verdict: The gate's.
+      model_digest: Of the model's directory, as the gate saw it.
+
+    Raises:
+      ParameterError: If the signing key in the environment is malformed; the refusal stands then.
+    """
+    write_refusal(blessing, model, verdict.message)
+    if isinstance(model_digest, str):
+        blessing.set_string_custom_property(MODEL_DIGEST_KEY, model_digest)
+    text = verdict_record.to_json(verdict, model_digest)
+    _signatures.write_signed_text(blessing.uri, verdict_record.FILE_NAME, text, signing.VERDICT_TYPE)
+    if verdict.blessed is True:
+        _signatures.remove(blessing.uri, constants.NOT_BLESSED_FILE_NAME)
+        _files.write_text(blessing.uri, constants.BLESSED_FILE_NAME, "")
+        _set_blessed(blessing, True)
 
 
 def state(blessing: types.Artifact, model: types.Artifact) -> str:
@@ -37,17 +66,6 @@ def state(blessing: types.Artifact, model: types.Artifact) -> str:
     return gate.UPSTREAM_BLESSED if blessed == constants.BLESSED_VALUE else f"blessed={blessed}"
 
 
-def _write(blessing: types.Artifact, model: types.Artifact | None, *, blessed: bool, message: str) -> None:
-    chosen, other = constants.BLESSED_FILE_NAME, constants.NOT_BLESSED_FILE_NAME
-    if blessed is not True:
-        chosen, other = other, chosen
-    leftover = os.path.join(blessing.uri, other)
-    if fileio.exists(leftover):
-        fileio.remove(leftover)
-    _files.write_text(blessing.uri, chosen, "")
+def _set_blessed(blessing: types.Artifact, blessed: bool) -> None:
     value = constants.BLESSED_VALUE if blessed is True else constants.NOT_BLESSED_VALUE
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, value)
-    blessing.set_string_custom_property(MESSAGE_KEY, message[:_MAX_MESSAGE])
-    if model is not None:
-        blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri)
-        blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+import os
+from typing import Any, TypeAlias
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
@@ -11,20 +12,26 @@ from tfx.types import channel_utils, component_spec, standard_artifacts
 
 from tfx_privacy.components import artifacts
 from tfx_privacy.components.budget_validator import driver, executor
-from tfx_privacy.privacy.gate import GatePolicy
+from tfx_privacy.ledger import source
+from tfx_privacy.privacy import policy as policies
+from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.privacy.policy import GatePolicy
 
 _Scalar: TypeAlias = float | data_types.RuntimeParameter
+_Policy: TypeAlias = GatePolicy | str | os.PathLike[str]
 
 
 class BudgetValidatorSpec(component_spec.ComponentSpec):
-    """Inputs, outputs and parameters; scalars only, so that RuntimeParameter works for each."""
+    """Inputs, outputs and parameters: a policy's canonical JSON, or scalars, so that RuntimeParameter works for each."""
 
     PARAMETERS = {
-        executor.MAX_EPSILON_KEY: component_spec.ExecutionParameter(type=float),
-        executor.MAX_DELTA_KEY: component_spec.ExecutionParameter(type=float),
-        executor.MAX_ATTACK_AUC_KEY: component_spec.ExecutionParameter(type=float),
-        executor.MIN_SLICE_COVERAGE_KEY: component_spec.ExecutionParameter(type=float),
-        executor.ALLOW_NON_DP_PREPROCESSING_KEY: component_spec.ExecutionParameter(type=int),
+        executor.MAX_EPSILON_KEY: component_spec.ExecutionParameter(type=float, optional=True),
+        executor.MAX_DELTA_KEY: component_spec.ExecutionParameter(type=float, optional=True),
+        executor.MAX_ATTACK_AUC_KEY: component_spec.ExecutionParameter(type=float, optional=True),
+        executor.MIN_SLICE_COVERAGE_KEY: component_spec.ExecutionParameter(type=float, optional=True),
+        executor.ALLOW_NON_DP_PREPROCESSING_KEY: component_spec.ExecutionParameter(type=int, optional=True),
+        executor.POLICY_KEY: component_spec.ExecutionParameter(type=str, optional=True),
+        executor.LEDGER_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         executor.MODEL_BLESSING_WIRED_KEY: component_spec.ExecutionParameter(type=int),
         driver.NONCE_KEY: component_spec.ExecutionParameter(type=str, optional=True),
     }
@@ -59,6 +66,10 @@ class BudgetValidator(base_component.BaseComponent):
             max_epsilon=3.0, max_delta=1e-6, max_attack_auc=0.60)
         pusher = Pusher(model=trainer.outputs['model'], model_blessing=validator.outputs['blessing'], ...)
 
+    Or with a policy file, which holds all limits, and in which a budget ledger is demanded unless it says otherwise::
+
+        validator = BudgetValidator(..., policy='privacy_policy.yaml', ledger='env:TFX_PRIVACY_LEDGER')
+
     Component `outputs` contains:
 
     - `blessing`: standard `ModelBlessing`; `blessed` is 1 or 0 in every run.
@@ -76,12 +87,14 @@ class BudgetValidator(base_component.BaseComponent):
         model: types.BaseChannel,
         privacy_guarantee: types.BaseChannel,
         privacy_evaluation: types.BaseChannel,
-        max_epsilon: _Scalar,
-        max_delta: _Scalar,
-        max_attack_auc: _Scalar,
+        max_epsilon: _Scalar | None = None,
+        max_delta: _Scalar | None = None,
+        max_attack_auc: _Scalar | None = None,
         model_blessing: types.BaseChannel | None = None,
-        min_slice_coverage: _Scalar = 0.95,
+        min_slice_coverage: _Scalar | None = None,
         allow_non_dp_preprocessing: bool = False,
+        policy: _Policy | None = None,
+        ledger: str | None = None,
     ) -> None:
         """Declares the component.
 
@@ -93,27 +106,33 @@ class BudgetValidator(base_component.BaseComponent):
           max_delta: Largest delta at which epsilon may be stated.
           max_attack_auc: Largest upper confidence bound on any attack's AUC, in [0.5, 1].
           model_blessing: Channel of `ModelBlessing`, usually the Evaluator's; ANDed where wired.
-          min_slice_coverage: Share of the members that the attacks must be able to judge, in (0, 1].
+          min_slice_coverage: Share of the members that the attacks must be able to judge, in (0, 1]; left out, 0.95.
           allow_non_dp_preprocessing: Accept a transform graph with analyzers, whose results the
             guarantee does not cover.
+          policy: In place of all the limits above: a GatePolicy, or the path of a YAML or JSON file, which is read now.
+          ledger: The environment variable that holds the budget ledger's address, as 'env:NAME'. Where it is given, the model's run
+            must stand committed there.
 
         Raises:
-          ParameterError: If a limit is out of its range; RuntimeParameters are checked when they are known.
+          ParameterError: If a limit is out of its range, a policy is given beside limits, or `ledger` is not what the policy demands;
+            RuntimeParameters are checked when they are known.
         """
-        limits = {
+        limits: dict[str, Any] = {
             executor.MAX_EPSILON_KEY: max_epsilon,
             executor.MAX_DELTA_KEY: max_delta,
             executor.MAX_ATTACK_AUC_KEY: max_attack_auc,
             executor.MIN_SLICE_COVERAGE_KEY: min_slice_coverage,
         }
-        known = {name: value for name, value in limits.items() if not isinstance(value, data_types.RuntimeParameter)}
-        defaults = {executor.MAX_EPSILON_KEY: 1.0, executor.MAX_DELTA_KEY: 1e-9, executor.MAX_ATTACK_AUC_KEY: 1.0}
-        policy = GatePolicy(**{**defaults, **known}, allow_non_dp_preprocessing=allow_non_dp_preprocessing)
-        limits.update({name: getattr(policy, name) for name in known})
+        if ledger is not None:
+            source.check_name(ledger)
+        if policy is None:
+            properties = _limits(limits, allow_non_dp_preprocessing)
+        else:
+            properties = _embedded(policy, limits, allow_non_dp_preprocessing, ledger)
         super().__init__(
             spec=BudgetValidatorSpec(
-                **limits,
-                allow_non_dp_preprocessing=int(allow_non_dp_preprocessing),
+                **properties,
+                ledger=ledger,
                 model_blessing_wired=int(model_blessing is not None),
                 model=model,
                 privacy_guarantee=privacy_guarantee,
@@ -123,3 +142,46 @@ class BudgetValidator(base_component.BaseComponent):
                 report=channel_utils.as_channel([artifacts.PrivacyReport()]),
             )
         )
+
+
+def _limits(limits: dict[str, Any], allow_non_dp_preprocessing: bool) -> dict[str, Any]:
+    """The limits as execution properties; those that are known are checked."""
+    known = {
+        name: value
+        for name, value in limits.items()
+        if not isinstance(value, data_types.RuntimeParameter)
+        and (value is not None or name != executor.MIN_SLICE_COVERAGE_KEY)
+    }
+    defaults = {executor.MAX_EPSILON_KEY: 1.0, executor.MAX_DELTA_KEY: 1e-9, executor.MAX_ATTACK_AUC_KEY: 1.0}
+    policy = GatePolicy(**{**defaults, **known, "allow_non_dp_preprocessing": allow_non_dp_preprocessing})
+    return {
+        **limits,
+        executor.MIN_SLICE_COVERAGE_KEY: policies.DEFAULT_MIN_SLICE_COVERAGE,
+        **{name: getattr(policy, name) for name in known},
+        **{name: value for name, value in limits.items() if isinstance(value, data_types.RuntimeParameter)},
+        executor.ALLOW_NON_DP_PREPROCESSING_KEY: int(allow_non_dp_preprocessing),
+    }
+
+
+def _embedded(
+    policy: _Policy, limits: dict[str, Any], allow_non_dp_preprocessing: bool, ledger: str | None
+) -> dict[str, Any]:
+    """The policy's canonical JSON as execution property."""
+    given = [name for name, value in limits.items() if value is not None]
+    given += [executor.ALLOW_NON_DP_PREPROCESSING_KEY] * (allow_non_dp_preprocessing is not False)
+    if given:
+        raise ParameterError(
+            f"BudgetValidator got a policy and {', '.join(given)} beside it. Give either a policy or limits: "
+            "of two limits nobody would know which one counts."
+        )
+    read = policy if isinstance(policy, GatePolicy) else policies.load(policy)
+    if read.ledger == "required" and ledger is None:
+        raise ParameterError(
+            "The policy demands a budget ledger (ledger: required), but BudgetValidator was given none to read. "
+            "Set ledger='env:TFX_PRIVACY_LEDGER', or write ledger: none into the policy."
+        )
+    if read.ledger == "none" and ledger is not None:
+        raise ParameterError(
+            f"The policy says ledger: none, but BudgetValidator was given ledger={ledger!r}. Write ledger: required, or leave it out."
+        )
+    return {executor.POLICY_KEY: read.canonical}

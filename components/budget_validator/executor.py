@@ -11,10 +11,12 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from tfx_privacy.components import _files
+from tfx_privacy.components import _files, _signatures
 from tfx_privacy.components.budget_validator import blessing, report
-from tfx_privacy.privacy import evaluation, gate, guarantee
-from tfx_privacy.privacy.errors import EvidenceError
+from tfx_privacy.privacy import _records, evaluation, gate, guarantee, signing
+from tfx_privacy.privacy import policy as policies
+from tfx_privacy.privacy.errors import EvidenceError, LedgerError, ParameterError
+from tfx_privacy.privacy.ledger_record import LedgerRun
 
 MODEL_KEY = "model"
 PRIVACY_GUARANTEE_KEY = "privacy_guarantee"
@@ -28,10 +30,20 @@ MAX_DELTA_KEY = "max_delta"
 MAX_ATTACK_AUC_KEY = "max_attack_auc"
 MIN_SLICE_COVERAGE_KEY = "min_slice_coverage"
 ALLOW_NON_DP_PREPROCESSING_KEY = "allow_non_dp_preprocessing"
+LIMIT_KEYS = (
+    MAX_EPSILON_KEY,
+    MAX_DELTA_KEY,
+    MAX_ATTACK_AUC_KEY,
+    MIN_SLICE_COVERAGE_KEY,
+    ALLOW_NON_DP_PREPROCESSING_KEY,
+)
+POLICY_KEY = "policy"
+LEDGER_KEY = "ledger"
 MODEL_BLESSING_WIRED_KEY = "model_blessing_wired"
 
 _Inputs = Mapping[str, list[types.Artifact]]
 _Part = TypeVar("_Part")
+_Record = TypeVar("_Record", bound=_records.Record)
 
 
 class Executor(base_executor.BaseExecutor):
@@ -48,7 +60,7 @@ class Executor(base_executor.BaseExecutor):
         Args:
           input_dict: `model`, `privacy_guarantee`, `privacy_evaluation`, and optionally `model_blessing`.
           output_dict: `blessing` and `report`.
-          exec_properties: The limits of `GatePolicy`, as numbers.
+          exec_properties: `policy` as canonical JSON, or the limits of `GatePolicy` as numbers; and `ledger`.
 
         Raises:
           ParameterError: If a limit is missing or out of range (the refusal is written first).
@@ -59,12 +71,16 @@ class Executor(base_executor.BaseExecutor):
         blessing.write_refusal(target, models[0], "The verdict was not reached: the validator stopped before it.")
         verdict, evidence = self._decide(input_dict, exec_properties)
         report.write(artifact_utils.get_single_uri(output_dict[REPORT_KEY]), verdict, evidence)
-        blessing.write(target, models[0], verdict)
+        blessing.write(target, models[0], verdict, evidence.model_digest)
         logging.info("BudgetValidator: %s", verdict.message)
 
     def _decide(self, input_dict: _Inputs, exec_properties: Mapping[str, Any]) -> tuple[gate.Verdict, gate.Evidence]:
         policy = read_policy(exec_properties)
-        evidence = read_evidence(input_dict, wired=exec_properties.get(MODEL_BLESSING_WIRED_KEY) != 0)
+        evidence = read_evidence(
+            input_dict,
+            wired=exec_properties.get(MODEL_BLESSING_WIRED_KEY) != 0,
+            ledger=exec_properties.get(LEDGER_KEY) or None,
+        )
         return gate.decide(evidence, policy, now=datetime.datetime.now(datetime.timezone.utc)), evidence
 
 
@@ -72,49 +88,93 @@ def read_policy(exec_properties: Mapping[str, Any]) -> gate.GatePolicy:
     """The policy from execution properties; Kubeflow hands every number over as a double.
 
     Raises:
-      ParameterError: If a limit is missing or out of range.
+      ParameterError: If a limit is missing or out of range, or stands there beside a policy.
     """
-    allow = exec_properties.get(ALLOW_NON_DP_PREPROCESSING_KEY, 0)
+    text = exec_properties.get(POLICY_KEY)
+    limits: dict[str, Any] = {name: exec_properties.get(name) for name in LIMIT_KEYS}
+    if text is not None:
+        beside = [f"{name}={value!r}" for name, value in limits.items() if value is not None]
+        if beside:
+            raise ParameterError(f"A policy is given, and {', '.join(beside)} beside it. Give one of both.")
+        return policies.loads(text, kind="json")
+    allow = limits.pop(ALLOW_NON_DP_PREPROCESSING_KEY)
+    if limits[MIN_SLICE_COVERAGE_KEY] is None:
+        limits[MIN_SLICE_COVERAGE_KEY] = policies.DEFAULT_MIN_SLICE_COVERAGE
     return gate.GatePolicy(
-        max_epsilon=exec_properties.get(MAX_EPSILON_KEY),  # type: ignore[arg-type] # GatePolicy checks them
-        max_delta=exec_properties.get(MAX_DELTA_KEY),  # type: ignore[arg-type]
-        max_attack_auc=exec_properties.get(MAX_ATTACK_AUC_KEY),  # type: ignore[arg-type]
-        min_slice_coverage=exec_properties.get(MIN_SLICE_COVERAGE_KEY, 0.95),
+        **limits,
         allow_non_dp_preprocessing=not isinstance(allow, bool) and allow == 1,
+        # A ledger that is given with limits alone is one that must be used.
+        ledger="required" if exec_properties.get(LEDGER_KEY) else "none",
     )
 
 
-def read_evidence(input_dict: _Inputs, *, wired: bool) -> gate.Evidence:
+def read_evidence(input_dict: _Inputs, *, wired: bool, ledger: str | None = None) -> gate.Evidence:
     """Reads all evidence; a part that cannot be read becomes the error that says why.
 
     Args:
       input_dict: The component's inputs.
       wired: Whether `model_blessing` was wired. TFX leaves an unwired channel out, and gives an
         empty list for a wired one without an artifact, which must not pass for unwired.
+      ledger: Name of the environment variable with the ledger's address, as `env:NAME`.
     """
-
-    def part(read: Callable[[], _Part]) -> _Part | EvidenceError:
-        try:
-            return read()
-        except EvidenceError as error:
-            return error
-        except Exception as error:  # noqa: BLE001 - an unreadable file is a refusal, whatever the reason
-            return EvidenceError(f"It could not be read: {type(error).__name__}: {error}.")
-
-    return gate.Evidence(
-        model_digest=part(lambda: _files.directory_digest(_files.single(input_dict, MODEL_KEY).uri)),
-        guarantee=part(
-            lambda: guarantee.PrivacyGuarantee.from_json(
-                _files.read_text(_files.single(input_dict, PRIVACY_GUARANTEE_KEY).uri, guarantee.FILE_NAME)
-            )
-        ),
-        evaluation=part(
-            lambda: evaluation.PrivacyEvaluation.from_json(
-                _files.read_text(_files.single(input_dict, PRIVACY_EVALUATION_KEY).uri, evaluation.FILE_NAME)
-            )
-        ),
-        upstream_blessing=part(lambda: _upstream(input_dict, wired)),
+    stated, stated_by = _read_record(
+        input_dict, PRIVACY_GUARANTEE_KEY, guarantee.FILE_NAME, guarantee.PrivacyGuarantee, signing.GUARANTEE_TYPE
     )
+    found, found_by = _read_record(
+        input_dict, PRIVACY_EVALUATION_KEY, evaluation.FILE_NAME, evaluation.PrivacyEvaluation, signing.EVALUATION_TYPE
+    )
+    run, reference_runs = _read_ledger(ledger, stated)
+    return gate.Evidence(
+        model_digest=_part(lambda: _files.directory_digest(_files.single(input_dict, MODEL_KEY).uri)),
+        guarantee=stated,
+        evaluation=found,
+        upstream_blessing=_part(lambda: _upstream(input_dict, wired)),
+        ledger=run,
+        reference_runs=reference_runs,
+        signatures={gate.GUARANTEE: stated_by, gate.EVALUATION: found_by},
+    )
+
+
+def _part(read: Callable[[], _Part]) -> _Part | EvidenceError:
+    try:
+        return read()
+    except EvidenceError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - an unreadable file is a refusal, whatever the reason
+        return EvidenceError(f"It could not be read: {type(error).__name__}: {error}.")
+
+
+def _read_ledger(
+    ledger: str | None, stated: guarantee.PrivacyGuarantee | EvidenceError
+) -> tuple[LedgerRun | EvidenceError | None, dict[str, LedgerRun | EvidenceError]]:
+    """What the ledger says of the runs that a guarantee names; nothing where it names none or no ledger is given."""
+    if ledger is None or isinstance(stated, EvidenceError) or stated.ledger is None:
+        return None, {}
+    return _read_run(ledger, stated.run_id), {
+        run_id: _read_run(ledger, run_id) for run_id in stated.ledger.reference_run_ids
+    }
+
+
+def _read_run(ledger: str, run_id: str) -> LedgerRun | EvidenceError:
+    try:
+        # Database drivers are loaded only where a ledger is used.
+        from tfx_privacy.ledger import read_run
+
+        return read_run(ledger, run_id)
+    except LedgerError as error:
+        return EvidenceError(f"The ledger of {ledger} cannot be read: {error}")
+    except Exception as error:  # noqa: BLE001 - a driver's message may hold the address: its kind must do
+        return EvidenceError(f"The ledger of {ledger} cannot be read: {type(error).__name__}.")
+
+
+def _read_record(
+    input_dict: _Inputs, key: str, name: str, kind: type[_Record], payload_type: str
+) -> tuple[_Record | EvidenceError, str | EvidenceError | None]:
+    """A record, and the key of its file's signature: None without one, the error where it is not valid."""
+    read = _part(lambda: _signatures.read_signed_text(_files.single(input_dict, key).uri, name, payload_type))
+    if isinstance(read, EvidenceError):
+        return read, None
+    return _part(lambda: kind.from_json(read.text)), read.signer
 
 
 def _upstream(input_dict: _Inputs, wired: bool) -> str:

@@ -52,7 +52,7 @@ def _forest(record: PrivacyEvaluation, limit: float) -> Picture | None:
     return _picture(
         interval_plots.forest(record, attack, limit),
         f"AUC of the attack {attack} by slice with {_level(record)} intervals, the highest lower bound on top. A square is a slice with a "
-        "bound beyond the limit; an AUC below 0.5 counts by its mirror image. Hollow points with a question mark are CONFOUNDED. An AUC is "
+        "bound beyond the general limit; an AUC below 0.5 counts by its mirror image. Hollow points with a question mark are CONFOUNDED. An AUC is "
         "an average over a slice: it does not show single records that are easier to find. Each interval is for itself, so that of many "
         "slices some exclude 0.5 by chance: the table has p-values that account for it.",
     )

@@ -90,6 +90,7 @@ class Charge:
         resumed = self._note.attempt > 0
         self._note.attempt += 1
         if num_references:
+            self._give_back_references()
             self._references = new_run_id()
             self._note.reference_run_ids.append(self._references)
         self._write_note()
@@ -139,6 +140,13 @@ class Charge:
         )
         placed = record.model_copy(update={"dataset_id": self._account.dataset_id, "ledger": position})
         return placed.model_copy(update={"statement": guarantee.write_statement(placed)})
+
+    def _give_back_references(self) -> None:
+        """Aborts what earlier attempts reserved for reference models and never began; what they began stays charged."""
+        for run_id in list(self._note.reference_run_ids):
+            with contextlib.suppress(LedgerError):
+                self._ledger.abort(run_id, reason="a later attempt at the run reserves anew")
+                self._note.reference_run_ids.remove(run_id)
 
     def _reserve(self, run_id: str, planned: PlannedRun, purpose: str, labels: Mapping[str, str]) -> None:
         privacy = self.plan.resolved.parameters

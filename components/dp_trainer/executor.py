@@ -13,7 +13,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from tfx_privacy import training
-from tfx_privacy.components import _files
+from tfx_privacy.components import _files, _signatures
 from tfx_privacy.components.dp_trainer import charge, export, references, reporting, statement
 from tfx_privacy.components.dp_trainer import request as requests
 from tfx_privacy.components.dp_trainer.request import Request
@@ -132,6 +132,7 @@ class Executor(trainer_executor.GenericExecutor):
         exec_properties: dict[str, Any],
     ) -> Request:
         """Reads what was asked for, and refuses what cannot be done before any record is read."""
+        _signatures.check_signing_key()
         splits = requests.train_splits(input_dict, exec_properties)
         input_fn = requests.user_function(exec_properties, "input_fn")
         num_references = requests.num_reference_models(exec_properties, input_fn)

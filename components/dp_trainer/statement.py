@@ -10,9 +10,9 @@ from absl import logging
 from tfx import types
 
 from tfx_privacy import __version__, training
-from tfx_privacy.components import _files
+from tfx_privacy.components import _signatures
 from tfx_privacy.components.dp_trainer import scope
-from tfx_privacy.privacy import _records, accounting, guarantee
+from tfx_privacy.privacy import _records, accounting, guarantee, signing
 from tfx_privacy.privacy.parameters import ResolvedParameters
 from tfx_privacy.training import keras_api
 
@@ -80,8 +80,8 @@ def make_guarantee(
 
 
 def write_guarantee(artifact: types.Artifact, record: guarantee.PrivacyGuarantee) -> None:
-    """Writes the file, and what people want to see into custom properties."""
-    _files.write_text(artifact.uri, guarantee.FILE_NAME, record.to_json())
+    """Writes the file, signed where there is a key, and what people want to see into custom properties."""
+    _signatures.write_signed_text(artifact.uri, guarantee.FILE_NAME, record.to_json(), signing.GUARANTEE_TYPE)
     for name in _SHOWN:
         artifact.set_string_custom_property(name, str(getattr(record, name)))
 

@@ -12,12 +12,12 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from tfx_privacy.components import _files
+from tfx_privacy.components import _files, _signatures
 from tfx_privacy.components.privacy_evaluator import attack_pipeline, findings, heads, resolution
 from tfx_privacy.components.privacy_evaluator.attack_pipeline import Task
 from tfx_privacy.components.privacy_evaluator.findings import Wanted
 from tfx_privacy.components.privacy_evaluator.reader import ModelReader
-from tfx_privacy.privacy import evaluation, strict_json
+from tfx_privacy.privacy import evaluation, signing, strict_json
 from tfx_privacy.privacy.attacks.evaluate import Settings
 from tfx_privacy.privacy.errors import DataError, ParameterError
 from tfx_privacy.privacy.evaluation import PrivacyEvaluation
@@ -48,6 +48,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
           TFXPrivacyError: If a split, feature or label is unknown, or the sides overlap.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
+        _signatures.check_signing_key()
         splits = _splits(exec_properties)
         files = tuple(_files_of(input_dict["examples"], names) for names in splits)
         model = artifact_utils.get_single_instance(input_dict["model"])
@@ -73,6 +74,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             attack_pipeline.build(pipeline, task, files)
         record = PrivacyEvaluation.from_json(_files.read_text(target.uri, evaluation.FILE_NAME))
+        # Again, and signed: a worker of Beam, which wrote it, need not have the key.
+        _signatures.write_signed_text(target.uri, evaluation.FILE_NAME, record.to_json(), signing.EVALUATION_TYPE)
         _show(target, record)
 
 

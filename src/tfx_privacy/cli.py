@@ -11,6 +11,10 @@ import sys
 import click
 
 from tfx_privacy import __version__
+from tfx_privacy.commands.keys import keys
+from tfx_privacy.commands.ledger import ledger
+from tfx_privacy.commands.lint import lint
+from tfx_privacy.commands.plan import plan
 from tfx_privacy.privacy.errors import TFXPrivacyError
 
 
@@ -18,6 +22,12 @@ from tfx_privacy.privacy.errors import TFXPrivacyError
 @click.version_option(__version__, prog_name="tfx-privacy")
 def cli() -> None:
     """Differential privacy for TFX pipelines: train, attack, and gate a model."""
+
+
+cli.add_command(keys)
+cli.add_command(ledger)
+cli.add_command(lint)
+cli.add_command(plan)
 
 
 @cli.command()

@@ -349,17 +349,17 @@ GATE = [
         "if not guarantee.stated_epsilon >= bounds.best * (1 - 1e-6):", "if False:", "test_records test_gate",
     ),
     Mutant(
-        "epsilon may be anything", f"{_PRIVACY}.gate",
+        "epsilon may be anything", f"{_PRIVACY}.gate_rules",
         "if math.isfinite(epsilon) and epsilon <= policy.max_epsilon:", "if math.isfinite(epsilon):", "test_gate",
     ),
     Mutant(
-        "an infinite epsilon passes", f"{_PRIVACY}.gate",
+        "an infinite epsilon passes", f"{_PRIVACY}.gate_rules",
         "if math.isfinite(epsilon) and epsilon <= policy.max_epsilon:",
         "if not math.isfinite(epsilon) or epsilon <= policy.max_epsilon:", "test_gate",
     ),
     Mutant(
         "a bound that is no number passes", f"{_PRIVACY}.standing",
-        "return upper if math.isfinite(upper) else 1.0", "return upper if math.isfinite(upper) else 0.5", "test_gate",
+        "return upper if is_known(row) else 1.0", "return upper if is_known(row) else 0.5", "test_gate",
     ),
     Mutant(
         "the estimate for the upper bound", f"{_PRIVACY}.standing",
@@ -367,10 +367,11 @@ GATE = [
     ),
     Mutant(
         "an error in a rule passes", f"{_PRIVACY}.gate",
-        'finding = _Finding(False, "unknown", str(error))', 'finding = _Finding(True, "unknown", str(error))', "test_gate",
+        "known, finding = False, Finding(False, _UNKNOWN, str(error))", "known, finding = True, Finding(True, _UNKNOWN, str(error))",
+        "test_gate",
     ),
     Mutant(
-        "another model's guarantee", f"{_PRIVACY}.gate",
+        "another model's guarantee", f"{_PRIVACY}.gate_rules",
         "        if stated != digest:", "        if False:", "test_gate",
     ),
     Mutant(
@@ -517,13 +518,13 @@ ATTACKS = [
         "        if estimate < 0.5:\n", "        if False:\n", "test_gate_small_slices",
     ),
     Mutant(
-        "a confounded slice will do", f"{_PRIVACY}.gate",
+        "a confounded slice will do", f"{_PRIVACY}.gate_attacks",
         'if row.status == "UNSUPPORTED" or (row.status == "CONFOUNDED" and row.attack in REQUIRED_ATTACKS)',
         'if row.status == "UNSUPPORTED"', "test_gate_small_slices",
     ),
     Mutant(
-        "small slices leak together", f"{_PRIVACY}.gate",
-        "if small and bar.jointly_within(small):", "if small:", "test_gate_small_slices",
+        "small slices leak together", f"{_PRIVACY}.gate_attacks",
+        "if small and limits.bar(small[0]).jointly_within(small):", "if small:", "test_gate_small_slices",
     ),
     Mutant(
         "nothing shows on a small slice", f"{_PRIVACY}.standing",
@@ -531,23 +532,23 @@ ATTACKS = [
         "return Standing.OPEN", "test_gate_small_slices",
     ),
     Mutant(
-        "intervals of any confidence", f"{_PRIVACY}.gate",
+        "intervals of any confidence", f"{_PRIVACY}.gate_attacks",
         "if not record.confidence_level >= MIN_CONFIDENCE_LEVEL:", "if not record.confidence_level >= 0.0:", "test_gate",
     ),
     Mutant(
-        "large slices may be pooled", f"{_PRIVACY}.gate",
+        "large slices may be pooled", f"{_PRIVACY}.gate_attacks",
         "if not record.min_slice_size <= MAX_SLICE_SIZE_POOLED:", "if not record.min_slice_size <= 10**9:", "test_gate",
     ),
     Mutant(
-        "any number of records on both sides", f"{_PRIVACY}.gate",
+        "any number of records on both sides", f"{_PRIVACY}.gate_attacks",
         "record.num_overlapping <= MAX_OVERLAP * smaller", "record.num_overlapping <= smaller", "test_gate",
     ),
     Mutant(
-        "the control need not have been run", f"{_PRIVACY}.gate",
+        "the control need not have been run", f"{_PRIVACY}.gate_attacks",
         "REQUIRED_ATTACKS = (LOSS, CONTROL)", "REQUIRED_ATTACKS = (LOSS,)", "test_gate test_gate_small_slices",
     ),
     Mutant(
-        "records count once for every value", f"{_PRIVACY}.gate",
+        "records count once for every value", f"{_PRIVACY}.gate_attacks",
         "total = max(record.num_members, sum(row.num_members for row in rows))", "total = record.num_members", "test_gate",
     ),
     Mutant(
@@ -561,89 +562,89 @@ ATTACKS = [
     ),
 ]  # fmt: skip
 
-_LEDGER = "tfx_privacy.ledger"
+_STORE = "tfx_privacy.ledger"
 
 LEDGER = [
     Mutant(
-        "SQLite reads before it locks", f"{_LEDGER}.database",
+        "SQLite reads before it locks", f"{_STORE}.database",
         'connection.exec_driver_sql(f"BEGIN {mode}")', 'connection.exec_driver_sql("BEGIN DEFERRED")', "test_ledger_race",
     ),
     Mutant(
-        "a connection crosses a fork", f"{_LEDGER}.database",
+        "a connection crosses a fork", f"{_STORE}.database",
         "os.register_at_fork(before=_close_all)", "assert _close_all", "test_ledger_sqlite",
     ),
     Mutant(
-        "a run that started is given back", f"{_LEDGER}.replay",
+        "a run that started is given back", f"{_STORE}.replay",
         '"abort": ("RESERVED",),', '"abort": ("RESERVED", "STARTED"),', "test_ledger",
     ),
     Mutant(
-        "a run that ended is resumed", f"{_LEDGER}.replay",
+        "a run that ended is resumed", f"{_STORE}.replay",
         '"start": ("RESERVED", "STARTED"),', '"start": ("RESERVED", "STARTED", "COMMITTED", "SETTLED"),', "test_ledger",
     ),
     Mutant(
-        "an earlier attempt goes on", f"{_LEDGER}.replay",
+        "an earlier attempt goes on", f"{_STORE}.replay",
         "if not body.attempt > run.attempt:", "if not body.attempt >= run.attempt:", "test_ledger",
     ),
     Mutant(
-        "more was executed than reserved", f"{_LEDGER}.replay",
+        "more was executed than reserved", f"{_STORE}.replay",
         "if not executed <= planned:", "if not executed <= 2 * planned:", "test_ledger",
     ),
     Mutant(
-        "one block of several is charged", f"{_LEDGER}.replay",
+        "one block of several is charged", f"{_STORE}.replay",
         "    for name in names:\n        block = dataset.blocks[name]", "    for name in names[:1]:\n        block = dataset.blocks[name]",
         "test_ledger",
     ),
     Mutant(
-        "the log may overspend", f"{_LEDGER}.replay",
+        "the log may overspend", f"{_STORE}.replay",
         "if not block.charged + body.cost <= dataset.budget:", "if not block.charged <= dataset.budget:", "test_ledger_replay",
     ),
     Mutant(
-        "the log may state any cost", f"{_LEDGER}.replay",
+        "the log may state any cost", f"{_STORE}.replay",
         "if not _is_near(body.cost, computed):", "if not body.cost > 0:", "test_ledger_replay",
     ),
     Mutant(
-        "an entry need not follow from the one before", f"{_LEDGER}.replay",
+        "an entry need not follow from the one before", f"{_STORE}.replay",
         "if entry.previous_hash != previous:", "if not entry.previous_hash:", "test_ledger_tampering",
     ),
     Mutant(
-        "an entry's hash is not looked at", f"{_LEDGER}.replay",
+        "an entry's hash is not looked at", f"{_STORE}.replay",
         "if entry.hash != entry.expected_hash:", "if not entry.hash:", "test_ledger_tampering",
     ),
     Mutant(
-        "the hash leaves the time out", f"{_LEDGER}.entries",
+        "the hash leaves the time out", f"{_STORE}.entries",
         'exclude={"hash"}', 'exclude={"hash", "at"}', "test_ledger_tampering",
     ),
     Mutant(
-        "the tables are not held against the log", f"{_LEDGER}.verification",
+        "the tables are not held against the log", f"{_STORE}.verification",
         "if type(row[name]) is not type(value) or row[name] != value:", "if type(row[name]) is not type(value):",
         "test_ledger_tampering",
     ),
     Mutant(
-        "the last unit cannot be spent", f"{_LEDGER}.ledger",
+        "the last unit cannot be spent", f"{_STORE}.ledger",
         "if not cost <= budgets.left(dataset, names):", "if not cost < budgets.left(dataset, names):", "test_ledger",
     ),
     Mutant(
-        "the emptiest block decides", f"{_LEDGER}.budgets",
+        "the emptiest block decides", f"{_STORE}.budgets",
         "fullest = max(dataset.blocks", "fullest = min(dataset.blocks", "test_ledger",
     ),
     Mutant(
-        "a repeated request is carried out again", f"{_LEDGER}.ledger",
+        "a repeated request is carried out again", f"{_STORE}.ledger",
         "            if before is not None:", "            if before is None and False:", "test_ledger",
     ),
     Mutant(
-        "another plan under the same name is taken for the same", f"{_LEDGER}.ledger",
+        "another plan under the same name is taken for the same", f"{_STORE}.ledger",
         "if not same(before.body):", "if not before.body:", "test_ledger",
     ),
     Mutant(
-        "a run of another unit is charged", f"{_LEDGER}.ledger",
+        "a run of another unit is charged", f"{_STORE}.ledger",
         "        if value != registered:", "        if not value:", "test_ledger",
     ),
     Mutant(
-        "the anchor is read after the ledger", f"{_LEDGER}.anchor",
+        "the anchor is read after the ledger", f"{_STORE}.anchor",
         "while end > 0:", "end = self.end()\n            while end > 0:", "test_ledger_sqlite",
     ),
     Mutant(
-        "an old copy is not noticed", f"{_LEDGER}.anchor",
+        "an old copy is not noticed", f"{_STORE}.anchor",
         "    if found == entry_hash:", "    if found == entry_hash or found is None:", "test_ledger_sqlite",
     ),
     Mutant(
@@ -664,7 +665,7 @@ LEDGER = [
 # Found by two connections to a real server, where there is one.
 POSTGRESQL = [
     Mutant(
-        "PostgreSQL's row is not locked", f"{_LEDGER}.rows",
+        "PostgreSQL's row is not locked", f"{_STORE}.rows",
         "statement.with_for_update() if locked else statement", "statement", "test_ledger_race",
     ),
 ]  # fmt: skip
@@ -680,14 +681,319 @@ def _has_postgresql() -> bool:
         return False
 
 
+_LEDGER, _RULES, _GATE = f"{_PRIVACY}.gate_ledger", f"{_PRIVACY}.gate_rules", f"{_PRIVACY}.gate"
+POLICY = [
+    Mutant(
+        "a run of any state", _LEDGER, 'if run.state != "COMMITTED":', 'if run.state == "ABORTED":', "test_gate_rules",
+    ),
+    Mutant(
+        "a reservation for whatever", _LEDGER, 'if run.purpose != "model":', "if False:", "test_gate_rules",
+    ),
+    Mutant(
+        "a ledger's run of any model", _LEDGER,
+        "if run.model_digest is None or run.model_digest != model_digest:", "if run.model_digest is None:", "test_gate_rules",
+    ),
+    Mutant(
+        "a ledger's run of no model", _LEDGER,
+        "if run.model_digest is None or run.model_digest != model_digest:",
+        "if run.model_digest is not None and run.model_digest != model_digest:", "test_gate_rules",
+    ),
+    Mutant(
+        "the guarantee's digest is not compared", _LEDGER,
+        '        ("guarantee_digest", guarantee.facts_digest(record), run.guarantee_digest),\n', "", "test_gate_rules",
+    ),
+    Mutant(
+        "what the ledger does not say agrees", _LEDGER,
+        "if found is None or stated != found:", "if found is not None and stated != found:", "test_gate_rules",
+    ),
+    Mutant(
+        "less noise than was reserved", _LEDGER,
+        'if not executed["noise_multiplier"] >= planned["noise_multiplier"]:',
+        'if not executed["noise_multiplier"] <= planned["noise_multiplier"]:', "test_gate_rules",
+    ),
+    Mutant(
+        "other batches than were reserved", _LEDGER,
+        'if executed["sampling_probability"] != planned["sampling_probability"]:',
+        'if executed["sampling_probability"] > planned["sampling_probability"]:', "test_gate_rules",
+    ),
+    Mutant(
+        "more steps than were reserved", _LEDGER,
+        'mechanism.composition["steps"] <= run.planned.steps:', 'mechanism.composition["steps"] <= 2 * run.planned.steps:',
+        "test_gate_rules",
+    ),
+    Mutant(
+        "an overspent dataset", _LEDGER, "if not 0 < run.charged <= run.budget:", "if not 0 < run.charged:", "test_gate_rules",
+    ),
+    Mutant(
+        "a run that was charged nothing", _LEDGER, "if not 0 < run.charged <= run.budget:", "if not run.charged <= run.budget:",
+        "test_gate_rules",
+    ),
+    Mutant(
+        "a spent epsilon that is NaN", _LEDGER,
+        "if not (math.isfinite(run.spent_epsilon) and 0.0 <= run.spent_epsilon <= run.budget_epsilon * _ROUNDING):",
+        "if run.spent_epsilon < 0.0 or run.spent_epsilon > run.budget_epsilon * _ROUNDING:", "test_gate_rules",
+    ),
+    Mutant(
+        "a ledger that was restored from an older copy", _LEDGER,
+        "if run.sequence is None or not run.sequence <= run.head_sequence:", "if run.sequence is None:", "test_gate_rules",
+    ),
+    Mutant(
+        "a last entry that is another one", _LEDGER,
+        "if run.sequence == run.head_sequence and run.entry_hash != run.head_hash:", "if False:", "test_gate_rules",
+    ),
+    Mutant(
+        "a ledger that was not asked will do", f"{_PRIVACY}.gate_evidence",
+        "        if self.ledger is None:\n            raise EvidenceError(",
+        "        if self.ledger is None:\n            return None  # type: ignore\n            raise EvidenceError(",
+        "test_gate_rules test_forged_evidence",
+    ),
+    Mutant(
+        "no ledger where one is demanded", _LEDGER, 'if policy.ledger == "none":', "if True:", "test_gate_rules",
+    ),
+    Mutant(
+        "a guarantee that keeps silent of its ledger", _LEDGER, "    if evidence.ledger is not None:\n", "    if False:\n",
+        "test_gate_rules",
+    ),
+    Mutant(
+        "a settled reservation counts in full", _LEDGER,
+        '_CHARGED = ("STARTED", "COMMITTED")', '_CHARGED = ("STARTED", "COMMITTED", "SETTLED")', "test_gate_rules",
+    ),
+    Mutant(
+        "more reference models than were reserved", _LEDGER, "if not needed <= reserved:", "if not needed <= 2 * reserved:",
+        "test_gate_rules",
+    ),
+    Mutant(
+        "reference models of another guarantee", _LEDGER, "if not committed:", "if False:", "test_gate_rules",
+    ),
+    Mutant(
+        "one reservation counts twice", _LEDGER,
+        "if len(set(position.reference_run_ids)) != len(position.reference_run_ids):", "if False:", "test_gate_rules",
+    ),
+    Mutant(
+        "reference models' reservations of another dataset", _LEDGER,
+        "if getattr(found, name) != getattr(run, name):", "if False:", "test_gate_rules",
+    ),
+    Mutant(
+        "an invalid signature counts as none", _RULES,
+        "        if isinstance(found, EvidenceError):\n            return Finding(False",
+        "        if isinstance(found, EvidenceError):\n            found = None\n        if found is False:\n            return Finding(False",
+        "test_gate_rules",
+    ),
+    Mutant(
+        "one signature is enough", _RULES, "    if not unsigned:\n", "    if len(unsigned) < 2:\n", "test_gate_rules",
+    ),
+    Mutant(
+        "signatures are never demanded", _RULES, 'if policy.signature == "optional":', "if True:", "test_gate_rules",
+    ),
+    Mutant(
+        "anything is a key", _RULES, "elif isinstance(found, str) and found:", "elif found is not None:", "test_gate_rules",
+    ),
+    Mutant(
+        "only the younger must be fresh", _RULES,
+        "if all(age <= policy.max_age_days for age in days.values()):", "if any(age <= policy.max_age_days for age in days.values()):",
+        "test_gate_rules",
+    ),
+    Mutant(
+        "evidence of any age", _RULES,
+        "if all(age <= policy.max_age_days for age in days.values()):", "if all(age >= 0 for age in days.values()):", "test_gate_rules",
+    ),
+    Mutant(
+        "an evaluation before the guarantee", _RULES,
+        'if not stated["guarantee"] <= stated["evaluation"] + _CLOCK_SKEW:', "if False:", "test_gate_rules",
+    ),
+    Mutant(
+        "evidence from the future", _RULES, "        if not time <= now + _CLOCK_SKEW:\n", "        if False:\n", "test_gate",
+    ),
+    Mutant(
+        "another dataset than the policy's", _RULES, "if found != wanted]", 'if found != wanted and name != "dataset_id"]',
+        "test_gate_rules",
+    ),
+    Mutant(
+        "an attack that is demanded need not be judged", f"{_PRIVACY}.gate_attacks",
+        'if len(whole) == 1 and whole[0].status == "OK":', "if len(whole) == 1:", "test_gate test_gate_rules",
+    ),
+    Mutant(
+        "a slice that is demanded need not be there", f"{_PRIVACY}.gate_attacks",
+        "        if feature not in record.slice_features\n", "        if False\n", "test_gate_rules",
+    ),
+    Mutant(
+        "a second output of another task", f"{_PRIVACY}.gate_attacks", "    if found == wanted:\n", "    if found >= wanted:\n",
+        "test_gate_rules",
+    ),
+    Mutant(
+        "rows of more records than were read", f"{_PRIVACY}.gate_attacks",
+        "and 0 < row.num_nonmembers <= record.num_nonmembers):", "and True):", "test_forged_evidence",
+    ),
+    Mutant(
+        "a named slice is judged in the mean of others", f"{_PRIVACY}.slice_limits",
+        "return own is not None and own.value is not None", "return False", "test_gate_rules",
+    ),
+    Mutant(
+        "a feature's limit before its slice's", f"{_PRIVACY}.slice_limits",
+        "next(iter([*of_value, *of_feature]), None)", "next(iter([*of_feature, *of_value]), None)", "test_gate_rules",
+    ),
+    Mutant(
+        "a stricter limit on what nobody judged", f"{_PRIVACY}.slice_limits",
+        "if not self._is_judged(limit, judged) and self._is_stricter(limit)", "if False", "test_gate_rules",
+    ),
+    Mutant(
+        "a looser limit for every slice", f"{_PRIVACY}.slice_limits",
+        "[limit for limit in found if limit.value == row.slice_value]", "[limit for limit in found if limit.value is not None]",
+        "test_gate_rules",
+    ),
+    Mutant(
+        "one end of an interval may be NaN", f"{_PRIVACY}.standing",
+        "(row.auc.low, row.auc.estimate, row.auc.high))", "(row.auc.estimate, row.auc.high))", "test_forged_evidence",
+    ),
+    Mutant(
+        "an exception without an end", _GATE, "    if not now < ends:\n", "    if False:\n", "test_gate_rules",
+    ),
+    Mutant(
+        "an exception for ever", _GATE, "    if not ends - now <= MAX_EXCEPTION:\n", "    if False:\n", "test_gate_rules",
+    ),
+    Mutant(
+        "an exception for any rule", _GATE, "        if exception.rule != rule:\n", "        if False:\n", "test_gate_rules",
+    ),
+    Mutant(
+        "an exception for any failure", _GATE,
+        "if exception.rule not in get_args(ExcusableRule) or finding.excusable is not True:",
+        "if exception.rule not in get_args(ExcusableRule):", "test_forged_evidence",
+    ),
+    Mutant(
+        "an exception for any model", _GATE,
+        "if exception.model_digest is not None and exception.model_digest != evidence.model_digest:", "if False:", "test_gate_rules",
+    ),
+    Mutant(
+        "an exception by nobody", _GATE, "if not (exception.approver.strip() and exception.reason.strip()):", "if False:",
+        "test_gate_rules",
+    ),
+    Mutant(
+        "an exception for what is unknown", _GATE,
+        'return self.status == "passed" or (self.status == "failed" and self.exception is not None)',
+        'return self.status == "passed" or self.exception is not None', "test_gate_rules",
+    ),
+    Mutant(
+        "what is unknown passes", _GATE,
+        'return self.status == "passed" or (self.status == "failed" and self.exception is not None)',
+        'return self.status != "failed" or self.exception is not None', "test_gate",
+    ),
+    Mutant(
+        "an excused rule counts as passed", _GATE,
+        "if rule.passed is not True and rule.holds is True)", "if False)", "test_gate_rules",
+    ),
+    Mutant(
+        "an epsilon that is NaN is above the limit", _RULES,
+        "    is_above = epsilon > policy.max_epsilon\n", "    is_above = not epsilon <= policy.max_epsilon\n", "test_gate_rules",
+    ),
+    Mutant(
+        "a delta that is NaN is above the limit", _RULES,
+        "excusable=delta > policy.max_delta,", "excusable=not delta <= policy.max_delta,", "test_gate_rules",
+    ),
+    Mutant(
+        "a bound that is NaN is above the limit", f"{_PRIVACY}.gate_attacks",
+        "standing.is_known(row) and row.attack_auc_upper > limits.limit(row) for row in refusing", "True for row in refusing",
+        "test_gate_rules",
+    ),
+    Mutant(
+        "the last of two keys counts", f"{_PRIVACY}.policy", "            if key.value in seen:\n", "            if False:\n", "test_policy",
+    ),
+    Mutant(
+        "aliases", f"{_PRIVACY}.policy",
+        'if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:', "if False:", "test_policy",
+    ),
+    Mutant(
+        "tags", f"{_PRIVACY}.policy", 'if getattr(event, "tag", None) is not None:', "if False:", "test_policy",
+    ),
+    Mutant(
+        "an empty policy", f"{_PRIVACY}.policy",
+        'if "schema_version" not in document:', 'if False:', "test_policy",
+    ),
+    Mutant(
+        "a file need not demand a ledger", f"{_PRIVACY}.policy",
+        '{"ledger": "required", **document}', '{"ledger": "none", **document}', "test_policy",
+    ),
+    Mutant(
+        "an exception by a blank", f"{_PRIVACY}.policy", r'pattern=r"\S")]', r'pattern=r"\s*")]', "test_policy",
+    ),
+]  # fmt: skip
+
+PLANNING = [
+    Mutant(
+        "calibrated noise is shortened", f"{_PRIVACY}.planning", "    if rounded >= value:\n", "    if True:\n", "test_planning",
+    ),
+    Mutant(
+        "what is shown is not what is accounted", f"{_PRIVACY}.planning",
+        "noise = rounded_up(calibrated)", "noise = calibrated", "test_planning",
+    ),
+    Mutant(
+        "passes are amplified", f"{_PRIVACY}.planning",
+        "PlannedRun.of(noise_multiplier=noise, **resolved.composition)",
+        "PlannedRun.of(noise_multiplier=noise, sampling_probability=resolved.sampling_probability, steps=resolved.steps)",
+        "test_planning",
+    ),
+    Mutant(
+        "a run that almost fits is allowed", f"{_PRIVACY}.planning",
+        "max(0, left_units) // rdp_filter", "1 + max(0, left_units) // rdp_filter", "test_planning",
+    ),
+    Mutant(
+        "a delta of one record is suggested", f"{_PRIVACY}.planning",
+        "len(str(10 * population - 1))", "len(str(population - 1))", "test_planning",
+    ),
+]  # fmt: skip
+
+SIGNING = [
+    Mutant(
+        "the signature chooses the algorithm", f"{_PRIVACY}.signing",
+        "    if signature.algorithm != key.algorithm:\n",
+        "    key = dataclasses.replace(key, algorithm=signature.algorithm)\n    if False:\n", "test_signing",
+    ),
+    Mutant("the type is not signed", f"{_PRIVACY}.signing", "% (len(kind), kind, len", "% (0, b\"\", len", "test_signing"),
+    Mutant(
+        "type and payload without their lengths", f"{_PRIVACY}.signing",
+        'b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)', 'b"DSSEv1 %s %s" % (kind, payload)',
+        "test_signing",
+    ),
+    Mutant("any signature holds", f"{_PRIVACY}.signing", "payload_type)) is not True:", "payload_type)) is None:", "test_signing"),
+    Mutant(
+        "the beginning of a MAC will do", f"{_PRIVACY}.signing",
+        'hmac.compare_digest(hmac.digest(self.material, message, "sha256"), signature)',
+        'hmac.digest(self.material, message, "sha256").startswith(signature)', "test_signing",
+    ),
+    Mutant("a short secret", f"{_PRIVACY}.signing", "not len(content) >= MIN_HMAC_BYTES", "not len(content) >= 16", "test_signing"),
+    Mutant("a placeholder for a key", f"{_PRIVACY}.signing", "if len(set(content)) == 1:", "if len(set(content)) < 1:", "test_signing"),
+    Mutant(
+        "a signature of several texts", f"{_PRIVACY}.signing",
+        "return raw if base64.b64encode(raw).decode() == text else None", "return raw", "test_signing",
+    ),
+    Mutant("a key id twice", f"{_PRIVACY}.signing", "if key.key_id in self._keys:", "if key.key_id == \"\":", "test_signing"),
+    Mutant("one key under two ids", f"{_PRIVACY}.signing", "if key.material in contents:", "if False:", "test_signing"),
+    Mutant(
+        "a secret in a representation", f"{_PRIVACY}.signing",
+        "    secret: bytes = dataclasses.field(repr=False)", "    secret: bytes", "test_signing",
+    ),
+    Mutant(
+        "a secret in a message", f"{_PRIVACY}.signing",
+        "it has {len(parts)} parts between colons", "it has {parts} between colons", "test_signing",
+    ),
+    Mutant(
+        "the verdict of another model", f"{_PRIVACY}.verdict_record",
+        "if self.model_digest != model_digest:", "if self.model_digest is None:", "test_signing",
+    ),
+    Mutant(
+        "a verdict of any age", f"{_PRIVACY}.verdict_record",
+        "if -CLOCK_SKEW <= age <= max_age:", "if -CLOCK_SKEW <= age:", "test_signing",
+    ),
+    Mutant(
+        "a verdict of the future", f"{_PRIVACY}.verdict_record",
+        "if -CLOCK_SKEW <= age <= max_age:", "if age <= max_age:", "test_signing",
+    ),
+    Mutant(
+        "a refusing verdict", f"{_PRIVACY}.verdict_record",
+        "if self.blessed is not True:", "if self.blessed is None:", "test_signing",
+    ),
+]  # fmt: skip
+
 MUTANTS = [
-    *CLIPPING,
-    *NOISE,
-    *SAMPLING,
-    *ACCOUNTING,
-    *GATE,
-    *VALIDATION,
-    *ATTACKS,
-    *LEDGER,
+    *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER,
     *(POSTGRESQL if _has_postgresql() else []),
-]
+]  # fmt: skip

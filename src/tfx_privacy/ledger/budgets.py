@@ -27,8 +27,8 @@ def refusal(dataset: DatasetRow, blocks: list[str], planned: PlannedRun, cost: i
     spent = rdp_filter.epsilon_of(dataset.order, dataset.budget - rest, delta=dataset.delta)
     where = f", blocks {', '.join(blocks)}" if blocks else ""
     lines = [
-        f"The budget of dataset {dataset.dataset_id!r}{where} does not suffice: this run would take {_share(cost, dataset.budget)} of "
-        f"epsilon={dataset.epsilon:g} at delta={dataset.delta:g}, and {_share(rest, dataset.budget, down=True)} is left (runs so far, "
+        f"The budget of dataset {dataset.dataset_id!r}{where} does not suffice: this run would take {percent(cost / dataset.budget)} of "
+        f"epsilon={dataset.epsilon:g} at delta={dataset.delta:g}, and {percent(rest / dataset.budget, down=True)} is left (runs so far, "
         f"those that died included, come to epsilon={math.ceil(spent * 1e3) / 1e3:g}).",
         "Nothing was charged, and no record was read.",
     ]
@@ -84,8 +84,9 @@ def fitting_steps(order: float, planned: PlannedRun, rest: int) -> int:
     return low
 
 
-def _share(units: int, budget: int, *, down: bool = False) -> str:
-    tenths = 1000 * units / budget
+def percent(share: float, *, down: bool = False) -> str:
+    """A share to a tenth of a percent, rounded to the side that promises less."""
+    tenths = 1000 * share
     return f"{(math.floor(tenths) if down else math.ceil(tenths)) / 10:g} %"
 
 
@@ -122,9 +123,9 @@ def status(dataset: DatasetRow) -> list[BlockStatus]:
     return found
 
 
-def runs_left(dataset: DatasetRow) -> int | None:
-    """How many runs like the last one that was charged fit into what is left of the blocks that it used; None without any run."""
-    charged = [run for run in dataset.runs.values() if run.state != "ABORTED"]
+def runs_left(dataset: DatasetRow, block: str) -> int | None:
+    """How many runs like the last one that was charged fit into what is left of a block; None without any run."""
+    charged = [run for run in dataset.runs.values() if run.state != "ABORTED" and run.purpose == "model"]
     if not charged:
         return None
-    return left(dataset, charged[-1].blocks) // charged[-1].cost
+    return max(0, dataset.budget - dataset.blocks[block].charged) // charged[-1].cost

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from typing_extensions import Self
 
 from tfx_privacy.ledger import budgets, entries, migrations, replay, rows, verification
-from tfx_privacy.ledger.anchor import Anchor, require_head
+from tfx_privacy.ledger.anchor import Anchor
 from tfx_privacy.ledger.database import Database
 from tfx_privacy.ledger.entries import Entry
 from tfx_privacy.ledger.replay import BlockRow, DatasetRow
@@ -203,17 +203,13 @@ class Ledger:
         return self._append(dataset_id, f"budget:{secrets.token_hex(16)}", make)
 
     def dataset(self, dataset_id: str) -> DatasetRow:
-        """The dataset's facts and charges as they stand, without its runs.
+        """The dataset with its charges and runs, verified.
 
         Raises:
-          LedgerError: If it is not registered.
+          LedgerError: If it is not registered, or the ledger is damaged or an old copy.
         """
-
-        def read(connection: sa.Connection) -> DatasetRow:
-            migrations.require_current(connection)
-            return rows.read_dataset(connection, dataset_id)
-
-        return self._database.read(read)
+        end = self._anchor_end()
+        return self._database.read(lambda connection: self._verified(connection, dataset_id, end)[0])
 
     def reserve(
         self,
@@ -345,9 +341,7 @@ class Ledger:
             found = rows.read_run(connection, run_id)
             if found is None:
                 raise LedgerError(f"Run {run_id} is not in this ledger.")
-            dataset, log = verification.verify_dataset(connection, found.dataset_id)
-            self._check_anchor(dataset.ledger_id, dataset.dataset_id, log, end)
-            return _ledger_run(dataset, run_id, log)
+            return _ledger_run(*self._verified(connection, found.dataset_id, end), run_id)
 
         return self._database.read(read)
 
@@ -367,18 +361,17 @@ class Ledger:
             logs.setdefault(entry.dataset_id, []).append(entry)
         for dataset_id, log in logs.items():
             self._check_anchor(verified.ledger_id, dataset_id, log, end)
-        for dataset_id, sequence, entry_hash in heads:
-            hashes = {entry.sequence: entry.hash for entry in logs.get(dataset_id, [])}
-            require_head(dataset_id, sequence, entry_hash, hashes.get, "the given head")
+        verification.require_heads(verified, heads)
         return verified
 
     def log(self, dataset_id: str) -> list[Entry]:
         """A dataset's entries, verified.
 
         Raises:
-          LedgerError: If the dataset is not registered, or the ledger is damaged.
+          LedgerError: If the dataset is not registered, or the ledger is damaged or an old copy.
         """
-        return self._database.read(lambda connection: verification.verify_dataset(connection, dataset_id)[1])
+        end = self._anchor_end()
+        return self._database.read(lambda connection: self._verified(connection, dataset_id, end)[1])
 
     def backup(self, path: str) -> None:
         """Copies a SQLite ledger, as of one moment, to a file that must not exist.
@@ -390,6 +383,22 @@ class Ledger:
             raise LedgerError(f"{self._source.name} names a PostgreSQL database: make its backups with pg_dump.")
         self.verify()
         self._database.copy_to(path)
+
+    def _verified(self, connection: sa.Connection, dataset_id: str, end: int) -> tuple[DatasetRow, list[Entry]]:
+        dataset, log = verification.verify_dataset(connection, dataset_id)
+        self._check_anchor(dataset.ledger_id, dataset_id, log, end)
+        return dataset, log
+
+    def _order(self, dataset_id: str) -> float:
+        """The dataset's Renyi order, which never changes."""
+        if dataset_id not in self._orders:
+
+            def read(connection: sa.Connection) -> DatasetRow:
+                migrations.require_current(connection)
+                return rows.read_dataset(connection, dataset_id)
+
+            self._orders[dataset_id] = self._database.read(read).order
+        return self._orders[dataset_id]
 
     def _append_to_run(self, run_id: str, request_id: str, make: _MakeBody, same: Callable[[Any], bool]) -> Entry:
         def find(connection: sa.Connection) -> str | None:
@@ -451,12 +460,6 @@ class Ledger:
             body=body,
             previous_hash=entries.genesis_hash(ledger_id, dataset_id) if dataset is None else dataset.head_hash,
         )
-
-    def _order(self, dataset_id: str) -> float:
-        """A dataset's Renyi order, which never changes."""
-        if dataset_id not in self._orders:
-            self._orders[dataset_id] = self.dataset(dataset_id).order
-        return self._orders[dataset_id]
 
     def _check_head(self, connection: sa.Connection, dataset: DatasetRow, end: int) -> None:
         """A quick check before writing; the whole log is verified by whoever relies on it."""
@@ -583,7 +586,7 @@ def _verify_log(connection: sa.Connection) -> None:
     replay.replay(rows.read_log(connection, rows.read_ledger_id(connection)))
 
 
-def _ledger_run(dataset: DatasetRow, run_id: str, log: Sequence[Entry]) -> LedgerRun:
+def _ledger_run(dataset: DatasetRow, log: Sequence[Entry], run_id: str) -> LedgerRun:
     run = dataset.runs[run_id]
     fullest = max(dataset.blocks[name].charged for name in entries.block_names(run.blocks))
     hashes = {entry.sequence: entry.hash for entry in log}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from tfx_privacy.ledger import migrations, replay, rows
+from tfx_privacy.ledger.anchor import require_head
 from tfx_privacy.ledger.entries import Entry
 from tfx_privacy.ledger.migrations.versions import r0001_ledger
 from tfx_privacy.ledger.replay import DatasetRow
@@ -64,6 +65,21 @@ def verify_all(connection: sa.Connection) -> Verified:
     for table in (DATASET, BLOCK, RUN):
         _compare(connection, table, datasets.values(), where=sa.true())
     return Verified(ledger_id, datasets, log)
+
+
+def require_heads(verified: Verified, heads: Sequence[tuple[str, int, str]]) -> None:
+    """Checks that a ledger holds entries that were seen elsewhere.
+
+    Args:
+      verified: The ledger.
+      heads: Dataset, sequence and hash of each.
+
+    Raises:
+      LedgerError: If it does not: it is an old copy, or was rewritten.
+    """
+    for dataset_id, sequence, entry_hash in heads:
+        hashes = {entry.sequence: entry.hash for entry in verified.log if entry.dataset_id == dataset_id}
+        require_head(dataset_id, sequence, entry_hash, hashes.get, "the given head")
 
 
 def verify_dataset(connection: sa.Connection, dataset_id: str) -> tuple[DatasetRow, list[Entry]]:

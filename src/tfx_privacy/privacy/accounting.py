@@ -16,7 +16,7 @@ import dataclasses
 import functools
 import importlib.metadata
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfx_privacy.privacy import _validate
@@ -193,6 +193,27 @@ def _epsilon_bounds(interval: float, **arguments: Any) -> EpsilonBounds:
     return EpsilonBounds(pld=min(pld, rdp) if pld > 0.0 else rdp, rdp=rdp)
 
 
+def bounds_of_runs(runs: Sequence[Mapping[str, Any]], *, target_delta: float) -> EpsilonBounds:
+    """Epsilon of several runs together, as if all of them had been planned beforehand.
+
+    Where later runs were chosen after earlier ones were seen this is no proven bound (Rogers et al. 2016,
+    https://arxiv.org/abs/1605.08294): for information, beside what `rdp_filter` adds up.
+
+    Args:
+      runs: `noise_multiplier`, `sampling_probability` and `steps` of each; at least one.
+      target_delta: In (0, 1).
+
+    Returns:
+      Both bounds.
+    """
+    events = [dp_sgd_event(**run) for run in runs]
+    rdp = _account_events(_rdp_accountant, events, target_delta)
+    if not (rdp <= MAX_EPSILON_FOR_PLD and target_delta >= MIN_DELTA_FOR_PLD):
+        return EpsilonBounds(pld=None, rdp=rdp)
+    pld = _account_events(functools.partial(_pld_accountant, _COARSE_INTERVAL), events, target_delta)
+    return EpsilonBounds(pld=min(pld, rdp) if pld > 0.0 else rdp, rdp=rdp)
+
+
 def rdp_epsilon(*, noise_multiplier: float, sampling_probability: float, steps: int, target_delta: float) -> float:
     """Accounts one run by Renyi DP alone (fractions of a second); arguments as `epsilon_bounds`."""
     return _account(
@@ -213,13 +234,20 @@ def _account(
     target_delta: float,
 ) -> float:
     event = dp_sgd_event(noise_multiplier=noise_multiplier, sampling_probability=sampling_probability, steps=steps)
+    return _account_events(make_accountant, [event], target_delta)
+
+
+def _account_events(make_accountant: Callable[[], Any], events: Sequence[Any], target_delta: float) -> float:
     target_delta = _validate.open_interval(0.0, 1.0, target_delta=target_delta)
+    accountant = make_accountant()
     try:
-        result = float(make_accountant().compose(event).get_epsilon(target_delta))
+        for event in events:
+            accountant.compose(event)
+        result = float(accountant.get_epsilon(target_delta))
     except (MemoryError, ArithmeticError, ValueError) as error:
-        raise AccountingError(f"The accountant failed for {event} at delta={target_delta:g}: {error}.") from error
+        raise AccountingError(f"The accountant failed for {events} at delta={target_delta:g}: {error}.") from error
     if not (math.isfinite(result) and result >= 0.0):
-        raise AccountingError(f"The accountant answered epsilon={result!r} for {event} at delta={target_delta:g}.")
+        raise AccountingError(f"The accountant answered epsilon={result!r} for {events} at delta={target_delta:g}.")
     return result
 
 

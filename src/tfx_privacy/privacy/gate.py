@@ -1,96 +1,73 @@
 """The gate: the only place in the project that decides whether a model is blessed.
 
-`decide` holds every rule against the evidence. It fails closed:
+`decide` holds every rule against the evidence. It denies by default:
 
-* a rule passes only if its check returns the object True; an error in a check is a failure;
+* the list of rules is fixed, a policy sets their limits; all are checked and all reasons are given, not the first one;
+* a rule passes only if its check returns the object True; what cannot be checked is "unknown", which fails;
 * comparisons are written `isfinite(x) and x <= limit`, so that NaN fails them;
 * epsilon is recomputed from the mechanism, never read;
-* attacks are judged by the upper confidence bound of the worst slice. The largest of the
-  per-slice 95 % upper bounds is itself a 95 % upper bound on the largest true AUC (the slice
-  with the largest true AUC exceeds its own bound in at most 5 % of cases), so that the rule
-  needs no correction for the number of slices to be safe. Refusals are what many slices make
-  more frequent: on a slice so small that a harmless model would exceed the limit by chance, a
-  bound above it is no refusal, unless the lower bound, corrected for the number of rows, is
-  above it as well; such slices of a feature must keep the limit together, by their mean.
+* an exception of the policy excuses a rule only where the rule allows it, its failure is established, somebody is named and its time
+  has not come. The rule still counts as failed, and the verdict says so.
+
+What is demanded, and where it is checked:
+
+====================  =================================================================================
+default is a refusal  `Verdict.blessed`; the executor writes NOT_BLESSED before it reads anything
+one of each artifact  the executor; whatever cannot be read is an `EvidenceError` in the evidence
+epsilon               `epsilon`, `delta`: `gate_rules`; the dataset's, by all runs: `dataset_budget`
+attacks               `attack_auc`, `attack_coverage`, `attack_splits`, `required_*`: `gate_attacks`
+no privacy            `epsilon` is infinite, for a test's noise as well; `guarantee_scope`, `ledger`
+binding               `model_digest`, `ledger` (`gate_ledger`), `guarantee_terms`
+freshness             `issued_at`, `freshness`; the driver keeps a verdict from being replayed
+signatures            `signature`
+explanation           `RuleResult`; digests of the policy, of the evidence and of the ledger's head
+====================  =================================================================================
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, get_args
 
-from tfx_privacy.privacy import _validate, guarantee, standing, strict_json
-from tfx_privacy.privacy._records import parse_time
-from tfx_privacy.privacy.errors import EvidenceError, ParameterError, TFXPrivacyError
-from tfx_privacy.privacy.evaluation import CLASS_FEATURE, CONTROL, WHOLE_SET, AttackResult, PrivacyEvaluation
+from tfx_privacy.privacy import digest, gate_attacks, gate_ledger, gate_rules, strict_json
+from tfx_privacy.privacy.errors import TFXPrivacyError
+from tfx_privacy.privacy.evaluation import PrivacyEvaluation
+from tfx_privacy.privacy.gate_attacks import REQUIRED_ATTACKS
+from tfx_privacy.privacy.gate_evidence import (
+    EVALUATION,
+    GUARANTEE,
+    LEDGER,
+    SIGNED_PARTS,
+    UPSTREAM_BLESSED,
+    UPSTREAM_NOT_WIRED,
+    Evidence,
+    Finding,
+)
 from tfx_privacy.privacy.guarantee import PrivacyGuarantee
-from tfx_privacy.privacy.standing import Bar, Standing
+from tfx_privacy.privacy.ledger_record import LedgerRun
+from tfx_privacy.privacy.policy import ExcusableRule, GatePolicy, PolicyException
 
-LOSS = "loss"
-REQUIRED_ATTACKS = (LOSS, CONTROL)
-"""What must have been run on the whole set: the attack that every task has, and the control for splits that differ."""
-_TASKS_WITH_CLASSES = ("binary", "multiclass")
-MIN_CONFIDENCE_LEVEL = 0.95
-MAX_SLICE_SIZE_POOLED = 1000
-"""Larger slices must not be pooled: what leaks in one of them would be diluted by the others."""
-MAX_OVERLAP = 0.01
-"""Share of the smaller side that may stand on both sides: between equal records an attack finds nothing."""
-_CLOCK_SKEW = datetime.timedelta(minutes=5)
+__all__ = [
+    "EVALUATION",
+    "GUARANTEE",
+    "REQUIRED_ATTACKS",
+    "SIGNED_PARTS",
+    "UPSTREAM_BLESSED",
+    "UPSTREAM_NOT_WIRED",
+    "Evidence",
+    "GatePolicy",
+    "RuleResult",
+    "Verdict",
+    "decide",
+]
 
-# What the Evaluator (or whoever stands before the gate) said of the model.
-UPSTREAM_NOT_WIRED = "not wired"
-UPSTREAM_BLESSED = "blessed"
+Status = Literal["passed", "failed", "unknown"]
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class GatePolicy:
-    """The limits that a model must keep; all of them are checked, there is no empty policy."""
-
-    max_epsilon: float
-    """Largest epsilon (nats) at the guarantee's delta; compared without tolerance."""
-    max_delta: float
-    """Largest delta at which epsilon may be stated."""
-    max_attack_auc: float
-    """Largest upper confidence bound on the AUC of any attack on any slice, in [0.5, 1]."""
-    min_slice_coverage: float = 0.95
-    """Share of the members that must lie in slices large enough to judge, for every sliced feature."""
-    allow_non_dp_preprocessing: bool = False
-    """Accept a transform graph that holds results of analyzers, which the guarantee does not cover."""
-
-    def __post_init__(self) -> None:
-        self._set("max_epsilon", _validate.positive(max_epsilon=self.max_epsilon))
-        self._set("max_delta", _validate.open_interval(0.0, 1.0, max_delta=self.max_delta))
-        self._set(
-            "max_attack_auc",
-            _validate.closed_interval(
-                0.5, 1.0, "An AUC of 0.5 is guessing, 1 is certainty.", max_attack_auc=self.max_attack_auc
-            ),
-        )
-        self._set(
-            "min_slice_coverage",
-            _validate.half_open_interval(0.0, 1.0, min_slice_coverage=self.min_slice_coverage),
-        )
-        if not isinstance(self.allow_non_dp_preprocessing, bool):
-            raise ParameterError(
-                f"Expected allow_non_dp_preprocessing={self.allow_non_dp_preprocessing!r} to be True or False."
-            )
-
-    def _set(self, name: str, value: float) -> None:
-        object.__setattr__(self, name, value)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """All that is known of one model. A part that could not be read is the error that says why."""
-
-    model_digest: str | EvidenceError
-    """Digest of the model's directory, taken now."""
-    guarantee: PrivacyGuarantee | EvidenceError
-    evaluation: PrivacyEvaluation | EvidenceError
-    upstream_blessing: str | EvidenceError = UPSTREAM_NOT_WIRED
-    """"not wired", "blessed", or what else the blessing says."""
+MAX_EXCEPTION = datetime.timedelta(days=366)
+"""An exception that ends later than this is none: nobody answers for a risk for ever."""
+_UNKNOWN = "unknown"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,6 +80,33 @@ class RuleResult:
     limit: str
     explanation: str
     """One sentence; for a failure it says what to do."""
+    known: bool = True
+    """Whether the rule could be checked at all; what is not known did not pass."""
+    exception: PolicyException | None = None
+    """The policy's exception that excuses the failure."""
+    evidence: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Digests of what the rule was held against, by "guarantee", "evaluation" and "ledger"."""
+
+    @property
+    def status(self) -> Status:
+        """What became of it: "passed", "failed", or "unknown", which counts as failed."""
+        if self.known is not True:
+            return "unknown"
+        return "passed" if self.passed is True else "failed"
+
+    @property
+    def holds(self) -> bool:
+        """Whether the rule does not stand in the way: it passed, or its failure is known and excused."""
+        return self.status == "passed" or (self.status == "failed" and self.exception is not None)
+
+
+class LedgerHead(NamedTuple):
+    """The last entry of a dataset in its ledger when the verdict was made; an anchor against older copies."""
+
+    ledger_id: str
+    dataset_id: str
+    sequence: int
+    hash: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -112,48 +116,81 @@ class Verdict:
     rules: tuple[RuleResult, ...]
     policy: GatePolicy
     decided_at: str
+    model_digest: str | None = None
+    """Of the model's directory; None if it could not be taken."""
+    evidence: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Digests of guarantee and evaluation, as `sha256sum` of their files gives them."""
+    ledger_head: LedgerHead | None = None
 
     @property
     def blessed(self) -> bool:
-        """True only if there are rules and every one of them passed."""
-        return bool(self.rules) and all(rule.passed is True for rule in self.rules)
+        """True only if there are rules, and every one of them passed or is excused."""
+        return bool(self.rules) and all(rule.holds is True for rule in self.rules)
 
     @property
     def failures(self) -> tuple[RuleResult, ...]:
-        """The rules that failed."""
-        return tuple(rule for rule in self.rules if rule.passed is not True)
+        """The rules that stand in the way."""
+        return tuple(rule for rule in self.rules if rule.holds is not True)
+
+    @property
+    def excused(self) -> tuple[RuleResult, ...]:
+        """The rules that failed and stand in no one's way, because the policy has an exception."""
+        return tuple(rule for rule in self.rules if rule.passed is not True and rule.holds is True)
+
+    @property
+    def headline(self) -> str:
+        """The decision in capitals."""
+        if not self.blessed:
+            return "NOT BLESSED"
+        return "BLESSED WITH EXCEPTION" if self.excused else "BLESSED"
 
     @property
     def message(self) -> str:
         """One line: what the blessing says."""
-        if self.blessed:
-            return "Blessed: " + " ".join(
-                rule.explanation for rule in self.rules if rule.rule in ("epsilon", "attack_auc")
-            )
-        return "Not blessed: " + " ".join(rule.explanation for rule in self.failures)
+        if not self.blessed:
+            return "Not blessed: " + " ".join(f"{rule.rule}: {rule.explanation}" for rule in self.failures)
+        found = " ".join(
+            rule.explanation for rule in self.rules if rule.passed and rule.rule in ("epsilon", "attack_auc")
+        )
+        if self.excused:
+            excused = " ".join(f"{rule.rule}: {rule.explanation}" for rule in self.excused)
+            return f"{self.headline}: {excused} {found}".rstrip()
+        return f"Blessed: {found}"
+
+    @property
+    def policy_digest(self) -> str:
+        """Digest of the policy's canonical JSON."""
+        return self.policy.digest
 
     def to_json(self) -> str:
         """The verdict as strict JSON."""
         return strict_json.dumps(
             {
-                "schema_version": 1,
+                "schema_version": 2,
                 "blessed": self.blessed,
+                "headline": self.headline,
                 "message": self.message,
                 "decided_at": self.decided_at,
-                "policy": dataclasses.asdict(self.policy),
-                "rules": [dataclasses.asdict(rule) for rule in self.rules],
+                "model_digest": self.model_digest,
+                "policy_digest": self.policy_digest,
+                "evidence": dict(self.evidence),
+                "ledger_head": None if self.ledger_head is None else self.ledger_head._asdict(),
+                "exceptions_used": [_used(rule) for rule in self.excused],
+                "policy": self.policy.model_dump(mode="json"),
+                "rules": [_result(rule) for rule in self.rules],
             }
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Finding:
-    passed: bool
-    value: str
-    explanation: str
+_Check = Callable[[Evidence, GatePolicy, datetime.datetime], Finding]
 
 
-_Check = Callable[[Evidence, GatePolicy, datetime.datetime], _Finding]
+class _Rule(NamedTuple):
+    name: str
+    limit: Callable[[GatePolicy], str]
+    check: _Check
+    parts: tuple[str, ...]
+    """What of the evidence the rule is held against."""
 
 
 def decide(evidence: Evidence, policy: GatePolicy, *, now: datetime.datetime) -> Verdict:
@@ -165,289 +202,182 @@ def decide(evidence: Evidence, policy: GatePolicy, *, now: datetime.datetime) ->
       now: The time, with its zone.
 
     Returns:
-      The verdict; its `blessed` is True only if every rule passed.
+      The verdict; its `blessed` is True only if every rule passed, or failed and is excused by the policy.
     """
-    rules = tuple(_apply(name, limit(policy), check, evidence, policy, now) for name, limit, check in _RULES)
-    return Verdict(rules=rules, policy=policy, decided_at=now.isoformat())
+    digests = _digests(evidence)
+    run = evidence.ledger
+    return Verdict(
+        rules=tuple(_apply(rule, evidence, policy, now, digests) for rule in _RULES),
+        policy=policy,
+        decided_at=now.isoformat(),
+        model_digest=evidence.model_digest if isinstance(evidence.model_digest, str) else None,
+        evidence={part: text for part, text in digests.items() if part != LEDGER},
+        ledger_head=LedgerHead(run.ledger_id, run.dataset_id, run.head_sequence, run.head_hash)
+        if isinstance(run, LedgerRun)
+        else None,
+    )
 
 
 def _apply(
-    name: str, limit: str, check: _Check, evidence: Evidence, policy: GatePolicy, now: datetime.datetime
+    rule: _Rule, evidence: Evidence, policy: GatePolicy, now: datetime.datetime, digests: Mapping[str, str]
 ) -> RuleResult:
+    limit, exception, known = _UNKNOWN, None, True
     try:
-        finding = check(evidence, policy, now)
+        limit = rule.limit(policy)
+        finding = rule.check(evidence, policy, now)
+        if finding.passed is not True:
+            exception, remark = _exception_for(rule.name, finding, evidence, policy, now)
+            finding = dataclasses.replace(finding, explanation=f"{finding.explanation}{remark}")
     except TFXPrivacyError as error:
-        finding = _Finding(False, "unknown", str(error))
+        known, finding = False, Finding(False, _UNKNOWN, str(error))
     except Exception as error:  # noqa: BLE001 - whatever goes wrong in a rule, the model is not blessed by it
-        finding = _Finding(False, "unknown", f"The rule could not be checked: {type(error).__name__}: {error}.")
+        text = f"The rule could not be checked: {type(error).__name__}: {error}."
+        known, finding = False, Finding(False, _UNKNOWN, text)
     return RuleResult(
-        rule=name, passed=finding.passed is True, value=finding.value, limit=limit, explanation=finding.explanation
+        rule=rule.name,
+        passed=finding.passed is True,
+        value=finding.value,
+        limit=limit,
+        explanation=finding.explanation,
+        known=known,
+        exception=exception,
+        evidence={part: digests[part] for part in rule.parts if part in digests},
     )
 
 
-def _known(part: object) -> object:
-    if isinstance(part, EvidenceError):
-        raise part
-    return part
-
-
-def _guarantee(evidence: Evidence) -> PrivacyGuarantee:
-    part = _known(evidence.guarantee)
-    assert isinstance(part, PrivacyGuarantee)
-    return part
-
-
-def _evaluation(evidence: Evidence) -> PrivacyEvaluation:
-    part = _known(evidence.evaluation)
-    assert isinstance(part, PrivacyEvaluation)
-    return part
-
-
-def _check_epsilon(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> _Finding:
-    record = _guarantee(evidence)
-    epsilon = guarantee.recomputed_epsilon(record)
-    if math.isfinite(epsilon) and epsilon <= policy.max_epsilon:
-        return _Finding(
-            True,
-            _rounded_up(epsilon),
-            f"epsilon={_rounded_up(epsilon)} at delta={record.target_delta:g} is within max_epsilon={policy.max_epsilon:g}.",
-        )
-    if not math.isfinite(epsilon):
-        reason = (
-            "was trained without differential privacy"
-            if record.mechanism.kind == "none"
-            else "was trained with a test's noise"
-        )
-        return _Finding(
-            False,
-            "infinite",
-            f"epsilon is infinite, because the model {reason}; max_epsilon={policy.max_epsilon:g}. "
-            "Train with DPParameters that give a noise_multiplier or a target_epsilon.",
-        )
-    return _Finding(
-        False,
-        _rounded_up(epsilon),
-        f"epsilon={_rounded_up(epsilon)} at delta={record.target_delta:g} is above max_epsilon={policy.max_epsilon:g}. "
-        "Train with a lower target_epsilon: more noise, or fewer steps.",
-    )
-
-
-def _check_delta(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> _Finding:
-    record = _guarantee(evidence)
-    delta, size = record.target_delta, record.population.records
-    if not (math.isfinite(delta) and delta <= policy.max_delta):
-        return _Finding(
-            False,
-            f"{delta:g}",
-            f"delta={delta:g} is above max_delta={policy.max_delta:g}. State epsilon at a smaller target_delta.",
-        )
-    if not delta < 1.0 / size:
-        return _Finding(
-            False,
-            f"{delta:g}",
-            f"delta={delta:g} is not below 1 / {size} records. State epsilon at a smaller target_delta.",
-        )
-    return _Finding(True, f"{delta:g}", f"delta={delta:g} is within max_delta={policy.max_delta:g}.")
-
-
-def _check_scope(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> _Finding:
-    uncovered = [item for item in _guarantee(evidence).scope if not item.covered]
-    names = ", ".join(item.artifact for item in uncovered)
-    if not uncovered:
-        return _Finding(True, "covered", "The guarantee covers what the model takes from upstream components.")
-    if policy.allow_non_dp_preprocessing:
-        return _Finding(
-            True, f"not covered: {names}", f"Not covered by the guarantee, and allowed by the policy: {names}."
-        )
-    details = " ".join(f"{item.artifact}: {item.detail}" for item in uncovered)
-    return _Finding(
-        False,
-        f"not covered: {names}",
-        f"The model contains results that were computed from the data without differential privacy. {details} "
-        "Use public constants in preprocessing_fn, or set allow_non_dp_preprocessing.",
-    )
-
-
-def _check_attack_auc(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> _Finding:
-    record = _evaluation(evidence)
-    judged = standing.attacked(record)
-    if not judged:
-        raise EvidenceError("No attack could be judged on any slice. Give PrivacyEvaluator more records.")
-    bar = Bar.of(record, policy.max_attack_auc)
-    by_standing: dict[Standing, list[AttackResult]] = {kind: [] for kind in Standing}
-    for row in judged:
-        by_standing[bar.standing(row)].append(row)
-    refusing, left_open = by_standing[Standing.ABOVE], by_standing[Standing.OPEN]
-    worst = max(refusing or by_standing[Standing.WITHIN] or judged, key=standing.upper_bound)
-    upper, level = standing.upper_bound(worst), record.confidence_level
-    value = f"{_show_auc(worst)}, {worst.slice_name}"
-    text = f"{worst.attack} on {worst.slice_name} has attack_auc={_show_auc(worst)}, {level:.0%} confidence"
-    if not refusing:
-        more = f" {len(left_open)} rows are of slices too small to tell by themselves." if left_open else ""
-        return _Finding(
-            True, value, f"The strongest attack, {text}, is within max_attack_auc={policy.max_attack_auc:g}.{more}"
-        )
-    slices = sorted({row.slice_name for row in refusing})
-    more = f" Slices above the limit: {', '.join(slices)}." if len(slices) > 1 else ""
-    return _Finding(
-        False,
-        value,
-        f"The attack {text}: the upper bound {upper:.4f} is above max_attack_auc={policy.max_attack_auc:g}.{more} "
-        "Train with more noise or less over-fitting; or, if the interval is wide, give PrivacyEvaluator more records.",
-    )
-
-
-def _check_coverage(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> _Finding:
-    record = _evaluation(evidence)
-    problems, smallest = [], 1.0
-    if not record.confidence_level >= MIN_CONFIDENCE_LEVEL:
-        problems.append(f"intervals are at {record.confidence_level:g} confidence, below {MIN_CONFIDENCE_LEVEL:g}")
-    if not record.min_slice_size <= MAX_SLICE_SIZE_POOLED:
-        problems.append(
-            f"slices of fewer than min_slice_size={record.min_slice_size} records were pooled; at most {MAX_SLICE_SIZE_POOLED} may be"
-        )
-    if record.task in _TASKS_WITH_CLASSES and CLASS_FEATURE not in record.slice_features:
-        problems.append("the attacks were not run by class")
-    for attack in REQUIRED_ATTACKS:
-        whole = record.rows(attack=attack, feature=WHOLE_SET)
-        if not (len(whole) == 1 and whole[0].status == "OK"):
-            reason = f"{whole[0].status}, {whole[0].reason}" if whole else "the attack was not run"
-            problems.append(f"{attack} on all records gave no result: {reason}")
-    for feature in (WHOLE_SET, *record.slice_features):
-        share = _coverage(record, feature, policy)
-        smallest = min(smallest, share)
-        if not share >= policy.min_slice_coverage:
-            problems.append(f"{LOSS} could judge only {share:.1%} of the members by {feature}")
-    problems += [
-        f"{row.attack} on {row.slice_name} is {row.status}: {row.reason}"
-        for row in record.results
-        if row.status == "UNSUPPORTED" or (row.status == "CONFOUNDED" and row.attack in REQUIRED_ATTACKS)
-    ]
-    if problems:
-        return _Finding(False, f"{smallest:.1%}", f"The evidence is partial: {'; '.join(dict.fromkeys(problems))}.")
-    return _Finding(
-        True, f"{smallest:.1%}", f"Every sliced feature is judged for at least {smallest:.1%} of the members."
-    )
-
-
-def _coverage(record: PrivacyEvaluation, feature: str, policy: GatePolicy) -> float:
-    """Share of the members in slices of a feature that the loss was judged on, small ones together.
-
-    A record with several values is in several slices: the share then is of all that are in any, or judged slices that hold
-    records several times would make up for others that were not judged.
-    """
-    rows = record.rows(attack=LOSS, feature=feature)
-    total = max(record.num_members, sum(row.num_members for row in rows))
-    found = [row for row in rows if row.status == "OK"]
-    if not (total > 0 and found):
-        return 0.0
-    bar = Bar.of(record, policy.max_attack_auc)
-    small = [row for row in found if bar.is_small(row)]
-    judged = sum(row.num_members for row in found if not bar.is_small(row))
-    if small and bar.jointly_within(small):
-        judged += sum(row.num_members for row in small)
-    return judged / total
-
-
-def _check_splits(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> _Finding:
-    trained, record = _guarantee(evidence), _evaluation(evidence)
-    members, others = set(record.member_splits), set(record.nonmember_splits)
-    value = f"members {sorted(members)}, others {sorted(others)}"
-    if members != set(trained.train_splits):
-        return _Finding(
-            False,
-            value,
-            f"The attack took {sorted(members)} for members, but the model was trained on {sorted(trained.train_splits)}. "
-            "Set PrivacyEvaluator's member_splits.",
-        )
-    if members & others:
-        return _Finding(False, value, f"Split {min(members & others)!r} is on both sides of the attack.")
-    smaller = min(record.num_members, record.num_nonmembers)
-    if not record.num_overlapping <= MAX_OVERLAP * smaller:
-        return _Finding(
-            False,
-            f"{record.num_overlapping} on both sides",
-            f"{record.num_overlapping} records stand on both sides of the attack, more than {MAX_OVERLAP:.0%} of the smaller one "
-            f"({smaller}). Split the data without duplicates.",
-        )
-    size = trained.population
-    if trained.privacy_unit == "user":
-        if not record.num_members >= size.records:
-            return _Finding(
-                False,
-                f"{record.num_members} members",
-                f"The attack scored {record.num_members} members, but the model was trained on {size.records} users. Give "
-                "PrivacyEvaluator the examples that the trainer read.",
+def _exception_for(
+    rule: str, finding: Finding, evidence: Evidence, policy: GatePolicy, now: datetime.datetime
+) -> tuple[PolicyException | None, str]:
+    """The policy's exception that excuses a failure, if one does; and what to say of it, or of those that do not."""
+    reasons = []
+    for exception in policy.exceptions:
+        if exception.rule != rule:
+            continue
+        reason = _why_not(exception, finding, evidence, now)
+        if reason is None:
+            return exception, (
+                f" Excepted by {exception.approver} until {exception.expires_at.isoformat()}: {exception.reason}"
             )
-    elif size.source == "counted" and record.num_members != size.records:
-        return _Finding(
-            False,
-            f"{record.num_members} members",
-            f"The attack scored {record.num_members} members, but the model was trained on {size.records} records. Give "
-            "PrivacyEvaluator the examples that the trainer read; where input_fn drops records, declare population.",
-        )
-    return _Finding(True, value, "The attack's members are the splits that the model was trained on.")
+        reasons.append(f" The exception by {exception.approver} does not help: {reason}.")
+    return None, "".join(reasons)
 
 
-def _check_digest(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> _Finding:
-    digest = _known(evidence.model_digest)
-    assert isinstance(digest, str)
-    for name, stated in (
-        ("guarantee", _guarantee(evidence).model_digest),
-        ("evaluation", _evaluation(evidence).model_digest),
+def _why_not(exception: PolicyException, finding: Finding, evidence: Evidence, now: datetime.datetime) -> str | None:
+    """Why an exception does not excuse a failure; None if it does."""
+    if exception.rule not in get_args(ExcusableRule) or finding.excusable is not True:
+        return "this failure is none that an exception can accept"
+    if not (exception.approver.strip() and exception.reason.strip()):
+        return "it names no approver or no reason"
+    ends = exception.expires_at
+    if not now < ends:
+        return f"it expired at {ends.isoformat()}"
+    if not ends - now <= MAX_EXCEPTION:
+        return f"it ends at {ends.isoformat()}, more than {MAX_EXCEPTION.days} days from now"
+    if exception.model_digest is not None and exception.model_digest != evidence.model_digest:
+        return f"it is for another model, {exception.model_digest}"
+    return None
+
+
+def _digests(evidence: Evidence) -> dict[str, str]:
+    found = {}
+    for name, part, kind in (
+        (GUARANTEE, evidence.guarantee, PrivacyGuarantee),
+        (EVALUATION, evidence.evaluation, PrivacyEvaluation),
     ):
-        if stated != digest:
-            return _Finding(
-                False,
-                _short(digest),
-                f"The {name} is of another model ({_short(stated)}), not of this one ({_short(digest)}). "
-                "Wire model, privacy_guarantee and privacy_evaluation from the same run.",
-            )
-    return _Finding(True, _short(digest), "Guarantee, evaluation and model directory have one digest.")
+        if isinstance(part, kind):
+            try:
+                found[name] = digest.text_digest(part.to_json())
+            except ValueError:
+                continue  # a number that is none: the rules refuse it, and the record has no JSON
+    if isinstance(evidence.ledger, LedgerRun):
+        found[LEDGER] = evidence.ledger.head_hash
+    return found
 
 
-def _check_time(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> _Finding:
-    stated = {"guarantee": _guarantee(evidence).issued_at, "evaluation": _evaluation(evidence).issued_at}
-    for name, text in stated.items():
-        if not parse_time(text) <= now + _CLOCK_SKEW:
-            return _Finding(False, text, f"The {name} is dated {text}, in the future. Check the clocks.")
-    return _Finding(True, max(stated.values()), "No evidence is dated in the future.")
+def _result(rule: RuleResult) -> dict[str, Any]:
+    return {
+        "rule": rule.rule,
+        "status": rule.status,
+        "passed": rule.passed,
+        "excused": rule.exception is not None,
+        "value": rule.value,
+        "limit": rule.limit,
+        "explanation": rule.explanation,
+        "evidence": dict(rule.evidence),
+    }
 
 
-def _check_upstream(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> _Finding:
-    state = _known(evidence.upstream_blessing)
-    if state == UPSTREAM_NOT_WIRED:
-        return _Finding(True, UPSTREAM_NOT_WIRED, "No other validator is wired to model_blessing.")
-    if state == UPSTREAM_BLESSED:
-        return _Finding(True, UPSTREAM_BLESSED, "The validator wired to model_blessing blessed this model.")
-    return _Finding(False, str(state), f"The validator wired to model_blessing did not bless this model: {state}.")
+def _used(rule: RuleResult) -> dict[str, Any]:
+    assert rule.exception is not None
+    return {**rule.exception.model_dump(mode="json"), "value": rule.value, "limit": rule.limit}
 
 
-def _show_auc(row: AttackResult) -> str:
-    assert row.auc is not None
-    return f"{row.auc.estimate:.3f} ({row.auc.low:.3f}-{row.auc.high:.3f})"
+def _or_any(text: str) -> str:
+    return text or "any"
 
 
-def _short(digest: str) -> str:
-    return f"{digest[:19]}..."
-
-
-def _rounded_up(value: float) -> str:
-    return f"{math.ceil(value * 1e4) / 1e4:.4f}"
-
-
-_RULES: tuple[tuple[str, Callable[[GatePolicy], str], _Check], ...] = (
-    ("epsilon", lambda policy: f"at most {policy.max_epsilon:g}", _check_epsilon),
-    ("delta", lambda policy: f"at most {policy.max_delta:g}", _check_delta),
-    ("attack_auc", lambda policy: f"upper bound at most {policy.max_attack_auc:g}", _check_attack_auc),
-    ("attack_coverage", lambda policy: f"at least {policy.min_slice_coverage:.0%}", _check_coverage),
-    ("attack_splits", lambda policy: "the splits trained on", _check_splits),
-    ("model_digest", lambda policy: "one model", _check_digest),
-    ("issued_at", lambda policy: "not in the future", _check_time),
-    (
+_RULES: tuple[_Rule, ...] = (
+    _Rule("epsilon", lambda policy: f"at most {policy.max_epsilon:g}", gate_rules.check_epsilon, (GUARANTEE,)),
+    _Rule("delta", lambda policy: f"at most {policy.max_delta:g}", gate_rules.check_delta, (GUARANTEE,)),
+    _Rule(
+        "attack_auc",
+        lambda policy: (
+            f"upper bound at most {policy.max_attack_auc:g}" + (", or slice_limits" if policy.slice_limits else "")
+        ),
+        gate_attacks.check_attack_auc,
+        (EVALUATION,),
+    ),
+    _Rule(
+        "attack_coverage",
+        lambda policy: f"at least {policy.min_slice_coverage:.0%}",
+        gate_attacks.check_coverage,
+        (EVALUATION,),
+    ),
+    _Rule("attack_splits", lambda policy: "the splits trained on", gate_attacks.check_splits, (GUARANTEE, EVALUATION)),
+    _Rule(
+        "required_attacks",
+        lambda policy: _or_any(", ".join(policy.required_attacks)),
+        gate_attacks.check_required_attacks,
+        (EVALUATION,),
+    ),
+    _Rule(
+        "required_slices",
+        lambda policy: _or_any(", ".join(policy.required_slices)),
+        gate_attacks.check_required_slices,
+        (EVALUATION,),
+    ),
+    _Rule(
+        "required_tasks",
+        lambda policy: _or_any(", ".join(policy.required_tasks)),
+        gate_attacks.check_required_tasks,
+        (EVALUATION,),
+    ),
+    _Rule("model_digest", lambda policy: "one model", gate_rules.check_digest, (GUARANTEE, EVALUATION)),
+    _Rule("issued_at", lambda policy: "in order, not in the future", gate_rules.check_issued, (GUARANTEE, EVALUATION)),
+    _Rule(
+        "freshness",
+        lambda policy: "any age" if policy.max_age_days is None else f"at most {policy.max_age_days:g} days",
+        gate_rules.check_freshness,
+        (GUARANTEE, EVALUATION),
+    ),
+    _Rule(
         "guarantee_scope",
         lambda policy: "anything" if policy.allow_non_dp_preprocessing else "all covered",
-        _check_scope,
+        gate_rules.check_scope,
+        (GUARANTEE,),
     ),
-    ("model_blessing", lambda policy: "blessed, where wired", _check_upstream),
+    _Rule(
+        "guarantee_terms",
+        lambda policy: _or_any(
+            ", ".join(
+                str(term) for term in (policy.dataset_id, policy.privacy_unit, policy.neighboring_relation) if term
+            )
+        ),
+        gate_rules.check_terms,
+        (GUARANTEE,),
+    ),
+    _Rule("ledger", lambda policy: policy.ledger, gate_ledger.check_ledger, (GUARANTEE, LEDGER)),
+    _Rule("dataset_budget", lambda policy: "within the dataset's", gate_ledger.check_dataset_budget, (LEDGER,)),
+    _Rule("signature", lambda policy: policy.signature, gate_rules.check_signature, (GUARANTEE, EVALUATION)),
+    _Rule("model_blessing", lambda policy: "blessed, where wired", gate_rules.check_upstream, ()),
 )

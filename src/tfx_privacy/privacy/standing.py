@@ -31,9 +31,15 @@ def attacked(record: PrivacyEvaluation) -> list[AttackResult]:
 
 
 def upper_bound(row: AttackResult) -> float:
-    """The row's upper bound; what is no number counts as certainty."""
+    """The row's upper bound; what is no number counts as certainty, whichever of its numbers that is."""
     upper = row.attack_auc_upper
-    return upper if math.isfinite(upper) else 1.0
+    return upper if is_known(row) else 1.0
+
+
+def is_known(row: AttackResult) -> bool:
+    """Whether the row's AUC and both bounds are numbers; each is looked at, because the larger of a number and NaN may be either."""
+    assert row.auc is not None
+    return all(math.isfinite(value) for value in (row.auc.low, row.auc.estimate, row.auc.high))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,258 @@
+"""`tfx-privacy ledger`: for whoever owns the budget of a dataset."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfx_privacy.privacy import strict_json
+from tfx_privacy.privacy.errors import ParameterError
+
+if TYPE_CHECKING:
+    from tfx_privacy.ledger import Ledger
+    from tfx_privacy.ledger.replay import DatasetRow
+
+_FORMATS = click.Choice(["table", "json"])
+_MAX_PENDING = 10
+_ANSWER_BEFORE = "Settle run {run_id} ({state})? A process that is still at work on it will fail."
+
+
+@click.group()
+@click.option(
+    "--ledger", "source", default="env:TFX_PRIVACY_LEDGER", show_default=True, metavar="env:VARIABLE",
+    help="Environment variable with the ledger's address, e.g. sqlite:////srv/privacy/ledger.db or postgresql://user@host/database.",
+)  # fmt: skip
+@click.pass_context
+def ledger(context: click.Context, source: str) -> None:
+    """Keep the privacy budgets of datasets."""
+    context.obj = source
+
+
+def _open(context: click.Context) -> Ledger:
+    from tfx_privacy.ledger import Ledger
+
+    return context.with_resource(Ledger(context.obj))
+
+
+@ledger.command()
+@click.pass_context
+def init(context: click.Context) -> None:
+    """Make the ledger's tables, once for all pipelines; or bring them to this version."""
+    click.echo(f"Ledger {_open(context).initialise()} is ready.")
+
+
+@ledger.command()
+@click.argument("dataset_id")
+@click.option("--epsilon", required=True, type=float, help="Budget (nats) of all runs together; of each block.")
+@click.option("--delta", required=True, type=float, help="The budget's delta, below 1 / number of people.")
+@click.option("--approver", required=True, help="Who decided the budget.")
+@click.option("--privacy-unit", type=click.Choice(["example", "user"]), default="example", show_default=True)
+@click.option(
+    "--neighboring-relation", type=click.Choice(["ADD_OR_REMOVE_ONE", "REPLACE_SPECIAL"]), default="ADD_OR_REMOVE_ONE",
+    show_default=True, help="ADD_OR_REMOVE_ONE for Poisson sampling, REPLACE_SPECIAL for training in passes.",
+)  # fmt: skip
+@click.option("--population", type=int, help="Declared number of records or users, for runs that declare none.")
+@click.option(
+    "--block",
+    "blocks",
+    multiple=True,
+    help="A part that is charged by itself, of people who are in no other; repeatable.",
+)
+@click.pass_context
+def register(context: click.Context, /, dataset_id: str, **facts: Any) -> None:
+    """Register a dataset with its budget, once for its whole life.
+
+    DATASET_ID names the people's data, not a copy or a path of it: the same people under another name would have another budget.
+    """
+    opened = _open(context)
+    opened.register(dataset_id, **facts)
+    click.echo(f"Registered {dataset_id!r}: epsilon={facts['epsilon']:g} at delta={facts['delta']:g}.")
+
+
+@ledger.command("add-blocks")
+@click.argument("dataset_id")
+@click.argument("blocks", nargs=-1, required=True)
+@click.option("--approver", required=True, help="Who vouches that these people are in no other block.")
+@click.pass_context
+def add_blocks(context: click.Context, dataset_id: str, blocks: tuple[str, ...], approver: str) -> None:
+    """Add blocks to a dataset that has some, each with the dataset's whole budget."""
+    _open(context).add_blocks(dataset_id, blocks, approver=approver)
+    click.echo(f"Added to {dataset_id!r}: {', '.join(blocks)}.")
+
+
+@ledger.command()
+@click.argument("dataset_id")
+@click.option("--epsilon", required=True, type=float, help="The new budget (nats), at the delta of the registration.")
+@click.option("--approver", required=True, help="Who decided it.")
+@click.option("--reason", required=True, help="Why.")
+@click.pass_context
+def budget(context: click.Context, dataset_id: str, epsilon: float, approver: str, reason: str) -> None:
+    """Set another budget; below what is spent it stops every further run."""
+    _open(context).change_budget(dataset_id, epsilon=epsilon, approver=approver, reason=reason)
+    click.echo(f"The budget of {dataset_id!r} is epsilon={epsilon:g}.")
+
+
+@ledger.command()
+@click.argument("dataset_id", required=False)
+@click.option("--format", "form", type=_FORMATS, default="table", show_default=True)
+@click.pass_context
+def show(context: click.Context, dataset_id: str | None, form: str) -> None:
+    """Show what is spent, reserved and left, and how many runs like the last one that is."""
+    from tfx_privacy.ledger import summary
+
+    datasets = _open(context).verify().datasets
+    if dataset_id is not None and dataset_id not in datasets:
+        raise ParameterError(f"Dataset {dataset_id!r} is not registered. Registered: {', '.join(datasets) or 'none'}.")
+    chosen = [datasets[dataset_id]] if dataset_id is not None else list(datasets.values())
+    rows = [row for dataset in chosen for row in summary.rows(dataset)]
+    if form == "json":
+        click.echo(strict_json.dumps(rows))
+        return
+    if not rows:
+        click.echo("No dataset is registered. Register one with `tfx-privacy ledger register`.")
+        return
+    import rich.console
+
+    console = rich.console.Console(highlight=False)
+    console.print(summary.table(rows))
+    console.print(summary.EXPLANATION, style="dim")
+    for dataset in chosen:
+        _print_pending(dataset)
+
+
+def _print_pending(dataset: DatasetRow) -> None:
+    from tfx_privacy.ledger.budgets import percent
+
+    pending = [run for run in dataset.runs.values() if run.state in ("RESERVED", "STARTED")]
+    for run in pending[:_MAX_PENDING]:
+        click.echo(
+            f"{dataset.dataset_id}: run {run.run_id} is {run.state}, with {percent(run.cost / dataset.budget)} of the budget."
+        )
+    if len(pending) > _MAX_PENDING:
+        click.echo(f"{dataset.dataset_id}: and {len(pending) - _MAX_PENDING} more runs that did not end.")
+    if pending:
+        click.echo("Runs that are dead are closed with `tfx-privacy ledger settle`; they stay charged.")
+
+
+@ledger.command()
+@click.argument("dataset_id")
+@click.option("--format", "form", type=_FORMATS, default="table", show_default=True)
+@click.pass_context
+def log(context: click.Context, dataset_id: str, form: str) -> None:
+    """Show a dataset's entries, after verifying them."""
+    entries = _open(context).log(dataset_id)
+    for entry in entries:
+        if form == "json":
+            click.echo(strict_json.canonical(entry.model_dump(mode="json")))
+            continue
+        body = entry.body.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
+        facts = ", ".join(f"{name}={_shown(value)}" for name, value in body.items())
+        click.echo(f"{entry.sequence:5}  {entry.at}  {entry.body.kind:8}  {facts}")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str) and value.startswith("0x"):
+        return f"{float.fromhex(value):g}"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}={_shown(part)}" for name, part in value.items()) + "}"
+    return str(value)
+
+
+@ledger.command()
+@click.option(
+    "--head", "heads", multiple=True, metavar="DATASET:SEQUENCE:HASH",
+    help="An entry that a report or a blessing names; the ledger must hold it. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--guarantee", "guarantees", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
+    help="A privacy_guarantee.json, whose run the ledger must hold. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--export", "exported", type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
+    help="Verify this export instead of the ledger.",
+)  # fmt: skip
+@click.pass_context
+def verify(
+    context: click.Context, heads: tuple[str, ...], guarantees: tuple[pathlib.Path, ...], exported: pathlib.Path | None
+) -> None:
+    """Check every entry and every sum, and that the ledger is no old copy.
+
+    A chain of hashes shows edits; that the newest entries are missing is shown by a head that was kept elsewhere: --head, --guarantee, or
+    the file in the environment variable TFX_PRIVACY_LEDGER_ANCHOR.
+    """
+    from tfx_privacy.ledger import exports, verification
+
+    known = [_head(text) for text in heads] + [_head_of_guarantee(path) for path in guarantees]
+    if exported is None:
+        verified = _open(context).verify(known)
+    else:
+        verified = exports.verify(exported.read_text(encoding="utf-8"))
+        verification.require_heads(verified, known)
+    click.echo(
+        f"Ledger {verified.ledger_id}: {verified.num_entries} entries of {len(verified.datasets)} datasets are in order."
+    )
+    for dataset in verified.datasets.values():
+        click.echo(f"  head {dataset.dataset_id}:{dataset.head_sequence}:{dataset.head_hash}")
+
+
+def _head(text: str) -> tuple[str, int, str]:
+    parts = text.split(":", 2)
+    if len(parts) != 3 or not parts[1].isdigit():
+        raise ParameterError(
+            f"Expected --head {text!r} to be DATASET:SEQUENCE:HASH, as `tfx-privacy ledger verify` prints it."
+        )
+    return parts[0], int(parts[1]), parts[2]
+
+
+def _head_of_guarantee(path: pathlib.Path) -> tuple[str, int, str]:
+    from tfx_privacy.privacy.guarantee import PrivacyGuarantee
+
+    record = PrivacyGuarantee.from_json(path.read_bytes())
+    if record.ledger is None or record.dataset_id is None:
+        raise ParameterError(f"The guarantee in {path} names no ledger: its run was charged to no budget.")
+    return record.dataset_id, record.ledger.sequence, record.ledger.entry_hash
+
+
+@ledger.command()
+@click.argument("run_id")
+@click.option("--approver", required=True, help="Who says that the run is dead.")
+@click.option("--reason", required=True, help="Why.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_context
+def settle(context: click.Context, run_id: str, approver: str, reason: str, yes: bool) -> None:
+    """Close a run that died: its charge stays, unless it had read nothing yet."""
+    opened = _open(context)
+    state = opened.run(run_id).state
+    if not yes:
+        click.confirm(_ANSWER_BEFORE.format(run_id=run_id, state=state), abort=True)
+    entry = opened.settle(run_id, approver=approver, reason=reason)
+    outcome = "it had not started, and its charge is given back" if entry.body.kind == "abort" else "its charge stays"
+    click.echo(f"Run {run_id} is closed: {outcome}.")
+
+
+@ledger.command()
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=pathlib.Path), help="File to write; the terminal by default."
+)
+@click.pass_context
+def export(context: click.Context, output: pathlib.Path | None) -> None:
+    """Write all entries as lines of JSON, which `verify --export` checks without the database."""
+    from tfx_privacy.ledger import exports
+
+    text = "".join(exports.lines(_open(context).verify()))
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    output.write_text(text, encoding="utf-8")
+    click.echo(f"Wrote {output}.")
+
+
+@ledger.command()
+@click.argument("path", type=click.Path(dir_okay=False))
+@click.pass_context
+def backup(context: click.Context, path: str) -> None:
+    """Copy a SQLite ledger to a new file, while others may use it."""
+    _open(context).backup(path)
+    click.echo(f"Wrote {path}. Before it is ever used, verify it against the newest head.")

@@ -1,0 +1,325 @@
+"""`tfx-privacy plan`: what epsilon buys, as a table and a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfx_privacy.privacy import _validate, rdp_filter, strict_json
+from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.privacy.parameters import ACCOUNTANTS, ALGORITHMS, RELATION_OF_SAMPLING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from tfx_privacy.privacy.planning import PlannedTraining
+
+# Without a terminal rich would take 80 columns.
+_WIDTH = 120
+_PLOT_FORMATS = (".svg", ".png", ".pdf")
+# Okabe and Ito's colours without yellow; each line has a dash and a marker of its own as well.
+_COLOURS = ("#0060a0", "#b34700", "#007a5a", "#7a3b69", "#555555", "#a8201a")
+_DASHES = ("-", "--", "-.", ":", (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_STYLE = {
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.size": 10,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.handlelength": 4.0,
+    "lines.linewidth": 1.6,
+    "svg.hashsalt": "tfx-privacy",
+}
+
+
+@click.command(
+    epilog="""\b
+    tfx-privacy plan --population 10000
+    tfx-privacy plan --population 60000 --target-epsilon 3 --expected-batch-size 256 --expected-batch-size 2048
+    tfx-privacy plan --population 10000 --noise-multiplier 1.1 --budget-epsilon 8
+    """
+)
+@click.option(
+    "--population", required=True, type=int, help="Number of records; of users, if a user is the privacy unit."
+)
+@click.option(
+    "--target-delta", type=float,
+    help="Below 1 / population. Default: the largest power of ten that is at most a tenth of it.",
+)  # fmt: skip
+@click.option(
+    "--target-epsilon", multiple=True, type=float, help="Noise is calibrated to it; repeatable. Default: 1, 3, 8."
+)
+@click.option(
+    "--noise-multiplier", multiple=True, type=float, help="Epsilon of given noise, the other way round; repeatable."
+)
+@click.option(
+    "--expected-batch-size", multiple=True, type=int,
+    help="Repeatable. Default: powers of two near 1 % and 5 % of the population.",
+)  # fmt: skip
+@click.option(
+    "--epochs", multiple=True, type=float, help="Times that a record is drawn, on average; repeatable. Default: 10."
+)
+@click.option(
+    "--accountant", type=click.Choice(ACCOUNTANTS), default="rdp", show_default=True,
+    help="rdp is quick, and on the safe side; pld is what DPTrainer calibrates with and a guarantee states: less noise, about "
+    "2 s a row.",
+)  # fmt: skip
+@click.option(
+    "--sampling", type=click.Choice(tuple(RELATION_OF_SAMPLING)), default="poisson", show_default=True,
+    help="As in DPParameters.",
+)  # fmt: skip
+@click.option(
+    "--algorithm", type=click.Choice(ALGORITHMS), default="dp_sgd", show_default=True,
+    help="As in DPParameters; dp_ftrl needs --sampling shuffled.",
+)  # fmt: skip
+@click.option("--budget-epsilon", type=float, help="Also say how many such runs fit into a budget of this epsilon.")
+@click.option("--budget-delta", type=float, help="Delta of that budget. Default: the target delta.")
+@click.option("--ledger", metavar="env:VARIABLE", help="Also say how many such runs this ledger would still admit.")
+@click.option("--dataset-id", help="The dataset in that ledger.")
+@click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    help="Draw noise against epsilon into this file: .svg, .png or .pdf.",
+)  # fmt: skip
+@click.option("--format", "form", type=click.Choice(("table", "json", "csv")), default="table", show_default=True)
+def plan(
+    population: int,
+    target_delta: float | None,
+    target_epsilon: Sequence[float],
+    noise_multiplier: Sequence[float],
+    expected_batch_size: Sequence[int],
+    epochs: Sequence[float],
+    accountant: str,
+    sampling: str,
+    algorithm: str,
+    budget_epsilon: float | None,
+    budget_delta: float | None,
+    ledger: str | None,
+    dataset_id: str | None,
+    plot: pathlib.Path | None,
+    form: str,
+) -> None:
+    """What epsilon buys, before anything is trained.
+
+    Every combination of target, batch size and epochs is one row: the noise it needs, how that noise compares with a
+    gradient, and what the run spends.
+    """
+    from tfx_privacy.privacy import planning
+
+    if plot is not None and plot.suffix not in _PLOT_FORMATS:
+        raise ParameterError(f"Expected plot={str(plot)!r} to end in {', '.join(_PLOT_FORMATS)}.")
+    target_delta = planning.suggest_delta(population) if target_delta is None else target_delta
+    budget = _budget(budget_epsilon, budget_delta, target_delta)
+    left = _left(ledger, dataset_id)
+    runs = planning.plan(
+        population=population,
+        target_delta=target_delta,
+        target_epsilons=target_epsilon,
+        noise_multipliers=noise_multiplier,
+        expected_batch_sizes=expected_batch_size,
+        epochs=epochs or planning.DEFAULT_EPOCHS,
+        accountant=accountant,
+        sampling=sampling,
+        algorithm=algorithm,
+    )
+    rows = [_row(run, budget, left) for run in runs]
+    if form == "json":
+        click.echo(strict_json.dumps(rows))
+    elif form == "csv":
+        click.echo(_csv(rows), nl=False)
+    else:
+        _show(runs, rows, budget, dataset_id)
+    if plot is not None:
+        draw(runs, plot)
+        click.echo(f"Wrote {plot}.", err=True)
+
+
+def _budget(epsilon: float | None, delta: float | None, target_delta: float) -> dict[str, float] | None:
+    """The budget's epsilon and delta; refused before anything is accounted, which takes seconds."""
+    if epsilon is None:
+        if delta is not None:
+            raise ParameterError(f"budget_delta={delta!r} is the delta of a budget. Give budget_epsilon as well.")
+        return None
+    budget = {
+        "epsilon": _validate.positive(budget_epsilon=epsilon),
+        "delta": target_delta if delta is None else _validate.open_interval(0.0, 1.0, budget_delta=delta),
+    }
+    rdp_filter.best_order(**budget)
+    return budget
+
+
+def _left(ledger: str | None, dataset_id: str | None) -> tuple[int, float] | None:
+    """Units that are left of a dataset's budget, and its Renyi order; of its fullest block."""
+    if (ledger is None) != (dataset_id is None):
+        raise ParameterError(f"ledger={ledger!r} and dataset_id={dataset_id!r} belong together. Give both, or neither.")
+    if ledger is None or dataset_id is None:
+        return None
+    from tfx_privacy.ledger import Ledger
+    from tfx_privacy.ledger.budgets import left
+
+    with Ledger(ledger) as opened:
+        dataset = opened.dataset(dataset_id)
+    return left(dataset, dataset.declared_blocks), dataset.order
+
+
+def _row(run: PlannedTraining, budget: dict[str, float] | None, left: tuple[int, float] | None) -> dict[str, Any]:
+    from tfx_privacy.privacy import planning
+
+    row = {
+        "target_epsilon": run.target_epsilon,
+        "expected_batch_size": run.expected_batch_size,
+        "sampling_probability": run.sampling_probability,
+        "epochs": run.epochs,
+        "steps": run.steps,
+        "noise_multiplier": run.noise_multiplier,
+        "noise_of_mean_gradient": run.noise_of_mean_gradient,
+        "epsilon": run.epsilon,
+        "target_delta": run.target_delta,
+        "population": run.population,
+        "accountant": run.accountant,
+        "sampling": run.sampling,
+        "algorithm": run.algorithm,
+    }
+    if budget is not None:
+        row["runs_in_budget"] = planning.runs_in_budget(run.run, **budget)
+    if left is not None:
+        row["runs_left"] = planning.runs_allowed(*left, run.run)
+    return row
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _show(
+    runs: Sequence[PlannedTraining],
+    rows: Sequence[dict[str, Any]],
+    budget: dict[str, float] | None,
+    dataset_id: str | None,
+) -> None:
+    import rich.box
+    import rich.console
+    import rich.table
+
+    from tfx_privacy.privacy.planning import rounded_up
+
+    console = rich.console.Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+    first = runs[0]
+    console.print(
+        f"population={first.population}, delta={first.target_delta:g}, accountant {first.accountant.upper()}, {first.algorithm}, "
+        f"sampling {first.sampling}"
+    )
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+    headings = [
+        "target epsilon", "expected batch size", "sampling probability", "epochs", "steps", "noise multiplier",
+        "noise of the mean gradient (clips)", "epsilon",
+    ]  # fmt: skip
+    counts = [name for name in ("runs_in_budget", "runs_left") if name in rows[0]]
+    for heading in [*headings, *(name.replace("_", " ") for name in counts)]:
+        table.add_column(heading, justify="right", max_width=17)
+    for run, row in zip(runs, rows, strict=True):
+        cells = [
+            "-" if run.target_epsilon is None else f"{run.target_epsilon:g}",
+            str(run.expected_batch_size),
+            f"{run.sampling_probability:.4g}",
+            f"{run.epochs:g}",
+            str(run.steps),
+            f"{run.noise_multiplier:g}",
+            f"{run.noise_of_mean_gradient:.3g}",
+            f"{rounded_up(run.epsilon):g}",
+        ]
+        table.add_row(*cells, *(str(row[name]) for name in counts))
+    console.print(table)
+    console.print(
+        "A step's mean gradient is at most one clip (l2_norm_clip) long; each of its coordinates gets noise of the standard "
+        "deviation shown."
+    )
+    if first.accountant == "rdp":
+        console.print(
+            "Accounted by RDP, on the safe side: DPTrainer calibrates by PLD, and gets along with somewhat less noise "
+            "(--accountant pld)."
+        )
+    if budget is not None:
+        console.print(
+            f"Runs in a budget of epsilon={budget['epsilon']:g} at delta={budget['delta']:g}: how many such runs a ledger would "
+            "admit, each chosen after seeing the last."
+        )
+    if dataset_id is not None:
+        console.print(f"Runs left: how many such runs the ledger would still admit on {dataset_id!r}.")
+
+
+def draw(runs: Sequence[PlannedTraining], path: pathlib.Path) -> None:
+    """Draws noise against epsilon, one line per batch size and epochs.
+
+    Args:
+      runs: At least one.
+      path: File to write, whose ending says how.
+
+    Raises:
+      ParameterError: If the file cannot be written.
+    """
+    import matplotlib.style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    with matplotlib.style.context(["default", _STYLE]):
+        figure = Figure(figsize=(9.0, 4.4), layout=ConstrainedLayoutEngine(wspace=0.08))
+        FigureCanvasAgg(figure)
+        _paint(figure, runs)
+        try:
+            figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+        except OSError as error:
+            raise ParameterError(f"plot={str(path)!r} cannot be written: {error}. Choose another file.") from error
+
+
+def _paint(figure: Figure, runs: Sequence[PlannedTraining]) -> None:
+    lines: dict[tuple[int, float], list[PlannedTraining]] = {}
+    for run in runs:
+        lines.setdefault((run.expected_batch_size, run.epochs), []).append(run)
+    multiplier, relative = figure.subplots(1, 2, sharex=True)
+    for place, ((batch, epochs), members) in enumerate(lines.items()):
+        members = sorted(members, key=lambda run: run.epsilon)
+        style: dict[str, Any] = {
+            "color": _COLOURS[place % len(_COLOURS)],
+            "linestyle": _DASHES[place % len(_DASHES)],
+            "marker": _MARKERS[place % len(_MARKERS)],
+            "label": f"batch {batch}, {epochs:g} epochs",
+        }
+        epsilons = [run.epsilon for run in members]
+        multiplier.plot(epsilons, [run.noise_multiplier for run in members], **style)
+        relative.plot(epsilons, [run.noise_of_mean_gradient for run in members], **style)
+    _label(multiplier, "noise multiplier")
+    _label(relative, "noise of the mean gradient\n(standard deviation per coordinate, in clips)")
+    first = runs[0]
+    figure.suptitle(
+        f"What epsilon buys: {first.population:,} units, delta {first.target_delta:g}, {first.accountant.upper()}",
+        fontsize=11,
+    )
+    handles, labels = multiplier.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)))
+
+
+def _label(axes: Axes, what: str) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for scale, axis in ((axes.set_xscale, axes.xaxis), (axes.set_yscale, axes.yaxis)):
+        scale("log")
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("epsilon spent")
+    axes.set_ylabel(what)

@@ -1,0 +1,74 @@
+"""Budgets as people read them: one row for each block, and a table of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import rich.table
+
+from tfx_privacy.ledger import budgets, totals
+from tfx_privacy.ledger.budgets import percent
+from tfx_privacy.ledger.replay import DatasetRow
+from tfx_privacy.privacy import rdp_filter
+
+EXPLANATION = (
+    "spent: runs that ended with a model. reserved: runs at work, and runs that died. epsilon: of both together, by Renyi DP at the "
+    "dataset's order, which holds however runs were chosen. by PLD: tighter, and true only if all runs had been planned beforehand. "
+    "runs left: like the last one."
+)
+_HEADINGS = ("dataset", "budget", "spent", "reserved", "left", "epsilon", "by PLD", "runs left")
+
+
+def rows(dataset: DatasetRow) -> list[dict[str, Any]]:
+    """What is spent, reserved and left of each block of a verified dataset; shares are of its budget, epsilons at its delta."""
+    return [_row(dataset, block) for block in budgets.status(dataset)]
+
+
+def table(found: Sequence[dict[str, Any]]) -> rich.table.Table:
+    """A table of rows."""
+    made = rich.table.Table(title="Privacy budgets", title_justify="left")
+    for heading in _HEADINGS:
+        made.add_column(heading, overflow="fold")
+    for row in found:
+        pld = row["pld_epsilon_if_planned"]
+        made.add_row(
+            row["dataset_id"] + (f" / {row['block']}" if row["block"] else ""),
+            f"{row['budget_epsilon']:g} at {row['budget_delta']:g}",
+            percent(row["spent_share"]),
+            percent(row["reserved_share"]),
+            percent(row["left_share"], down=True),
+            _rounded_up(row["charged_epsilon"]),
+            "-" if pld is None else _rounded_up(pld),
+            "-" if row["runs_left"] is None else str(row["runs_left"]),
+        )
+    return made
+
+
+def _row(dataset: DatasetRow, block: budgets.BlockStatus) -> dict[str, Any]:
+    bounds = totals.bounds_if_planned(dataset, block.name)
+    return {
+        "dataset_id": dataset.dataset_id,
+        "block": block.name,
+        "privacy_unit": dataset.facts.privacy_unit,
+        "neighboring_relation": dataset.facts.neighboring_relation,
+        "population": dataset.facts.population,
+        "budget_epsilon": dataset.epsilon,
+        "budget_delta": dataset.delta,
+        "rdp_order": dataset.order,
+        "spent_share": block.committed / dataset.budget,
+        "reserved_share": block.pending / dataset.budget,
+        "left_share": block.left / dataset.budget,
+        "spent_epsilon": rdp_filter.epsilon_of(dataset.order, block.committed, delta=dataset.delta),
+        "charged_epsilon": block.spent_epsilon,
+        "pld_epsilon_if_planned": None if bounds is None else bounds.best,
+        "runs_left": budgets.runs_left(dataset, block.name),
+        "num_runs": sum(run.state == "COMMITTED" for run in dataset.runs.values()),
+        "head_sequence": dataset.head_sequence,
+        "head_hash": dataset.head_hash,
+    }
+
+
+def _rounded_up(epsilon: float) -> str:
+    return f"{math.ceil(epsilon * 1e3) / 1e3:g}"

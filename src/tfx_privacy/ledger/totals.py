@@ -1,0 +1,38 @@
+"""What a dataset's runs come to by the tightest accountant, for information."""
+
+from __future__ import annotations
+
+from tfx_privacy.ledger import entries
+from tfx_privacy.ledger.replay import DatasetRow
+from tfx_privacy.privacy import accounting
+from tfx_privacy.privacy.accounting import EpsilonBounds
+
+# Each kind of run is a privacy loss distribution of its own, which costs seconds.
+MAX_KINDS = 32
+
+
+def bounds_if_planned(dataset: DatasetRow, block: str) -> EpsilonBounds | None:
+    """Epsilon of the runs on a block, those that died included, as if all had been planned beforehand; at the budget's delta.
+
+    Teams choose the next run after they saw the last, which these bounds do not cover: what is charged is not this.
+
+    Args:
+      dataset: As verified.
+      block: One of its blocks.
+
+    Returns:
+      Both bounds; None without a run, or with more kinds of runs than are worth the wait.
+    """
+    kinds: dict[tuple[float, float], int] = {}
+    for run in dataset.runs.values():
+        if run.state != "ABORTED" and block in entries.block_names(run.blocks):
+            plan = run.planned.composition
+            key = plan["noise_multiplier"], plan["sampling_probability"]
+            kinds[key] = kinds.get(key, 0) + int(plan["steps"])
+    if not 0 < len(kinds) <= MAX_KINDS:
+        return None
+    runs = [
+        {"noise_multiplier": noise, "sampling_probability": share, "steps": steps}
+        for (noise, share), steps in kinds.items()
+    ]
+    return accounting.bounds_of_runs(runs, target_delta=dataset.delta)

@@ -1,0 +1,97 @@
+"""Components that the lint must judge by what they run, and by what they take and give. Imports TFX."""
+
+from typing import Any, ClassVar
+
+from tfx.components import Pusher
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact
+from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.components.base import base_component, base_driver, base_executor, executor_spec
+from tfx.types import channel_utils, component_spec
+from tfx.types.standard_artifacts import Examples, Model, PushedModel
+
+from tfx_privacy.components import BudgetValidator, DPTrainer
+from tfx_privacy.components.artifacts import PrivacyGuarantee, ReferenceModels
+
+
+class OtherExecutor(base_executor.BaseExecutor):
+    """Derived from none of ours or of TFX's components; never run."""
+
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: Any) -> None:
+        raise NotImplementedError
+
+
+class OtherPusher(Pusher):
+    """Whether it reads the blessing cannot be seen."""
+
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(OtherExecutor)
+
+
+class Generous(BudgetValidator):
+    """May bless anything."""
+
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(OtherExecutor)
+
+
+class _DerivedExecutor(BudgetValidator.EXECUTOR_SPEC.executor_class):
+    """Might change the verdict."""
+
+
+class Derived(BudgetValidator):
+    """Ours, and perhaps not quite."""
+
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(_DerivedExecutor)
+
+
+class Replayable(BudgetValidator):
+    """Without the driver that gives every launch a nonce."""
+
+    DRIVER_CLASS = base_driver.BaseDriver
+
+
+class _WarmSpec(component_spec.ComponentSpec):
+    PARAMETERS: ClassVar[dict[str, Any]] = {}
+    INPUTS: ClassVar[dict[str, Any]] = {
+        "examples": component_spec.ChannelParameter(type=Examples),
+        "base_model": component_spec.ChannelParameter(type=Model),
+    }
+    OUTPUTS: ClassVar[dict[str, Any]] = {
+        "model": component_spec.ChannelParameter(type=Model),
+        "privacy_guarantee": component_spec.ChannelParameter(type=PrivacyGuarantee),
+    }
+
+
+class WarmTrainer(base_component.BaseComponent):
+    """DPTrainer's executor with a model to start from, which DPTrainer itself does not take."""
+
+    SPEC_CLASS = _WarmSpec
+    EXECUTOR_SPEC = DPTrainer.EXECUTOR_SPEC
+
+    def __init__(self, examples: Any, base_model: Any) -> None:
+        super().__init__(
+            _WarmSpec(
+                examples=examples,
+                base_model=base_model,
+                model=channel_utils.as_channel([Model()]),
+                privacy_guarantee=channel_utils.as_channel([PrivacyGuarantee()]),
+            )
+        )
+
+
+@component
+def ship(model: InputArtifact[Model], pushed: OutputArtifact[PushedModel]) -> None:
+    """A pusher by what it takes and gives."""
+
+
+@component
+def fit(examples: InputArtifact[Examples], model: OutputArtifact[Model]) -> None:
+    """A trainer by what it takes and gives."""
+
+
+@component
+def export(model: InputArtifact[Model]) -> None:
+    """What it does with the model cannot be seen."""
+
+
+@component
+def upload(models: InputArtifact[ReferenceModels]) -> None:
+    """What it does with the models cannot be seen."""
