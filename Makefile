@@ -24,7 +24,7 @@ export IPYTHONDIR := $(CACHE)/ipython
 # A file of tests stays in one process: importing TensorFlow costs more than most tests.
 PARALLEL := --numprocesses 2 --dist loadfile
 
-.PHONY: help env demo test test-fast mutation check format lock clean clean-env
+.PHONY: help env demo test test-fast test-long mutation check format lock clean clean-env
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ mutation: env ## Apply every privacy bug of tests/mutation/mutants.py: the fast 
 
 test-fast: env ## The tests a developer runs while working (under 3 minutes)
 	.venv/bin/pytest $(PARALLEL) -m 'not slow'
+
+test-long: env ## What takes many minutes: 1,600 kills, 1,000 races, 10,000 histories, every byte of a ledger
+	.venv/bin/pytest -m long -s
 
 check: env ## Linters, type checks, layer contracts, declared dependencies
 	.venv/bin/ruff check .

@@ -13,6 +13,16 @@ import pytest
 from postgresql_server import NoServerError, Server
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of minutes run where they are asked for by name, `-m long`, and nowhere else."""
+    if "long" in config.option.markexpr:
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Server]:
     """A real server, or a skip that says why there is none."""

@@ -1,17 +1,25 @@
 """DPTrainer is killed, and what the ledger says afterwards."""
 
 import dataclasses
+import functools
+import json
+import os
 import pathlib
 import shutil
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from ledgers import DATASET, new_ledger
+from test_charged_and_signed import Case, case
 from trainer_bench import PRIVATE, Bench
-from trainer_zygote import Zygote
+from trainer_zygote import MOMENTS, Zygote
 
 from tfx_privacy.ledger import Ledger
+from tfx_privacy.privacy import verdict_record
+
+__all__ = ["case"]
 
 pytestmark = pytest.mark.slow
 
@@ -42,14 +50,62 @@ def states(ledger: Ledger) -> list[str]:
     return [run.state for run in ledger.verify().datasets[DATASET].runs.values()]
 
 
-@pytest.mark.parametrize(
-    ("moment", "state"), [("in a step", "STARTED"), ("before saving", "STARTED"), ("after commit", "COMMITTED")]
-)
-def test_a_killed_run_stays_charged(zygote: Zygote, bench: Bench, ledger: Ledger, moment: str, state: str) -> None:
+STATES: dict[str, list[str]] = dict(zip(MOMENTS, [[], ["RESERVED"], *[["STARTED"]] * 4, ["COMMITTED"]], strict=True))
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_run_stays_charged(zygote: Zygote, bench: Bench, ledger: Ledger, moment: str) -> None:
     assert zygote.run(bench.root, kill=moment, **PRIVACY, **CHARGED) == SIGKILL
-    assert states(ledger) == [state]
-    assert ledger.dataset(DATASET).blocks[""].charged > 0
+    assert states(ledger) == STATES[moment]
+    assert (ledger.dataset(DATASET).blocks[""].charged > 0) == bool(STATES[moment])
     assert not list(bench.root.glob("privacy_guarantee/*"))
+
+
+def files_of(blessing: pathlib.Path) -> set[str]:
+    return {path.name for path in blessing.iterdir()} if blessing.is_dir() else set()
+
+
+def bless_and_die(case: Case, at: int) -> bool:
+    """Judges the model in a child that dies before a number of changes to files; whether it died."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == SIGKILL
+    try:
+        from tfx_privacy.components import _files, _signatures
+
+        left = [at]
+        modules: Any = (_files, _signatures)
+
+        def counted(action: Any, *args: Any, **kwargs: Any) -> Any:
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return action(*args, **kwargs)
+
+        for module, name in [(0, "write_text"), (1, "remove"), (1, "remove_signed"), (1, "write_signed_text")]:
+            setattr(modules[module], name, functools.partial(counted, getattr(modules[module], name)))
+        case.run()
+    finally:
+        os._exit(0)
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["first verdict", "after an earlier one"])
+def test_a_validator_that_is_killed_blesses_nothing_without_a_whole_verdict(case: Case, earlier: bool) -> None:
+    import tfx_privacy.components.budget_validator.executor  # noqa: F401 - once, not in every child
+
+    blessing = case.bench.root / "blessing"
+    if earlier:
+        assert case.run() == 1
+    kills = 0
+    while bless_and_die(case, kills):
+        kills += 1
+        found = files_of(blessing)
+        assert "BLESSED" not in found or (
+            json.loads((blessing / verdict_record.FILE_NAME).read_text())["blessed"] is True
+            and "NOT_BLESSED" not in found
+        )
+    assert kills > 5
+    assert "BLESSED" in files_of(blessing)
 
 
 def test_a_resumed_run_is_charged_once(zygote: Zygote, bench: Bench, ledger: Ledger) -> None:

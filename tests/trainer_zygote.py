@@ -19,6 +19,16 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 TESTS = pathlib.Path(__file__).parent
+MOMENTS = (
+    "before the charge's commit",
+    "after the charge's commit",
+    "after the start",
+    "in a step",
+    "before saving",
+    "after saving",
+    "after commit",
+)
+"""Where a child can kill itself; a validator is killed by test_killed_training.py."""
 
 
 class Zygote:
@@ -36,7 +46,7 @@ class Zygote:
 
         Args:
           root: Folder of a bench.
-          kill: "in a step", "before saving", "after commit" or None.
+          kill: One of `MOMENTS`, or None.
           log: File for what the child prints.
           **properties: Execution properties.
 
@@ -68,23 +78,55 @@ def _child(request: dict[str, Any]) -> None:
     from tfx_privacy.components.dp_trainer import executor, reporting
     from tfx_privacy.privacy import DPParameters
 
-    def kill(*_: Any) -> Any:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    def kill_in_step(progress: Any) -> None:
-        if progress.step == 8:
-            kill()
-
-    modules: Any = (executor, reporting)
-    if request["kill"] == "in a step":
-        modules[-1].reporter = lambda *_: kill_in_step
-    elif request["kill"] == "before saving":
-        modules[0]._save = kill
-    elif request["kill"] == "after commit":
-        modules[0].statement.write_guarantee = kill
+    _arm(request["kill"], executor, reporting)
     properties = request["properties"]
     privacy = DPParameters.from_json(properties.pop("privacy"))
     Bench(pathlib.Path(request["root"]), new=False).run(privacy, **properties)
+
+
+def _kill(*_: Any, **__: Any) -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _kill_in_step(progress: Any) -> None:
+    if progress.step == 8:
+        _kill()
+
+
+def _and_kill(action: Any) -> Any:
+    """Does it, and dies."""
+    return lambda *args, **kwargs: _kill(action(*args, **kwargs))
+
+
+def _dying_in_commit(reserve: Any) -> Any:
+    """The database gets everything but the COMMIT."""
+    import sqlalchemy as sa
+
+    def wrapped(ledger: Any, *args: Any, **kwargs: Any) -> Any:
+        ledger._order(args[1])  # reads, in a transaction of its own
+        sa.event.listen(ledger._database._engine, "commit", _kill)
+        return reserve(ledger, *args, **kwargs)
+
+    return wrapped
+
+
+def _arm(moment: str | None, executor: Any, reporting: Any) -> None:
+    """Makes the process die at one of `MOMENTS`."""
+    from tfx_privacy.ledger import Ledger
+
+    ledger: Any = Ledger
+    places: dict[str, tuple[Any, str, Any]] = {
+        "before the charge's commit": (ledger, "reserve", _dying_in_commit(ledger.reserve)),
+        "after the charge's commit": (ledger, "reserve", _and_kill(ledger.reserve)),
+        "after the start": (ledger, "start", _and_kill(ledger.start)),
+        "in a step": (reporting, "reporter", lambda *_: _kill_in_step),
+        "before saving": (executor, "_save", _kill),
+        "after saving": (executor, "_save", _and_kill(executor._save)),
+        "after commit": (executor.statement, "write_guarantee", _kill),
+    }
+    assert tuple(places) == MOMENTS
+    if moment is not None:
+        setattr(*places[moment])
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pathlib
+import sys
 from typing import NamedTuple
 
 _TRAINING, _PRIVACY = "tfx_privacy.training", "tfx_privacy.privacy"
@@ -560,6 +562,125 @@ ATTACKS = [
     ),
 ]  # fmt: skip
 
+_STORE = "tfx_privacy.ledger"
+
+LEDGER = [
+    Mutant(
+        "SQLite reads before it locks", f"{_STORE}.database",
+        'connection.exec_driver_sql(f"BEGIN {mode}")', 'connection.exec_driver_sql("BEGIN DEFERRED")', "test_ledger_race",
+    ),
+    Mutant(
+        "a connection crosses a fork", f"{_STORE}.database",
+        "os.register_at_fork(before=_close_all)", "assert _close_all", "test_ledger_sqlite",
+    ),
+    Mutant(
+        "a run that started is given back", f"{_STORE}.replay",
+        '"abort": ("RESERVED",),', '"abort": ("RESERVED", "STARTED"),', "test_ledger",
+    ),
+    Mutant(
+        "a run that ended is resumed", f"{_STORE}.replay",
+        '"start": ("RESERVED", "STARTED"),', '"start": ("RESERVED", "STARTED", "COMMITTED", "SETTLED"),', "test_ledger",
+    ),
+    Mutant(
+        "an earlier attempt goes on", f"{_STORE}.replay",
+        "if not body.attempt > run.attempt:", "if not body.attempt >= run.attempt:", "test_ledger",
+    ),
+    Mutant(
+        "more was executed than reserved", f"{_STORE}.replay",
+        "if not executed <= planned:", "if not executed <= 2 * planned:", "test_ledger",
+    ),
+    Mutant(
+        "one block of several is charged", f"{_STORE}.replay",
+        "    for name in names:\n        block = dataset.blocks[name]", "    for name in names[:1]:\n        block = dataset.blocks[name]",
+        "test_ledger",
+    ),
+    Mutant(
+        "the log may overspend", f"{_STORE}.replay",
+        "if not block.charged + body.cost <= dataset.budget:", "if not block.charged <= dataset.budget:", "test_ledger_replay",
+    ),
+    Mutant(
+        "the log may state any cost", f"{_STORE}.replay",
+        "if not _is_near(body.cost, computed):", "if not body.cost > 0:", "test_ledger_replay",
+    ),
+    Mutant(
+        "an entry need not follow from the one before", f"{_STORE}.replay",
+        "if entry.previous_hash != previous:", "if not entry.previous_hash:", "test_ledger_tampering",
+    ),
+    Mutant(
+        "an entry's hash is not looked at", f"{_STORE}.replay",
+        "if entry.hash != entry.expected_hash:", "if not entry.hash:", "test_ledger_tampering",
+    ),
+    Mutant(
+        "the hash leaves the time out", f"{_STORE}.entries",
+        'exclude={"hash"}', 'exclude={"hash", "at"}', "test_ledger_tampering",
+    ),
+    Mutant(
+        "the tables are not held against the log", f"{_STORE}.verification",
+        "if type(row[name]) is not type(value) or row[name] != value:", "if type(row[name]) is not type(value):",
+        "test_ledger_tampering",
+    ),
+    Mutant(
+        "the last unit cannot be spent", f"{_STORE}.ledger",
+        "if not cost <= budgets.left(dataset, names):", "if not cost < budgets.left(dataset, names):", "test_ledger",
+    ),
+    Mutant(
+        "the emptiest block decides", f"{_STORE}.budgets",
+        "fullest = max(dataset.blocks", "fullest = min(dataset.blocks", "test_ledger",
+    ),
+    Mutant(
+        "a repeated request is carried out again", f"{_STORE}.ledger",
+        "            if before is not None:", "            if before is None and False:", "test_ledger",
+    ),
+    Mutant(
+        "another plan under the same name is taken for the same", f"{_STORE}.ledger",
+        "if not same(before.body):", "if not before.body:", "test_ledger",
+    ),
+    Mutant(
+        "a run of another unit is charged", f"{_STORE}.ledger",
+        "        if value != registered:", "        if not value:", "test_ledger",
+    ),
+    Mutant(
+        "the anchor is read after the ledger", f"{_STORE}.anchor",
+        "while end > 0:", "end = self.end()\n            while end > 0:", "test_ledger_sqlite",
+    ),
+    Mutant(
+        "an old copy is not noticed", f"{_STORE}.anchor",
+        "    if found == entry_hash:", "    if found == entry_hash or found is None:", "test_ledger_sqlite",
+    ),
+    Mutant(
+        "a cost is rounded down", f"{_PRIVACY}.rdp_filter",
+        "units = math.ceil(", "units = math.floor(", "test_ledger",
+    ),
+    Mutant(
+        "a budget is rounded up", f"{_PRIVACY}.rdp_filter",
+        "units = math.floor(_divergence(", "units = math.ceil(_divergence(", "test_ledger",
+    ),
+    Mutant(
+        "a run of NaN noise is planned", f"{_PRIVACY}.ledger_record",
+        "noise = _validate.closed_interval(MIN_NOISE_MULTIPLIER, MAX_NOISE_MULTIPLIER, noise_multiplier=noise_multiplier)",
+        "noise = noise_multiplier", "test_ledger",
+    ),
+]  # fmt: skip
+
+# Found by two connections to a real server, where there is one.
+POSTGRESQL = [
+    Mutant(
+        "PostgreSQL's row is not locked", f"{_STORE}.rows",
+        "statement.with_for_update() if locked else statement", "statement", "test_ledger_race",
+    ),
+]  # fmt: skip
+
+
+def _has_postgresql() -> bool:
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+    from postgresql_server import NoServerError, program
+
+    try:
+        return bool(program("postgres"))
+    except NoServerError:
+        return False
+
+
 _LEDGER, _RULES, _GATE = f"{_PRIVACY}.gate_ledger", f"{_PRIVACY}.gate_rules", f"{_PRIVACY}.gate"
 POLICY = [
     Mutant(
@@ -872,4 +993,7 @@ SIGNING = [
     ),
 ]  # fmt: skip
 
-MUTANTS = [*CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING]
+MUTANTS = [
+    *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER,
+    *(POSTGRESQL if _has_postgresql() else []),
+]  # fmt: skip

@@ -7,16 +7,19 @@ budget is whole again. A file of heads elsewhere (another disk, another owner, a
 from __future__ import annotations
 
 import contextlib
+import errno
+import itertools
 import os
 import pathlib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 from tfx_privacy.privacy import strict_json
 from tfx_privacy.privacy.errors import EvidenceError, LedgerError
 
 VARIABLE = "TFX_PRIVACY_LEDGER_ANCHOR"
-_LINES = 256
+# Writers that end at the same time may add their heads in any order; so the last few of a dataset are looked at.
+_HEADS = 256
+_BLOCK_BYTES = 1 << 16
 
 
 class Anchor:
@@ -45,11 +48,13 @@ class Anchor:
           LedgerError: If the file cannot be written; the ledger itself has the entry.
         """
         head = {"ledger_id": ledger_id, "dataset_id": dataset_id, "sequence": sequence, "hash": entry_hash}
-        line = f"{strict_json.canonical(head)}\n".encode()
+        # The line break comes first as well: what a killed writer or a full disk left of a line must not take this one with it.
+        line = f"\n{strict_json.canonical(head)}\n".encode()
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
             try:
-                os.write(descriptor, line)
+                if os.write(descriptor, line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -58,38 +63,63 @@ class Anchor:
                 f"The ledger's new head cannot be added to the file in {VARIABLE}: {error.strerror}."
             ) from error
 
-    def check(self, ledger_id: str, dataset_id: str, hash_at: Callable[[int], str | None]) -> None:
+    def end(self) -> int:
+        """Where the file ends now: taken before the ledger is read, because others go on writing to both."""
+        try:
+            return self._path.stat().st_size
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise _unreadable(error) from error
+
+    def check(self, ledger_id: str, dataset_id: str, hash_at: Callable[[int], str | None], *, end: int) -> None:
         """Checks that a dataset's log still holds the newest head that the file has of it.
 
         Args:
           ledger_id: The ledger.
           dataset_id: The dataset.
           hash_at: The hash of the dataset's entry of a number, or None.
+          end: What `end` said before the ledger was read; later heads are not looked at.
 
         Raises:
           LedgerError: If it does not: the ledger is an old copy, or was rewritten.
         """
-        newest: tuple[int, str] | None = None
-        for head in self._heads(f'"dataset_id":"{dataset_id}"'.encode()):
-            of_this = (head.get("ledger_id"), head.get("dataset_id")) == (ledger_id, dataset_id)
-            if of_this and (newest is None or head["sequence"] > newest[0]):
-                newest = head["sequence"], head["hash"]
-        if newest is not None:
-            require_head(dataset_id, newest[0], newest[1], hash_at, f"the file in {VARIABLE}")
-
-    def _heads(self, needle: bytes) -> list[dict[str, Any]]:
         try:
-            lines = self._path.read_bytes().split(b"\n")
-        except FileNotFoundError:
-            return []
+            found = list(itertools.islice(self._heads(ledger_id, dataset_id, end), _HEADS))
         except OSError as error:
-            raise LedgerError(f"The file in {VARIABLE} cannot be read: {error.strerror}.") from error
-        heads = []
-        # Writers that end at the same time may add their lines in any order; so the last few are looked at.
-        for line in [line for line in lines if needle in line][-_LINES:]:
-            with contextlib.suppress(EvidenceError):  # a killed writer leaves half a line, and others go on after it
-                heads.append(strict_json.loads(line))
-        return heads
+            raise _unreadable(error) from error
+        if found:
+            sequence, entry_hash = max(found)
+            require_head(dataset_id, sequence, entry_hash, hash_at, f"the file in {VARIABLE}")
+
+    def _heads(self, ledger_id: str, dataset_id: str, end: int) -> Iterator[tuple[int, str]]:
+        """A dataset's heads, from the last line up."""
+        needle = f'"dataset_id":"{dataset_id}"'.encode()
+        for line in self._lines(end):
+            if needle not in line:
+                continue
+            with contextlib.suppress(EvidenceError):  # half a line
+                head = strict_json.loads(line)
+                if (head.get("ledger_id"), head.get("dataset_id")) == (ledger_id, dataset_id):
+                    yield head["sequence"], head["hash"]
+
+    def _lines(self, end: int) -> Iterator[bytes]:
+        """The file's lines from the last one up, so that a long file costs no more than a short one."""
+        if not end:
+            return
+        with self._path.open("rb") as file:
+            rest = b""
+            while end > 0:
+                start = max(0, end - _BLOCK_BYTES)
+                file.seek(start)
+                first, *lines = (file.read(end - start) + rest).split(b"\n")
+                yield from reversed(lines)
+                end, rest = start, first
+            yield rest
+
+
+def _unreadable(error: OSError) -> LedgerError:
+    return LedgerError(f"The file in {VARIABLE} cannot be read: {error.strerror}.")
 
 
 def require_head(

@@ -8,17 +8,19 @@ answer to COMMIT is no loss.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import random
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from tfx_privacy.ledger.source import Source
 from tfx_privacy.privacy.errors import LedgerError
@@ -31,9 +33,19 @@ WAIT_SECONDS = 60
 CONNECT_SECONDS = 10
 _ATTEMPTS = 6
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
-# Serialization failure, deadlock; the server is shutting down or starting; the connection broke; somebody wrote the same row first,
-# which the repeated request then finds.
-_WORTH_REPEATING = ("40001", "40P01", "57P01", "57P02", "57P03", "08000", "08003", "08006", "23505")
+# Serialization failure, deadlock; somebody wrote the same row first, which the repeated request then finds.
+_WORTH_REPEATING = ("40001", "40P01", "23505")
+# The server is shutting down or starting; the connection broke.
+_AWAY = ("57P01", "57P02", "57P03", "08000", "08001", "08003", "08004", "08006")
+# A connection that was not made has no code, only words.
+_AWAY_WORDS = (
+    "Connection refused",
+    "Connection reset",
+    "server closed the connection",
+    "starting up",
+    "shutting down",
+    "recovery",
+)
 
 
 class Database:
@@ -46,12 +58,16 @@ class Database:
           LedgerError: If the database's driver is not installed.
         """
         self.source = source
+        self._answered = False
         try:
             self._engine = _sqlite(source) if source.is_sqlite else _postgresql(source)
         except ModuleNotFoundError as error:
             raise LedgerError(
                 f"{source.name} names a PostgreSQL database, but {error.name!r} is not installed. Install tfx-privacy[postgresql]."
             ) from None
+        sa.event.listen(self._engine, "connect", self._mark)
+        sa.event.listen(self._engine, "checkout", self._check)
+        _OPEN.add(self)
 
     def close(self) -> None:
         """Closes all connections."""
@@ -110,19 +126,47 @@ class Database:
             with connection.begin():
                 return request(connection)
 
+    def _mark(self, _: Any, record: ConnectionPoolEntry) -> None:
+        record.info["origin"] = self._origin()
+
+    def _check(self, _: Any, record: Any, __: Any) -> None:
+        """Before every transaction: refuses a connection of the parent process, or to a file that another one took the place of."""
+        if record.info["origin"] == self._origin():
+            return
+        if not self.source.is_sqlite:
+            # Two processes on one socket would read each other's answers; closing it is left to the parent.
+            record.dbapi_connection = None
+        raise DisconnectionError
+
+    def _origin(self) -> tuple[int, int, int]:
+        if not self.source.is_sqlite:
+            return os.getpid(), 0, 0
+        try:
+            file = self.source.path.stat()
+        except FileNotFoundError:
+            return os.getpid(), 0, 0
+        return os.getpid(), file.st_dev, file.st_ino
+
     def _repeat(self, attempt: Callable[[], _Result]) -> _Result:
-        pause = _FIRST_PAUSE
-        for number in range(1, _ATTEMPTS + 1):
+        pause, until = _FIRST_PAUSE, time.monotonic() + WAIT_SECONDS
+        for number in itertools.count(1):
             try:
-                return attempt()
+                result = attempt()
             except DBAPIError as error:
-                if number == _ATTEMPTS or not _worth_repeating(error):
+                # A server that answered before is waited for while it restarts: a model may be at stake that took a day. One that
+                # never did is more likely a wrong address.
+                away = _is_away(error)
+                waits = number < _ATTEMPTS or (away and self._answered and time.monotonic() < until)
+                if not (waits and (away or _is_worth_repeating(error))):
                     raise LedgerError(self._explain(error)) from None
                 _LOG.warning(
-                    "Ledger %s: the connection broke (%s); trying again.", self.source.name, type(error.orig).__name__
+                    "Ledger %s: the request failed (%s); trying again.", self.source.name, type(error.orig).__name__
                 )
             except SQLAlchemyError as error:
                 raise LedgerError(f"The ledger in {self.source.name} failed: {type(error).__name__}.") from None
+            else:
+                self._answered = True
+                return result
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, _LONGEST_PAUSE)
         raise AssertionError
@@ -137,6 +181,18 @@ class Database:
         return f"The ledger in {self.source.name} failed: {reason}. {advice}"
 
 
+_OPEN: weakref.WeakSet[Database] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    for database in list(_OPEN):
+        database.close()
+
+
+# SQLite keeps its locks per process, in memory that a fork copies, where the locks themselves are not inherited: a child would believe
+# that it holds them, and lose what it writes. So no connection is open at a fork; the next request makes another.
+os.register_at_fork(before=_close_all)
+
 _ADVICE = {
     "no such table": "Run `tfx-privacy ledger init`, once, for all pipelines.",
     "unable to open database file": "Check that the folder exists and may be written, and run `tfx-privacy ledger init`.",
@@ -149,15 +205,20 @@ _ADVICE = {
 }
 
 
-def _worth_repeating(error: DBAPIError) -> bool:
+def _is_worth_repeating(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) in _WORTH_REPEATING
+
+
+def _is_away(error: DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None)
-    return bool(error.connection_invalidated) or state in _WORTH_REPEATING
+    words = state is None and any(sign in str(error.orig) for sign in _AWAY_WORDS)
+    return bool(error.connection_invalidated) or state in _AWAY or words
 
 
 def _sqlite(source: Source) -> sa.Engine:
-    # No pool: a connection costs a fraction of a transaction's wait for the disk, and none must cross a fork.
+    # The last connection that closes moves the log's pages into the file, and waits for the disk several times: one is kept.
     engine = sa.create_engine(
-        source.url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": WAIT_SECONDS}
+        source.url, poolclass=QueuePool, pool_size=1, hide_parameters=True, connect_args={"timeout": WAIT_SECONDS}
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -185,5 +246,11 @@ def _postgresql(source: Source) -> sa.Engine:
         pool_pre_ping=True,
         pool_size=1,
         hide_parameters=True,
-        connect_args={"connect_timeout": CONNECT_SECONDS, "options": options, "application_name": "tfx-privacy"},
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "tcp_user_timeout": WAIT_SECONDS
+            * 1000,  # a connection that a firewall forgot would be waited for much longer
+            "options": options,
+            "application_name": "tfx-privacy",
+        },
     )

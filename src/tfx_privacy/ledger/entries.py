@@ -11,6 +11,8 @@ from tfx_privacy.privacy._records import Digest, PositiveCount, Record
 from tfx_privacy.privacy.ledger_record import HexFloat, Identifier, PlannedRun, Purpose, RunId
 
 ENTRY_VERSION: Literal[1] = 1
+MAX_BODY_BYTES = 1 << 20
+"""Of an entry that is written; what is read may be eight times as large (`strict_json`), so that no entry can be too large to read."""
 Name = Annotated[str, pydantic.Field(min_length=1, max_length=200)]
 Reason = Annotated[str, pydantic.Field(max_length=1000)]
 Units = PositiveCount
@@ -73,7 +75,7 @@ class Started(Record):
 
     kind: Literal["start"] = "start"
     run_id: RunId
-    attempt: PositiveCount
+    attempt: Annotated[int, pydantic.Field(ge=1, lt=2**31)]
     """1, and one more for each attempt that resumes from checkpoints."""
     attempt_id: RunId
 

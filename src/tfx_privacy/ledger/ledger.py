@@ -6,8 +6,10 @@ What happens in between does not matter: from `start` on the charge stays. Nothi
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import pydantic
@@ -18,7 +20,7 @@ from tfx_privacy.ledger import budgets, entries, migrations, replay, rows, verif
 from tfx_privacy.ledger.anchor import Anchor
 from tfx_privacy.ledger.database import Database
 from tfx_privacy.ledger.entries import Entry
-from tfx_privacy.ledger.replay import DatasetRow
+from tfx_privacy.ledger.replay import BlockRow, DatasetRow
 from tfx_privacy.ledger.schema import BLOCK, DATASET, ENTRY, LEDGER, RUN
 from tfx_privacy.ledger.source import DEFAULT_SOURCE, resolve
 from tfx_privacy.privacy import _validate, accounting, digest, rdp_filter
@@ -27,6 +29,17 @@ from tfx_privacy.privacy.errors import BudgetError, LedgerError, ParameterError
 from tfx_privacy.privacy.ledger_record import LedgerRun, PlannedRun, check_identifier
 
 _MakeBody = Callable[[DatasetRow], Record]
+_Head = tuple[str, str, int, str]
+"""Of a dataset, as the anchor takes it: ledger, dataset, sequence, hash."""
+_LARGEST_EPSILON = rdp_filter.MAX_UNITS * rdp_filter.UNIT
+
+
+class _RefusedError(Exception):
+    """A charge does not fit."""
+
+    def __init__(self, dataset: DatasetRow) -> None:
+        super().__init__()
+        self.dataset = dataset
 
 
 class Ledger:
@@ -117,7 +130,7 @@ class Ledger:
           ParameterError: If an argument breaks its rule.
           LedgerError: If the dataset is registered otherwise, or the ledger cannot be used.
         """
-        epsilon, delta = _budget(epsilon, delta)
+        epsilon, delta = _epsilon(epsilon), _validate.open_interval(0.0, 1.0, delta=delta)
         if population is not None and not delta < 1.0 / _validate.positive_integer(population=population):
             raise ParameterError(
                 f"Expected delta={delta:g} < 1 / population = {1.0 / population:.3g}. A delta of that size allows publishing a whole record."
@@ -132,29 +145,31 @@ class Ledger:
             order=order.hex(),
             budget=rdp_filter.budget(order, epsilon=epsilon, delta=delta),
             population=population,
-            blocks=sorted(blocks),
+            blocks=_sorted(blocks),
             approver=approver,
         )
         check_identifier(dataset_id=dataset_id)
+        end = self._anchor_end()
 
-        def make(connection: sa.Connection) -> Entry:
+        def make(connection: sa.Connection) -> tuple[Entry, _Head]:
             migrations.require_current(connection)
             ledger_id = rows.read_ledger_id(connection)
             if connection.scalar(sa.select(DATASET.c.dataset_id).where(DATASET.c.dataset_id == dataset_id)) is not None:
                 first = self._entry(connection, ledger_id, dataset_id, 1)
-                if first.body != body:
+                if not _same_facts(first.body, body):
                     raise LedgerError(
                         f"Dataset {dataset_id!r} is registered already, with other facts. Change its budget with `tfx-privacy ledger "
                         "budget`; its unit, relation, delta and population stay as they are."
                     )
-                return first
+                dataset = rows.read_dataset(connection, dataset_id)
+                self._check_head(connection, dataset, end)
+                return first, _head(dataset)
             entry = self._make_entry(connection, ledger_id, dataset_id, f"register:{_tag(dataset_id)}", body, None)
-            datasets: dict[str, DatasetRow] = {}
-            dataset = replay.apply(entry, datasets)
+            dataset = _apply(entry, {})
             connection.execute(DATASET.insert().values(rows.of_dataset(dataset)))
             connection.execute(BLOCK.insert(), [rows.of_block(dataset, name) for name in dataset.blocks])
-            connection.execute(ENTRY.insert().values(rows.of_entry(entry)))
-            return entry
+            _insert(connection, entry)
+            return entry, _head(dataset)
 
         return self._anchored(self._database.write(make))
 
@@ -164,7 +179,7 @@ class Ledger:
         Raises:
           LedgerError: If the dataset has no blocks, or has one of these.
         """
-        body = _make(entries.BlocksAdded, blocks=sorted(blocks), approver=approver)
+        body = _make(entries.BlocksAdded, blocks=_sorted(blocks), approver=approver)
         return self._append(dataset_id, f"blocks:{secrets.token_hex(16)}", lambda _: body)
 
     def change_budget(self, dataset_id: str, *, epsilon: float, approver: str, reason: str) -> Entry:
@@ -179,7 +194,7 @@ class Ledger:
         Raises:
           ParameterError: If an argument breaks its rule.
         """
-        epsilon = _validate.positive(epsilon=epsilon)
+        epsilon = _epsilon(epsilon)
 
         def make(dataset: DatasetRow) -> Record:
             units = rdp_filter.budget(dataset.order, epsilon=epsilon, delta=dataset.delta)
@@ -193,7 +208,8 @@ class Ledger:
         Raises:
           LedgerError: If it is not registered, or the ledger is damaged or an old copy.
         """
-        return self._database.read(lambda connection: self._verified(connection, dataset_id)[0])
+        end = self._anchor_end()
+        return self._database.read(lambda connection: self._verified(connection, dataset_id, end)[0])
 
     def reserve(
         self,
@@ -226,29 +242,38 @@ class Ledger:
           BudgetError: If the budget does not suffice.
           LedgerError: If the run cannot be charged for another reason.
         """
-        # Computed before the lock is taken, and kept: accounting may take a while.
+        if not isinstance(planned, PlannedRun):
+            raise ParameterError(f"Expected planned={planned!r} to be a PlannedRun.")
+        check_identifier(dataset_id=dataset_id)
+        names = _sorted(blocks)
+        # Computed before the lock is taken: accounting may take a while.
         cost = rdp_filter.cost(self._order(dataset_id), **planned.composition)
 
         def make(dataset: DatasetRow) -> Record:
             _check_kind(dataset, privacy_unit=privacy_unit, neighboring_relation=neighboring_relation)
-            _check_blocks(dataset, blocks)
-            if not cost <= budgets.left(dataset, list(blocks)):
-                raise BudgetError(budgets.refusal(dataset, list(blocks), planned, cost))
+            _check_blocks(dataset, names)
+            if not cost <= budgets.left(dataset, names):
+                raise _RefusedError(dataset)
             return _make(
                 entries.Reserved,
                 run_id=run_id,
                 purpose=purpose,
                 planned=planned,
                 cost=cost,
-                blocks=sorted(blocks),
-                accountant=f"dp-accounting {accounting.dp_accounting_version()}",
-                labels=dict(labels or {}),
+                blocks=names,
+                accountant=_accountant(),
+                labels={} if labels is None else labels,
             )
 
         def same(body: Any) -> bool:
-            return (body.planned, body.blocks, body.purpose) == (planned, sorted(blocks), purpose)
+            return (body.planned, body.blocks, body.purpose) == (planned, names, purpose)
 
-        return self._append(dataset_id, f"reserve:{run_id}", make, same, run_id=run_id)
+        try:
+            return self._append(dataset_id, f"reserve:{run_id}", make, same, run_id=run_id)
+        except _RefusedError as refused:
+            # Worded after the lock is given back: what would fit takes many accountings.
+            message = budgets.refusal(refused.dataset, names, planned, cost)
+        raise BudgetError(message)
 
     def start(self, run_id: str, *, attempt: int = 1, attempt_id: str) -> Entry:
         """Says that a run is about to read records: its charge stays from here on.
@@ -309,13 +334,14 @@ class Ledger:
         Raises:
           LedgerError: If there is no such run, or the ledger is damaged or an old copy.
         """
+        end = self._anchor_end()
 
         def read(connection: sa.Connection) -> LedgerRun:
             migrations.require_current(connection)
             found = rows.read_run(connection, run_id)
             if found is None:
                 raise LedgerError(f"Run {run_id} is not in this ledger.")
-            return _ledger_run(*self._verified(connection, found.dataset_id), run_id)
+            return _ledger_run(*self._verified(connection, found.dataset_id, end), run_id)
 
         return self._database.read(read)
 
@@ -328,10 +354,13 @@ class Ledger:
         Raises:
           LedgerError: At the first thing that is not as it should be.
         """
+        end = self._anchor_end()
         verified = self._database.read(verification.verify_all)
-        for dataset_id in verified.datasets:
-            log = [entry for entry in verified.log if entry.dataset_id == dataset_id]
-            self._check_anchor(verified.ledger_id, dataset_id, log)
+        logs: dict[str, list[Entry]] = {}
+        for entry in verified.log:
+            logs.setdefault(entry.dataset_id, []).append(entry)
+        for dataset_id, log in logs.items():
+            self._check_anchor(verified.ledger_id, dataset_id, log, end)
         verification.require_heads(verified, heads)
         return verified
 
@@ -341,7 +370,8 @@ class Ledger:
         Raises:
           LedgerError: If the dataset is not registered, or the ledger is damaged or an old copy.
         """
-        return self._database.read(lambda connection: self._verified(connection, dataset_id)[1])
+        end = self._anchor_end()
+        return self._database.read(lambda connection: self._verified(connection, dataset_id, end)[1])
 
     def backup(self, path: str) -> None:
         """Copies a SQLite ledger, as of one moment, to a file that must not exist.
@@ -354,9 +384,9 @@ class Ledger:
         self.verify()
         self._database.copy_to(path)
 
-    def _verified(self, connection: sa.Connection, dataset_id: str) -> tuple[DatasetRow, list[Entry]]:
+    def _verified(self, connection: sa.Connection, dataset_id: str, end: int) -> tuple[DatasetRow, list[Entry]]:
         dataset, log = verification.verify_dataset(connection, dataset_id)
-        self._check_anchor(dataset.ledger_id, dataset_id, log)
+        self._check_anchor(dataset.ledger_id, dataset_id, log, end)
         return dataset, log
 
     def _order(self, dataset_id: str) -> float:
@@ -390,28 +420,25 @@ class Ledger:
         run_id: str | None = None,
     ) -> Entry:
         """Adds one entry to a dataset, unless the same request did so before."""
+        end = self._anchor_end()
 
-        def add(connection: sa.Connection) -> Entry:
+        def add(connection: sa.Connection) -> tuple[Entry, _Head]:
             migrations.require_current(connection)
             runs = () if run_id is None else (run_id,)
             dataset = rows.read_dataset(connection, dataset_id, runs=runs, locked=True)
+            self._check_head(connection, dataset, end)
             before = _find(connection, dataset.ledger_id, dataset_id, request_id)
             if before is not None:
                 if not same(before.body):
                     raise LedgerError(
                         f"Request {request_id!r} was made before, with other content. Draw a new run_id for each run."
                     )
-                return before
-            self._check_head(connection, dataset)
+                return before, _head(dataset)
             entry = self._make_entry(connection, dataset.ledger_id, dataset_id, request_id, make(dataset), dataset)
-            try:
-                replay.apply(entry, {dataset_id: dataset})
-            except replay.RuleError as error:
-                raise LedgerError(
-                    f"The ledger refuses to {entry.body.kind} in dataset {dataset_id!r}: {error.reason}."
-                ) from None
-            _save(connection, dataset, entry, run_id)
-            return entry
+            blocks = {name: dataclasses.replace(block) for name, block in dataset.blocks.items()}
+            _apply(entry, {dataset_id: dataset})
+            _save(connection, dataset, blocks, entry, run_id)
+            return entry, _head(dataset)
 
         return self._anchored(self._database.write(add))
 
@@ -434,7 +461,7 @@ class Ledger:
             previous_hash=entries.genesis_hash(ledger_id, dataset_id) if dataset is None else dataset.head_hash,
         )
 
-    def _check_head(self, connection: sa.Connection, dataset: DatasetRow) -> None:
+    def _check_head(self, connection: sa.Connection, dataset: DatasetRow, end: int) -> None:
         """A quick check before writing; the whole log is verified by whoever relies on it."""
         head = self._entry(connection, dataset.ledger_id, dataset.dataset_id, dataset.head_sequence)
         if not (head.hash == dataset.head_hash == head.expected_hash):
@@ -443,12 +470,15 @@ class Ledger:
             )
         if self._anchor is not None:
             self._anchor.check(
-                dataset.ledger_id, dataset.dataset_id, lambda at: _hash_at(connection, dataset.dataset_id, at)
+                dataset.ledger_id, dataset.dataset_id, lambda at: _hash_at(connection, dataset.dataset_id, at), end=end
             )
 
-    def _check_anchor(self, ledger_id: str, dataset_id: str, log: Sequence[Entry]) -> None:
+    def _anchor_end(self) -> int:
+        return 0 if self._anchor is None else self._anchor.end()
+
+    def _check_anchor(self, ledger_id: str, dataset_id: str, log: Sequence[Entry], end: int) -> None:
         if self._anchor is not None:
-            self._anchor.check(ledger_id, dataset_id, {entry.sequence: entry.hash for entry in log}.get)
+            self._anchor.check(ledger_id, dataset_id, {entry.sequence: entry.hash for entry in log}.get, end=end)
 
     def _entry(self, connection: sa.Connection, ledger_id: str, dataset_id: str, sequence: int) -> Entry:
         statement = sa.select(ENTRY).where(ENTRY.c.dataset_id == dataset_id, ENTRY.c.sequence == sequence)
@@ -459,9 +489,11 @@ class Ledger:
             )
         return rows.read_entry(ledger_id, row)
 
-    def _anchored(self, entry: Entry) -> Entry:
+    def _anchored(self, written: tuple[Entry, _Head]) -> Entry:
+        """Adds the dataset's head, which for a repeated request is a later one than its entry."""
+        entry, head = written
         if self._anchor is not None:
-            self._anchor.add(entry.ledger_id, entry.dataset_id, entry.sequence, entry.hash)
+            self._anchor.add(*head)
         return entry
 
 
@@ -484,21 +516,57 @@ def new_run_id() -> str:
     return secrets.token_hex(16)
 
 
-def _save(connection: sa.Connection, dataset: DatasetRow, entry: Entry, run_id: str | None) -> None:
-    connection.execute(
-        DATASET.update().where(DATASET.c.dataset_id == dataset.dataset_id).values(rows.of_dataset(dataset))
-    )
-    for name in dataset.blocks:
-        _upsert(connection, BLOCK, rows.of_block(dataset, name))
+@functools.cache
+def _accountant() -> str:
+    return f"dp-accounting {accounting.dp_accounting_version()}"
+
+
+def _head(dataset: DatasetRow) -> _Head:
+    return dataset.ledger_id, dataset.dataset_id, dataset.head_sequence, dataset.head_hash
+
+
+def _apply(entry: Entry, datasets: dict[str, DatasetRow]) -> DatasetRow:
+    try:
+        return replay.apply(entry, datasets)
+    except replay.RuleError as error:
+        raise LedgerError(
+            f"The ledger refuses to {entry.body.kind} in dataset {entry.dataset_id!r}: {error.reason}."
+        ) from None
+
+
+def _insert(connection: sa.Connection, entry: Entry) -> None:
+    """Writes an entry, if it can be read again: one that cannot would make the dataset's whole log worthless."""
+    row = rows.of_entry(entry)
+    size = len(row["body"])
+    if size > entries.MAX_BODY_BYTES or rows.read_entry(entry.ledger_id, row) != entry:
+        raise LedgerError(
+            f"The ledger does not take an entry of {size} bytes; the limit is {entries.MAX_BODY_BYTES}. Give fewer or shorter labels or "
+            "blocks."
+        )
+    connection.execute(ENTRY.insert().values(row))
+
+
+def _save(
+    connection: sa.Connection, dataset: DatasetRow, before: dict[str, BlockRow], entry: Entry, run_id: str | None
+) -> None:
+    _write(connection, DATASET, rows.of_dataset(dataset), is_new=False)
+    for name, block in dataset.blocks.items():
+        if block != before.get(name):
+            _write(connection, BLOCK, rows.of_block(dataset, name), is_new=name not in before)
     if run_id is not None:
-        _upsert(connection, RUN, rows.of_run(dataset.runs[run_id]))
-    connection.execute(ENTRY.insert().values(rows.of_entry(entry)))
+        is_new = isinstance(entry.body, entries.Reserved)
+        _write(connection, RUN, rows.of_run(dataset.runs[run_id]), is_new=is_new)
+    _insert(connection, entry)
 
 
-def _upsert(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> None:
-    key = sa.and_(*(column == row[column.name] for column in table.primary_key))
-    if not connection.execute(table.update().where(key).values(row)).rowcount:
+def _write(connection: sa.Connection, table: sa.Table, row: dict[str, Any], *, is_new: bool) -> None:
+    if is_new:
         connection.execute(table.insert().values(row))
+        return
+    key = {column.name: row[column.name] for column in table.primary_key}
+    # A key that is written, even as it is, makes SQLite look at every row that refers to it.
+    values = {name: value for name, value in row.items() if name not in key}
+    connection.execute(table.update().filter_by(**key).values(values))
 
 
 def _find(connection: sa.Connection, ledger_id: str, dataset_id: str, request_id: str) -> Entry | None:
@@ -572,8 +640,22 @@ def _check_blocks(dataset: DatasetRow, blocks: Sequence[str]) -> None:
         raise LedgerError(f"A block is named twice in {list(blocks)}.")
 
 
-def _budget(epsilon: float, delta: float) -> tuple[float, float]:
-    return _validate.positive(epsilon=epsilon), _validate.open_interval(0.0, 1.0, delta=delta)
+def _epsilon(epsilon: float) -> float:
+    number = _validate.positive(epsilon=epsilon)
+    if not number < _LARGEST_EPSILON:
+        raise ParameterError(f"Expected epsilon={epsilon!r} < {_LARGEST_EPSILON:g}: it would be no budget.")
+    return number
+
+
+def _sorted(blocks: Sequence[str]) -> list[str]:
+    if isinstance(blocks, str) or not isinstance(blocks, Collection) or not all(isinstance(x, str) for x in blocks):
+        raise ParameterError(f"Expected blocks={blocks!r} to be a list of names.")
+    return sorted(blocks)
+
+
+def _same_facts(before: Any, body: Any) -> bool:
+    """Whether a registration says the same; its order and budget follow from the rest, up to the machine's rounding."""
+    return before.model_copy(update={"order": body.order, "budget": body.budget}) == body
 
 
 def _make(kind: type[Record], **fields: Any) -> Record:

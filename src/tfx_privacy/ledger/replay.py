@@ -24,8 +24,9 @@ from tfx_privacy.privacy import rdp_filter
 from tfx_privacy.privacy.errors import LedgerError
 from tfx_privacy.privacy.ledger_record import PlannedRun, Purpose, RunState
 
-# What a library's other version may compute for the same run; more is a defect or an edit.
-_COST_TOLERANCE = 1e-9
+# What another version of a library, or another machine's rounding, may compute for the same run or budget; more is a defect or an edit.
+_TOLERANCE = 1e-9
+_TOLERATED_UNITS = 2
 
 
 class RuleError(LedgerError):
@@ -167,7 +168,7 @@ def _check_link(entry: Entry, dataset: DatasetRow | None) -> None:
 
 def _register(entry: Entry, body: Registered) -> DatasetRow:
     epsilon, delta, order = (float.fromhex(text) for text in (body.epsilon, body.delta, body.order))
-    if body.budget != rdp_filter.budget(order, epsilon=epsilon, delta=delta):
+    if not _is_near(body.budget, rdp_filter.budget(order, epsilon=epsilon, delta=delta)):
         raise _broken(entry, f"its budget of {body.budget} units is not what epsilon={epsilon:g} comes to")
     names = entries.block_names(body.blocks)
     if len(set(names)) != len(names):
@@ -186,7 +187,7 @@ def _add_blocks(entry: Entry, body: BlocksAdded, dataset: DatasetRow) -> None:
 
 def _change_budget(entry: Entry, body: BudgetChanged, dataset: DatasetRow) -> None:
     epsilon = float.fromhex(body.epsilon)
-    if body.budget != rdp_filter.budget(dataset.order, epsilon=epsilon, delta=dataset.delta):
+    if not _is_near(body.budget, rdp_filter.budget(dataset.order, epsilon=epsilon, delta=dataset.delta)):
         raise _broken(entry, f"its budget of {body.budget} units is not what epsilon={epsilon:g} comes to")
     dataset.epsilon, dataset.budget = epsilon, body.budget
     for block in dataset.blocks.values():
@@ -197,7 +198,7 @@ def _reserve(entry: Entry, body: Reserved, dataset: DatasetRow) -> None:
     if body.run_id in dataset.runs:
         raise _broken(entry, f"run {body.run_id} was reserved before")
     computed = rdp_filter.cost(dataset.order, **body.planned.composition)
-    if not abs(body.cost - computed) <= 2 + _COST_TOLERANCE * computed:
+    if not _is_near(body.cost, computed):
         raise _broken(entry, f"its cost of {body.cost} units is not what its run comes to, {computed}")
     names = entries.block_names(body.blocks)
     if len(set(names)) != len(names) or not set(names) <= set(dataset.blocks):
@@ -228,7 +229,12 @@ def _advance(entry: Entry, body: Started | Committed | Aborted | Settled, datase
             raise _broken(entry, f"attempt {body.attempt} does not come after attempt {run.attempt}")
         run.state, run.attempt, run.attempt_id = "STARTED", body.attempt, body.attempt_id
     elif isinstance(body, Committed):
-        if not rdp_filter.cost(dataset.order, **body.executed.composition) <= run.cost:
+        executed, planned = (
+            rdp_filter.cost(dataset.order, **each.composition) for each in (body.executed, run.planned)
+        )
+        # Compared with the plan's cost as it is computed here and now: what was charged may be a unit off on another machine, and a
+        # log that was valid on one must be so on all.
+        if not executed <= planned:
             raise _broken(entry, "the run executed more than was reserved")
         run.state, run.commit_sequence = "COMMITTED", entry.sequence
         run.model_digest, run.guarantee_digest = body.model_digest, body.guarantee_digest
@@ -252,6 +258,10 @@ def _require_state(entry: Entry, run: RunRow, body: Started | Committed | Aborte
     allowed = _STATES_BEFORE[body.kind]
     if run.state not in allowed:
         raise _broken(entry, f"run {run.run_id} is {run.state}; {body.kind} needs {' or '.join(allowed)}")
+
+
+def _is_near(stated: int, computed: int) -> bool:
+    return abs(stated - computed) <= _TOLERATED_UNITS + _TOLERANCE * computed
 
 
 def _broken(entry: Entry, reason: str) -> RuleError:

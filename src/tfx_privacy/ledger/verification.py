@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,18 +13,25 @@ import sqlalchemy as sa
 from tfx_privacy.ledger import migrations, replay, rows
 from tfx_privacy.ledger.anchor import require_head
 from tfx_privacy.ledger.entries import Entry
+from tfx_privacy.ledger.migrations.versions import r0001_ledger
 from tfx_privacy.ledger.replay import DatasetRow
 from tfx_privacy.ledger.schema import BLOCK, DATASET, ENTRY, METADATA, RUN
 from tfx_privacy.privacy.errors import LedgerError
 
 _POSTGRESQL_TRIGGERS = sa.text(
-    "SELECT t.tgname, t.tgenabled FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
-    "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND n.nspname = current_schema()"
+    "SELECT t.tgname, c.relname, t.tgtype, pg_get_triggerdef(t.oid), p.prosrc "
+    "FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "JOIN pg_proc p ON p.oid = t.tgfoid "
+    "WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND n.nspname = current_schema()"
 )
-_POSTGRESQL_CHECKS = sa.text(
-    "SELECT k.conname FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace "
-    "WHERE k.contype IN ('c', 'u') AND k.convalidated AND n.nspname = current_schema()"
+_POSTGRESQL_CONSTRAINTS = sa.text(
+    "SELECT c.relname, k.conname, pg_get_constraintdef(k.oid) FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid "
+    "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE k.convalidated AND n.nspname = current_schema()"
 )
+# PostgreSQL writes an expression in its own way, with other parentheses, types, and `= ANY (ARRAY[...])` for `IN`: what is compared are
+# names, numbers and comparisons in their order.
+_WORD = re.compile(r"[a-z_][a-z0-9_]*|[0-9]+|<>|[<>]=?")
+_NOT_COMPARED = {"any", "array", "in"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,10 +151,17 @@ def _check_sqlite(connection: sa.Connection) -> None:
 
 
 def _sqlite_objects(connection: sa.Connection) -> dict[tuple[str, str], str]:
-    statement = sa.text("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
-    return {(kind, name): " ".join((text or "").split()) for kind, name, text in connection.execute(statement)}
+    # ANALYZE leaves tables of its own, `sqlite_stat1` and others; the indexes of keys have names of this kind as well.
+    statement = sa.text(
+        "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' OR name LIKE 'sqlite_autoindex%'"
+    )
+    return {
+        (kind, name): f"on {table}: {' '.join((text or '').split())}"
+        for kind, name, table, text in connection.execute(statement)
+    }
 
 
+@functools.cache
 def _expected_sqlite_objects() -> dict[tuple[str, str], str]:
     engine = sa.create_engine("sqlite://")
     with engine.begin() as connection:
@@ -154,21 +170,44 @@ def _expected_sqlite_objects() -> dict[tuple[str, str], str]:
 
 
 def _check_postgresql(connection: sa.Connection) -> None:
-    expected = {name for kind, name in _expected_sqlite_objects() if kind == "trigger"}
-    enabled = {name for name, state in connection.execute(_POSTGRESQL_TRIGGERS) if _text(state) in ("O", "A")}
-    missing = sorted(expected - enabled)
-    if missing:
-        raise LedgerError(f"The database's trigger {missing[0]!r} is missing or switched off.")
-    wanted = {
-        constraint.name
-        for table in METADATA.tables.values()
-        for constraint in table.constraints
-        if isinstance(constraint, sa.CheckConstraint | sa.UniqueConstraint) and constraint.name
+    found = {
+        name: (table, kind, _condition(text), " ".join(source.split()))
+        for name, table, kind, text, source in connection.execute(_POSTGRESQL_TRIGGERS)
     }
-    missing = sorted(str(name) for name in wanted - set(connection.scalars(_POSTGRESQL_CHECKS)))
-    if missing:
-        raise LedgerError(f"The database's constraint {missing[0]!r} is missing.")
+    for trigger in r0001_ledger.postgresql_guards():
+        expected = (trigger.table, trigger.kind, _words(trigger.condition), " ".join(trigger.source.split()))
+        if found.get(trigger.name) != expected:
+            raise LedgerError(
+                f"The database's trigger {trigger.name!r} is missing, switched off, or not what tfx-privacy made."
+            )
+    constraints = {(table, name): text for table, name, text in connection.execute(_POSTGRESQL_CONSTRAINTS)}
+    for table in METADATA.tables.values():
+        for constraint in table.constraints:
+            _check_constraint(table, constraint, constraints)
 
 
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+def _check_constraint(table: sa.Table, constraint: sa.Constraint, found: Mapping[tuple[str, str], str]) -> None:
+    if isinstance(constraint, sa.CheckConstraint):
+        name, expected = str(constraint.name), f"check {constraint.sqltext}"
+    else:
+        assert isinstance(constraint, sa.PrimaryKeyConstraint | sa.UniqueConstraint | sa.ForeignKeyConstraint)
+        columns = " ".join(column.name for column in constraint.columns)
+        name, expected = str(constraint.name), f"unique {columns}"
+        if isinstance(constraint, sa.PrimaryKeyConstraint):
+            name, expected = f"{table.name}_pkey", f"primary key {columns}"
+        elif isinstance(constraint, sa.ForeignKeyConstraint):
+            referred = constraint.elements[0].column
+            name = f"{table.name}_{columns}_fkey"
+            expected = f"foreign key {columns} references {referred.table.name} {referred.name}"
+    if _words(found.get((table.name, name), "")) != _words(expected):
+        raise LedgerError(f"The database's constraint {name!r} is missing, or not what tfx-privacy made.")
+
+
+def _condition(trigger: str) -> list[str]:
+    """Of a trigger's text: what stands in WHEN."""
+    return _words(trigger.partition(" WHEN ")[2].rpartition(" EXECUTE ")[0])
+
+
+def _words(expression: str) -> list[str]:
+    text = re.sub(r"::\w+(\[\])?", "", expression.lower())
+    return [word for word in _WORD.findall(text) if word not in _NOT_COMPARED]

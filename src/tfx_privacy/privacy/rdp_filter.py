@@ -101,7 +101,7 @@ def epsilon_of(order: float, units: int, *, delta: float) -> float:
     return max(0.0, units * UNIT - _conversion(order, delta))
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=4096, typed=True)  # True equals 1, and is no number of steps
 def _divergence_of_run(order: float, *, noise_multiplier: float, sampling_probability: float, steps: int) -> float:
     from dp_accounting import rdp
 

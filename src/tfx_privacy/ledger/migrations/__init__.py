@@ -10,10 +10,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
 
 from tfx_privacy.privacy.errors import LedgerError
 
 VERSION_TABLE = "schema_version"
+_VERSION = sa.text(f"SELECT version_num FROM {VERSION_TABLE}")
 
 
 @functools.cache
@@ -25,9 +28,16 @@ def current_revision() -> str:
 
 
 def revision_of(connection: sa.Connection) -> str | None:
-    """The revision of a database; None where there is no ledger."""
+    """The revision of a database; None where there is no ledger.
+
+    Raises:
+      LedgerError: If it has several.
+    """
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    return context.get_current_revision()
+    try:
+        return context.get_current_revision()
+    except CommandError:
+        raise LedgerError("The ledger's tables claim to be of several revisions: they were tampered with.") from None
 
 
 def require_current(connection: sa.Connection) -> None:
@@ -36,16 +46,23 @@ def require_current(connection: sa.Connection) -> None:
     Raises:
       LedgerError: If there is no ledger, or it is older or newer than this version of tfx-privacy.
     """
-    found, expected = revision_of(connection), current_revision()
-    if found == expected:
+    expected = current_revision()
+    try:
+        # Asked in every transaction: Alembic's own way takes longer than all the rest of one.
+        found = connection.scalars(_VERSION).all()
+    except DBAPIError as error:
+        if not _is_missing_table(error):
+            raise
+        found = []
+    if found == [expected]:
         return
-    if found is None:
+    if not found:
         raise LedgerError(
             "There is no ledger in this database. Run `tfx-privacy ledger init`, once, for all pipelines."
         )
     require_known(connection)
     raise LedgerError(
-        f"The ledger's tables are of revision {found}, this tfx-privacy needs {expected}. Make a backup, and run `tfx-privacy ledger init`."
+        f"The ledger's tables are of revision {found[0]}, this tfx-privacy needs {expected}. Make a backup, and run `tfx-privacy ledger init`."
     )
 
 
@@ -68,6 +85,10 @@ def upgrade(connection: sa.Connection) -> None:
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _is_missing_table(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) == "42P01" or "no such table" in str(error.orig)
 
 
 def _config() -> Config:

@@ -6,6 +6,8 @@ a head of it that is kept elsewhere.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -95,19 +97,43 @@ def _sqlite_triggers() -> list[str]:
     return [*statements, trigger("run_moves_on", "UPDATE", "run", "a run does not move this way", _RUN_MAY_NOT)]
 
 
-def _postgresql_triggers() -> list[str]:
-    statements = [
-        "CREATE FUNCTION tfx_privacy_refuse() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION '% of % is refused by the ledger', TG_OP, TG_TABLE_NAME; END $$"
+class PostgreSQLGuard(NamedTuple):
+    """A trigger that refuses."""
+
+    name: str
+    table: str
+    event: str
+    condition: str = ""
+    source: str = " BEGIN RAISE EXCEPTION '% of % is refused by the ledger', TG_OP, TG_TABLE_NAME; END "
+    """Of its function."""
+
+    @property
+    def kind(self) -> int:
+        """As `pg_trigger.tgtype` has it: for each row 1, before 2, delete 8, update 16, truncate 32."""
+        return {"DELETE": 1 + 2 + 8, "UPDATE": 1 + 2 + 16, "TRUNCATE": 2 + 32}[self.event]
+
+    @property
+    def statement(self) -> str:
+        """What makes it."""
+        each = "STATEMENT" if self.event == "TRUNCATE" else "ROW"
+        when = f"WHEN ({self.condition}) " if self.condition else ""
+        return (
+            f"CREATE TRIGGER {self.name} BEFORE {self.event} ON {self.table} FOR EACH {each} {when}"
+            "EXECUTE FUNCTION tfx_privacy_refuse()"
+        )
+
+
+def postgresql_guards() -> list[PostgreSQLGuard]:
+    """All triggers of PostgreSQL."""
+    return [
+        *(PostgreSQLGuard(f"{table}_kept", table, "DELETE") for table in _KEPT),
+        *(PostgreSQLGuard(f"{table}_whole", table, "TRUNCATE") for table in _KEPT),
+        *(PostgreSQLGuard(f"{table}_final", table, "UPDATE") for table in _FINAL),
+        PostgreSQLGuard("run_moves_on", "run", "UPDATE", _RUN_MAY_NOT),
     ]
-    for table in _KEPT:
-        call = "EXECUTE FUNCTION tfx_privacy_refuse()"
-        statements.append(f"CREATE TRIGGER {table}_kept BEFORE DELETE ON {table} FOR EACH ROW {call}")
-        statements.append(f"CREATE TRIGGER {table}_whole BEFORE TRUNCATE ON {table} FOR EACH STATEMENT {call}")
-        if table in _FINAL:
-            statements.append(f"CREATE TRIGGER {table}_final BEFORE UPDATE ON {table} FOR EACH ROW {call}")
-    statements.append(
-        f"CREATE TRIGGER run_moves_on BEFORE UPDATE ON run FOR EACH ROW WHEN ({_RUN_MAY_NOT}) "
-        "EXECUTE FUNCTION tfx_privacy_refuse()"
-    )
-    return statements
+
+
+def _postgresql_triggers() -> list[str]:
+    guards = postgresql_guards()
+    function = f"CREATE FUNCTION tfx_privacy_refuse() RETURNS trigger LANGUAGE plpgsql AS $${guards[0].source}$$"
+    return [function, *(guard.statement for guard in guards)]
