@@ -164,7 +164,11 @@ def test_what_may_only_be_read_is_not_charged(tmp_path: pathlib.Path, what: str)
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("content", [b"", b"x" * 5000, b"SQLite format 3\0" + b"\xff" * 5000, os.urandom(5000)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"x" * 5000, b"SQLite format 3\0" + b"\xff" * 5000, os.urandom(5000)],
+    ids=["nothing", "text", "a database's first line", "noise"],
+)
 def test_a_file_of_something_else_is_no_ledger(file: pathlib.Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(LedgerError, match="damaged|is no ledger|There is no ledger"):
