@@ -114,7 +114,7 @@ def test_an_unreachable_target_names_what_is_reachable() -> None:
         calibrate_noise_multiplier(parameters, target_epsilon=0.001, target_delta=1e-9)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     noise=st.floats(0.5, 20.0),
     probability=st.floats(1e-4, 0.5),
