@@ -162,10 +162,11 @@ def test_reference_models_are_charged_as_well(bench: Bench, ledger: Ledger) -> N
 
 def test_reference_models_that_do_not_fit_take_the_whole_run_back(bench: Bench, address: str) -> None:
     alone = new_ledger(address, epsilon=8.0)  # for the model, and not for its reference models as well
+    run = {**CHARGED, "checkpoint_dir": str(bench.root / "checkpoints")}
     with pytest.raises(BudgetError):
-        bench.run(DECLARED, num_reference_models=4, **CHARGED)
+        bench.run(DECLARED, num_reference_models=4, **run)
     assert states(alone) == ["ABORTED"]
-    bench.run(DECLARED, **CHARGED)
+    bench.run(DECLARED, **run)
     assert states(alone) == ["ABORTED", "COMMITTED"]
 
 

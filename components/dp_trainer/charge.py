@@ -87,7 +87,6 @@ class Charge:
           BudgetError: If the budget does not suffice for all of it; nothing is charged then.
           LedgerError: If it cannot be charged for another reason.
         """
-        resumed = self._note.attempt > 0
         self._note.attempt += 1
         if num_references:
             self._give_back_references()
@@ -100,8 +99,7 @@ class Charge:
             try:
                 self._reserve(self._references, trainings, "reference_models", labels)
             except LedgerError:
-                if not resumed:
-                    self._ledger.abort(self.run_id, reason="the reference models could not be charged")
+                self._give_back()
                 raise
         self._ledger.start(self.run_id, attempt=self._note.attempt, attempt_id=self._attempt_id)
         logging.info("DPTrainer: charged to dataset %r as run %s", self._account.dataset_id, self.run_id)
@@ -140,6 +138,13 @@ class Charge:
         )
         placed = record.model_copy(update={"dataset_id": self._account.dataset_id, "ledger": position})
         return placed.model_copy(update={"statement": guarantee.write_statement(placed)})
+
+    def _give_back(self) -> None:
+        """Aborts a run that no attempt has started; the folder is then free for another run."""
+        with contextlib.suppress(LedgerError):
+            self._ledger.abort(self.run_id, reason="the reference models could not be charged")
+            self._note = _Note(new_run_id(), 0, [])
+            self._write_note()
 
     def _give_back_references(self) -> None:
         """Aborts what earlier attempts reserved for reference models and never began; what they began stays charged."""
