@@ -755,8 +755,8 @@ POLICY = [
         "test_gate_rules",
     ),
     Mutant(
-        "a settled reservation counts in full", _LEDGER,
-        '_CHARGED = ("STARTED", "COMMITTED")', '_CHARGED = ("STARTED", "COMMITTED", "SETTLED")', "test_gate_rules",
+        "a reservation that was given back counts in full", _LEDGER,
+        '"COMMITTED", "SETTLED")', '"COMMITTED", "SETTLED", "ABORTED")', "test_gate_rules",
     ),
     Mutant(
         "more reference models than were reserved", _LEDGER, "if not needed <= reserved:", "if not needed <= 2 * reserved:",
