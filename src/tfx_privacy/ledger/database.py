@@ -33,6 +33,8 @@ WAIT_SECONDS = 60
 CONNECT_SECONDS = 10
 _ATTEMPTS = 6
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+# PostgreSQL cannot lock tables that are not there yet: any number that nobody else in the database locks.
+_TABLES_KEY = int.from_bytes(b"tfx-priv", "big")
 # Serialization failure, deadlock; somebody wrote the same row first, which the repeated request then finds.
 _WORTH_REPEATING = ("40001", "40P01", "23505")
 # The server is shutting down or starting; the connection broke.
@@ -98,6 +100,11 @@ class Database:
             return str(connection.scalar(sa.text("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')")))
         text = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24\\:MI\\:SS.MS\"Z\"')"
         return str(connection.scalar(sa.text(text)))
+
+    def lock_tables(self, connection: sa.Connection) -> None:
+        """Waits until nobody else makes or changes the tables, for the rest of the transaction; SQLite's write lock does so anyway."""
+        if not self.source.is_sqlite:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_TABLES_KEY)))
 
     def copy_to(self, path: str) -> None:
         """Copies a SQLite file as of one moment, and waits for the disk.

@@ -85,6 +85,7 @@ class Ledger:
             self._source.path.parent.mkdir(parents=True, exist_ok=True)
 
         def make(connection: sa.Connection) -> str:
+            self._database.lock_tables(connection)
             revision = migrations.revision_of(connection)
             if revision is None:
                 migrations.upgrade(connection)
