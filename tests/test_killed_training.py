@@ -129,3 +129,13 @@ def test_an_old_copy_of_the_checkpoints_is_refused(zygote: Zygote, bench: Bench,
     assert zygote.run(bench.root, log=log, **PRIVACY, **CHARGED, checkpoint_dir=str(copy)) == 1
     assert "LedgerError: The ledger refuses to start" in log.read_text()
     assert states(ledger) == ["COMMITTED"]
+
+
+def test_steps_whose_record_is_gone_are_paid_again(zygote: Zygote, bench: Bench, ledger: Ledger) -> None:
+    """Without the journal nobody knows how often the data were read: the whole plan runs anew, and is charged anew."""
+    folder = bench.root / "checkpoints"
+    run = {**PRIVACY, **CHARGED, "checkpoint_dir": str(folder)}
+    assert zygote.run(bench.root, kill="in a step", **run) == SIGKILL
+    (folder / "journal.json").unlink()
+    assert zygote.run(bench.root, **run) == 0
+    assert states(ledger) == ["STARTED", "COMMITTED"]

@@ -140,11 +140,9 @@ class Charge:
         return placed.model_copy(update={"statement": guarantee.write_statement(placed)})
 
     def _give_back(self) -> None:
-        """Aborts a run that no attempt has started; the folder is then free for another run."""
+        """Aborts the run, unless an earlier attempt has started it."""
         with contextlib.suppress(LedgerError):
             self._ledger.abort(self.run_id, reason="the reference models could not be charged")
-            self._note = _Note(new_run_id(), 0, [])
-            self._write_note()
 
     def _give_back_references(self) -> None:
         """Aborts what earlier attempts reserved for reference models and never began; what they began stays charged."""
@@ -233,7 +231,8 @@ def _executed(mechanism: guarantee.DPMechanism | guarantee.NoMechanism, times: i
 
 
 def _read_note(checkpoints: training.Checkpoints | None) -> _Note:
-    text = None if checkpoints is None else checkpoints.read_note(_NOTE)
+    # Without the journal an attempt begins from the first step, whatever earlier ones executed: that is a run of its own, and pays.
+    text = checkpoints.read_note(_NOTE) if checkpoints is not None and checkpoints.has_journal else None
     if text is None:
         return _Note(new_run_id(), 0, [])
     try:

@@ -131,6 +131,11 @@ class Checkpoints:
             for file in self._folder.glob(f"{old}.*"):
                 file.unlink()
 
+    @property
+    def has_journal(self) -> bool:
+        """Whether it is written down what earlier attempts executed."""
+        return (self._folder / _JOURNAL).exists()
+
     def read_note(self, name: str) -> str | None:
         """What an earlier attempt wrote down under a name; None where it did not."""
         try:
