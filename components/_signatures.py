@@ -79,26 +79,6 @@ def read_signed_text(uri: str, name: str, payload_type: str) -> SignedText:
     return SignedText(text, _signer(uri, name, payload, payload_type, keys))
 
 
-def signer(uri: str, name: str, payload_type: str) -> str | EvidenceError | None:
-    """Whose signature of a file holds.
-
-    Args:
-      uri: Of the artifact.
-      name: Of the file.
-      payload_type: What the caller takes it for.
-
-    Returns:
-      Id of the key; None if the file has no signature; the error if the signature does not hold, or something cannot be read.
-
-    Raises:
-      ParameterError: If the verification keys in the environment are malformed.
-    """
-    try:
-        return read_signed_text(uri, name, payload_type).signer
-    except EvidenceError as error:
-        return error
-
-
 def remove_signed(uri: str, name: str) -> None:
     """Removes a file and its signature, if they are there."""
     remove(uri, name + _SUFFIX)

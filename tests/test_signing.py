@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import datetime
 import hmac
 import traceback
@@ -341,7 +342,7 @@ def verdict(**changes: Any) -> gate.Verdict:
 
 
 def record(**changes: Any) -> verdict_record.VerdictRecord:
-    found = verdict_record.VerdictRecord.from_json(verdict_record.to_json(verdict(), evidence.DIGEST))
+    found = verdict_record.VerdictRecord.from_json(verdict_record.to_json(verdict()))
     return found.model_copy(update=changes)
 
 
@@ -377,18 +378,18 @@ def test_the_verdicts_file_names_its_model() -> None:
     assert found.blessed is True
     assert found.model_digest == evidence.DIGEST
     unreadable = EvidenceError("There is no file to take a digest of.")
-    refused = verdict_record.to_json(verdict(model_digest=unreadable), unreadable)
+    refused = verdict_record.to_json(verdict(model_digest=unreadable))
     assert verdict_record.VerdictRecord.from_json(refused).model_digest is None
     with pytest.raises(InternalError, match="without a digest"):
-        verdict_record.to_json(verdict(), unreadable)
+        verdict_record.to_json(dataclasses.replace(verdict(), model_digest=None))
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"blessed": 1}, {"blessed": "true"}, {"schema_version": 3}, {"model_digest": "sha256:"}, {"decided_at": None}],
+    [{"blessed": 1}, {"blessed": "true"}, {"schema_version": 1}, {"model_digest": "sha256:"}, {"decided_at": None}],
 )
 def test_a_verdict_is_read_strictly(changes: dict[str, Any]) -> None:
-    content = strict_json.loads(verdict_record.to_json(verdict(), evidence.DIGEST))
+    content = strict_json.loads(verdict_record.to_json(verdict()))
     with pytest.raises(EvidenceError):
         verdict_record.VerdictRecord.from_json(strict_json.dumps({**content, **changes}))
     del content[next(iter(changes))]

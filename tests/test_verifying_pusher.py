@@ -61,9 +61,7 @@ class Bench:
     def bless(self, digest: str | None = None, age: datetime.timedelta = datetime.timedelta(), **changes: Any) -> None:
         from tfx_privacy.components.budget_validator import blessing
 
-        blessing.write(
-            self.blessing, self.model, make_verdict(digest or self.digest, age, **changes), digest or self.digest
-        )
+        blessing.write(self.blessing, self.model, make_verdict(digest or self.digest, age, **changes))
 
     def set_blessed(self, value: int) -> None:
         self.blessing.set_int_custom_property("blessed", value)
@@ -104,6 +102,16 @@ class Bench:
     @property
     def refusal(self) -> str:
         return str(self.pushed.get_string_custom_property("refusal"))
+
+
+def signer(uri: str, name: str, kind: str) -> str | EvidenceError | None:
+    """Whose signature a file has, as its readers see it."""
+    from tfx_privacy.components import _signatures
+
+    try:
+        return _signatures.read_signed_text(uri, name, kind).signer
+    except EvidenceError as error:
+        return error
 
 
 def make_verdict(digest: str, age: datetime.timedelta = datetime.timedelta(), **changes: Any) -> gate.Verdict:
@@ -450,7 +458,6 @@ def _runs(bench: Bench, torn: bool, blessed_before: bool, refused: bool) -> Iter
 def test_no_moment_has_blessed_beside_a_missing_or_refusing_statement(
     bench: Bench, torn: bool, blessed_before: bool, refused: bool
 ) -> None:
-    from tfx_privacy.components import _signatures
 
     seen = []
     folder = bench.root / "blessing"
@@ -459,7 +466,7 @@ def test_no_moment_has_blessed_beside_a_missing_or_refusing_statement(
         if (folder / "BLESSED").exists():
             assert not (folder / "NOT_BLESSED").exists()
             assert json.loads(verdict_path(bench).read_text())["blessed"] is True
-            assert _signatures.signer(str(folder), "verdict.json", signing.VERDICT_TYPE) == "gate"
+            assert signer(str(folder), "verdict.json", signing.VERDICT_TYPE) == "gate"
         # `blessed` reaches ML Metadata only after the executor; it must not run ahead of the files all the same.
         if bench.blessing.get_int_custom_property("blessed") == 1:
             assert (folder / "BLESSED").exists()
@@ -490,14 +497,14 @@ def test_a_signed_file_is_read_with_its_signer(tmp_path: pathlib.Path, monkeypat
     text = '{"slice": "gr\u00f6\u00dfer\\r\\n"}\r\n'
     _signatures.write_signed_text(uri, name, text, kind)
     assert _signatures.read_signed_text(uri, name, kind) == (text, "gate")
-    assert _signatures.signer(uri, name, kind) == "gate"
-    assert isinstance(_signatures.signer(uri, name, signing.GUARANTEE_TYPE), EvidenceError)
-    assert isinstance(_signatures.signer(uri, "other.json", kind), EvidenceError)
+    assert signer(uri, name, kind) == "gate"
+    assert isinstance(signer(uri, name, signing.GUARANTEE_TYPE), EvidenceError)
+    assert isinstance(signer(uri, "other.json", kind), EvidenceError)
     monkeypatch.delenv(signing.VERIFICATION_KEYS_VARIABLE)
-    assert "it is not set" in str(_signatures.signer(uri, name, kind))
+    assert "it is not set" in str(signer(uri, name, kind))
     monkeypatch.delenv(signing.SIGNING_KEY_VARIABLE)
     _signatures.write_signed_text(uri, name, text, kind)
-    assert _signatures.signer(uri, name, kind) is None
+    assert signer(uri, name, kind) is None
     assert os.listdir(uri) == [name]
     (tmp_path / "new" / name).write_bytes(b"\xff")
     with pytest.raises(EvidenceError, match="not UTF-8"):
@@ -505,26 +512,25 @@ def test_a_signed_file_is_read_with_its_signer(tmp_path: pathlib.Path, monkeypat
 
 
 def test_a_guarantee_is_signed_where_there_is_a_key(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tfx_privacy.components import _signatures, artifacts
+    from tfx_privacy.components import artifacts
     from tfx_privacy.components.dp_trainer import statement
 
     artifact = artifacts.PrivacyGuarantee()
     artifact.uri = str(tmp_path)
     statement.write_guarantee(artifact, evidence.make_guarantee())
-    assert _signatures.signer(artifact.uri, "privacy_guarantee.json", signing.GUARANTEE_TYPE) == "gate"
+    assert signer(artifact.uri, "privacy_guarantee.json", signing.GUARANTEE_TYPE) == "gate"
     monkeypatch.delenv(signing.SIGNING_KEY_VARIABLE)
     statement.write_guarantee(artifact, evidence.make_guarantee())
     assert os.listdir(artifact.uri) == ["privacy_guarantee.json"]
 
 
 def test_an_evaluation_is_signed_where_there_is_a_key(tmp_path: pathlib.Path) -> None:
-    from tfx_privacy.components import _signatures
 
     bench = EvaluatorBench(tmp_path)
     bench.model(memorised=MEMBERS)
     bench.run()
     uri = bench.outputs["privacy_evaluation"][0].uri
-    assert _signatures.signer(uri, "privacy_evaluation.json", signing.EVALUATION_TYPE) == "gate"
+    assert signer(uri, "privacy_evaluation.json", signing.EVALUATION_TYPE) == "gate"
 
 
 @pytest.mark.parametrize("component", ["dp_trainer", "privacy_evaluator"])

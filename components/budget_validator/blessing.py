@@ -7,7 +7,6 @@ from tfx.components.evaluator import constants
 
 from tfx_privacy.components import _files, _signatures
 from tfx_privacy.privacy import gate, signing, verdict_record
-from tfx_privacy.privacy.errors import EvidenceError
 
 MESSAGE_KEY = "blessing_message"
 MODEL_DIGEST_KEY = "model_digest"
@@ -28,9 +27,7 @@ def write_refusal(blessing: types.Artifact, model: types.Artifact | None, messag
         blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
 
 
-def write(
-    blessing: types.Artifact, model: types.Artifact | None, verdict: gate.Verdict, model_digest: str | EvidenceError
-) -> None:
+def write(blessing: types.Artifact, model: types.Artifact | None, verdict: gate.Verdict) -> None:
     """Writes the verdict: first a refusal, then the signed statement, BLESSED and `blessed` last.
 
     A process that is killed on the way leaves a refusal, or neither BLESSED nor NOT_BLESSED.
@@ -39,15 +36,14 @@ def write(
       blessing: The artifact.
       model: What the verdict is of.
       verdict: The gate's.
-      model_digest: Of the model's directory, as the gate saw it.
 
     Raises:
       ParameterError: If the signing key in the environment is malformed; the refusal stands then.
     """
     write_refusal(blessing, model, verdict.message)
-    if isinstance(model_digest, str):
-        blessing.set_string_custom_property(MODEL_DIGEST_KEY, model_digest)
-    text = verdict_record.to_json(verdict, model_digest)
+    if verdict.model_digest is not None:
+        blessing.set_string_custom_property(MODEL_DIGEST_KEY, verdict.model_digest)
+    text = verdict_record.to_json(verdict)
     _signatures.write_signed_text(blessing.uri, verdict_record.FILE_NAME, text, signing.VERDICT_TYPE)
     if verdict.blessed is True:
         _signatures.remove(blessing.uri, constants.NOT_BLESSED_FILE_NAME)

@@ -71,7 +71,7 @@ class Executor(base_executor.BaseExecutor):
         blessing.write_refusal(target, models[0], "The verdict was not reached: the validator stopped before it.")
         verdict, evidence = self._decide(input_dict, exec_properties)
         report.write(artifact_utils.get_single_uri(output_dict[REPORT_KEY]), verdict, evidence)
-        blessing.write(target, models[0], verdict, evidence.model_digest)
+        blessing.write(target, models[0], verdict)
         logging.info("BudgetValidator: %s", verdict.message)
 
     def _decide(self, input_dict: _Inputs, exec_properties: Mapping[str, Any]) -> tuple[gate.Verdict, gate.Evidence]:

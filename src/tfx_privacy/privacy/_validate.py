@@ -11,6 +11,8 @@ from typing import Any
 
 from tfx_privacy.privacy.errors import ParameterError
 
+_MAX_SHOWN = 80
+
 
 def _single(kwargs: dict[str, Any]) -> tuple[str, Any]:
     ((name, value),) = kwargs.items()
@@ -24,9 +26,12 @@ def real(hint: str = "", **kwargs: Any) -> float:
     multiplier inside a nested event, so that every number becomes a float here.
     """
     name, value = _single(kwargs)
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-        raise ParameterError(_message(name, value, "to be a finite number", hint))
-    return float(value)
+    try:
+        if not isinstance(value, bool) and isinstance(value, numbers.Real) and math.isfinite(value):
+            return float(value)
+    except OverflowError:
+        pass  # a whole number with more digits than a double holds
+    raise ParameterError(_message(name, value, "to be a finite number", hint))
 
 
 def positive(hint: str = "", **kwargs: Any) -> float:
@@ -84,4 +89,10 @@ def one_of(choices: tuple[str, ...], hint: str = "", **kwargs: Any) -> str:
 
 
 def _message(name: str, value: Any, rule: str, hint: str) -> str:
-    return f"Expected {name}={value!r} {rule}.{' ' + hint if hint else ''}"
+    return f"Expected {name}={short(value)} {rule}.{' ' + hint if hint else ''}"
+
+
+def short(value: Any) -> str:
+    """A value as a message shows it: its beginning, where it is long."""
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."

@@ -156,7 +156,6 @@ class GatePolicy(_Checked):
     )
     @classmethod
     def _a_limit(cls, value: Any, field: pydantic.ValidationInfo) -> float | None:
-        _check_double(field.field_name or "limit", value)
         if field.field_name == "max_epsilon":
             return _validate.positive(max_epsilon=value)
         if field.field_name == "max_delta":
@@ -320,16 +319,7 @@ def _check_plain(value: Any, where: str, left: int) -> None:
 
 
 def _auc(value: Any) -> float:
-    _check_double("max_attack_auc", value)
     return _validate.closed_interval(0.5, 1.0, "An AUC of 0.5 is guessing, 1 is certainty.", max_attack_auc=value)
-
-
-def _check_double(name: str, value: Any) -> None:
-    """Refuses whole numbers with more digits than a double can hold."""
-    try:
-        float(value) if isinstance(value, int) else None
-    except OverflowError as error:
-        raise ParameterError(f"Expected {name}={_short(value)} to be a finite number.") from error
 
 
 def _each_once(name: str, values: list[Any]) -> None:
@@ -355,12 +345,7 @@ def _problem(problem: Any) -> str:
         return f"In {place}: {cause}" if is_part else f"{cause}{_hint(value)}"
     if cause is not None:
         return f"{place + ': ' if place else ''}{cause}."
-    return f"{place}={_short(value)}: {problem['msg']}.{_hint(value)}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return f"{place}={_validate.short(value)}: {problem['msg']}.{_hint(value)}"
 
 
 def _hint(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pydantic
 
-from tfx_privacy.privacy import gate, strict_json
+from tfx_privacy.privacy import gate
 from tfx_privacy.privacy._records import Digest, Record, parse_time
 from tfx_privacy.privacy.errors import EvidenceError, InternalError
 
@@ -20,7 +20,7 @@ class VerdictRecord(Record):
 
     model_config = pydantic.ConfigDict(extra="ignore")
 
-    schema_version: Literal[1, 2]
+    schema_version: Literal[2]
     blessed: bool
     message: str
     decided_at: str
@@ -57,22 +57,12 @@ class VerdictRecord(Record):
         return f"the verdict of {self.decided_at} is dated in the future. Check the clocks"
 
 
-def to_json(verdict: gate.Verdict, model_digest: str | EvidenceError) -> str:
-    """The verdict as strict JSON that names its model.
-
-    Args:
-      verdict: The gate's.
-      model_digest: As the evidence has it.
-
-    Returns:
-      The text; `model_digest` is null where there is none.
+def to_json(verdict: gate.Verdict) -> str:
+    """The verdict as strict JSON.
 
     Raises:
       InternalError: If a blessing would name no model.
     """
-    digest = model_digest if isinstance(model_digest, str) else None
-    text = strict_json.dumps({**strict_json.loads(verdict.to_json()), "model_digest": digest}) + "\n"
-    record = VerdictRecord.from_json(text)
-    if record.blessed and record.model_digest is None:
+    if verdict.blessed and verdict.model_digest is None:
         raise InternalError("A model without a digest was blessed.")
-    return text
+    return verdict.to_json() + "\n"
