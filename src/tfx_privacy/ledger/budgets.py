@@ -29,7 +29,7 @@ def refusal(dataset: DatasetRow, blocks: list[str], planned: PlannedRun, cost: i
     lines = [
         f"The budget of dataset {dataset.dataset_id!r}{where} does not suffice: this run would take {percent(cost / dataset.budget)} of "
         f"epsilon={dataset.epsilon:g} at delta={dataset.delta:g}, and {percent(rest / dataset.budget, down=True)} is left (runs so far, "
-        f"those that died included, come to epsilon={math.ceil(spent * 1e3) / 1e3:g}).",
+        f"those that died included, come to epsilon={rounded_up(spent)}).",
         "Nothing was charged, and no record was read.",
     ]
     lines.append(_fitting(dataset.order, planned, rest))
@@ -88,6 +88,11 @@ def percent(share: float, *, down: bool = False) -> str:
     """A share to a tenth of a percent, rounded to the side that promises less."""
     tenths = 1000 * share
     return f"{(math.floor(tenths) if down else math.ceil(tenths)) / 10:g} %"
+
+
+def rounded_up(epsilon: float) -> str:
+    """A spent epsilon to three decimals: never less than it is."""
+    return f"{math.ceil(epsilon * 1e3) / 1e3:g}"
 
 
 @dataclasses.dataclass(frozen=True)

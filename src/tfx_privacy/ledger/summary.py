@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import rich.table
 
 from tfx_privacy.ledger import budgets, totals
-from tfx_privacy.ledger.budgets import percent
+from tfx_privacy.ledger.budgets import percent, rounded_up
 from tfx_privacy.ledger.replay import DatasetRow
 from tfx_privacy.privacy import rdp_filter
 
@@ -39,8 +38,8 @@ def table(found: Sequence[dict[str, Any]]) -> rich.table.Table:
             percent(row["spent_share"]),
             percent(row["reserved_share"]),
             percent(row["left_share"], down=True),
-            _rounded_up(row["charged_epsilon"]),
-            "-" if pld is None else _rounded_up(pld),
+            rounded_up(row["charged_epsilon"]),
+            "-" if pld is None else rounded_up(pld),
             "-" if row["runs_left"] is None else str(row["runs_left"]),
         )
     return made
@@ -68,7 +67,3 @@ def _row(dataset: DatasetRow, block: budgets.BlockStatus) -> dict[str, Any]:
         "head_sequence": dataset.head_sequence,
         "head_hash": dataset.head_hash,
     }
-
-
-def _rounded_up(epsilon: float) -> str:
-    return f"{math.ceil(epsilon * 1e3) / 1e3:g}"

@@ -179,15 +179,19 @@ def epsilon_bounds(
     )
 
 
-def _epsilon_bounds(interval: float, **arguments: Any) -> EpsilonBounds:
-    rdp = rdp_epsilon(**arguments)
-    if not (rdp <= MAX_EPSILON_FOR_PLD and arguments["target_delta"] >= MIN_DELTA_FOR_PLD):
+def _epsilon_bounds(interval: float, *, target_delta: float, **run: Any) -> EpsilonBounds:
+    return _bounds_of_events(interval, [dp_sgd_event(**run)], target_delta)
+
+
+def _bounds_of_events(interval: float, events: Sequence[Any], target_delta: float) -> EpsilonBounds:
+    rdp = _account_events(_rdp_accountant, events, target_delta)
+    if not (rdp <= MAX_EPSILON_FOR_PLD and target_delta >= MIN_DELTA_FOR_PLD):
         return EpsilonBounds(pld=None, rdp=rdp)
-    pld = _account(functools.partial(_pld_accountant, interval), **arguments)
+    pld = _account_events(functools.partial(_pld_accountant, interval), events, target_delta)
     if interval == _FINE_INTERVAL and not pld <= rdp * (1.0 + _PLD_OVER_RDP):
         raise AccountingError(
-            f"The accountants contradict each other: PLD epsilon={pld!r} is above RDP epsilon={rdp!r} for {arguments}. "
-            "Use other parameters, and please report these."
+            f"The accountants contradict each other: PLD epsilon={pld!r} is above RDP epsilon={rdp!r} for {events} at "
+            f"delta={target_delta:g}. Use other parameters, and please report these."
         )
     # A PLD of exactly zero is a truncation; RDP's small number is the honest one.
     return EpsilonBounds(pld=min(pld, rdp) if pld > 0.0 else rdp, rdp=rdp)
@@ -206,35 +210,13 @@ def bounds_of_runs(runs: Sequence[Mapping[str, Any]], *, target_delta: float) ->
     Returns:
       Both bounds.
     """
-    events = [dp_sgd_event(**run) for run in runs]
-    rdp = _account_events(_rdp_accountant, events, target_delta)
-    if not (rdp <= MAX_EPSILON_FOR_PLD and target_delta >= MIN_DELTA_FOR_PLD):
-        return EpsilonBounds(pld=None, rdp=rdp)
-    pld = _account_events(functools.partial(_pld_accountant, _COARSE_INTERVAL), events, target_delta)
-    return EpsilonBounds(pld=min(pld, rdp) if pld > 0.0 else rdp, rdp=rdp)
+    return _bounds_of_events(_COARSE_INTERVAL, [dp_sgd_event(**run) for run in runs], target_delta)
 
 
 def rdp_epsilon(*, noise_multiplier: float, sampling_probability: float, steps: int, target_delta: float) -> float:
     """Accounts one run by Renyi DP alone (fractions of a second); arguments as `epsilon_bounds`."""
-    return _account(
-        _rdp_accountant,
-        noise_multiplier=noise_multiplier,
-        sampling_probability=sampling_probability,
-        steps=steps,
-        target_delta=target_delta,
-    )
-
-
-def _account(
-    make_accountant: Callable[[], Any],
-    *,
-    noise_multiplier: float,
-    sampling_probability: float,
-    steps: int,
-    target_delta: float,
-) -> float:
     event = dp_sgd_event(noise_multiplier=noise_multiplier, sampling_probability=sampling_probability, steps=steps)
-    return _account_events(make_accountant, [event], target_delta)
+    return _account_events(_rdp_accountant, [event], target_delta)
 
 
 def _account_events(make_accountant: Callable[[], Any], events: Sequence[Any], target_delta: float) -> float:
