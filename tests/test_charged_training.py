@@ -6,7 +6,7 @@ import pytest
 from ledgers import BUDGET, DATASET, new_ledger, open_ledger
 from trainer_bench import MODULE, PRIVATE, Bench
 
-from tfx_privacy.ledger import Ledger, read_run
+from tfx_privacy.ledger import Ledger, read_runs
 from tfx_privacy.privacy import DPParameters, guarantee
 from tfx_privacy.privacy.errors import BudgetError, LedgerError, ParameterError
 from tfx_privacy.privacy.ledger_record import PlannedRun
@@ -46,7 +46,7 @@ def test_a_run_is_charged_and_its_guarantee_says_where(
     monkeypatch.setenv("TFX_PRIVACY_LEDGER", ledger_address)
     ledger = new_ledger(ledger_address)
     record = bench.run(DECLARED, **CHARGED)
-    found = read_run("env:TFX_PRIVACY_LEDGER", record.run_id)
+    found = read_runs("env:TFX_PRIVACY_LEDGER", [record.run_id])[record.run_id]
     assert record.dataset_id == DATASET
     assert record.ledger is not None
     assert (found.state, found.purpose, found.blocks) == ("COMMITTED", "model", [])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ledgers import BUDGET, DATASET, DIGEST, KIND, OTHER_DIGEST, RUN, attempt_id, new_ledger, open_ledger
 
-from tfx_privacy.ledger import Ledger, budgets, new_run_id, read_run, source
+from tfx_privacy.ledger import Ledger, budgets, new_run_id, read_runs, source
 from tfx_privacy.ledger.database import Database
 from tfx_privacy.privacy import rdp_filter
 from tfx_privacy.privacy.errors import BudgetError, LedgerError, ParameterError
@@ -551,7 +551,7 @@ def test_the_address_is_in_no_message(tmp_path: pathlib.Path, caplog: pytest.Log
 def test_one_call_reads_a_verified_run(file: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_id = reserve(open_ledger(f"sqlite:///{file}"))
     monkeypatch.setenv("TFX_PRIVACY_LEDGER", f"sqlite:///{file}")
-    assert read_run("env:TFX_PRIVACY_LEDGER", run_id).state == "RESERVED"
+    assert read_runs("env:TFX_PRIVACY_LEDGER", [run_id])[run_id].state == "RESERVED"
 
 
 def test_no_clock_gives_budget_back(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

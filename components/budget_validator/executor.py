@@ -150,21 +150,18 @@ def _read_ledger(
     """What the ledger says of the runs that a guarantee names; nothing where it names none or no ledger is given."""
     if ledger is None or isinstance(stated, EvidenceError) or stated.ledger is None:
         return None, {}
-    return _read_run(ledger, stated.run_id), {
-        run_id: _read_run(ledger, run_id) for run_id in stated.ledger.reference_run_ids
-    }
-
-
-def _read_run(ledger: str, run_id: str) -> LedgerRun | EvidenceError:
+    references = stated.ledger.reference_run_ids
     try:
         # Database drivers are loaded only where a ledger is used.
-        from tfx_privacy.ledger import read_run
+        from tfx_privacy.ledger import read_runs
 
-        return read_run(ledger, run_id)
+        found = read_runs(ledger, [stated.run_id, *references])
+        return found[stated.run_id], {run_id: found[run_id] for run_id in references}
     except LedgerError as error:
-        return EvidenceError(f"The ledger of {ledger} cannot be read: {error}")
+        problem = EvidenceError(f"The ledger of {ledger} cannot be read: {error}")
     except Exception as error:  # noqa: BLE001 - a driver's message may hold the address: its kind must do
-        return EvidenceError(f"The ledger of {ledger} cannot be read: {type(error).__name__}.")
+        problem = EvidenceError(f"The ledger of {ledger} cannot be read: {type(error).__name__}.")
+    return problem, {}
 
 
 def _read_record(

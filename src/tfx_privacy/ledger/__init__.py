@@ -5,7 +5,7 @@ One SQLite file on a local disk, or a PostgreSQL database; its address stands in
 
 from __future__ import annotations
 
-from tfx_privacy.ledger.ledger import Ledger, new_run_id, read_run
+from tfx_privacy.ledger.ledger import Ledger, new_run_id, read_runs
 from tfx_privacy.ledger.source import DEFAULT_SOURCE
 
-__all__ = ["DEFAULT_SOURCE", "Ledger", "new_run_id", "read_run"]
+__all__ = ["DEFAULT_SOURCE", "Ledger", "new_run_id", "read_runs"]

@@ -330,19 +330,28 @@ class Ledger:
         return self._append_to_run(run_id, f"settle:{run_id}", make, lambda _: True)
 
     def run(self, run_id: str) -> LedgerRun:
-        """What the ledger says of a run, after its whole dataset was verified.
+        """What the ledger says of a run; see `runs`."""
+        return self.runs([run_id])[run_id]
+
+    def runs(self, run_ids: Sequence[str]) -> dict[str, LedgerRun]:
+        """What the ledger says of some runs, at one moment, after their whole datasets were verified.
 
         Raises:
-          LedgerError: If there is no such run, or the ledger is damaged or an old copy.
+          LedgerError: If one of them is not there, or the ledger is damaged or an old copy.
         """
         end = self._anchor_end()
 
-        def read(connection: sa.Connection) -> LedgerRun:
+        def read(connection: sa.Connection) -> dict[str, LedgerRun]:
             migrations.require_current(connection)
-            found = rows.read_run(connection, run_id)
-            if found is None:
-                raise LedgerError(f"Run {run_id} is not in this ledger.")
-            return _ledger_run(*self._verified(connection, found.dataset_id, end), run_id)
+            # A dataset may have many entries: each is verified once.
+            verified = functools.cache(lambda dataset_id: self._verified(connection, dataset_id, end))
+            found = {}
+            for run_id in run_ids:
+                row = rows.read_run(connection, run_id)
+                if row is None:
+                    raise LedgerError(f"Run {run_id} is not in this ledger.")
+                found[run_id] = _ledger_run(*verified(row.dataset_id), run_id)
+            return found
 
         return self._database.read(read)
 
@@ -498,18 +507,18 @@ class Ledger:
         return entry
 
 
-def read_run(source: str, run_id: str) -> LedgerRun:
-    """What a ledger says of a run, verified on the spot.
+def read_runs(source: str, run_ids: Sequence[str]) -> dict[str, LedgerRun]:
+    """What a ledger says of some runs, verified on the spot.
 
     Args:
       source: `env:VARIABLE`.
-      run_id: As a guarantee names it.
+      run_ids: As a guarantee names them.
 
     Raises:
-      LedgerError: If the ledger cannot be reached, is damaged, or has no such run.
+      LedgerError: If the ledger cannot be reached, is damaged, or lacks one of the runs.
     """
     with Ledger(source) as ledger:
-        return ledger.run(run_id)
+        return ledger.runs(run_ids)
 
 
 def new_run_id() -> str:
