@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from tfx.dsl.components.base import base_component, base_node
@@ -111,16 +111,24 @@ class Graph:
 
     def required_ancestors(self, node: Node) -> list[Node]:
         """The node, and every node without whose output it does not run."""
-        found: list[Node] = []
-        waiting = [node]
-        while waiting:
-            current = waiting.pop()
-            if current in found:
-                continue
+
+        def origins(current: Node) -> list[Node]:
+            found = (origin_of(channel) for channel in required_inputs(current).values())
+            return [origin.node for origin in found if isinstance(origin, Output)]
+
+        return reached(node, origins)
+
+
+def reached(start: Node, neighbours: Callable[[Node], Iterable[Node]]) -> list[Node]:
+    """The node and all that are reached from it, each once."""
+    found: list[Node] = []
+    waiting = [start]
+    while waiting:
+        current = waiting.pop()
+        if current not in found:
             found.append(current)
-            origins = (origin_of(channel) for channel in required_inputs(current).values())
-            waiting.extend(origin.node for origin in origins if isinstance(origin, Output))
-        return found
+            waiting.extend(neighbours(current))
+    return found
 
 
 def origin_of(channel: channels.BaseChannel) -> Output | Elsewhere:

@@ -6,6 +6,7 @@ What can be decided from the graph, no more: what a component does inside is not
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -372,23 +373,21 @@ def _shares_data(graph: Graph, node: Node) -> bool:
 
 def _data_sources(graph: Graph, node: Node) -> set[Any]:
     """What a node's examples are made from: folders where these are known, else nodes; None where neither can be seen."""
+
+    def producers(current: Node) -> list[list[Node]]:
+        """Of each channel of examples that it takes."""
+        return [
+            list(graph.possible_producers(channel)) for channel in _graph.inputs_of_type(current, Examples).values()
+        ]
+
     found: set[Any] = set()
-    seen: list[Node] = []
-    waiting = [node]
-    while waiting:
-        current = waiting.pop()
-        if current in seen:
-            continue
-        seen.append(current)
-        taken = list(_graph.inputs_of_type(current, Examples).values())
-        if not taken:
+    for current in _graph.reached(node, lambda reader: itertools.chain.from_iterable(producers(reader))):
+        makers = producers(current)
+        if not makers:
             folder = current.exec_properties.get("input_base")
             found.add(folder if isinstance(folder, str) else current)
-        for channel in taken:
-            producers = graph.possible_producers(channel)
-            if not producers:
-                found.add(None)
-            waiting.extend(producers)
+        elif not all(makers):
+            found.add(None)
     return found
 
 
