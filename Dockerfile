@@ -1,30 +1,49 @@
-# The image of every step of a compiled pipeline, and of Beam workers.
-# docker build --build-arg BASE=python:3.10-slim-bookworm@sha256:<digest> -t tfx-privacy .
-ARG BASE=python:3.10-slim-bookworm
+# The image of every step of a compiled pipeline, and of Beam's workers. Both bases are pinned by digest, which must be given:
+#
+#   docker build -t tfx-privacy --build-arg PYTHON_DIGEST=sha256:... --build-arg BEAM_DIGEST=sha256:... .
+#
+# (`docker buildx imagetools inspect python:3.10-slim-bookworm` prints a digest.) It holds no secrets: the ledger's address and signing keys
+# come from the environment in which a step runs.
+ARG PYTHON_DIGEST
+ARG BEAM_DIGEST
 
-FROM ${BASE} AS wheel
+FROM apache/beam_python3.10_sdk:2.65.0@${BEAM_DIGEST} AS beam
+
+FROM python:3.10-slim-bookworm@${PYTHON_DIGEST} AS build
 WORKDIR /build
-COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY requirements-image.lock ./
+# No test tools, and nothing without a hash.
+RUN python -m venv /opt/venv \
+ && /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes --no-deps -r requirements-image.lock
+COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 COPY components ./components
 COPY pipelines ./pipelines
 COPY templates ./templates
-# The lock's own setuptools builds the wheel: nothing is fetched without a hash.
-RUN pip install --no-cache-dir --require-hashes --no-deps -r requirements.lock \
- && python -c "import setuptools.build_meta as backend; backend.build_wheel('/dist')"
+# The lock's own setuptools builds the wheel: nothing is fetched.
+RUN /opt/venv/bin/python -c "import setuptools.build_meta as backend; backend.build_wheel('/build/dist')" \
+ && /opt/venv/bin/python -m pip install --no-cache-dir --no-index --no-deps /build/dist/*.whl
 
-FROM ${BASE}
+FROM python:3.10-slim-bookworm@${PYTHON_DIGEST}
 LABEL org.opencontainers.image.title="tfx-privacy" \
+      org.opencontainers.image.description="DPTrainer, PrivacyEvaluator and BudgetValidator for TFX pipelines" \
       org.opencontainers.image.licenses="Apache-2.0"
-ENV TF_USE_LEGACY_KERAS=1 \
+# Keras 2 for TFX's own components; pip's and Keras' files stay where the account may write.
+ENV PATH=/opt/venv/bin:$PATH \
+    TF_USE_LEGACY_KERAS=1 \
     PYTHONUNBUFFERED=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
     HOME=/home/pipeline
-COPY --from=wheel /usr/local/lib/python3.10/site-packages /usr/local/lib/python3.10/site-packages
-COPY --from=wheel /dist /dist
-RUN pip install --no-cache-dir --no-deps /dist/*.whl && rm -r /dist \
- && useradd --uid 1000 --create-home --home-dir /home/pipeline pipeline \
- && mkdir -p /gcs /s3 /minio && chown pipeline /gcs /s3 /minio
+COPY --from=beam /opt/apache/beam /opt/apache/beam
+COPY --from=build /opt/venv /opt/venv
+# Kubeflow's launcher writes artifacts below these folders.
+RUN useradd --uid 1000 --create-home --home-dir /home/pipeline pipeline \
+ && mkdir -p /gcs /s3 /minio \
+ && chown pipeline /gcs /s3 /minio
 USER 1000
 WORKDIR /home/pipeline
 # A broken environment fails here, not in the first pipeline run.
-RUN python -c "from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator"
+RUN python -c "from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator; import tfx_privacy.ledger, psycopg"
+# Kubeflow sets a command of its own; without one the image is a Beam worker.
+ENTRYPOINT ["/opt/apache/beam/boot"]
