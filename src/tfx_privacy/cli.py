@@ -15,6 +15,7 @@ from tfx_privacy.commands.keys import keys
 from tfx_privacy.commands.ledger import ledger
 from tfx_privacy.commands.lint import lint
 from tfx_privacy.commands.plan import plan
+from tfx_privacy.commands.template import template
 from tfx_privacy.privacy.errors import TFXPrivacyError
 
 
@@ -28,6 +29,7 @@ cli.add_command(keys)
 cli.add_command(ledger)
 cli.add_command(lint)
 cli.add_command(plan)
+cli.add_command(template)
 
 
 @cli.command()
