@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 
 import demo_data
-from absl import logging
+import rich.console
 from tfx.orchestration import metadata
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.pipeline import Pipeline
 
 from pipeline import configs, pipeline
 from tfx_privacy.ledger import Ledger
-from tfx_privacy.pipelines import lint, results
+from tfx_privacy.pipelines import lint, progress, results
 from tfx_privacy.privacy.errors import EvidenceError
 
 
@@ -36,10 +36,13 @@ def run(output_dir: str = configs.OUTPUT_DIR) -> results.RunResult | None:
     """Runs the pipeline and prints the verdict; returns None if nothing was run."""
     demo_data.write(configs.DATA_PATH)
     use_ledger(output_dir)
-    local_pipeline = create_local_pipeline(output_dir)
-    lint.require(local_pipeline)
     before = _latest_result(output_dir)
-    LocalDagRunner().run(local_pipeline)
+    log = os.path.join(output_dir, "local_run.log")
+    print(f"Logs of TFX, TensorFlow and Beam: {log}")
+    with progress.output_in_file(log) as terminal, progress.component_times(rich.console.Console(file=terminal)):
+        local_pipeline = create_local_pipeline(output_dir)
+        lint.require(local_pipeline)
+        LocalDagRunner().run(local_pipeline)
     result = _latest_result(output_dir)
     # Each run judges anew, in a folder of its own. `tfx pipeline create` puts a function that does nothing in the runner's place.
     if result is None or (before is not None and result.report == before.report):
@@ -68,7 +71,7 @@ def use_ledger(output_dir: str) -> None:
 
 
 def _show(result: results.RunResult, output_dir: str) -> None:
-    print(f"\n{'BLESSED' if result.blessed else 'NOT BLESSED'}: {result.message}")
+    print(f"\n{'BLESSED' if result.blessed else 'NOT BLESSED'}. {result.message}")
     print(f"epsilon           {result.epsilon}")
     print(f"strongest attack  {result.attack_auc}")
     print(f"report            {result.report}")
@@ -101,5 +104,4 @@ def _serving_model_dir(output_dir: str) -> str:
 
 
 if __name__ == "__main__":
-    logging.set_verbosity(logging.WARNING)
     run()

@@ -1,0 +1,50 @@
+"""Settings of the pipeline; TODO marks what your own data change."""
+
+from __future__ import annotations
+
+import os
+
+from tfx_privacy.privacy import DPParameters
+
+PIPELINE_NAME = "{{PIPELINE_NAME}}"
+
+PROJECT_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# Folder for artifacts, metadata, pushed models, and the ledger of the demonstration.
+OUTPUT_DIR = PROJECT_DIR
+# TODO: the folder of your TFRecords of tf.Examples. demo_data.py fills this one if it is not there.
+DATA_PATH = os.path.join(PROJECT_DIR, "data")
+
+# Packaged with the pipeline when it runs here, so that a change of the file is seen by TFX's cache.
+MODULE_FILE = os.path.join(PROJECT_DIR, "models", "model.py")
+# The same module by its name, as the container image holds it.
+MODULE_PATH = "models.model"
+
+# Who is protected, and how much all trainings on their data may spend together.
+LEDGER = "env:TFX_PRIVACY_LEDGER"
+# TODO: a name for the people's data, not for a copy or a date of it; the policy names it too.
+DATASET_ID = "handwritten-digits"
+# TODO: number of training records in round numbers, declared and public; delta below 1 / population.
+POPULATION = 1_200
+DELTA = 1e-4
+BUDGET_EPSILON = 12.0
+
+# What one training spends, and how. `tfx-privacy plan --population 1200 --target-delta 1e-4` shows what other values buy.
+PRIVACY = DPParameters(
+    target_epsilon=4.0,
+    target_delta=DELTA,
+    l2_norm_clip=1.0,
+    expected_batch_size=256,
+    epochs=40,
+)
+
+# The limits of the gate.
+POLICY_FILE = os.path.join(PROJECT_DIR, "privacy_policy.yaml")
+# A model that is no good is not pushed either.
+EVAL_ACCURACY_THRESHOLD = 0.8
+
+# Kubeflow Pipelines (.yaml) or Vertex AI (.json).
+COMPILED_FILE = PIPELINE_NAME + ".yaml"
+# TODO: the image that Dockerfile makes, where it can be pulled from, and a bucket.
+PIPELINE_IMAGE = PIPELINE_NAME + ":latest"
+KUBEFLOW_ROOT = "gs://YOUR_BUCKET/" + PIPELINE_NAME
+KUBEFLOW_DATA_PATH = "gs://YOUR_BUCKET/data"

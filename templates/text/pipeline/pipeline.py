@@ -1,0 +1,149 @@
+"""The pipeline: TFX's own components, with DPTrainer, PrivacyEvaluator and BudgetValidator before Pusher."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow_model_analysis as tfma
+from ml_metadata.proto import metadata_store_pb2
+from models import model
+from tfx import types
+from tfx.components import CsvExampleGen, Evaluator, ExampleValidator, Pusher, SchemaGen, StatisticsGen, Transform
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import pusher_pb2
+from tfx.types import standard_artifacts
+
+from pipeline import configs
+from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator
+
+
+def create_pipeline(
+    *,
+    pipeline_name: str,
+    pipeline_root: str,
+    data_path: str,
+    serving_model_dir: str,
+    module_file: str | None = None,
+    module_path: str | None = None,
+    with_baseline: bool = True,
+    enable_cache: bool = False,
+    metadata_connection_config: metadata_store_pb2.ConnectionConfig | None = None,
+    beam_pipeline_args: Sequence[str] = (),
+) -> Pipeline:
+    """Wires the pipeline.
+
+    Args:
+      pipeline_name: Name under which ML Metadata files the runs.
+      pipeline_root: Folder of the artifacts.
+      data_path: Folder of the CSV files.
+      serving_model_dir: Folder that Pusher writes models to.
+      module_file: Path of the user's module, to be packaged; or else give `module_path`.
+      module_path: Name of the user's module where it can be imported, as in a container image.
+      with_baseline: Compare with the latest model that BudgetValidator blessed. Open-source Kubeflow Pipelines runs no resolvers.
+      enable_cache: Reuse results of steps whose inputs did not change; a verdict is never reused.
+      metadata_connection_config: ML Metadata store, for LocalDagRunner.
+      beam_pipeline_args: Arguments for Beam.
+
+    Returns:
+      The pipeline.
+    """
+    example_gen = CsvExampleGen(input_base=data_path)
+    statistics_gen = StatisticsGen(examples=example_gen.outputs["examples"])
+    schema_gen = SchemaGen(statistics=statistics_gen.outputs["statistics"], infer_feature_shape=True)
+    example_validator = ExampleValidator(
+        statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
+    )
+    transform = Transform(
+        examples=example_gen.outputs["examples"],
+        schema=schema_gen.outputs["schema"],
+        module_file=module_file,
+        preprocessing_fn=f"{module_path}.preprocessing_fn" if module_path else None,
+    )
+    # Takes Trainer's place. It owns the training loop, because that is what makes epsilon true.
+    trainer = DPTrainer(
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema_gen.outputs["schema"],
+        module_file=module_file,
+        module_path=module_path,
+        privacy=configs.PRIVACY,
+        ledger=configs.LEDGER,
+        dataset_id=configs.DATASET_ID,
+    )
+    privacy_evaluator = PrivacyEvaluator(
+        examples=example_gen.outputs["examples"],
+        model=trainer.outputs["model"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema_gen.outputs["schema"],
+    )
+    # The baseline is found by BudgetValidator's blessing alone, so that no model that was refused becomes one.
+    model_resolver = Resolver(
+        strategy_class=LatestBlessedModelStrategy,
+        model=types.Channel(type=standard_artifacts.Model),
+        model_blessing=types.Channel(
+            type=standard_artifacts.ModelBlessing, producer_component_id="BudgetValidator", output_key="blessing"
+        ),
+    ).with_id("latest_blessed_model_resolver")
+    evaluator = Evaluator(
+        examples=example_gen.outputs["examples"],
+        model=trainer.outputs["model"],
+        baseline_model=model_resolver.outputs["model"] if with_baseline else None,
+        eval_config=_eval_config(),
+    )
+    # Both verdicts in one: Pusher reads this blessing and no other.
+    budget_validator = BudgetValidator(
+        model=trainer.outputs["model"],
+        privacy_guarantee=trainer.outputs["privacy_guarantee"],
+        privacy_evaluation=privacy_evaluator.outputs["privacy_evaluation"],
+        model_blessing=evaluator.outputs["blessing"],
+        policy=configs.POLICY_FILE,
+        ledger=configs.LEDGER,
+    )
+    pusher = Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=budget_validator.outputs["blessing"],
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=serving_model_dir)
+        ),
+    )
+    components = [
+        example_gen, statistics_gen, schema_gen, example_validator, transform, trainer, privacy_evaluator,
+        *([model_resolver] if with_baseline else []), evaluator, budget_validator, pusher,
+    ]  # fmt: skip
+    return Pipeline(
+        pipeline_name=pipeline_name,
+        pipeline_root=pipeline_root,
+        components=components,
+        enable_cache=enable_cache,
+        metadata_connection_config=metadata_connection_config,
+        beam_pipeline_args=list(beam_pipeline_args),
+    )
+
+
+def _eval_config() -> tfma.EvalConfig:
+    threshold = tfma.MetricThreshold(
+        value_threshold=tfma.GenericValueThreshold(lower_bound={"value": configs.EVAL_ACCURACY_THRESHOLD}),
+        change_threshold=tfma.GenericChangeThreshold(
+            direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -0.1}
+        ),
+    )
+    return tfma.EvalConfig(
+        model_specs=[
+            tfma.ModelSpec(
+                signature_name="serving_default",
+                label_key=model.LABEL_KEY,
+                preprocessing_function_names=["transform_features"],
+            )
+        ],
+        slicing_specs=[tfma.SlicingSpec()],
+        metrics_specs=[
+            tfma.MetricsSpec(
+                metrics=[
+                    tfma.MetricConfig(class_name="ExampleCount"),
+                    tfma.MetricConfig(class_name="BinaryAccuracy", threshold=threshold),
+                ]
+            )
+        ],
+    )
