@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-import demo_data
 import rich.console
 from tfx.orchestration import metadata
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.pipeline import Pipeline
 
+import demo_data
 from pipeline import configs, pipeline
 from tfx_privacy.ledger import Ledger
 from tfx_privacy.pipelines import lint, progress, results

@@ -26,15 +26,15 @@ DATASET_ID = "handwritten-digits"
 # TODO: number of training records in round numbers, declared and public; delta below 1 / population.
 POPULATION = 1_200
 DELTA = 1e-4
-BUDGET_EPSILON = 12.0
+BUDGET_EPSILON = 10.0
 
 # What one training spends, and how. `tfx-privacy plan --population 1200 --target-delta 1e-4` shows what other values buy.
 PRIVACY = DPParameters(
-    target_epsilon=4.0,
+    target_epsilon=3.0,
     target_delta=DELTA,
     l2_norm_clip=1.0,
     expected_batch_size=256,
-    epochs=40,
+    epochs=30,
 )
 
 # The limits of the gate.

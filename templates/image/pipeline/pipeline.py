@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import tensorflow_model_analysis as tfma
 from ml_metadata.proto import metadata_store_pb2
-from models import model
 from tfx import types
 from tfx.components import Evaluator, ExampleValidator, ImportExampleGen, Pusher, SchemaGen, StatisticsGen, Transform
 from tfx.dsl.components.common.resolver import Resolver
@@ -15,6 +14,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
 
+from models import model
 from pipeline import configs
 from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator
 
