@@ -64,7 +64,7 @@ def _names() -> list[str]:
 def _summary(name: str) -> str:
     """The first sentence below the title of the template's README."""
     paragraphs = (_TEMPLATES / name / "README.md").read_text(encoding="utf-8").split("\n\n")
-    return " ".join(paragraphs[1].split()).partition(". ")[0]
+    return " ".join(paragraphs[1].split()).partition(". ")[0].rstrip(".")
 
 
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:
