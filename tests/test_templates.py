@@ -161,8 +161,11 @@ class Projects:
         self.root = root
         self.home = root / "home"
         self.home.mkdir()
+        # What libraries keep at home, as the Makefile has it: theirs, and no matter of a project.
+        theirs = ("KERAS_HOME", "MPLCONFIGDIR", "RUSTUP_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
         self.environ = {
             **os.environ,
+            **{name: str(root / "settings") for name in theirs},
             "HOME": str(self.home),
             "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
         }
