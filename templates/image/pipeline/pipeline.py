@@ -41,7 +41,7 @@ def create_pipeline(
       serving_model_dir: Folder that Pusher writes models to.
       module_file: Path of the user's module, to be packaged; or else give `module_path`.
       module_path: Name of the user's module where it can be imported, as in a container image.
-      with_baseline: Compare with the latest model that BudgetValidator blessed. Open-source Kubeflow Pipelines runs no resolvers.
+      with_baseline: Compare with the latest model that BudgetValidator blessed; not on Kubeflow.
       enable_cache: Reuse results of steps whose inputs did not change; a verdict is never reused.
       metadata_connection_config: ML Metadata store, for LocalDagRunner.
       beam_pipeline_args: Arguments for Beam.
