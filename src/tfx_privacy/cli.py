@@ -11,11 +11,13 @@ import sys
 import click
 
 from tfx_privacy import __version__
+from tfx_privacy.commands.compile import compile
 from tfx_privacy.commands.keys import keys
 from tfx_privacy.commands.ledger import ledger
 from tfx_privacy.commands.lint import lint
 from tfx_privacy.commands.plan import plan
 from tfx_privacy.commands.template import template
+from tfx_privacy.commands.run_ir import run_ir
 from tfx_privacy.privacy.errors import TFXPrivacyError
 
 
@@ -25,11 +27,13 @@ def cli() -> None:
     """Differential privacy for TFX pipelines: train, attack, and gate a model."""
 
 
+cli.add_command(compile)
 cli.add_command(keys)
 cli.add_command(ledger)
 cli.add_command(lint)
 cli.add_command(plan)
 cli.add_command(template)
+cli.add_command(run_ir)
 
 
 @cli.command()
@@ -45,24 +49,6 @@ def demo(output: pathlib.Path) -> None:
     outcomes = demonstration.run(str(output.resolve()))
     if [bool(outcome.new_models) for outcome in outcomes] != expected:
         raise click.ClickException("The three runs did not end as expected: pushed, refused, refused.")
-
-
-@cli.command()
-@click.option(
-    "--output", required=True, type=click.Path(dir_okay=False, path_type=pathlib.Path),
-    help="File to write: .yaml (pipeline spec 2.1) or .json (Vertex AI job).",
-)  # fmt: skip
-@click.option("--image", default="tfx-privacy:latest", show_default=True, help="Container image of every step.")
-@click.option(
-    "--pipeline-root", default="pipeline_root", show_default=True,
-    help="Root of the artifacts; the user's module is packaged below it now.",
-)  # fmt: skip
-def compile(output: pathlib.Path, image: str, pipeline_root: str) -> None:
-    """Compile the Chicago Taxi pipeline for Kubeflow Pipelines."""
-    from tfx_privacy.pipelines import kubeflow
-
-    kubeflow.compile_taxi(str(output), image=image, pipeline_root=pipeline_root)
-    click.echo(f"Wrote {output}.")
 
 
 @cli.command()

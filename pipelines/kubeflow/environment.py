@@ -1,0 +1,200 @@
+"""Which step reads which environment variable, and where the variables come from.
+
+The ledger's address and the signing key are secrets: they stand in no argument, so that a compiled pipeline does not carry them. It
+carries their names: a Kubernetes secret for a variable (open source, in a second YAML document as `kfp-kubernetes` writes it), and for
+each step the variables without which it must not start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy.exc import ArgumentError
+from tfx.orchestration import pipeline as tfx_pipeline
+from tfx.types import standard_component_specs
+
+from tfx_privacy.components.budget_validator import executor as validator
+from tfx_privacy.components.verifying_pusher import executor as pusher
+from tfx_privacy.ledger import source
+from tfx_privacy.pipelines import _roles, lint
+from tfx_privacy.pipelines.lint import Finding
+from tfx_privacy.privacy import policy, signing
+from tfx_privacy.privacy.errors import ParameterError, TFXPrivacyError
+
+_SECRET = re.compile(
+    r"(?:(?P<node>[^.=:]+)\.)?(?P<variable>[A-Za-z_][A-Za-z0-9_]*)=(?P<name>[a-z0-9]([-a-z0-9.]*[a-z0-9])?):(?P<key>[-._A-Za-z0-9]+)"
+)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclasses.dataclass(frozen=True)
+class Secret:
+    """One environment variable from one key of a Kubernetes secret."""
+
+    variable: str
+    name: str
+    key: str
+    node: str | None = None
+    """The step that gets it; None for every step that reads the variable."""
+
+    @classmethod
+    def parse(cls, text: str) -> Secret:
+        """Reads `[NODE.]VARIABLE=SECRET:KEY`.
+
+        Raises:
+          ParameterError: If the text is of another form; it is not quoted, because it may hold the secret itself.
+        """
+        match = _SECRET.fullmatch(text)
+        if match is None:
+            raise ParameterError(
+                "Expected a secret as VARIABLE=SECRET:KEY or NODE.VARIABLE=SECRET:KEY, e.g. TFX_PRIVACY_LEDGER=privacy-ledger:address for the "
+                "key `address` of the Kubernetes secret `privacy-ledger`. The secret itself must not be given."
+            )
+        return cls(variable=match["variable"], name=match["name"], key=match["key"], node=match["node"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Need:
+    """A variable that a step reads."""
+
+    node: str
+    variable: str
+    required: bool
+    """Whether the step cannot do its work without it; else it goes without, e.g. signs nothing."""
+
+
+def needs(pipeline: tfx_pipeline.Pipeline) -> list[Need]:
+    """The variables that the steps of a pipeline read."""
+    signed = any(_demands_signatures(node) for node in pipeline.components)
+    found: dict[tuple[str, str], Need] = {}
+    for node in pipeline.components:
+        for need in _needs_of(node, signed):
+            found[need.node, need.variable] = need
+    return list(found.values())
+
+
+def unmet(wanted: Sequence[Need], secrets: Sequence[Secret], env: Mapping[str, str]) -> list[Finding]:
+    """Variables without which a step will not start, and of which it is not known here where they come from.
+
+    Args:
+      wanted: Of `needs`.
+      secrets: That are given.
+      env: That is given.
+
+    Returns:
+      Warnings: the image or the cluster may give them.
+    """
+    given = {(node, secret.variable) for secret in secrets for node in _receivers(secret, wanted)}
+    return [
+        Finding(
+            rule="environment",
+            severity=lint.WARNING,
+            node=need.node,
+            problem=f"It reads the environment variable {need.variable}, and will not start without it.",
+            remedy=f"Compile with --secret {need.variable}=SECRET:KEY (open source), or set it in the image or by the cluster.",
+        )
+        for need in wanted
+        if need.required and (need.node, need.variable) not in given and need.variable not in env
+    ]
+
+
+def required(wanted: Sequence[Need], node: str) -> list[str]:
+    """Names of the variables without which a step must not start."""
+    return sorted(need.variable for need in wanted if need.node == node and need.required)
+
+
+def check_plain(env: Mapping[str, str]) -> None:
+    """Refuses variables that must not stand in a compiled pipeline as plain text.
+
+    Args:
+      env: Names and values.
+
+    Raises:
+      ParameterError: If one is a key that signs, or an address with a password, or its name is none; no value is quoted.
+    """
+    for name, value in env.items():
+        if not _VARIABLE.fullmatch(name):
+            raise ParameterError(f"Expected env name {name!r} to be letters, digits and underscores.")
+        if _is_secret(name, value):
+            raise ParameterError(
+                f"{name} holds a secret, and --env would write it into the compiled pipeline for everybody to read. Use --secret "
+                f"{name}=SECRET:KEY (open source), or set it in the image or by the cluster."
+            )
+
+
+def kubernetes(wanted: Sequence[Need], secrets: Sequence[Secret], spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The platform document that gives secrets to steps.
+
+    Args:
+      wanted: Of `needs`.
+      secrets: What is to be given.
+      spec: The compiled PipelineSpec.
+
+    Returns:
+      A PlatformSpec for Kubernetes, as kfp-kubernetes' `use_secret_as_env` makes it.
+
+    Raises:
+      ParameterError: If a secret is for a step that does not exist, or no step reads its variable.
+    """
+    components: Mapping[str, Any] = spec["components"]
+    executors: dict[str, Any] = {}
+    for secret in secrets:
+        nodes = _receivers(secret, wanted)
+        unknown = [node for node in nodes if node not in components]
+        if unknown or not nodes:
+            readers = ", ".join(sorted({f"{need.node}.{need.variable}" for need in wanted})) or "none"
+            raise ParameterError(
+                f"--secret {secret.variable}: {f'there is no step {unknown[0]!r}' if unknown else 'no step reads that variable'}. Variables "
+                f"that steps read: {readers}. For another one name the step, as NODE.{secret.variable}=SECRET:KEY."
+            )
+        for node in nodes:
+            entries = executors.setdefault(components[node]["executorLabel"], {"secretAsEnv": []})["secretAsEnv"]
+            entries.append(
+                {"secretName": secret.name, "keyToEnv": [{"secretKey": secret.key, "envVar": secret.variable}]}
+            )
+    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
+
+
+def _receivers(secret: Secret, wanted: Sequence[Need]) -> list[str]:
+    if secret.node is not None:
+        return [secret.node]
+    return [need.node for need in wanted if need.variable == secret.variable]
+
+
+def _needs_of(node: Any, signed: bool) -> Iterator[Need]:
+    trains, attacks, decides = _roles.is_dp_trainer(node), _roles.is_privacy_evaluator(node), _roles.is_validator(node)
+    if trains or attacks or decides:
+        yield Need(node.id, signing.SIGNING_KEY_VARIABLE, required=signed and not decides)
+    if decides:
+        yield Need(node.id, signing.VERIFICATION_KEYS_VARIABLE, required=signed)
+    if _roles.runs(node, pusher.VerifyingPusherExecutor):
+        text = node.exec_properties.get(standard_component_specs.CUSTOM_CONFIG_KEY)
+        unsigned = pusher.Settings.from_custom_config(text).allow_missing_keys
+        yield Need(node.id, signing.VERIFICATION_KEYS_VARIABLE, required=not unsigned)
+    ledger = node.exec_properties.get(validator.LEDGER_KEY)
+    if (trains or decides) and isinstance(ledger, str):
+        yield Need(node.id, source.check_name(ledger), required=True)
+
+
+def _demands_signatures(node: Any) -> bool:
+    text = node.exec_properties.get(validator.POLICY_KEY) if _roles.is_validator(node) else None
+    return isinstance(text, str) and policy.loads(text, kind="json").signature == "required"
+
+
+def _is_secret(name: str, value: str) -> bool:
+    if name == signing.SIGNING_KEY_VARIABLE:
+        return True
+    if name == signing.VERIFICATION_KEYS_VARIABLE:
+        try:
+            keys = signing.verification_keys({name: value})
+        except TFXPrivacyError:
+            return True
+        return any(key is None or key.algorithm != "ed25519" for key in map(keys.get, keys.ids))
+    try:
+        return bool(sqlalchemy.make_url(value).password)
+    except (ArgumentError, ValueError):
+        return False

@@ -1,0 +1,93 @@
+"""Changes to a pipeline that is about to be compiled: what is set when a run starts, and where the user's module is."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from tfx.dsl.components.base import base_component
+from tfx.orchestration import data_types
+from tfx.orchestration import pipeline as tfx_pipeline
+
+from tfx_privacy.components.budget_validator import executor as validator
+from tfx_privacy.components.dp_trainer import request
+from tfx_privacy.pipelines import _roles
+from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.privacy.parameters import DPParameters
+
+_MODULE_FILE, _MODULE_PATH = "module_file", "module_path"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scalar:
+    component: base_component.BaseComponent
+    key: str
+    value: float
+
+
+def set_at_run(pipeline: tfx_pipeline.Pipeline) -> None:
+    """Makes runtime parameters of BudgetValidator's `max_epsilon` and `max_attack_auc` and DPTrainer's `target_epsilon`.
+
+    What is a RuntimeParameter already stays, and so does what a policy fixes.
+
+    Args:
+      pipeline: Whose components are changed.
+
+    Raises:
+      ParameterError: If two components have different values for one name.
+    """
+    found: dict[str, _Scalar] = {}
+    for scalar in _scalars(pipeline):
+        first = found.setdefault(scalar.key, scalar)
+        if first.value != scalar.value:
+            raise ParameterError(
+                f"{first.component.id} has {scalar.key}={first.value!r}, {scalar.component.id} {scalar.value!r}: one parameter of that name "
+                "cannot stand for both. Give them RuntimeParameters of their own, or compile with --no-runtime-parameters."
+            )
+        scalar.component.exec_properties[scalar.key] = data_types.RuntimeParameter(
+            name=scalar.key, ptype=float, default=scalar.value
+        )
+
+
+def declared(
+    pipeline: tfx_pipeline.Pipeline,
+) -> Iterator[tuple[base_component.BaseComponent, data_types.RuntimeParameter]]:
+    """Every use of a runtime parameter in a pipeline, with the node that uses it."""
+    for node in pipeline.components:
+        for value in node.exec_properties.values():
+            if isinstance(value, data_types.RuntimeParameter):
+                yield node, value
+
+
+def import_module(pipeline: tfx_pipeline.Pipeline, module: str) -> None:
+    """Lets every component that takes the user's `module_file` import a module of the image instead.
+
+    Args:
+      pipeline: Whose components are changed.
+      module: Dotted name.
+    """
+    for node in pipeline.components:
+        if isinstance(node, base_component.BaseComponent) and node.exec_properties.get(_MODULE_FILE):
+            node.exec_properties[_MODULE_FILE] = None
+            node.exec_properties[_MODULE_PATH] = module
+
+
+def _scalars(pipeline: tfx_pipeline.Pipeline) -> Iterator[_Scalar]:
+    for node in pipeline.components:
+        if _roles.is_validator(node):
+            for key in (validator.MAX_EPSILON_KEY, validator.MAX_ATTACK_AUC_KEY):
+                value = node.exec_properties.get(key)
+                if _is_number(value):
+                    yield _Scalar(node, key, float(value))
+        elif _roles.is_dp_trainer(node):
+            privacy = DPParameters.from_json(node.exec_properties[request.PRIVACY_KEY])
+            value = node.exec_properties.get(request.TARGET_EPSILON_KEY)
+            value = privacy.target_epsilon if value is None else value
+            if privacy.enabled and _is_number(value):
+                yield _Scalar(node, request.TARGET_EPSILON_KEY, float(value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,108 @@
+"""`tfx-privacy compile`: a pipeline for Kubeflow Pipelines or Vertex AI."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import click
+
+from tfx_privacy.commands import loading
+from tfx_privacy.privacy.errors import ParameterError
+
+
+@click.command(
+    epilog="""\b
+    tfx-privacy compile --output taxi.yaml --image registry.example/tfx-privacy@sha256:...
+    tfx-privacy compile --pipeline pipeline.py:create_pipeline --output pipeline.yaml --image ...
+    tfx-privacy compile ... --secret TFX_PRIVACY_LEDGER=privacy-ledger:address
+
+    Warnings go to the terminal's error output. docs/kubeflow.md explains the rest.
+    """
+)
+@click.option(
+    "--output", required=True, type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    help="File to write: .yaml (open-source Kubeflow Pipelines 2.x) or .json (Vertex AI job).",
+)  # fmt: skip
+@click.option(
+    "--pipeline", "target", metavar="FILE.py[:NAME]",
+    help="A TFX pipeline, or a function that returns one without arguments; the code is imported, and so executed. "
+    "The Chicago Taxi pipeline by default.",
+)  # fmt: skip
+@click.option(
+    "--image",
+    default="tfx-privacy:latest",
+    show_default=True,
+    help="Container image of every step, best with its digest.",
+)
+@click.option(
+    "--pipeline-root",
+    help="Root of the artifacts of the taxi pipeline (another pipeline has its own). [default: pipeline_root]",
+)
+@click.option(
+    "--data-root",
+    help="Folder with the taxi pipeline's CSV file, as containers see it. [default: in this machine's tfx]",
+)
+@click.option(
+    "--serving-model-dir",
+    help="Folder that the taxi pipeline pushes to, as containers see it. [default: below --pipeline-root]",
+)
+@click.option(
+    "--ledger", metavar="env:VARIABLE", help="Charge the taxi pipeline's training to the budget ledger of this address."
+)
+@click.option(
+    "--runtime-parameters/--no-runtime-parameters", default=True, show_default=True,
+    help="Let whoever starts a run set max_epsilon, max_attack_auc and target_epsilon; what is in the pipeline are the defaults.",
+)  # fmt: skip
+@click.option(
+    "--module",
+    metavar="NAME",
+    help="Import the user's module under this name from the image, instead of packaging module_file now.",
+)
+@click.option(
+    "--secret", "secrets", multiple=True, metavar="[STEP.]VARIABLE=SECRET:KEY",
+    help="Set an environment variable from a key of a Kubernetes secret, for the steps that read it. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--env", "variables", multiple=True, metavar="VARIABLE=VALUE",
+    help="Set an environment variable of every step, as plain text in the file. Repeatable.",
+)  # fmt: skip
+def compile(output: pathlib.Path, target: str | None, image: str, module: str | None, **options: Any) -> None:
+    """Compile a pipeline for Kubeflow Pipelines or Vertex AI."""
+    taxi_options = {name: options.pop(name) for name in ("pipeline_root", "data_root", "serving_model_dir", "ledger")}
+    given = [f"--{name.replace('_', '-')}" for name, value in taxi_options.items() if value is not None]
+    if target is not None and given:
+        raise click.UsageError(f"{', '.join(given)} is for the taxi pipeline; {target} says it for itself.")
+    env = dict(_variable(text) for text in options.pop("variables"))
+    pipeline = None if target is None else loading.load_pipeline(target)
+    from tfx_privacy.pipelines import kubeflow
+
+    secrets = [kubeflow.Secret.parse(text) for text in options.pop("secrets")]
+    common: dict[str, Any] = {"image": image, "secrets": secrets, "env": env, **options}
+    if pipeline is not None:
+        findings = kubeflow.compile(pipeline, output, module=module, **common)
+    else:
+        findings = kubeflow.compile_taxi(output, **common, **_taxi(module, **taxi_options))
+    for finding in findings:
+        click.echo(
+            f"{finding.severity}: {finding.node}: {finding.problem} [{finding.rule}]\n  {finding.remedy}", err=True
+        )
+    click.echo(f"Wrote {output}.")
+
+
+def _taxi(module: str | None, *, pipeline_root: str | None, ledger: str | None, **places: str | None) -> dict[str, Any]:
+    options: dict[str, Any] = {"pipeline_root": pipeline_root or "pipeline_root", **places}
+    if module is not None:
+        options["module"] = module
+    if ledger is not None:
+        from tfx_privacy.pipelines import taxi
+
+        options |= {"ledger": ledger, "dataset_id": taxi.DATASET_ID}
+    return options
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise ParameterError(f"Expected --env {name!r} as VARIABLE=VALUE.")
+    return name, value

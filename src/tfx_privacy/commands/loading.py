@@ -1,0 +1,138 @@
+"""Finds the pipeline that a command is asked about in the user's code."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import inspect
+import pathlib
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import click
+
+
+def load_pipeline(target: str) -> Any:
+    """The pipeline that an argument names.
+
+    Args:
+      target: FILE.py, FILE.py:NAME or package.module:NAME, where NAME is a TFX pipeline or a function that returns one without arguments.
+        The code is imported, and so executed.
+
+    Raises:
+      click.BadParameter: If something is in the way, the user's own exceptions as well.
+    """
+    source, name = _split(target)
+    if source.endswith((".yaml", ".yml", ".json")):
+        raise click.BadParameter(
+            f"{source!r} is a compiled pipeline, which is not read. Give the Python file that builds it."
+        )
+    # What the user's code prints must not get into the output.
+    with contextlib.redirect_stdout(sys.stderr):
+        module = _attempt(target, lambda: _module_of(source))
+        found = _attempt(target, lambda: _choose(module, name))
+        return found if _is_pipeline(found) else _attempt(target, lambda: _called(found, name))
+
+
+def _split(target: str) -> tuple[str, str | None]:
+    source, colon, name = target.rpartition(":")
+    return (source, name) if colon and name.isidentifier() else (target, None)
+
+
+def _attempt(target: str, step: Callable[[], Any]) -> Any:
+    """Runs code of the user's; whatever it raises is said in one line."""
+    try:
+        return step()
+    except click.ClickException:
+        raise
+    except SystemExit as stopped:
+        raise click.BadParameter(f"{target!r} ended with status {stopped.code!r} while it was imported.") from stopped
+    except Exception as error:
+        raise click.BadParameter(f"{target!r} cannot be used: {type(error).__name__}: {error}") from error
+
+
+def _module_of(source: str) -> ModuleType:
+    if not source.endswith(".py"):
+        sys.path.insert(0, "")
+        return importlib.import_module(source)
+    path = pathlib.Path(source).resolve()
+    if not path.is_file():
+        raise click.BadParameter(f"There is no file {source!r}.")
+    # As `python FILE.py` would: modules beside it can be imported, and TFX finds components that it defines by its name.
+    sys.path.insert(0, str(path.parent))
+    name = path.stem if path.stem not in sys.modules else f"_loaded_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _choose(module: ModuleType, name: str | None) -> Any:
+    """The object of that name; without a name the only pipeline, or else the only function that looks like one."""
+    if name is not None:
+        if not hasattr(module, name):
+            raise click.BadParameter(f"There is no {name!r} in {module.__name__!r}. {_listed(module)}")
+        return getattr(module, name)
+    objects = list({id(value): value for value in _pipelines(module).values()}.values())
+    functions = [function for function in _functions(module).values() if _takes_nothing(function)]
+    chosen = objects or functions
+    if len(chosen) != 1:
+        raise click.BadParameter(f"Which pipeline of {module.__name__!r}? Give FILE.py:NAME. {_listed(module)}")
+    return chosen[0]
+
+
+def _called(function: Any, name: str | None) -> Any:
+    if not callable(function) or not _takes_nothing(function):
+        what = "takes arguments" if callable(function) else f"is a {type(function).__name__}"
+        raise click.BadParameter(f"{name!r} {what}. Give a pipeline, or a function that returns one without arguments.")
+    pipeline = function()
+    if not _is_pipeline(pipeline):
+        raise click.BadParameter(
+            f"{getattr(function, '__name__', name)!r} returned a {type(pipeline).__name__}, not a TFX pipeline."
+        )
+    return pipeline
+
+
+def _listed(module: ModuleType) -> str:
+    """What there is to choose from, as a sentence."""
+    functions = [
+        f"{name}()" if _takes_nothing(function) else f"{name}() (takes arguments)"
+        for name, function in _functions(module).items()
+    ]
+    found = [*_pipelines(module), *functions]
+    return (
+        f"Found: {', '.join(found)}." if found else "Found neither a pipeline nor a function that is called like one."
+    )
+
+
+def _pipelines(module: ModuleType) -> dict[str, Any]:
+    return {name: value for name, value in vars(module).items() if _is_pipeline(value)}
+
+
+def _functions(module: ModuleType) -> dict[str, Any]:
+    """Functions that the module itself defines and that are called like a pipeline."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and "pipeline" in name.lower()
+    }
+
+
+def _takes_nothing(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _is_pipeline(value: Any) -> bool:
+    # If the user's code has not imported TFX there is no pipeline in it.
+    known = sys.modules.get("tfx.orchestration.pipeline")
+    return known is not None and isinstance(value, known.Pipeline)
