@@ -45,7 +45,8 @@ _EXIT_MISCONFIGURED = 2
 _MIRRORS = {"gs": "gcs", "s3": "s3", "minio": "minio"}
 _LEDGER_PARAMETER = "ledger"
 _LOGS = "executor-logs"
-_BLESSING_TITLE = "tfx.ModelBlessing"
+_MODEL_BLESSING_TITLE = "tfx.ModelBlessing"
+_BLESSING_TITLES = (_MODEL_BLESSING_TITLE, "tfx.InfraBlessing")
 _MODEL_ID_KEYS = ("current_model_id", "baseline_model_id")
 _SAVED_MODEL = "saved_model.pb"
 # Folders of a SavedModel that may be empty, which an object store can only say by an object without bytes.
@@ -158,13 +159,15 @@ def translate(executor_input: _Json, inputs_spec: _Json, mirror_root: str | None
       The ExecutorInput, and which URI became which path.
 
     Raises:
-      ParameterError: If an input has no type, and the spec does not say it.
+      ParameterError: If a blessing is missing that the spec names (TFX's Pusher pushes without one), or an input has no type, and the
+        spec does not say it.
     """
     translated: _Json = json.loads(json.dumps(executor_input))
     inputs, outputs = translated.setdefault("inputs", {}), translated.setdefault("outputs", {})
     outputs.get("artifacts", {}).pop(_LOGS, None)
     mirrors = _mirrors([*_artifacts(inputs), *_artifacts(outputs)], mirror_root)
     specs = inputs_spec.get("artifacts", {})
+    _require_blessings(specs, inputs)
     for key, artifacts in inputs.get("artifacts", {}).items():
         for artifact in artifacts.get("artifacts", []):
             artifact["type"] = _type_of(key, artifact, specs.get(key))
@@ -197,7 +200,7 @@ def report(
     }
     reported: _Json = json.loads(json.dumps(executor_output))
     for key, artifacts in reported.get("artifacts", {}).items():
-        is_blessing = _is_blessing(executor_input["outputs"].get("artifacts", {}).get(key, {}))
+        is_blessing = _is_model_blessing(executor_input["outputs"].get("artifacts", {}).get(key, {}))
         earlier = next(_artifacts({"artifacts": {key: (driver_output or {}).get("artifacts", {}).get(key, {})}}), {})
         for artifact in artifacts.get("artifacts", []):
             metadata = {**earlier.get("metadata", {}), **artifact.get("metadata", {})}
@@ -357,13 +360,23 @@ def _type_of(key: str, artifact: _Json, spec: _Json | None) -> _Json:
     return dict(given)
 
 
-def _is_blessing(artifacts: _Json) -> bool:
-    for artifact in artifacts.get("artifacts", []):
-        kind = artifact.get("type", {})
-        found = _TITLE.search(kind.get("instanceSchema", ""))
-        if _BLESSING_TITLE in (kind.get("schemaTitle"), found and found.group(1)):
-            return True
-    return False
+def _require_blessings(specs: _Json, inputs: _Json) -> None:
+    for key, spec in specs.items():
+        arrived = inputs.get("artifacts", {}).get(key, {}).get("artifacts", [])
+        if _title(spec.get("artifactType", {})) in _BLESSING_TITLES and not arrived:
+            raise ParameterError(
+                f"Input {key!r} is wired to a blessing, and none arrived. The step does not start: without a blessing TFX's Pusher pushes "
+                "every model. Look at the step that gives it."
+            )
+
+
+def _is_model_blessing(artifacts: _Json) -> bool:
+    return any(_title(artifact.get("type", {})) == _MODEL_BLESSING_TITLE for artifact in artifacts.get("artifacts", []))
+
+
+def _title(kind: _Json) -> str:
+    found = _TITLE.search(kind.get("instanceSchema", ""))
+    return str(kind.get("schemaTitle") or (found.group(1) if found else ""))
 
 
 def _named(name: str, value: Any, names: Mapping[float, str]) -> Any:

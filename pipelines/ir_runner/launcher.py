@@ -235,7 +235,10 @@ class Cluster:
 
     def _record(self, uri: str, metadata: _Json, kind: _Json) -> Artifact:
         self._numbers += 1
-        return Artifact(self._numbers, uri, {name: _recorded(name, value) for name, value in metadata.items()}, kind)
+        wrapped = self.compiled.mirrored
+        return Artifact(
+            self._numbers, uri, {name: _recorded(name, value, wrapped) for name, value in metadata.items()}, kind
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -322,15 +325,15 @@ def _output_parameters(outputs: _Json, report: _Json) -> dict[str, Any]:
     return values
 
 
-def _recorded(name: str, value: Any) -> Any:
-    """A value of metadata as it comes back from ML Metadata."""
+def _recorded(name: str, value: Any, wrapped: bool) -> Any:
+    """A value of metadata as it comes back from ML Metadata; open source wraps lists and structures."""
     if value is None:
         raise TaskError(f"The metadata {name!r} is null, which Kubeflow cannot record. Leave it out.")
     if isinstance(value, bool | int | float):
         return float(value)
-    if isinstance(value, list):
+    if wrapped and isinstance(value, list):
         return {"list": value}
-    return {"struct": value} if isinstance(value, dict) else value
+    return {"struct": value} if wrapped and isinstance(value, dict) else value
 
 
 def _artifacts(part: _Json) -> Iterator[_Json]:
