@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import subprocess
 import sys
 from typing import Any
 
@@ -333,3 +334,18 @@ def test_the_command(tmp_path: pathlib.Path) -> None:
     assert not list((tmp_path / "run/pods").glob("*"))
     failed = CliRunner().invoke(cli.cli, [*arguments, "--env", "NOT_SET"])
     assert "--env NOT_SET: the variable is not set here" in str(failed.exception)
+
+
+def test_help_imports_nothing_that_takes_seconds() -> None:
+    code = """
+import subprocess
+import sys
+from click.testing import CliRunner
+from tfx_privacy import cli
+for command in ("compile", "run-ir"):
+    done = CliRunner().invoke(cli.cli, [command, "--help"])
+    assert done.exit_code == 0 and "Usage:" in done.output, done.output
+print(*{"sqlalchemy", "tensorflow", "tfx", "yaml"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -19,10 +19,10 @@ import uuid
 from collections.abc import Callable, Mapping
 
 from tfx_privacy.pipelines.ir_runner import launcher, processes, spec, store
-from tfx_privacy.pipelines.ir_runner.launcher import TaskResult
+from tfx_privacy.pipelines.ir_runner.launcher import TaskError, TaskResult
 from tfx_privacy.privacy.errors import ParameterError
 
-__all__ = ["Run", "TaskResult", "run"]
+__all__ = ["Run", "TaskError", "TaskResult", "run"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import sys
 from typing import NamedTuple
 
 _TRAINING, _PRIVACY = "tfx_privacy.training", "tfx_privacy.privacy"
-_ATTACKS = f"{_PRIVACY}.attacks"
+_ATTACKS, _PIPELINES = f"{_PRIVACY}.attacks", "tfx_privacy.pipelines"
 
 
 class Mutant(NamedTuple):
@@ -993,7 +993,39 @@ SIGNING = [
     ),
 ]  # fmt: skip
 
+KUBEFLOW = [
+    Mutant(
+        "a blessing that does not arrive", f"{_PIPELINES}.container",
+        "in _BLESSING_TITLES and not arrived:", "in _BLESSING_TITLES and arrived is None:", "test_container_entrypoint",
+    ),
+    Mutant(
+        "an empty verdict is a marker", f"{_PIPELINES}.container",
+        "of_model = name in _SAVED_MODEL_FOLDERS and _SAVED_MODEL in names", "of_model = True", "test_container_entrypoint",
+    ),
+    Mutant(
+        "a blessing's model stays remote", f"{_PIPELINES}.container",
+        'artifact["metadata"] = _mapped(artifact.get("metadata", {}), mirrors.local)',
+        'artifact["metadata"] = dict(artifact.get("metadata", {}))', "test_container_entrypoint",
+    ),
+    Mutant(
+        "a step starts without its ledger", f"{_PIPELINES}.container",
+        'if not environ.get(name, "").strip():', "if False:", "test_container_entrypoint",
+    ),
+    Mutant(
+        "every step gets every secret", f"{_PIPELINES}.ir_runner.launcher",
+        "for variable in self.compiled.secrets_of(name)}", "for variable in self.compiled.secret_variables()}", "test_run_ir",
+    ),
+    Mutant(
+        "a condition that does not hold", f"{_PIPELINES}.ir_runner.launcher",
+        "if condition and not conditions.holds(", "if condition and conditions.holds(", "test_run_ir",
+    ),
+    Mutant(
+        "artifacts arrive with their type", f"{_PIPELINES}.ir_runner.launcher",
+        'kind = {"instanceSchema": ""} if self.compiled.mirrored else', "kind =", "test_run_ir",
+    ),
+]  # fmt: skip
+
 MUTANTS = [
-    *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER,
+    *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER, *KUBEFLOW,
     *(POSTGRESQL if _has_postgresql() else []),
 ]  # fmt: skip
