@@ -16,7 +16,9 @@ SPEC = {
     "artifacts": {
         "model": {"artifactType": {"instanceSchema": "title: tfx.Model\ntype: object\n"}},
         "model_blessing": {"artifactType": {"instanceSchema": "title: tfx.ModelBlessing\ntype: object\n"}},
-        "privacy_guarantee": {"artifactType": {"instanceSchema": "title: tfx_privacy.PrivacyGuarantee\ntype: object\n"}},
+        "privacy_guarantee": {
+            "artifactType": {"instanceSchema": "title: tfx_privacy.PrivacyGuarantee\ntype: object\n"}
+        },
     },
     "parameters": {"max_epsilon": {"parameterType": "NUMBER_DOUBLE"}},
 }
@@ -68,7 +70,10 @@ def test_types_come_from_the_inputs_spec() -> None:
     given["inputs"]["artifacts"]["privacy_guarantee"]["artifacts"][0]["type"] = {"schemaTitle": "system.Artifact"}
     translated, _ = container.translate(given, SPEC, None)
     assert only(translated["inputs"], "model")["type"] == SPEC["artifacts"]["model"]["artifactType"]
-    assert only(translated["inputs"], "privacy_guarantee")["type"] == SPEC["artifacts"]["privacy_guarantee"]["artifactType"]
+    assert (
+        only(translated["inputs"], "privacy_guarantee")["type"]
+        == SPEC["artifacts"]["privacy_guarantee"]["artifactType"]
+    )
 
 
 def test_a_type_that_nobody_knows_is_named() -> None:
@@ -105,7 +110,9 @@ def test_uris_become_the_launchers_folders_and_uris_again(uri: str, folder: str)
     assert only(translated["outputs"], "blessing")["uri"] == f"{folder}/out"
     # The Evaluator's blessing names its model by URI: it must be the same name as the model's own.
     assert only(translated["inputs"], "model_blessing")["metadata"]["current_model"] == f"{folder}/model"
-    written = {"artifacts": {"report": {"artifacts": [{"uri": f"{folder}/report", "metadata": {"at": f"{folder}/model/1"}}]}}}
+    written = {
+        "artifacts": {"report": {"artifacts": [{"uri": f"{folder}/report", "metadata": {"at": f"{folder}/model/1"}}]}}
+    }
     reported = only(container.report(written, translated, mirrors), "report")
     assert reported == {"uri": f"{uri}/report", "metadata": {"at": f"{uri}/model/1"}}
 
@@ -143,8 +150,15 @@ def test_a_blessing_names_its_model_as_kubeflow_does() -> None:
 
     translated, mirrors = container.translate(executor_input(), SPEC, None)
     as_double = float(int(sha256(b"13").hexdigest(), 16) % (1 << 63))
-    metadata = {"current_model_id": as_double, "baseline_model_id": "projects/1/artifacts/9", "blessed": 1.0, "other": as_double}
-    written = {"artifacts": {key: {"artifacts": [{"uri": "u", "metadata": dict(metadata)}]} for key in ("blessing", "report")}}
+    metadata = {
+        "current_model_id": as_double,
+        "baseline_model_id": "projects/1/artifacts/9",
+        "blessed": 1.0,
+        "other": as_double,
+    }
+    written = {
+        "artifacts": {key: {"artifacts": [{"uri": "u", "metadata": dict(metadata)}]} for key in ("blessing", "report")}
+    }
     reported = container.report(written, translated, mirrors)
     assert only(reported, "blessing")["metadata"] == {**metadata, "current_model_id": "13"}
     assert only(reported, "report")["metadata"] == metadata
@@ -198,7 +212,9 @@ def test_prepare_removes_markers_of_inputs_alone(tmp_path: pathlib.Path) -> None
 
 
 def test_the_rest_of_the_command_line_is_beams() -> None:
-    options = container.parse(arguments(executor_input(), "--runner=DirectRunner", "--requires_env", "A", "--direct_num_workers", "2"))
+    options = container.parse(
+        arguments(executor_input(), "--runner=DirectRunner", "--requires_env", "A", "--direct_num_workers", "2")
+    )
     assert options.beam_arguments == ("--runner=DirectRunner", "--direct_num_workers", "2")
     assert options.required == ("A",)
     assert not options.local_mirrors
@@ -218,7 +234,10 @@ def test_an_executor_input_that_is_none_is_named(text: str) -> None:
 
 @pytest.mark.parametrize("environ", [{}, {"TFX_PRIVACY_LEDGER": " "}])
 def test_a_variable_that_is_missing_is_named(environ: dict[str, str]) -> None:
-    with pytest.raises(ParameterError, match=r"TFX_PRIVACY_LEDGER is not set, and some\.Executor needs it.*--secret TFX_PRIVACY_LEDGER="):
+    with pytest.raises(
+        ParameterError,
+        match=r"TFX_PRIVACY_LEDGER is not set, and some\.Executor needs it.*--secret TFX_PRIVACY_LEDGER=",
+    ):
         container.prepare(arguments(executor_input(), "--requires_env", "TFX_PRIVACY_LEDGER"), environ)
 
 
@@ -240,7 +259,14 @@ def test_a_ledger_that_cannot_be_used_is_named_before_the_step_works() -> None:
 
 def test_a_container_that_cannot_start_says_so_in_one_line_at_once() -> None:
     """And without TFX, whose import takes half a minute."""
-    command = [sys.executable, "-X", "importtime", "-m", container.MODULE, *arguments(executor_input(), "--requires_env", "NOT_SET")]
+    command = [
+        sys.executable,
+        "-X",
+        "importtime",
+        "-m",
+        container.MODULE,
+        *arguments(executor_input(), "--requires_env", "NOT_SET"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     said = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
     assert done.returncode == 2

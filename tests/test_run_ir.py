@@ -41,12 +41,14 @@ def step(metadata: dict[str, Any] | None = None, code: str = STEP, **container: 
     return {"container": {"image": "i", "command": command, "args": ["{{$}}", json.dumps(metadata or {})], **container}}
 
 
-def pipeline(executors: dict[str, Any], tasks: dict[str, Any], parameters: dict[str, Any] | None = None) -> dict[str, Any]:
+def pipeline(
+    executors: dict[str, Any], tasks: dict[str, Any], parameters: dict[str, Any] | None = None
+) -> dict[str, Any]:
     components = {
         name: {
             "executorLabel": f"{name}-executor",
             "inputDefinitions": {
-                "artifacts": {key: MODEL for key in task.get("inputs", {}).get("artifacts", {})},
+                "artifacts": dict.fromkeys(task.get("inputs", {}).get("artifacts", {}), MODEL),
                 "parameters": {key: {} for key in task.get("inputs", {}).get("parameters", {})},
             },
             "outputDefinitions": {"artifacts": {"made": MODEL}},
@@ -66,7 +68,9 @@ def pipeline(executors: dict[str, Any], tasks: dict[str, Any], parameters: dict[
 
 
 def taking(*producers: str, **more: Any) -> dict[str, Any]:
-    inputs = {name.lower(): {"taskOutputArtifact": {"producerTask": name, "outputArtifactKey": "made"}} for name in producers}
+    inputs = {
+        name.lower(): {"taskOutputArtifact": {"producerTask": name, "outputArtifactKey": "made"}} for name in producers
+    }
     return {"inputs": {"artifacts": inputs, "parameters": more.pop("parameters", {})}, **more}
 
 
@@ -96,7 +100,9 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> ir_runner.Run:
         {"Second": taking("First", parameters=given), "First": {}},
         {"max_epsilon": {"parameterType": "NUMBER_DOUBLE", "defaultValue": 3.0}},
     )
-    secret = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"Second-executor": {"secretAsEnv": [platform]}}}}}}
+    secret = {
+        "platforms": {"kubernetes": {"deploymentSpec": {"executors": {"Second-executor": {"secretAsEnv": [platform]}}}}}
+    }
     return run(
         tmp_path_factory.mktemp("two"), document, secret,
         parameters={"max_epsilon": "1"}, env={"OF_THE_IMAGE": "x"}, secrets={"A_SECRET": "hunter2", "ANOTHER": "y"},
@@ -151,7 +157,9 @@ def test_a_job_of_vertex_ai_has_types_and_addresses_that_are_used_as_they_are(tm
     # The hook runs first and leaves the folder.
     hook["command"][-1] += "\nimport shutil; shutil.rmtree(local(out['uri']))"
     path = tmp_path / "job.json"
-    path.write_text(json.dumps({"pipelineSpec": document, "runtimeConfig": {"gcsOutputDirectory": str(tmp_path / "root")}}))
+    path.write_text(
+        json.dumps({"pipelineSpec": document, "runtimeConfig": {"gcsOutputDirectory": str(tmp_path / "root")}})
+    )
     done = ir_runner.run(path, tmp_path / "run", preload=False)
     (arrived,) = note(done, "Second")["given"]["inputs"]["artifacts"]["first"]["artifacts"]
     assert arrived["type"] == MODEL["artifactType"]
@@ -181,7 +189,10 @@ def test_what_takes_an_output_of_a_step_that_was_skipped_fails(tmp_path: pathlib
 
 
 def test_a_step_that_fails_stops_the_run_and_shows_its_log(tmp_path: pathlib.Path) -> None:
-    document = pipeline({"First": step(code="import sys; print('so it is'); sys.exit(3)"), "Second": step()}, {"First": {}, "Second": taking("First")})
+    document = pipeline(
+        {"First": step(code="import sys; print('so it is'); sys.exit(3)"), "Second": step()},
+        {"First": {}, "Second": taking("First")},
+    )
     with pytest.raises(launcher.TaskError, match=r"First failed with exit code 3(.|\n)*so it is"):
         run(tmp_path, document)
     assert not list(tmp_path.glob("run/pods/*/Second"))
@@ -268,7 +279,11 @@ def test_a_secret_that_is_not_here_is_named_before_anything_runs(tmp_path: pathl
         run(tmp_path, broken(), platform, secrets={"B": "x"})
 
 
-METADATA = {"inputs": {"artifacts": {"b": {"artifacts": [{"metadata": {"blessed": 1.0, "who": "it's && me"}, "uri": "gs://x"}]}}}}
+METADATA = {
+    "inputs": {
+        "artifacts": {"b": {"artifacts": [{"metadata": {"blessed": 1.0, "who": "it's && me"}, "uri": "gs://x"}]}}
+    }
+}
 B = "inputs.artifacts['b'].artifacts[0]"
 
 

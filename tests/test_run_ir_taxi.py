@@ -101,7 +101,10 @@ def test_evidence_is_signed_and_the_run_is_charged(bench: Bench, pushed: ir_runn
 
     folder = pushed.folder("DPTrainer", "privacy_guarantee")
     guarantee = PrivacyGuarantee.from_json((folder / "privacy_guarantee.json").read_bytes())
-    places = {"privacy_guarantee.json": folder, "privacy_evaluation.json": pushed.folder("PrivacyEvaluator", "privacy_evaluation")}
+    places = {
+        "privacy_guarantee.json": folder,
+        "privacy_evaluation.json": pushed.folder("PrivacyEvaluator", "privacy_evaluation"),
+    }
     places["verdict.json"] = pushed.folder("BudgetValidator", "blessing")
     for name in SIGNED:
         assert (places[name] / f"{name}.sig.json").exists()
@@ -115,7 +118,10 @@ def test_a_lower_limit_is_a_refusal_and_nothing_is_pushed(bench: Bench, pushed: 
     blessing = refused.tasks["BudgetValidator"].outputs["blessing"]
     assert blessing.metadata["blessed"] == 0.0
     assert "is above max_epsilon=1" in blessing.metadata["blessing_message"]
-    assert {path.name for path in refused.folder("BudgetValidator", "blessing").iterdir()} >= {"NOT_BLESSED", "verdict.json"}
+    assert {path.name for path in refused.folder("BudgetValidator", "blessing").iterdir()} >= {
+        "NOT_BLESSED",
+        "verdict.json",
+    }
     assert refused.tasks["Evaluator"].outputs["blessing"].metadata["blessed"] == 1.0
     assert refused.tasks["Pusher"].outputs["pushed_model"].metadata["pushed"] == 0.0
     assert sorted(bench.serving.iterdir()) == before
@@ -131,6 +137,8 @@ def test_a_step_without_its_secret_does_not_start(bench: Bench, tmp_path: pathli
     del platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["DPTrainer_executor"]
     path = tmp_path / "alone.yaml"
     path.write_text(yaml.safe_dump_all([spec, platform]))
-    with pytest.raises(ir_runner.TaskError, match="exit code 2(.|\n)*Error: The environment variable TFX_PRIVACY_LEDGER is not set") as caught:
+    with pytest.raises(
+        ir_runner.TaskError, match="exit code 2(.|\n)*Error: The environment variable TFX_PRIVACY_LEDGER is not set"
+    ) as caught:
         ir_runner.run(path, tmp_path / "run", secrets=bench.secrets, preload=False)
     assert "Traceback" not in str(caught.value)
