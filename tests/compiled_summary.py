@@ -118,7 +118,8 @@ def goldens(folder: pathlib.Path) -> dict[str, str]:
     for name, options in (("taxi.yaml", {"secrets": secrets()}), ("taxi.json", {})):
         compile_taxi(folder / name, **options)
     texts = [yaml.safe_dump(summary(folder / name), sort_keys=False, width=110) for name in ("taxi.yaml", "taxi.json")]
-    lines = difflib.unified_diff(*(text.splitlines(keepends=True) for text in texts), OPEN_SOURCE, "taxi.json", n=0)
+    first, second = (text.splitlines(keepends=True) for text in texts)
+    lines = difflib.unified_diff(first, second, OPEN_SOURCE, "taxi.json", n=0)
     return {OPEN_SOURCE: texts[0], VERTEX: "".join(lines)}
 
 

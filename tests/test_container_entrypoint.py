@@ -12,7 +12,7 @@ from tfx_privacy.privacy import signing
 from tfx_privacy.privacy.errors import LedgerError, ParameterError
 
 ROOT = "minio://mlpipeline/v2/artifacts/run"
-SPEC = {
+SPEC: dict[str, Any] = {
     "artifacts": {
         "model": {"artifactType": {"instanceSchema": "title: tfx.Model\ntype: object\n"}},
         "model_blessing": {"artifactType": {"instanceSchema": "title: tfx.ModelBlessing\ntype: object\n"}},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from tfx.dsl.components.base import base_component
 from tfx.orchestration import data_types
@@ -89,5 +89,5 @@ def _scalars(pipeline: tfx_pipeline.Pipeline) -> Iterator[_Scalar]:
                 yield _Scalar(node, request.TARGET_EPSILON_KEY, float(value))
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

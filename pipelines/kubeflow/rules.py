@@ -10,7 +10,7 @@ import importlib
 import math
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from tfx.components import FileBasedExampleGen, InfraValidator
 from tfx.components.util import udf_utils
@@ -46,7 +46,7 @@ _RESOLVERS = (
     latest_blessed_model_strategy.LatestBlessedModelStrategy,
 )
 
-_Node = base_node.BaseNode
+_Node: TypeAlias = base_node.BaseNode
 
 
 def check(pipeline: tfx_pipeline.Pipeline, *, platform: str, image: str) -> list[Finding]:
