@@ -16,8 +16,8 @@ from tfx_privacy.commands.keys import keys
 from tfx_privacy.commands.ledger import ledger
 from tfx_privacy.commands.lint import lint
 from tfx_privacy.commands.plan import plan
-from tfx_privacy.commands.template import template
 from tfx_privacy.commands.run_ir import run_ir
+from tfx_privacy.commands.template import template
 from tfx_privacy.privacy.errors import TFXPrivacyError
 
 
