@@ -6,7 +6,8 @@ makes up for it before TFX's entrypoint runs the executor:
 * artifacts of earlier steps arrive with a blank type, or with `system.Artifact`: the component's inputs spec, which stands in the
   arguments, says what they are;
 * URIs are remote (`minio://`, `s3://`, `gs://`), and TFX cannot open the first two: with `--local_mirrors` they become the folders that
-  the launcher downloads to and uploads from, and remote URIs again in what is reported;
+  the launcher downloads to and uploads from, and remote URIs again in what is reported. Workers of Flink or Dataflow do not see these
+  folders: with `--remote_workers` `gs://` stays, and the others are refused;
 * zero-byte objects that stand for folders arrive as files: they are removed;
 * parameters without a value arrive as null: they are left out;
 * the log of the container arrives as one more output: it is none of the component's;
@@ -42,6 +43,9 @@ MIRROR_ROOT_VARIABLE = "TFX_PRIVACY_MIRROR_ROOT"
 # Exit code of what can be mended outside: an argument, an environment variable. A failed executor ends with 1.
 _EXIT_MISCONFIGURED = 2
 
+UNREADABLE_SCHEMES = ("s3://", "minio://")
+"""What TensorFlow's file system cannot open without plugins."""
+
 _MIRRORS = {"gs": "gcs", "s3": "s3", "minio": "minio"}
 _LEDGER_PARAMETER = "ledger"
 _LOGS = "executor-logs"
@@ -70,6 +74,7 @@ class Options:
     executor_input: _Json
     inputs_spec: _Json
     local_mirrors: bool
+    remote_workers: bool
     run_driver: bool
     required: tuple[str, ...]
     beam_arguments: tuple[str, ...]
@@ -105,6 +110,7 @@ def parse(argv: Sequence[str]) -> Options:
     parser.add_argument("--json_serialized_invocation_args", required=True)
     parser.add_argument("--json_serialized_inputs_spec_args", default="{}")
     parser.add_argument("--local_mirrors", action="store_true")
+    parser.add_argument("--remote_workers", action="store_true")
     parser.add_argument("--run_driver", action="store_true")
     parser.add_argument("--requires_env", action="append", default=[], metavar="VARIABLE")
     given, rest = parser.parse_known_args(list(argv))
@@ -113,6 +119,7 @@ def parse(argv: Sequence[str]) -> Options:
         executor_input=_object("--json_serialized_invocation_args", given.json_serialized_invocation_args),
         inputs_spec=_object("--json_serialized_inputs_spec_args", given.json_serialized_inputs_spec_args),
         local_mirrors=given.local_mirrors,
+        remote_workers=given.remote_workers,
         run_driver=given.run_driver,
         required=tuple(given.requires_env),
         beam_arguments=tuple(rest),
@@ -147,31 +154,38 @@ def check_environment(options: Options, environ: Mapping[str, str]) -> None:
         source.resolve(ledger, environ)
 
 
-def translate(executor_input: _Json, inputs_spec: _Json, mirror_root: str | None) -> tuple[_Json, Mirrors]:
+def translate(
+    executor_input: _Json, inputs_spec: _Json, mirror_root: str | None, *, remote_workers: bool = False
+) -> tuple[_Json, Mirrors]:
     """An ExecutorInput as TFX's entrypoint needs it.
 
     Args:
       executor_input: As the launcher wrote it, in proto3's JSON; it is not changed.
       inputs_spec: ComponentInputsSpec of the component.
       mirror_root: Folder that holds `gcs`, `s3` and `minio`; None to leave URIs as they are.
+      remote_workers: Whether other machines read and write the artifacts as well, and so need their remote addresses.
 
     Returns:
       The ExecutorInput, and which URI became which path.
 
     Raises:
-      ParameterError: If a blessing is missing that the spec names (TFX's Pusher pushes without one), or an input has no type, and the
+      ParameterError: If remote workers cannot open an address, a blessing is missing that the spec names (TFX's Pusher pushes without one), or an input has no type, and the
         spec does not say it.
     """
     translated: _Json = json.loads(json.dumps(executor_input))
     inputs, outputs = translated.setdefault("inputs", {}), translated.setdefault("outputs", {})
     outputs.get("artifacts", {}).pop(_LOGS, None)
-    mirrors = _mirrors([*_artifacts(inputs), *_artifacts(outputs)], mirror_root)
+    artifacts = [*_artifacts(inputs), *_artifacts(outputs)]
+    if remote_workers:
+        _require_readable_by_workers(artifacts)
+        mirror_root = None
+    mirrors = _mirrors(artifacts, mirror_root)
     specs = inputs_spec.get("artifacts", {})
     _require_blessings(specs, inputs)
-    for key, artifacts in inputs.get("artifacts", {}).items():
-        for artifact in artifacts.get("artifacts", []):
+    for key, arrived in inputs.get("artifacts", {}).items():
+        for artifact in arrived.get("artifacts", []):
             artifact["type"] = _type_of(key, artifact, specs.get(key))
-    for artifact in (*_artifacts(inputs), *_artifacts(outputs)):
+    for artifact in artifacts:
         artifact["uri"] = mirrors.local(artifact.get("uri", ""))
         artifact["metadata"] = _mapped(artifact.get("metadata", {}), mirrors.local)
     values = inputs.get("parameterValues", {})
@@ -259,7 +273,9 @@ def prepare(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[Options, _
     options = parse(argv)
     check_environment(options, environ)
     root = environ.get(MIRROR_ROOT_VARIABLE, "/") if options.local_mirrors else None
-    executor_input, mirrors = translate(options.executor_input, options.inputs_spec, root)
+    executor_input, mirrors = translate(
+        options.executor_input, options.inputs_spec, root, remote_workers=options.remote_workers
+    )
     for artifact in _artifacts(executor_input["inputs"]):
         if artifact["uri"] in mirrors.folders.values():
             for path in remove_folder_markers(artifact["uri"]):
@@ -323,6 +339,16 @@ def _artifacts(part: _Json) -> Iterator[_Json]:
     """The artifacts of an ExecutorInput's `inputs` or `outputs`."""
     for artifacts in part.get("artifacts", {}).values():
         yield from artifacts.get("artifacts", [])
+
+
+def _require_readable_by_workers(artifacts: Sequence[_Json]) -> None:
+    for artifact in artifacts:
+        uri = artifact.get("uri", "")
+        if uri.startswith(UNREADABLE_SCHEMES):
+            raise ParameterError(
+                f"{uri!r} is no address that workers of a remote Beam runner can open. Start the run with a pipeline root of gs://, or use "
+                "the DirectRunner."
+            )
 
 
 def _mirrors(artifacts: Sequence[_Json], root: str | None) -> Mirrors:

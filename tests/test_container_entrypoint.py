@@ -211,6 +211,22 @@ def test_prepare_removes_markers_of_inputs_alone(tmp_path: pathlib.Path) -> None
     assert (inside / "report/assets").is_file()
 
 
+def test_remote_workers_get_remote_addresses() -> None:
+    given = executor_input("gs://bucket/root")
+    translated, mirrors = container.translate(given, SPEC, "/", remote_workers=True)
+    assert only(translated["outputs"], "report")["uri"] == "gs://bucket/root/report"
+    assert mirrors.folders == {}
+    assert container.parse(arguments(given, "--remote_workers")).remote_workers
+
+
+@pytest.mark.parametrize("root", ["minio://bucket/root", "s3://bucket/root"])
+def test_what_remote_workers_cannot_open_stops_the_step(root: str) -> None:
+    with pytest.raises(
+        ParameterError, match=f"'{root}/model' is no address that workers .* Start the run with .*gs://"
+    ):
+        container.translate(executor_input(root), SPEC, "/", remote_workers=True)
+
+
 def test_the_rest_of_the_command_line_is_beams() -> None:
     options = container.parse(
         arguments(executor_input(), "--runner=DirectRunner", "--requires_env", "A", "--direct_num_workers", "2")

@@ -226,7 +226,7 @@ ERRORS: list[tuple[str, Callable[[], Any]]] = [
     ("executor-not-importable", local_class),
     ("channel", asking_for_any_model),
     ("artifact-type-name: .*'Strange'", lambda: pipeline(custom(artifact_type("Strange")))),
-    ("artifact-type-name: .*'a.b.Strange'", lambda: pipeline(custom(artifact_type("tfxp.types.Strange".replace("tfxp.types", "a.b"))))),
+    ("artifact-type-name: .*'a.b.Strange'", lambda: pipeline(custom(artifact_type("a.b.Strange")))),
     ("artifact-type-not-exported", lambda: pipeline(custom(artifact_type("tfx_privacy.Strange")))),
     ("artifact-type-not-exported", lambda: pipeline(custom(artifact_type("tfx_privacy.PrivacyReport")))),
     ("artifact-properties: .*epsilon", lambda: pipeline(custom(artifact_type("tfx_privacy.Strange", epsilon=1)))),

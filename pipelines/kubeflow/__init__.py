@@ -3,6 +3,7 @@
 TFX's own KubeflowV2DagRunner does the work; this package adds what makes the result run:
 
 * `rules`: what cannot run there, named with its remedy before TFX's compiler stumbles over it;
+* `beam`: which steps hand their work to other machines;
 * `environment`: which step needs which environment variable, and Kubernetes secrets for them;
 * `completion`: default values of runtime parameters, the arguments of our entrypoint (`pipelines.container`), environment, pipeline root;
 * `parameters`: the gate's limits and the trainer's target as runtime parameters.

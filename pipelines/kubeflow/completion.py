@@ -11,7 +11,7 @@ import yaml
 from tfx.orchestration import pipeline as tfx_pipeline
 
 from tfx_privacy import __version__
-from tfx_privacy.pipelines.kubeflow import environment, parameters
+from tfx_privacy.pipelines.kubeflow import beam, environment, parameters
 from tfx_privacy.pipelines.kubeflow.environment import Need
 from tfx_privacy.pipelines.kubeflow.rules import OPEN_SOURCE, REMOTE_SCHEMES
 
@@ -33,6 +33,7 @@ def complete(
     spec = job["pipelineSpec"]
     _default_values(spec, pipeline)
     executors = spec["deploymentSpec"]["executors"]
+    distributed = {node.id for node in pipeline.components if beam.remote_runner(node)}
     for node, component in spec["components"].items():
         container = executors.get(component.get("executorLabel"), {}).get("container")
         if container is None:
@@ -41,6 +42,8 @@ def complete(
         if platform == OPEN_SOURCE and container.pop("lifecycle", None) is not None:
             # Open source runs no hook before the container: ExampleGen's driver runs in it.
             arguments.append("--run_driver")
+        if platform == OPEN_SOURCE and node in distributed:
+            arguments.append("--remote_workers")
         for variable in environment.required(needs, node):
             arguments += ["--requires_env", variable]
         if env:

@@ -28,8 +28,8 @@ from tfx.types import channel as channels
 from tfx.utils import name_utils, proto_utils
 
 from tfx_privacy.components import BudgetValidator
-from tfx_privacy.pipelines import _graph, lint
-from tfx_privacy.pipelines.kubeflow import parameters
+from tfx_privacy.pipelines import _graph, container, lint
+from tfx_privacy.pipelines.kubeflow import beam, parameters
 from tfx_privacy.pipelines.lint import Finding
 
 OPEN_SOURCE, VERTEX = "open source", "vertex"
@@ -39,8 +39,6 @@ _PIPELINE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 # Argo Workflows, which runs open-source Kubeflow Pipelines, names its tasks so.
 _TASK_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]{0,127}")
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9-_]{2,20}[.][A-Z][a-zA-Z0-9-_]{2,49}")
-# What TensorFlow's file system cannot open without plugins.
-_UNREADABLE_SCHEMES = ("s3://", "minio://")
 _RESOLVERS = (
     latest_artifact_strategy.LatestArtifactStrategy,
     latest_blessed_model_strategy.LatestBlessedModelStrategy,
@@ -271,7 +269,7 @@ def _module(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iter
         yield _error(
             "module-file", node.id, f"module_file={path!r} is packaged below pipeline_root, and there is none.", remedy
         )
-    elif root.startswith(_UNREADABLE_SCHEMES):
+    elif root.startswith(container.UNREADABLE_SCHEMES):
         yield _error(
             "module-file", node.id,
             f"module_file={path!r} is packaged below pipeline_root={root!r} while compiling, where TensorFlow cannot write.", remedy,
@@ -286,7 +284,7 @@ def _module(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iter
 def _places(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iterator[Finding]:
     """Paths in execution properties, which the launcher neither downloads nor uploads."""
     for what, place in _paths(node):
-        if place.startswith(_UNREADABLE_SCHEMES):
+        if place.startswith(container.UNREADABLE_SCHEMES):
             yield _error(
                 "place", node.id, f"{what}={place!r}: TensorFlow opens no such address, and Kubeflow carries artifacts alone.",
                 "Use gs://, or a volume that is mounted into the container.",
@@ -309,6 +307,22 @@ def _paths(node: _Node) -> Iterator[tuple[str, str]]:
         proto_utils.json_to_proto(destination, parsed)
         if parsed.filesystem.base_directory:
             yield "push_destination", parsed.filesystem.base_directory
+
+
+def _beam(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iterator[Finding]:
+    """Whether other machines can read what Beam is to read there."""
+    runner, root = beam.remote_runner(node), pipeline.pipeline_info.pipeline_root
+    if runner is None or not isinstance(root, str) or root.startswith("gs://"):
+        return
+    remedy = "Use a pipeline_root of gs://, or the DirectRunner."
+    if root.startswith(container.UNREADABLE_SCHEMES):
+        yield _error(
+            "beam-runner", node.id, f"Workers of {runner} cannot open artifacts below pipeline_root={root!r}.", remedy
+        )
+    else:
+        yield _warning(
+            "beam-runner", node.id, f"Workers of {runner} will not find artifacts below pipeline_root={root!r}.", remedy
+        )
 
 
 def _importer(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iterator[Finding]:
@@ -342,5 +356,6 @@ _RULES: tuple[Callable[[tfx_pipeline.Pipeline, _Node, str], Iterator[Finding]], 
     _properties,
     _module,
     _places,
+    _beam,
     _importer,
 )
