@@ -10,4 +10,4 @@ uv=$(find_uv)
 compile=("$uv" pip compile pyproject.toml --overrides scripts/overrides.txt --generate-hashes --python-version 3.10
   --no-emit-index-url --no-header --quiet)
 "${compile[@]}" --extra dev --output-file requirements.lock "$@"
-"${compile[@]}" --extra postgresql --constraints requirements.lock --no-annotate --output-file requirements-image.lock
+"${compile[@]}" --extra kubeflow --extra postgresql --constraints requirements.lock --no-annotate --output-file requirements-image.lock

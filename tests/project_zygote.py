@@ -24,12 +24,12 @@ _IMPORTED = (
     "tensorflow_transform",
     "tfx.components",
     "tfx.dsl.components.common.resolver",
-    "tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner",
     "tfx.orchestration.local.local_dag_runner",
     "tfx_privacy.components.budget_validator.executor",
     "tfx_privacy.components.dp_trainer.executor",
     "tfx_privacy.components.privacy_evaluator.executor",
     "tfx_privacy.ledger",
+    "tfx_privacy.pipelines.kubeflow",
     "tfx_privacy.pipelines.lint",
     "tfx_privacy.pipelines.results",
 )

@@ -327,6 +327,17 @@ def test_what_tfx_refuses_beyond_the_rules_is_no_traceback(tmp_path: pathlib.Pat
         kubeflow.compile(pipeline(source, guarded), tmp_path / "p.yaml", image=PINNED)
 
 
+def test_without_kfp_the_extra_to_install_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    from tfx_privacy import pipelines
+    from tfx_privacy.pipelines import kubeflow
+
+    monkeypatch.setitem(sys.modules, "tfx.orchestration.kubeflow.v2", None)
+    monkeypatch.delitem(sys.modules, kubeflow.__name__)
+    monkeypatch.delattr(pipelines, "kubeflow")
+    with pytest.raises(ParameterError, match=r"Install tfx-privacy\[kubeflow\]"):
+        CliRunner().invoke(cli.cli, ["compile", "--output", str(tmp_path / "t.yaml")], catch_exceptions=False)
+
+
 # Parameters, environment.
 
 
@@ -422,6 +433,42 @@ def test_secrets_do_not_get_into_what_is_compiled(
     with pytest.raises(ParameterError, match=message) as caught:
         compile_it()
     assert "hunter2" not in str(caught.value)
+
+
+def test_secrets_stand_there_as_kfp_kubernetes_writes_them(tmp_path: pathlib.Path) -> None:
+    """The same secrets for a step of the same name, by kfp-kubernetes."""
+    from kfp import compiler, dsl, kubernetes
+
+    from tfx_privacy.pipelines import kubeflow
+
+    texts = [
+        "BudgetValidator.TFX_PRIVACY_LEDGER=privacy-ledger:address",
+        "BudgetValidator.TFX_PRIVACY_SIGNING_KEY=keys:a.b",
+    ]
+    secrets = [kubeflow.Secret.parse(text) for text in texts]
+    kubeflow.compile_taxi(
+        tmp_path / "ours.yaml", image=PINNED, pipeline_root="gs://b/r", ledger="env:TFX_PRIVACY_LEDGER", dataset_id="trips",
+        secrets=secrets,
+    )  # fmt: skip
+
+    def step():  # type: ignore[no-untyped-def]
+        return dsl.ContainerSpec(image=PINNED)
+
+    step.__name__ = "BudgetValidator"
+    component = dsl.container_component(step)
+
+    @dsl.pipeline(name="theirs")
+    def theirs() -> None:
+        task = component()
+        for secret in secrets:
+            kubernetes.use_secret_as_env(task, secret.name, {secret.key: secret.variable})
+
+    compiler.Compiler().compile(theirs, str(tmp_path / "theirs.yaml"))
+    ours, oracle = (list(yaml.safe_load_all((tmp_path / name).read_text()))[1] for name in ("ours.yaml", "theirs.yaml"))
+    (expected,) = oracle["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
+    assert ours == {
+        "platforms": {"kubernetes": {"deploymentSpec": {"executors": {"BudgetValidator_executor": expected}}}}
+    }
 
 
 def test_public_keys_may_stand_there_and_shared_secrets_may_not() -> None:

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from project_zygote import Zygote
 
 from tfx_privacy import cli
+from tfx_privacy.pipelines.container import COMMAND
 from tfx_privacy.privacy import policy
 from tfx_privacy.privacy.errors import ParameterError
 
@@ -267,8 +268,13 @@ def test_the_projects_own_tests_pass(model: str, printed: dict[str, dict[str, st
 @pytest.mark.parametrize("model", TEMPLATES)
 def test_a_project_compiles_for_kubeflow(model: str, projects: Projects, printed: dict[str, dict[str, str]]) -> None:
     assert "exit code" not in printed[model]["compile"], printed[model]["compile"][-3000:]
-    spec = yaml.safe_load((projects.folder(model) / f"my-{model}.yaml").read_text())
+    spec, platform = yaml.safe_load_all((projects.folder(model) / f"my-{model}.yaml").read_text())
     tasks = spec["root"]["dag"]["tasks"]
+    containers = [executor["container"] for executor in spec["deploymentSpec"]["executors"].values()]
+    assert {tuple(container["command"]) for container in containers} == {(*COMMAND, "--local_mirrors")}
+    secrets = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert set(secrets) == {"DPTrainer_executor", "BudgetValidator_executor"}
+    assert set(spec["root"]["inputDefinitions"]["parameters"]) == {"target_epsilon"}  # the policy's limits are none
     assert {"DPTrainer", "PrivacyEvaluator", "Evaluator", "BudgetValidator", "Pusher"} <= set(tasks)
     blessing = tasks["Pusher"]["inputs"]["artifacts"]["model_blessing"]["taskOutputArtifact"]
     assert blessing == {"producerTask": "BudgetValidator", "outputArtifactKey": "blessing"}

@@ -1,6 +1,6 @@
 """Driver and launcher of one step, as far as a step can tell.
 
-Imitated, of kubeflow/pipelines (`backend/src/v2`, tags 2.0 to 2.5; later ones differ as noted):
+Imitated, of kubeflow/pipelines (`backend/src/v2`, as its source stood between 2.0 and 2.5; where later source differs it is noted):
 
 * `driver/driver.go`, resolveInputs and provisionOutputs: constants, parameters of the run and outputs of other steps become inputs; an
   output's URI is root/pipeline/run/task/uuid/key, its type and metadata those of the component's outputs; the report goes to

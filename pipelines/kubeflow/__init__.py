@@ -19,7 +19,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfx.orchestration import pipeline as tfx_pipeline
-from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
+
+try:
+    from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
+except ImportError as error:
+    raise ImportError(
+        f"Compiling for Kubeflow needs packages that are not here ({error}). Install tfx-privacy[kubeflow], which takes tfx 1.16 and kfp 2.5."
+    ) from error
 
 from tfx_privacy.pipelines import container, lint, taxi
 from tfx_privacy.pipelines.kubeflow import completion, environment, parameters, rules

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import sys
 
-from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 from tfx.orchestration.pipeline import Pipeline
 
 from pipeline import configs, pipeline
-from tfx_privacy.pipelines import lint
+from tfx_privacy.pipelines import kubeflow
 
 
 def create_kubeflow_pipeline() -> Pipeline:
@@ -24,21 +23,18 @@ def create_kubeflow_pipeline() -> Pipeline:
     )
 
 
-def compile_pipeline(kubeflow_pipeline: Pipeline, output: str) -> None:
-    """Writes the compiled pipeline."""
-    config = kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
-        default_image=configs.PIPELINE_IMAGE, use_pipeline_spec_2_1=output.endswith(".yaml")
-    )
-    kubeflow_v2_dag_runner.KubeflowV2DagRunner(
-        config=config, output_dir=os.path.dirname(os.path.abspath(output)), output_filename=os.path.basename(output)
-    ).run(kubeflow_pipeline, write_out=True)
-
-
 def run() -> None:
     """Compiles the pipeline to the file that configs.py names."""
-    kubeflow_pipeline = create_kubeflow_pipeline()
-    lint.require(kubeflow_pipeline, runner="kubeflow")
-    compile_pipeline(kubeflow_pipeline, configs.COMPILED_FILE)
+    is_open_source = kubeflow.platform_of(configs.COMPILED_FILE) == kubeflow.OPEN_SOURCE
+    secrets = configs.KUBERNETES_SECRETS if is_open_source else ()
+    warnings = kubeflow.compile(
+        create_kubeflow_pipeline(),
+        configs.COMPILED_FILE,
+        image=configs.PIPELINE_IMAGE,
+        secrets=[kubeflow.Secret.parse(text) for text in secrets],
+    )
+    for warning in warnings:
+        print(warning, file=sys.stderr)
     print(f"Wrote {configs.COMPILED_FILE}, for the image {configs.PIPELINE_IMAGE}.")
 
 

@@ -75,7 +75,10 @@ def compile(output: pathlib.Path, target: str | None, image: str, module: str | 
         raise click.UsageError(f"{', '.join(given)} is for the taxi pipeline; {target} says it for itself.")
     env = dict(_variable(text) for text in options.pop("variables"))
     pipeline = None if target is None else loading.load_pipeline(target)
-    from tfx_privacy.pipelines import kubeflow
+    try:
+        from tfx_privacy.pipelines import kubeflow
+    except ImportError as error:
+        raise ParameterError(str(error)) from error
 
     secrets = [kubeflow.Secret.parse(text) for text in options.pop("secrets")]
     common: dict[str, Any] = {"image": image, "secrets": secrets, "env": env, **options}

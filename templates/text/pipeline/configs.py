@@ -48,3 +48,5 @@ COMPILED_FILE = PIPELINE_NAME + ".yaml"
 PIPELINE_IMAGE = PIPELINE_NAME + ":latest"
 KUBEFLOW_ROOT = "gs://YOUR_BUCKET/" + PIPELINE_NAME
 KUBEFLOW_DATA_PATH = "gs://YOUR_BUCKET/data"
+# Open source: the key `address` of the Kubernetes secret `privacy-ledger` holds the ledger's address.
+KUBERNETES_SECRETS = ("TFX_PRIVACY_LEDGER=privacy-ledger:address",)
