@@ -338,6 +338,21 @@ def test_without_kfp_the_extra_to_install_is_named(monkeypatch: pytest.MonkeyPat
         CliRunner().invoke(cli.cli, ["compile", "--output", str(tmp_path / "t.yaml")], catch_exceptions=False)
 
 
+def test_a_bucket_that_this_machine_cannot_open_is_named(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tfx_privacy.pipelines import kubeflow
+
+    # Nobody listens there.
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://localhost:1")
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setenv("GCE_METADATA_HOST", "localhost:1")
+    with pytest.raises(
+        ParameterError, match="pipeline_root='gs://bucket/root' while compiling, and that cannot be opened .* --module"
+    ):
+        kubeflow.compile(module_file("gs://bucket/root"), tmp_path / "p.yaml", image=PINNED)
+
+
 # Parameters, environment.
 
 

@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import tensorflow as tf
 from tfx.orchestration import pipeline as tfx_pipeline
 
 try:
@@ -169,6 +170,12 @@ def _compiled(pipeline: tfx_pipeline.Pipeline, image: str, platform: str) -> dic
     )
     try:
         return dict(kubeflow_v2_dag_runner.KubeflowV2DagRunner(config=config).run(pipeline, write_out=False))
+    except tf.errors.OpError as error:
+        raise ParameterError(
+            f"The user's module is packaged below pipeline_root={pipeline.pipeline_info.pipeline_root!r} while compiling, and that cannot be "
+            f"opened from here: {str(error).splitlines()[0]}. Let this machine write there, or install the module in the image and compile "
+            "with --module NAME."
+        ) from error
     except (AssertionError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         raise ParameterError(
             f"TFX's compiler for Kubeflow refuses the pipeline: {type(error).__name__}: {error}. Take out what it names."
