@@ -24,7 +24,7 @@ export IPYTHONDIR := $(CACHE)/ipython
 # A file of tests stays in one process: importing TensorFlow costs more than most tests.
 PARALLEL := --numprocesses 2 --dist loadfile
 
-.PHONY: help env demo test test-fast test-long mutation check format lock clean clean-env
+.PHONY: help env demo test test-fast test-long mutation check docs format lock clean clean-env
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,7 +49,10 @@ test-fast: env ## The tests a developer runs while working (under 3 minutes)
 test-long: env ## What takes many minutes: 1,600 kills, 1,000 races, 10,000 histories, every byte of a ledger
 	.venv/bin/pytest -m long -s
 
-check: env ## Linters, type checks, layer contracts, declared dependencies
+docs: env ## Build docs/ and the docstrings into .cache/site
+	@NO_MKDOCS_2_WARNING=true .venv/bin/mkdocs build --quiet --strict
+
+check: env docs ## Linters, type checks, layer contracts, declared dependencies, documentation
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy

@@ -58,7 +58,7 @@ compiler.Compiler().compile(outer, {str(tmp_path / "outer.yaml")!r})
     assert inner["dag"]["tasks"]["Pusher"]["inputs"]["artifacts"]["model_blessing"]["taskOutputArtifact"] == {
         "producerTask": "BudgetValidator", "outputArtifactKey": "blessing",
     }  # fmt: skip
-    assert inner["inputDefinitions"]["parameters"]["max_attack_auc"]["defaultValue"] == 0.6
+    assert inner["inputDefinitions"]["parameters"]["max_attack_auc"]["defaultValue"] == 0.65
     containers = [entry["container"] for entry in spec["deploymentSpec"]["executors"].values()]
     assert all(container["command"][2] == "tfx_privacy.pipelines.container" for container in containers)
     assert "secretAsEnv" in str(platform)
@@ -365,7 +365,7 @@ def test_a_pipeline_of_ones_own_compiles_without_cache_and_with_parameters(tmp_p
         "        data_root='gs://b/d', max_epsilon=2.5, enable_cache=True)\n"
     )
     for flags, expected in (
-        ([], {"max_attack_auc": 0.6, "max_epsilon": 2.5, "target_epsilon": 3.0}),
+        ([], {"max_attack_auc": 0.65, "max_epsilon": 2.5, "target_epsilon": 3.0}),
         (["--no-runtime-parameters"], {}),
     ):
         output = tmp_path / "mine.yaml"
