@@ -15,6 +15,7 @@ from tfx_privacy.commands.compile import compile
 from tfx_privacy.commands.keys import keys
 from tfx_privacy.commands.ledger import ledger
 from tfx_privacy.commands.lint import lint
+from tfx_privacy.commands.migrate import migrate
 from tfx_privacy.commands.plan import plan
 from tfx_privacy.commands.run_ir import run_ir
 from tfx_privacy.commands.template import template
@@ -31,6 +32,7 @@ cli.add_command(compile)
 cli.add_command(keys)
 cli.add_command(ledger)
 cli.add_command(lint)
+cli.add_command(migrate)
 cli.add_command(plan)
 cli.add_command(template)
 cli.add_command(run_ir)
