@@ -203,6 +203,7 @@ def test_the_length_of_training_becomes_parameters(tmp_path: pathlib.Path, fit: 
         ({"after": "model.add(tf.keras.layers.BatchNormalization())"}, ("BatchNormalization", "GroupNormalization")),
         ({"after": "model.compile(tf.keras.optimizers.Ftrl(), 'mse')"}, ("optimizer Ftrl is refused",)),
         ({"after": "model.compile(optimizer='nadam', loss='mse')"}, ("optimizer 'nadam' is refused",)),
+        ({"after": "model.add(tf.keras.layers.Normalization())"}, ("Normalization without mean",)),
         ({"after": "model.add_loss(1.0)"}, ("depends on the input",)),
         ({"before": "units = fn_args.hyperparameters['units']"}, ("from a Tuner", "AT fn_args.hyperparameters")),
         ({"after": "model.load_weights(fn_args.base_model)"}, ("base_model", "public data")),

@@ -22,6 +22,11 @@ ANALYZERS = frozenset(
 )  # fmt: skip
 # As tfx_privacy.training.validation has them; importing that takes TensorFlow (tests compare).
 OPTIMIZERS = ("SGD", "Adam", "AdamW", "Adagrad", "RMSprop")
+# Layers that learn from data by adapt(), and the argument that gives them constants instead.
+_ADAPTED = {
+    "Normalization": "mean", "Discretization": "bin_boundaries", "StringLookup": "vocabulary", "IntegerLookup": "vocabulary",
+    "TextVectorization": "vocabulary",
+}  # fmt: skip
 _OTHER_LIBRARIES = {
     "sklearn": "scikit-learn", "flax": "Flax", "jax": "JAX", "torch": "PyTorch", "xgboost": "XGBoost", "lightgbm": "LightGBM",
     "catboost": "CatBoost", "tensorflow_decision_forests": "TensorFlow Decision Forests",
@@ -119,6 +124,12 @@ def _refused_call(module: Module, call: ast.Call) -> Iterator[Finding]:
             module, call,
             f"{last} mixes the records of a batch, so that no record has a gradient of its own; DPTrainer refuses it. "
             "Use LayerNormalization, or GroupNormalization after convolutions.",
+        )  # fmt: skip
+    elif last in _ADAPTED and not call.args and not any(keyword.arg == _ADAPTED[last] for keyword in call.keywords):
+        yield _at(
+            module, call,
+            f"{last} without {_ADAPTED[last]} takes it from data by adapt(), without privacy; give it constants. "
+            "Where nothing adapts it, remove it.",
         )  # fmt: skip
     elif last == "GradientTape":
         yield _at(
