@@ -13,13 +13,17 @@ says where that comes from, and what PrivacyEvaluator does beyond this.
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
+import hashlib
+import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import tensorflow as tf
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 from tensorflow_model_analysis.proto import config_pb2
 
@@ -98,6 +102,38 @@ class MembershipAttackAUC(metric_types.Metric):
 metric_types.register_metric(MembershipAttackAUC)
 
 
+def values_by_split(values: Iterable[int | str], hash_buckets: Mapping[str, int]) -> dict[str, list[int | str]]:
+    """Which values of ExampleGen's `partition_feature_name` come into which split: `member_values` and `nonmember_values`.
+
+    Args:
+      values: All values that the feature has, whole numbers or text.
+      hash_buckets: Of each split, in the order of ExampleGen's SplitConfig, e.g. `{"train": 2, "eval": 1}`.
+
+    Returns:
+      By split, its values.
+
+    Raises:
+      ParameterError: If a split has no bucket.
+    """
+    for split, buckets in hash_buckets.items():
+        named: dict[str, Any] = {f"hash_buckets[{split!r}]": buckets}
+        _validate.positive_integer(**named)
+    ends = list(itertools.accumulate(hash_buckets.values()))
+    found: dict[str, list[int | str]] = {split: [] for split in hash_buckets}
+    for value in values:
+        # As tfx.components.example_gen has it: the hash of the feature's proto.
+        key = _feature(value).SerializeToString(deterministic=True)
+        bucket = int(hashlib.sha256(key).hexdigest(), 16) % ends[-1]
+        found[list(hash_buckets)[bisect.bisect(ends, bucket)]].append(value)
+    return found
+
+
+def _feature(value: int | str) -> Any:
+    if isinstance(value, str):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
+
 @dataclasses.dataclass(frozen=True)
 class _Settings:
     membership_key: str
@@ -157,6 +193,7 @@ def _computations(
         raise ParameterError(
             "MembershipAttackAUC attacks whole outputs, and its MetricsSpec asks for binarize or aggregate. Give it a MetricsSpec of its own."
         )
+    _check_that_it_is_alone(eval_config)
     attacked = _Settings(**settings)
     keys = {
         name: metric_types.MetricKey(
@@ -172,6 +209,17 @@ def _computations(
             combiner=MembershipCombiner(attacked, keys, eval_config),
         )
     ]
+
+
+def _check_that_it_is_alone(eval_config: config_pb2.EvalConfig | None) -> None:
+    """TFMA computes metrics of one name once: a second one's threshold would judge the first one's value."""
+    specs = eval_config.metrics_specs if eval_config is not None else []
+    name = MembershipAttackAUC.__name__
+    configs = {metric.config for spec in specs for metric in spec.metrics if metric.class_name == name}
+    if len(configs) > 1:
+        raise ParameterError(
+            f"EvalConfig has {name} with different configs: {', '.join(sorted(configs))}. TFMA would compute one of them; leave one."
+        )
 
 
 @dataclasses.dataclass

@@ -373,3 +373,24 @@ def test_the_diff_is_that_of_the_proposal(tmp_path: pathlib.Path) -> None:
     assert result.exit_code == 0
     assert "-def run_fn(fn_args):" in result.output
     assert "+def model_fn(fn_args):" in result.output
+
+
+def test_a_regular_expression_is_no_compiled_model(tmp_path: pathlib.Path) -> None:
+    text = MODULE.replace("model.compile('adam', 'mse')", "re.compile('x')").replace(
+        "import tensorflow as tf\n", "import re\nimport tensorflow as tf\n"
+    )
+    assert says(made(tmp_path, text), "no compile() was seen")
+
+
+@pytest.mark.parametrize("save", ["", "model.save(fn_args.serving_model_dir)"])
+def test_without_signatures_dptrainers_own_are_left(tmp_path: pathlib.Path, save: str) -> None:
+    text = MODULE.replace(
+        "tf.saved_model.save(model, fn_args.serving_model_dir, signatures={'a': tf.function(model)})", save
+    )
+    proposal = made(tmp_path, text)
+    assert "def signatures_fn" not in proposal.text
+    assert says(proposal, "no call that saves the model") == (not save)
+
+
+def test_scikit_learn_beside_a_keras_model_is_no_other_library(tmp_path: pathlib.Path) -> None:
+    assert body(made(tmp_path, "from sklearn import metrics\n" + MODULE), "model_fn")

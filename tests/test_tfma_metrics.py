@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import pathlib
 from typing import Any
 
 import artifacts_on_disk as disk
@@ -140,6 +141,58 @@ def test_examples_without_the_feature_are_refused(bench: Bench) -> None:
     assert metrics["all records"]["membership_num_unknown"] == 1400
 
 
+@pytest.mark.parametrize(("limit", "blessed"), [(0.6, 0), (0.9, 1)])
+def test_the_standard_evaluator_blesses_by_it(bench: Bench, limit: float, blessed: int, tmp_path: pathlib.Path) -> None:
+    from tfx.components import Evaluator
+    from tfx.components.evaluator import executor
+    from tfx.dsl.components.base import base_beam_executor
+    from tfx.types import channel_utils, standard_artifacts
+
+    records = marked()
+    examples = disk.write_examples(
+        tmp_path / "examples", {"train": records[: len(MEMBERS)], "eval": records[len(MEMBERS) :]}
+    )
+    component = Evaluator(
+        examples=channel_utils.as_channel([examples]),
+        model=channel_utils.as_channel(bench.inputs["model"]),
+        eval_config=eval_config(limit),
+        example_splits=["train", "eval"],
+    )
+    outputs = disk.outputs(
+        tmp_path, evaluation=standard_artifacts.ModelEvaluation, blessing=standard_artifacts.ModelBlessing
+    )
+    context = base_beam_executor.BaseBeamExecutor.Context(tmp_dir=str(tmp_path / "tmp"), unique_id="1")
+    inputs = {"examples": [examples], "model": bench.inputs["model"]}
+    executor.Executor(context).Do(inputs, outputs, dict(component.exec_properties))
+    assert outputs["blessing"][0].get_int_custom_property("blessed") == blessed
+
+
+@pytest.mark.parametrize("values", [list(range(40)), [f"fold {index}" for index in range(40)]])
+def test_values_are_split_as_example_gen_splits_them(values: list[Any]) -> None:
+    import importlib
+
+    import tensorflow as tf
+    from tfx.components.example_gen import base_example_gen_executor
+    from tfx.proto import example_gen_pb2
+
+    config = example_gen_pb2.SplitConfig(partition_feature_name="fold")
+    found = importlib.import_module(MODULE).values_by_split(values, {"train": 3, "test": 1, "eval": 2})
+    assert sorted(value for inside in found.values() for value in inside) == sorted(values)
+    assert all(found.values())
+    for number, split in enumerate(found):
+        for value in found[split]:
+            raw = [value.encode()] if isinstance(value, str) else [value]
+            example = tf.train.Example.FromString(disk.serialize({"fold": raw, "x": [1.0]}))
+            assert base_example_gen_executor._PartitionFn(example, 3, [3, 4, 6], config) == number
+
+
+def test_a_split_without_buckets_is_refused() -> None:
+    import importlib
+
+    with pytest.raises(ParameterError, match="hash_buckets"):
+        importlib.import_module(MODULE).values_by_split([1], {"train": 0, "eval": 1})
+
+
 def combine(*records: tuple[Any, Any, Any], parts: int = 1, **config: Any) -> dict[str, float]:
     """The metric's own combiner on (membership, prediction, label); NaN predictions are there as TFMA gives them."""
     import importlib
@@ -253,3 +306,12 @@ def test_binarized_outputs_are_refused() -> None:
     metric = importlib.import_module(MODULE).MembershipAttackAUC(**CONFIG)
     with pytest.raises(ParameterError, match="MetricsSpec of its own"):
         metric.computations(sub_keys=[metric_types.SubKey(class_id=1)])
+
+
+def test_two_different_configs_are_refused() -> None:
+    import importlib
+
+    config, other = eval_config(), eval_config(task="regression", from_logits=None)
+    config.metrics_specs.extend(other.metrics_specs)
+    with pytest.raises(ParameterError, match="different configs"):
+        importlib.import_module(MODULE).MembershipAttackAUC(**CONFIG).computations(eval_config=config)

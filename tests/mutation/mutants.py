@@ -7,7 +7,7 @@ import sys
 from typing import NamedTuple
 
 _TRAINING, _PRIVACY = "tfx_privacy.training", "tfx_privacy.privacy"
-_ATTACKS, _PIPELINES = f"{_PRIVACY}.attacks", "tfx_privacy.pipelines"
+_ATTACKS, _PIPELINES, _MIGRATION = f"{_PRIVACY}.attacks", "tfx_privacy.pipelines", "tfx_privacy.migration"
 
 
 class Mutant(NamedTuple):
@@ -1025,7 +1025,31 @@ KUBEFLOW = [
     ),
 ]  # fmt: skip
 
+MIGRATION = [
+    Mutant(
+        "the proposed reader repeats records", f"{_MIGRATION}.reading",
+        'edits.append(Edit(module.source.end(call.func.value), module.source.end(call), ""))', "pass", "test_migrate",
+    ),
+    Mutant(
+        "the proposed reader cycles for ever", f"{_MIGRATION}.reading",
+        "edits += _with_one_epoch(module, call)", "pass", "test_migrate",
+    ),
+    Mutant(
+        "adapt() is moved into model_fn", f"{_MIGRATION}.model",
+        'return last == "adapt" or last in LOGGING', "return last in LOGGING", "test_migrate",
+    ),
+    Mutant(
+        "what comes from the examples is not named", f"{_MIGRATION}.run_fn",
+        "found |= slicing.binds(statement)\n        return found - {self.model}", "pass\n        return found", "test_migrate",
+    ),
+    Mutant(
+        "a statement vanishes in silence", f"{_MIGRATION}.proposal",
+        'draft.ask(statement, f"left out, because', 'print(f"left out, because', "test_migrate",
+    ),
+]  # fmt: skip
+
 MUTANTS = [
     *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER, *KUBEFLOW,
+    *MIGRATION,
     *(POSTGRESQL if _has_postgresql() else []),
 ]  # fmt: skip

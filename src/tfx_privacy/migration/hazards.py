@@ -71,7 +71,7 @@ def check_kind(module: Module) -> None:
                 "models: rewrite the model in Keras first, then migrate."
             )
     keras = any(
-        _last(call.func) == "compile"
+        each.compiles(call)
         for each in [module, *module.neighbours.values()]
         for call in slicing.calls(each.source.tree)
     )
@@ -89,7 +89,7 @@ def check_kind(module: Module) -> None:
 def uncovered(module: Module) -> Iterator[Finding]:
     """What takes something from all records without privacy: analyzers and adapted layers."""
     for call in slicing.calls(module.source.tree):
-        dotted, last = module.dotted(call.func), _last(call.func)
+        dotted, last = module.dotted(call.func), slicing.last(call.func)
         if dotted.startswith("tensorflow_transform.") and last in ANALYZERS:
             yield _at(
                 module,
@@ -118,7 +118,7 @@ def refused(module: Module) -> Iterator[Finding]:
 
 
 def _refused_call(module: Module, call: ast.Call) -> Iterator[Finding]:
-    dotted, last = module.dotted(call.func), _last(call.func)
+    dotted, last = module.dotted(call.func), slicing.last(call.func)
     if "BatchNorm" in last:
         yield _at(
             module, call,
@@ -153,7 +153,3 @@ def _refused_call(module: Module, call: ast.Call) -> Iterator[Finding]:
 
 def _at(module: Module, node: ast.AST, text: str) -> Finding:
     return Finding(module.path.name, node.lineno, text)  # type: ignore[attr-defined]
-
-
-def _last(node: ast.AST) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""

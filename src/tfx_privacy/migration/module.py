@@ -56,6 +56,14 @@ class Module:
             return f"{value}.{node.attr}" if value else ""
         return ""
 
+    def compiles(self, call: ast.Call) -> bool:
+        """Whether a call looks like a Keras model's compile()."""
+        return (
+            isinstance(call.func, ast.Attribute)
+            and call.func.attr == "compile"
+            and self.dotted(call.func) != "re.compile"
+        )
+
     def beside(self, name: str) -> Module | None:
         """The module of the same project that an imported name stands for; None where its file is not found."""
         origin = self.imports.get(name)

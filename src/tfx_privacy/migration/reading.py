@@ -46,7 +46,7 @@ def one_pass(module: Module, node: ast.AST) -> OnePass:
     labels: list[ast.expr] = []
     reads = False
     for call in slicing.calls(node):
-        name = _name(call.func)
+        name = slicing.last(call.func)
         reads = reads or name in _READS
         if name == "repeat" and isinstance(call.func, ast.Attribute):
             edits.append(Edit(module.source.end(call.func.value), module.source.end(call), ""))
@@ -89,7 +89,3 @@ def _with_one_epoch(module: Module, call: ast.Call) -> Iterator[Edit]:
     before = (call.args or call.keywords)[-1 if call.args else 0] if arguments else None
     end = module.source.end(before) if before is not None else module.source.end(call) - 1
     yield Edit(end, end, ", num_epochs=1" if arguments else "num_epochs=1")
-
-
-def _name(node: ast.AST) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""

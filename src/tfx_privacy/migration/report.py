@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+from tfx_privacy.migration.draft import Proposal
 from tfx_privacy.migration.hazards import Finding
-from tfx_privacy.migration.proposal import Proposal
 
 
 def render(proposal: Proposal) -> str:

@@ -102,3 +102,13 @@ def backward(
             needed -= binds(statement)
         needed |= loads(statement) - given
     return taken
+
+
+def is_call(statement: ast.stmt) -> bool:
+    """Whether a statement is a call, whose result is not kept."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+
+
+def last(node: ast.AST) -> str:
+    """The last name of `a.b.c`; empty for other expressions."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
