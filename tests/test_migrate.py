@@ -394,3 +394,27 @@ def test_without_signatures_dptrainers_own_are_left(tmp_path: pathlib.Path, save
 
 def test_scikit_learn_beside_a_keras_model_is_no_other_library(tmp_path: pathlib.Path) -> None:
     assert body(made(tmp_path, "from sklearn import metrics\n" + MODULE), "model_fn")
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        "tf.data.experimental.make_batched_features_dataset(fn_args.train_files, 48, {}, drop_final_batch=True)",
+        "tf.data.TFRecordDataset(fn_args.train_files).batch(48, drop_remainder=True)",
+        "fn_args.data_accessor.tf_dataset_factory(fn_args.train_files, tfxio.TensorFlowDatasetOptions(48), None)",
+        "fn_args.data_accessor.tf_dataset_factory(fn_args.train_files, tfxio.TensorFlowDatasetOptions(batch_size=48), None).repeat()",
+    ],
+)
+def test_a_reader_inside_run_fn_is_found(tmp_path: pathlib.Path, reader: str) -> None:
+    proposal = made(
+        tmp_path,
+        MODULE.replace("_input_fn(fn_args.train_files, fn_args.data_accessor, graph, 64)", reader),
+        "callbacks=None",
+    )
+    assert proposal.privacy[0].startswith("expected_batch_size=48,")
+    text = body(proposal, "input_fn")
+    assert "file_pattern" in text
+    assert "repeat" not in text
+    assert "True" not in text
+    assert ("num_epochs=1" in text) == ("TFRecordDataset" not in text)
+    assert not proposal.questions

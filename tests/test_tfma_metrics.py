@@ -41,7 +41,11 @@ def eval_config(limit: float = 0.6, **config: Any) -> Any:
     return tfma.EvalConfig(
         model_specs=[tfma.ModelSpec(signature_name="serving_default", prediction_key="outputs", label_key="label")],
         metrics_specs=[tfma.MetricsSpec(metrics=[metric])],
-        slicing_specs=[tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=["group"])],
+        slicing_specs=[
+            tfma.SlicingSpec(),
+            tfma.SlicingSpec(feature_keys=["group"]),
+            tfma.SlicingSpec(feature_values={"is_member": "0"}),
+        ],
     )
 
 
@@ -60,7 +64,7 @@ def analyze(bench: Bench, records: list[dict[str, Any]], config: Any, name: str)
     )
     result = tfma.load_eval_result(output)
     found = {
-        "all records" if not key else "=".join(key[0]): {
+        "all records" if not key else "=".join(map(str, key[0])): {
             metric: float(value.get("doubleValue", 0.0)) for metric, value in metrics[""][""].items()
         }
         for key, metrics in result.slicing_metrics
@@ -113,6 +117,12 @@ def test_a_slice_with_few_records_has_no_number(analyzed: tuple[dict[str, Any], 
     rare = analyzed[0]["group=rare"]
     assert math.isnan(rare["membership_attack_auc_upper"])
     assert (rare["membership_num_members"], rare["membership_num_nonmembers"]) == (20, 15)
+
+
+def test_the_other_metrics_can_be_judged_on_non_members_alone(analyzed: tuple[dict[str, Any], Any]) -> None:
+    others = analyzed[0]["is_member=0"]
+    assert (others["membership_num_members"], others["membership_num_nonmembers"]) == (0, 600)
+    assert math.isnan(others["membership_attack_auc_upper"])
 
 
 def test_a_threshold_refuses(analyzed: tuple[dict[str, Any], Any]) -> None:

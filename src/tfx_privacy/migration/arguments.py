@@ -19,6 +19,10 @@ _CALLBACKS = {
     "LearningRateScheduler": "not run: give the optimizer a tf.keras.optimizers.schedules.LearningRateSchedule.",
     "LambdaCallback": "not run: whatever it writes of the batches would be released without noise.",
 }  # fmt: skip
+# Where TensorFlow's and TFX's own functions take it without a name.
+_BATCH_SIZE_POSITIONS = {
+    "batch": 0, "TensorFlowDatasetOptions": 0, "RecordBatchesOptions": 0, "make_batched_features_dataset": 1, "make_csv_dataset": 1,
+}  # fmt: skip
 _UNUSED_ARGUMENTS = {
     "class_weight": "weights by class are not taken over: put them into the loss.",
     "sample_weight": "weights by record are not taken over: see docs/existing_pipelines.md.",
@@ -82,16 +86,16 @@ def _read_size(draft: Draft, fit: ast.Call) -> ast.expr | None:
         helper = draft.module.function(call.func)
         arguments = bound(helper[1], call) if helper else {}
         arguments.update({given.arg: given.value for given in call.keywords if given.arg})
-        sizes = [value for name, value in arguments.items() if "batch" in name]
+        sizes = [value for name, value in arguments.items() if "batch_size" in name]
+        position = _BATCH_SIZE_POSITIONS.get(slicing.last(call.func), len(call.args))
+        sizes += call.args[position : position + 1]
         if sizes:
             return sizes[0]
-        if slicing.last(call.func) == "batch" and call.args:
-            return call.args[0]
     return None
 
 
 def _callbacks(draft: Draft, callbacks: ast.expr | None) -> None:
-    if callbacks is None:
+    if callbacks is None or (isinstance(callbacks, ast.Constant) and callbacks.value is None):
         return
     statements = draft.run_fn.statements[: draft.run_fn.boundary]
     made = slicing.backward(statements, slicing.loads(callbacks), given=[draft.run_fn.argument])

@@ -97,7 +97,7 @@ class Draft:
     def number(self, node: ast.expr | None) -> int | None:
         """A whole number, where it can be seen."""
         value = self.module.constant(node) if node is not None else None
-        return value if isinstance(value, int) else None
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     def say(self, node: ast.expr | None) -> str:
         """An expression in one line."""
