@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 from tfx_privacy.cli import cli
 from tfx_privacy.migration import hazards
 from tfx_privacy.migration import module as modules
-from tfx_privacy.migration.proposal import Proposal, propose
+from tfx_privacy.migration.draft import Proposal
+from tfx_privacy.migration.proposal import propose
 from tfx_privacy.privacy.errors import ModelError, ParameterError
 
 SITE_PACKAGES = pathlib.Path(pytest.__file__).resolve().parent.parent
@@ -418,3 +419,14 @@ def test_a_reader_inside_run_fn_is_found(tmp_path: pathlib.Path, reader: str) ->
     assert "True" not in text
     assert ("num_epochs=1" in text) == ("TFRecordDataset" not in text)
     assert not proposal.questions
+
+
+def test_repeat_of_a_tensor_stays(tmp_path: pathlib.Path) -> None:
+    text = MODULE.replace(".repeat()", ".map(lambda x, y: (x, tf.repeat(y, 2)))")
+    assert "tf.repeat(y, 2)" in body(made(tmp_path, text), "_input_fn")
+
+
+def test_what_is_fitted_beside_the_model_is_not_taken_for_it(tmp_path: pathlib.Path) -> None:
+    proposal = made(tmp_path, before="scaler.fit(train)")
+    assert "model = _build(units)\n    return model" in body(proposal, "model_fn")
+    assert says(proposal, "scaler.fit() learns from data beside the model", "AT scaler.fit")

@@ -45,6 +45,8 @@ def training_arguments(draft: Draft) -> None:
                 other,
                 "fit() is called more than once; DPTrainer trains once. What follows the first call was left out.",
             )
+    for other in draft.run_fn.other_fits:
+        draft.ask(other, f"{draft.say(other.func)}() learns from data beside the model: epsilon does not cover it.")
     epochs, steps = keyword(fit, "epochs"), keyword(fit, "steps_per_epoch")
     _batch_size(draft, fit)
     times = draft.number(epochs) if epochs is not None else 1

@@ -48,7 +48,7 @@ def one_pass(module: Module, node: ast.AST) -> OnePass:
     for call in slicing.calls(node):
         name = slicing.last(call.func)
         reads = reads or name in _READS
-        if name == "repeat" and isinstance(call.func, ast.Attribute):
+        if name == "repeat" and isinstance(call.func, ast.Attribute) and not _is_of_a_library(module, call.func.value):
             edits.append(Edit(module.source.end(call.func.value), module.source.end(call), ""))
             changes.append(f"line {call.func.end_lineno}: repeat() is gone")
         elif name in _CYCLING:
@@ -77,6 +77,11 @@ def renamed(module: Module, function: ast.FunctionDef, name: str) -> Edit:
     """The edit that gives a function another name."""
     start = module.source.text.index(function.name, module.source.offset(function.lineno, function.col_offset) + 4)
     return Edit(start, start + len(function.name), name)
+
+
+def _is_of_a_library(module: Module, node: ast.expr) -> bool:
+    """Whether an expression is an imported module, as in `tf.repeat`, rather than a dataset."""
+    return bool(module.dotted(node)) and slicing.root(node) in module.imports
 
 
 def _with_one_epoch(module: Module, call: ast.Call) -> Iterator[Edit]:

@@ -61,7 +61,21 @@ class RunFn:
 
     @functools.cached_property
     def fits(self) -> list[ast.Call]:
-        """Calls of `model.fit`."""
+        """Calls of `model.fit`; of what is saved, where several things are fitted."""
+        saved = {
+            save.model if not save.arguments else slicing.root(save.arguments.get(save.model, ast.Constant(None)))
+            for save in self.saves
+        }
+        of_saved = [call for call in self._all_fits if slicing.root(call.func) in saved]
+        return of_saved or self._all_fits
+
+    @property
+    def other_fits(self) -> list[ast.Call]:
+        """Calls of `fit` of something else than the model."""
+        return [call for call in self._all_fits if call not in self.fits]
+
+    @functools.cached_property
+    def _all_fits(self) -> list[ast.Call]:
         return [
             call
             for statement in self.statements
