@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from tfx_privacy.components.budget_validator import interval_plots, plots
+from tfx_privacy.components.budget_validator import interval_plots, plots, spending_plots
 from tfx_privacy.privacy.evaluation import CONTROL, WHOLE_SET, AttackResult, Curve, PrivacyEvaluation
+from tfx_privacy.privacy.gaussian_dp import GaussianDP
 from tfx_privacy.privacy.guarantee import PrivacyGuarantee
+from tfx_privacy.privacy.report_facts import ReportFacts
 
 LOSS_ATTACK = "loss"
 
@@ -20,18 +22,52 @@ class Picture:
     caption: str
 
 
-def of_attacks(record: PrivacyEvaluation, guarantee: PrivacyGuarantee | None, limit: float) -> list[Picture]:
-    """The pictures of membership attacks: slices, curves, scores, training.
+def of_attacks(
+    record: PrivacyEvaluation, guarantee: PrivacyGuarantee | None, limit: float, *, mu: GaussianDP | None = None
+) -> list[Picture]:
+    """The pictures of membership attacks: slices, curves, scores.
 
     Args:
       record: The evaluation.
       guarantee: What is claimed for the model, if anything.
       limit: Largest AUC that is allowed.
+      mu: What the claim comes to as Gaussian differential privacy.
     """
     made = [_forest(record, limit)]
-    made += [_roc(record, curve, guarantee, index) for index, curve in enumerate(record.curves)]
-    made += [_scores(record), _training(record)]
+    made += [_roc(record, curve, guarantee, mu, index) for index, curve in enumerate(record.curves)]
+    made += [_scores(record)]
     return [picture for picture in made if picture is not None]
+
+
+def of_training(facts: ReportFacts) -> list[Picture]:
+    """Epsilon over steps, where the gate established one."""
+    record = facts.guarantee
+    if record is None or not facts.is_established:
+        return []
+    made = _picture(
+        spending_plots.over_steps(
+            facts.epsilon_over_steps, stated=record.stated_epsilon, limit=facts.verdict.policy.max_epsilon
+        ),
+        f"Epsilon at delta {record.target_delta:g} of all weights up to a step. The line is by Renyi DP, which states a little more than what "
+        "the whole run was accounted with, the diamond.",
+    )
+    return [] if made is None else [made]
+
+
+def of_budget(facts: ReportFacts) -> list[Picture]:
+    """What the dataset was charged over time, where the ledger's entries are known."""
+    made = _picture(
+        spending_plots.over_time(facts.budget_history),
+        "Epsilon of all runs that were charged to the dataset, by Renyi DP at its order, after each entry of its ledger. A charge is made "
+        "before a run reads a record, and given back only if it never started.",
+    )
+    return [] if made is None else [made]
+
+
+def of_utility(record: PrivacyEvaluation) -> list[Picture]:
+    """Attack AUC beside what the model is worth, over training, where that was measured."""
+    made = _training(record)
+    return [] if made is None else [made]
 
 
 def of_findings(record: PrivacyEvaluation) -> list[Picture]:
@@ -58,18 +94,21 @@ def _forest(record: PrivacyEvaluation, limit: float) -> Picture | None:
     )
 
 
-def _roc(record: PrivacyEvaluation, curve: Curve, guarantee: PrivacyGuarantee | None, index: int) -> Picture | None:
+def _roc(
+    record: PrivacyEvaluation, curve: Curve, guarantee: PrivacyGuarantee | None, mu: GaussianDP | None, index: int
+) -> Picture | None:
     about = f"{_caution(record, curve.attack)}Members that {_named(curve.attack)} finds"
     if index:
-        return _picture(plots.roc(curve, guarantee, prefix=f"roc{index}"), f"{about}, drawn as the first curve.")
+        return _picture(plots.roc(curve, guarantee, mu=mu, prefix=f"roc{index}"), f"{about}, drawn as the first curve.")
     claimed = guarantee is not None and math.isfinite(guarantee.stated_epsilon)
     claim = (
         " The dash-dotted line is the most that the stated epsilon allows any attack on one privacy unit, in probability over training."
+        + (" The dotted one is what mu says, which is closer." if mu is not None else "")
         if claimed
         else " No finite epsilon is claimed, so that nothing limits the curve."
     )
     return _picture(
-        plots.roc(curve, guarantee, prefix=f"roc{index}"),
+        plots.roc(curve, guarantee, mu=mu, prefix=f"roc{index}"),
         f"{about}, for each share of non-members that it takes for members; both axes are logarithmic, the band is pointwise at "
         f"{_level(record)}.{claim} The picture shows this attack on this model alone: a curve below the line is no proof of epsilon, "
         "and a stronger attack may come closer to it.",

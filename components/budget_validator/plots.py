@@ -13,14 +13,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from tfx_privacy.components.budget_validator import svg
+from tfx_privacy.privacy import gaussian_dp
 from tfx_privacy.privacy.evaluation import Checkpoint, Curve, PrivacyEvaluation
+from tfx_privacy.privacy.gaussian_dp import GaussianDP
 from tfx_privacy.privacy.guarantee import PrivacyGuarantee
 
 MIN_RATE = 1e-4
 _RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
-def roc(curve: Curve, guarantee: PrivacyGuarantee | None = None, *, prefix: str = "roc") -> str | None:
+def roc(
+    curve: Curve, guarantee: PrivacyGuarantee | None = None, *, mu: GaussianDP | None = None, prefix: str = "roc"
+) -> str | None:
     """The attack's true-positive rate over its false-positive rate, both on logarithmic axes from 1e-4 to 1.
 
     With a finite stated epsilon, the curve that no attack can be above, in probability over training, is drawn in: TPR <= min(1,
@@ -30,6 +34,7 @@ def roc(curve: Curve, guarantee: PrivacyGuarantee | None = None, *, prefix: str 
     Args:
       curve: The attack's curve.
       guarantee: What is claimed for the model; None draws no claim.
+      mu: What the claim comes to as Gaussian differential privacy; None draws none.
       prefix: Begins the ids.
 
     Returns:
@@ -40,8 +45,8 @@ def roc(curve: Curve, guarantee: PrivacyGuarantee | None = None, *, prefix: str 
     rates = {rate: _interpolated(curve, rate) for rate in (0.001, 0.01, 0.1)}
     found = ", ".join(f"{true:.2%} at {false:.1%}" for false, true in rates.items())
     return svg.render(
-        lambda figure: _paint_roc(figure, curve, guarantee),
-        height=4.4,
+        lambda figure: _paint_roc(figure, curve, guarantee, mu),
+        height=4.6,
         prefix=prefix,
         title=f"ROC of the attack {curve.attack}",
         description=f"True-positive rates by false-positive rate: {found}. Guessing has equal rates. {_claim(guarantee)}",
@@ -95,8 +100,8 @@ def over_training(record: PrivacyEvaluation, *, prefix: str = "training") -> str
     )
 
 
-def _paint_roc(figure: Figure, curve: Curve, guarantee: PrivacyGuarantee | None) -> None:
-    axes = figure.add_axes((0.17, 0.27, 0.76, 0.69))
+def _paint_roc(figure: Figure, curve: Curve, guarantee: PrivacyGuarantee | None, mu: GaussianDP | None) -> None:
+    axes = figure.add_axes((0.17, 0.31, 0.76, 0.66))
     false, true, low, high = (
         # Zero has no logarithm: it is drawn outside.
         np.maximum(values, MIN_RATE / 100)
@@ -117,6 +122,11 @@ def _paint_roc(figure: Figure, curve: Curve, guarantee: PrivacyGuarantee | None)
         bound = trade_off(rates, guarantee.stated_epsilon, guarantee.target_delta)
         name = f"limit by epsilon = {_rounded_up(guarantee.stated_epsilon)}, delta = {guarantee.target_delta:g}"
         axes.plot(rates, bound, color=svg.BLUE, linestyle="-.", linewidth=1.6, label=name)
+        if mu is not None:
+            closer = gaussian_dp.true_positive_rate(mu.mu, rates)
+            axes.plot(
+                rates, closer, color="black", linestyle=":", linewidth=1.8, label=f"limit by mu = {_rounded_up(mu.mu)}"
+            )
     for axis, set_scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
         set_scale("log")
         axis.set_major_locator(FixedLocator(_RATES))

@@ -1,0 +1,67 @@
+"""How a run's epsilon grew while it trained."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from tfx_privacy.privacy import accounting
+from tfx_privacy.privacy._records import PositiveCount, Record
+from tfx_privacy.privacy.errors import TFXPrivacyError
+from tfx_privacy.privacy.guarantee import DPMechanism
+from tfx_privacy.privacy.parameters import composition
+
+MAX_POINTS = 12
+
+
+class Spent(Record):
+    """What had been spent after so many steps."""
+
+    step: PositiveCount
+    epsilon: float
+    """By Renyi DP, at the guarantee's delta: an upper bound, a little above the stated one."""
+
+
+def over_steps(mechanism: DPMechanism, *, target_delta: float) -> list[Spent]:
+    """Epsilon after parts of a run, by Renyi DP; the last point is the whole run.
+
+    Args:
+      mechanism: As executed; it must be private.
+      target_delta: In (0, 1).
+
+    Returns:
+      At most `MAX_POINTS` points by ascending step; empty if the accountant takes no such run or has no number for a part of it.
+    """
+    try:
+        return [
+            Spent(
+                step=step,
+                epsilon=accounting.rdp_epsilon(
+                    noise_multiplier=mechanism.noise_multiplier, **part, target_delta=target_delta
+                ),
+            )
+            for step, part in _parts(mechanism)
+        ]
+    except TFXPrivacyError:
+        return []
+
+
+def _parts(mechanism: DPMechanism) -> Iterator[tuple[int, dict[str, float | int]]]:
+    """Numbers of steps, and what each comes to for the accountants; whole passes where the data were read in passes."""
+    tree = mechanism.kind == "dp_ftrl"
+    if mechanism.passes is None:
+        for step in _spread(mechanism.steps):
+            yield step, composition(mechanism.sampling_probability, steps=step, passes=None, tree=tree)
+        return
+    ends = list(itertools.accumulate(mechanism.passes))
+    for num_passes in _spread(len(ends)):
+        step, passes = ends[num_passes - 1], mechanism.passes[:num_passes]
+        yield step, composition(mechanism.sampling_probability, steps=step, passes=passes, tree=tree)
+
+
+def _spread(last: int) -> list[int]:
+    """Up to `MAX_POINTS` whole numbers from 1 to `last`, the first and the last among them."""
+    if last <= MAX_POINTS:
+        return list(range(1, last + 1))
+    width = (last - 1) / (MAX_POINTS - 1)
+    return [1 + round(index * width) for index in range(MAX_POINTS)]
