@@ -12,7 +12,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from tfx_privacy.components import _files, _signatures
-from tfx_privacy.components.budget_validator import blessing, report
+from tfx_privacy.components.budget_validator import blessing, report, report_context
 from tfx_privacy.privacy import _records, evaluation, gate, guarantee, signing
 from tfx_privacy.privacy import policy as policies
 from tfx_privacy.privacy.errors import EvidenceError, LedgerError, ParameterError
@@ -70,7 +70,13 @@ class Executor(base_executor.BaseExecutor):
         models = input_dict.get(MODEL_KEY) or [None]
         blessing.write_refusal(target, models[0], "The verdict was not reached: the validator stopped before it.")
         verdict, evidence = self._decide(input_dict, exec_properties)
-        report.write(artifact_utils.get_single_uri(output_dict[REPORT_KEY]), verdict, evidence)
+        report.write(
+            artifact_utils.get_single_uri(output_dict[REPORT_KEY]),
+            verdict,
+            evidence,
+            lineage=report_context.lineage(input_dict, self._context),
+            history=report_context.budget_history(exec_properties.get(LEDGER_KEY) or None, evidence),
+        )
         blessing.write(target, models[0], verdict)
         logging.info("BudgetValidator: %s", verdict.message)
 

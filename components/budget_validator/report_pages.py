@@ -91,7 +91,7 @@ def _attack_rows(evaluation: PrivacyEvaluation | None, policy: GatePolicy) -> li
     """
     if evaluation is None:
         return []
-    rows = report_facts.rows_by_risk(evaluation, (row for row in evaluation.results if row.attack != CONTROL))
+    rows = report_facts.rows_by_risk(row for row in evaluation.results if row.attack != CONTROL)
     limits = SliceLimits(evaluation, policy)
     return [
         (

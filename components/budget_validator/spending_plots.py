@@ -30,7 +30,7 @@ def over_steps(points: Sequence[Spent], *, stated: float, limit: float, prefix: 
     last = points[-1]
     return svg.render(
         lambda figure: _paint_steps(figure, points, stated, limit),
-        height=3.4,
+        height=3.7,
         prefix=prefix,
         title="Epsilon over the steps of training",
         description=f"From {points[0].epsilon:.3g} after {points[0].step} steps to {last.epsilon:.3g} after {last.step}, by Renyi DP; "
@@ -62,7 +62,7 @@ def over_time(points: Sequence[BudgetPoint], *, prefix: str = "budget") -> str |
 
 
 def _paint_steps(figure: Figure, points: Sequence[Spent], stated: float, limit: float) -> None:
-    axes = figure.add_axes((0.14, 0.33, 0.80, 0.61))
+    axes = figure.add_axes((0.14, 0.40, 0.80, 0.55))
     steps = [point.step for point in points]
     epsilons = [point.epsilon for point in points]
     axes.plot(steps, epsilons, color=svg.BLUE, marker="o", markersize=3.5, linewidth=1.6, label="spent, by Renyi DP")
@@ -79,14 +79,17 @@ def _paint_steps(figure: Figure, points: Sequence[Spent], stated: float, limit: 
 
 
 def _paint_budget(figure: Figure, points: Sequence[BudgetPoint]) -> None:
-    axes = figure.add_axes((0.14, 0.29, 0.80, 0.65))
+    axes = figure.add_axes((0.14, 0.30, 0.80, 0.65))
     sequence = [point.sequence for point in points]
     spent = [point.spent_epsilon for point in points]
     budget = [point.budget_epsilon for point in points]
+    # Until the next entry, which there is none of yet: what holds after the last one must be seen.
+    places = [*sequence, sequence[-1] + 0.5]
     axes.step(
-        sequence, spent, where="post", color=svg.BLUE, linewidth=1.6, marker="o", markersize=4, label="charged to all runs"
-    )
-    axes.step(sequence, budget, where="post", color=svg.RED, linestyle="-.", linewidth=1.4, label="budget")
+        places, [*spent, spent[-1]], where="post", color=svg.BLUE, linewidth=1.6, marker="o", markersize=4,
+        markevery=slice(len(spent)), label="charged to all runs",
+    )  # fmt: skip
+    axes.step(places, [*budget, budget[-1]], where="post", color=svg.RED, linestyle="-.", linewidth=1.4, label="budget")
     axes.set_ylim(0.0, 1.12 * max(*budget, *spent))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set_xlabel(f"entry of the ledger, {points[0].at[:10]} to {points[-1].at[:10]}")

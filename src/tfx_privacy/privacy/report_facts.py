@@ -328,9 +328,9 @@ def _attack_tile(verdict: VerdictFacts, attacked: PrivacyEvaluation | None, stro
     assert row.auc is not None
     return Tile(
         label=label,
-        value=f"{row.auc.estimate:.3f}",
-        detail=f"{row.auc.low:.3f} to {row.auc.high:.3f} at {100 * attacked.confidence_level:g} % confidence; {row.attack} on "
-        f"{row.slice_name}; upper bound {report_terms.rounded_up(strongest.upper, 3)}, limit {strongest.limit:g}; 0.5 is guessing",
+        value=f"{row.auc.estimate:.3f} ({row.auc.low:.3f} to {row.auc.high:.3f})",
+        detail=f"{row.attack} on {row.slice_name}, at {100 * attacked.confidence_level:g} % confidence; upper bound "
+        f"{report_terms.rounded_up(strongest.upper, 3)}, the limit is {strongest.limit:g}; 0.5 is guessing",
     )
 
 
@@ -367,9 +367,9 @@ def _dataset_tile(record: PrivacyGuarantee | None) -> Tile:
 
 def _terms_tile(record: PrivacyGuarantee | None) -> Tile:
     if record is None:
-        return Tile(label="Protects", value="not known", detail="no readable guarantee")
+        return Tile(label="Privacy unit", value="not known", detail="no readable guarantee")
     return Tile(
-        label="Protects",
+        label="Privacy unit",
         value=report_terms.unit(record),
         detail=f"neighbouring relation: {report_terms.relation(record)}",
     )
@@ -391,7 +391,7 @@ def read(text: str | bytes) -> ReportFacts:
     return ReportFacts.from_json(text)
 
 
-def rows_by_risk(record: PrivacyEvaluation, rows: Iterable[AttackResult]) -> list[AttackResult]:
+def rows_by_risk(rows: Iterable[AttackResult]) -> list[AttackResult]:
     """Rows of attacks, the highest upper bound first, and those without numbers last."""
     return sorted(
         rows, key=lambda row: (-row.attack_auc_upper if row.status == "OK" else 1.0, row.slice_name, row.attack)

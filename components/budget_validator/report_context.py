@@ -1,0 +1,93 @@
+"""What the report says beside the gate's evidence, for display alone: where the validator stood, and what a dataset was charged over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from absl import logging
+from tfx import types
+from tfx.dsl.components.base import base_executor
+
+from tfx_privacy.privacy import rdp_filter
+from tfx_privacy.privacy.gate_evidence import Evidence
+from tfx_privacy.privacy.ledger_record import LedgerRun
+from tfx_privacy.privacy.report_facts import BudgetPoint, Lineage
+
+MAX_POINTS = 500
+# Entries after which another amount is charged or allowed.
+_CHANGES = ("register", "budget", "reserve", "abort")
+
+
+def lineage(inputs: Mapping[str, list[types.Artifact]], context: base_executor.BaseExecutor.Context | None) -> Lineage:
+    """Where the validator stood in its pipeline.
+
+    Args:
+      inputs: The component's inputs.
+      context: The executor's; an orchestrator that gives none (Kubeflow) leaves the pipeline unnamed.
+    """
+    models = inputs.get("model") or []
+    node, info = getattr(context, "pipeline_node", None), getattr(context, "pipeline_info", None)
+    return Lineage(
+        model_uri=models[0].uri if models else None,
+        pipeline=None if info is None else info.id or None,
+        pipeline_run=getattr(context, "pipeline_run_id", None) or None,
+        producers={} if node is None else _producers(node),
+    )
+
+
+def budget_history(source: str | None, evidence: Evidence) -> list[BudgetPoint]:
+    """What the run's dataset was charged, after each entry of its ledger that changed it; for a picture.
+
+    No verdict rests on it: whatever is in the way, the answer is that there is none.
+
+    Args:
+      source: `env:VARIABLE` with the ledger's address; None without a ledger.
+      evidence: Names dataset and blocks.
+
+    Returns:
+      The last `MAX_POINTS` points, oldest first.
+    """
+    run = evidence.ledger
+    if source is None or not isinstance(run, LedgerRun):
+        return []
+    try:
+        return _history(source, run)
+    except Exception as error:  # noqa: BLE001 - a picture that is missing is no reason to have no verdict
+        # The driver's message may hold the address: its kind must do.
+        logging.warning("The report has no history of the ledger: %s.", type(error).__name__)
+        return []
+
+
+def _history(source: str, run: LedgerRun) -> list[BudgetPoint]:
+    # Database drivers are loaded only where a ledger is used.
+    from tfx_privacy.ledger import Ledger, entries, replay
+
+    with Ledger(source) as ledger:
+        log = ledger.log(run.dataset_id)
+    points, datasets = [], {}  # type: ignore[var-annotated]
+    for entry in log:
+        dataset = replay.apply(entry, datasets)
+        if entry.body.kind not in _CHANGES:
+            continue
+        known = [dataset.blocks[name].charged for name in entries.block_names(run.blocks) if name in dataset.blocks]
+        charged = max(known, default=0)
+        points.append(
+            BudgetPoint(
+                sequence=entry.sequence,
+                at=entry.at,
+                kind=entry.body.kind,
+                spent_epsilon=rdp_filter.epsilon_of(dataset.order, charged, delta=dataset.delta) if charged else 0.0,
+                budget_epsilon=dataset.epsilon,
+            )
+        )
+    return points[-MAX_POINTS:]
+
+
+def _producers(node: Any) -> dict[str, str]:
+    """By input: the nodes that the pipeline's definition says it comes from."""
+    return {
+        key: ", ".join(sorted({channel.producer_node_query.id for channel in spec.channels}))
+        for key, spec in node.inputs.inputs.items()
+        if any(channel.producer_node_query.id for channel in spec.channels)
+    }
