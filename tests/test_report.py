@@ -10,9 +10,11 @@ import evidence
 import payloads
 import pytest
 
-from tfx_privacy.privacy import gate, guarantee, policy
+from tfx_privacy.components.budget_validator import report_pages
+from tfx_privacy.privacy import gate, guarantee, policy, report_facts
 from tfx_privacy.privacy.errors import EvidenceError
 from tfx_privacy.privacy.evaluation import CONTROL, Head
+from tfx_privacy.privacy.report_facts import ReportFacts
 
 pytestmark = pytest.mark.slow
 
@@ -30,10 +32,12 @@ def make_evidence(**parts: Any) -> gate.Evidence:
     return gate.Evidence(**{**values, **parts})
 
 
-def render(limit: float = 0.55, **parts: Any) -> str:
-    from tfx_privacy.components.budget_validator import report
+def to_html(verdict: gate.Verdict, whole: gate.Evidence) -> str:
+    return report_pages.to_html(report_facts.build(verdict, whole))
 
-    return report.to_html(make_verdict(limit), make_evidence(**parts))
+
+def render(limit: float = 0.55, **parts: Any) -> str:
+    return to_html(make_verdict(limit), make_evidence(**parts))
 
 
 class Page(HTMLParser):
@@ -81,7 +85,8 @@ def test_names_from_the_data_are_text_wherever_they_stand() -> None:
     assert "<script" not in text
     page = Page(text)
     tags = {tag for tag, _ in page.elements}
-    assert tags.isdisjoint({"script", "iframe", "object", "link", "img", "foreignobject", "animate", "a"})
+    assert tags.isdisjoint({"script", "iframe", "object", "link", "img", "foreignobject", "animate", "form", "base"})
+    assert all((attributes["href"] or "").startswith("#") for tag, attributes in page.elements if tag == "a")
     for _, attributes in page.elements:
         assert not any(name.startswith("on") for name in attributes)
     named = {cells[0].removeprefix("✗ ").removeprefix("? ") for cells in page.cells if cells and "name=" in cells[0]}
@@ -97,7 +102,7 @@ def test_the_pages_pictures_share_no_id_and_load_nothing() -> None:
     references = re.findall(r'(?:url\(|href=")#([^)"]+)', text)
     assert set(references) <= set(ids)
     pictures = [attributes for tag, attributes in page.elements if tag == "svg"]
-    assert len(pictures) == 6  # slices, two curves, scores, training, findings
+    assert len(pictures) == 7  # epsilon over steps, slices, two curves, scores, training, findings
     assert all(picture["role"] == "img" and picture["aria-label"] for picture in pictures)
     assert text.count("<figcaption>") == len(pictures)
     assert "default-src 'none'; style-src 'unsafe-inline'" in text
@@ -192,17 +197,17 @@ def test_what_is_absent_leaves_a_page(parts: dict[str, Any], tmp_path: pathlib.P
     assert ("There is no readable guarantee." in text) == (parts.get("guarantee") is MISSING)
     assert "It holds." in text
     written = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert set(written) == {"verdict", "evidence"}
+    assert written["verdict"]["rules"][0]["explanation"] == "It holds."
+    assert "It holds." in (tmp_path / "report" / "report.md").read_text()
+    assert json.loads((tmp_path / "report" / "model_card.json").read_text())["schema_version"] == "0.0.2"
 
 
 PAYLOADS = payloads.payloads()
 HARMLESS = "harmless"
 
 
-def named_everywhere(name: str) -> str:
-    """A page that has one text in every place where names and words from outside stand; without pictures, whose paths follow it."""
-    from tfx_privacy.components.budget_validator import report
-
+def named_everywhere(name: str) -> ReportFacts:
+    """Facts that have one text in every place where names and words from outside stand; without pictures, whose paths follow it."""
     rows = [
         *[
             evaluations.row("loss", "name", f"{name}{index}", None, status="INSUFFICIENT", reason=name)
@@ -235,8 +240,10 @@ def named_everywhere(name: str) -> str:
     verdict = gate.decide(whole, limits, now=evidence.NOW)
     assert not verdict.blessed
     assert any(rule.rule == "guarantee_scope" for rule in verdict.excused)
-    assert json.loads(report.to_json(verdict, whole))["evidence"]["upstream_blessing"] == name
-    return report.to_html(verdict, whole)
+    lineage = report_facts.Lineage(model_uri=name, pipeline=name, pipeline_run=name, producers={name: name})
+    facts = report_facts.build(verdict, whole, lineage=lineage)
+    assert json.loads(facts.to_json())["evidence"]["upstream_blessing"] == name
+    return facts.model_copy(update={"epsilon_over_steps": []})
 
 
 def structure(page: Page) -> list[tuple[str, tuple[tuple[str, str | None], ...]]]:
@@ -249,13 +256,32 @@ def test_payloads_are_at_least_200() -> None:
 
 def test_no_payload_becomes_an_element_or_an_attribute_anywhere() -> None:
     """The page with a payload has, element by element and attribute by attribute, what it has with a harmless name."""
-    expected = structure(Page(named_everywhere(HARMLESS)))
+    expected = structure(Page(report_pages.to_html(named_everywhere(HARMLESS))))
     assert len(expected) > 100
     for payload in PAYLOADS:
-        text = named_everywhere(payload)
+        text = report_pages.to_html(named_everywhere(payload))
         page = Page(text)
         assert structure(page) == expected, payload
         assert text.count(html.escape(payload).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")) >= 30, payload
+
+
+def test_no_payload_becomes_markup_of_markdown() -> None:
+    """Lines, cells, headings and lists are those of a harmless name; no HTML, link, code or address is left."""
+    expected = [
+        (line.count("|"), line[:2]) for line in report_pages.to_markdown(named_everywhere(HARMLESS)).splitlines()
+    ]
+    assert len(expected) > 80
+    for payload in PAYLOADS:
+        text = report_pages.to_markdown(named_everywhere(payload))
+        bare = re.sub(r"\\.", "", text)
+        lines = bare.splitlines()
+        assert [line.count("|") for line in lines] == [bars for bars, _ in expected], payload
+        assert [line[:2] in ("# ", "##", "* ") for line in lines] == [
+            start in ("# ", "##", "* ") for _, start in expected
+        ], payload
+        assert not re.search(r"[<>\[\]$~!]", bare), payload
+        assert "://" not in bare
+        assert bare.count("`") == 6
 
 
 def test_no_payload_becomes_an_element_in_a_picture() -> None:
@@ -293,10 +319,8 @@ def test_the_page_allows_nothing_but_itself() -> None:
 
 
 def charged_page(**changes: Any) -> str:
-    from tfx_privacy.components.budget_validator import report
-
     whole = evidence.charged_evidence(**changes)
-    return report.to_html(gate.decide(whole, evidence.CHARGED_POLICY, now=evidence.NOW), whole)
+    return to_html(gate.decide(whole, evidence.CHARGED_POLICY, now=evidence.NOW), whole)
 
 
 def test_the_report_shows_what_the_dataset_has_left() -> None:
@@ -333,13 +357,11 @@ def test_the_prose_is_written_from_the_numbers() -> None:
 
 
 def test_limits_of_slices_are_shown_where_they_count() -> None:
-    from tfx_privacy.components.budget_validator import report
-
     limits = policy.GatePolicy(
         max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.6,
         slice_limits=[policy.SliceLimit(feature="payment", value="card", max_attack_auc=0.51)],
     )  # fmt: skip
     whole = evidence.make_evidence()
-    page = Page(report.to_html(gate.decide(whole, limits, now=evidence.NOW), whole))
+    page = Page(to_html(gate.decide(whole, limits, now=evidence.NOW), whole))
     assert page.row("✗ payment=card", "loss")[3] == "0.500 | 0.480 to 0.520 | limit 0.510"
     assert page.row("class=0", "loss")[3] == "0.500 | 0.480 to 0.520"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
 import math
 import re
@@ -50,9 +51,8 @@ def to_markdown(facts: ReportFacts) -> str:
     return _render("report.md.j2", facts, autoescape=False, finalize=_markdown)
 
 
-def _render(
-    name: str, facts: ReportFacts, *, autoescape: bool, finalize: Callable[[Any], Any] | None = None, **more: Any
-) -> str:
+@functools.lru_cache(maxsize=2)
+def _template(name: str, *, autoescape: bool, finalize: Callable[[Any], Any] | None) -> jinja2.Template:
     source = importlib.resources.files("tfx_privacy") / "templates" / "report" / name
     environment = jinja2.Environment(
         autoescape=autoescape, undefined=jinja2.StrictUndefined, trim_blocks=True, finalize=finalize
@@ -61,8 +61,14 @@ def _render(
         interval=_interval, percent=_percent, tpr=_tpr, bound=_bound, leaks=interval_plots.leaks, rounded_up=rounded_up,
         units=report_facts.units, up=report_terms.rounded_up, short=report_terms.short,
     )  # fmt: skip
+    return environment.from_string(source.read_text(encoding="utf-8"))
+
+
+def _render(
+    name: str, facts: ReportFacts, *, autoescape: bool, finalize: Callable[[Any], Any] | None = None, **more: Any
+) -> str:
     evidence, policy, gdp = facts.evidence, facts.verdict.policy, facts.gaussian_dp
-    return environment.from_string(source.read_text(encoding="utf-8")).render(
+    return _template(name, autoescape=autoescape, finalize=finalize).render(
         facts=facts,
         verdict=facts.verdict,
         policy=_policy_entries(policy),

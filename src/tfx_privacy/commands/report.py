@@ -91,7 +91,9 @@ def _json_of(path: pathlib.Path) -> pathlib.Path:
             return _existing(path.with_name(JSON_NAME), path)
         return path
     if not path.is_dir():
-        raise EvidenceError(f"There is no file or folder {str(path)!r}. Give the folder that BudgetValidator's report lies in.")
+        raise EvidenceError(
+            f"There is no file or folder {str(path)!r}. Give the folder that BudgetValidator's report lies in."
+        )
     if (path / JSON_NAME).is_file():
         return path / JSON_NAME
     beside = path.parent.parent / "report" / path.name / JSON_NAME
@@ -141,7 +143,10 @@ def _summary(facts: ReportFacts, path: str) -> str:
     lines = [facts.verdict.headline]
     lines += [f"  {tile.label}: {_line(tile.value)}; {_line(tile.detail)}" for tile in facts.summary]
     lines += [f"  excepted: {used.rule}, by {_line(used.approver)}" for used in facts.verdict.exceptions_used]
-    lines += [f"  {rule.rule} {'unknown' if rule.status == 'unknown' else 'fails'}: {_line(rule.explanation)}" for rule in facts.verdict.failures]
+    lines += [
+        f"  {rule.rule} {'unknown' if rule.status == 'unknown' else 'fails'}: {_line(rule.explanation)}"
+        for rule in facts.verdict.failures
+    ]
     return "\n".join([*lines, path])
 
 
@@ -164,6 +169,8 @@ def _write(output: pathlib.Path, text: str) -> None:
 def _open(path: str) -> None:
     page = pathlib.Path(path).with_name(HTML_NAME)
     if _REMOTE.match(path) or not page.is_file():
-        raise EvidenceError(f"There is no {HTML_NAME} beside {path!r} to open. Render it with --format html --output FILE.")
+        raise EvidenceError(
+            f"There is no {HTML_NAME} beside {path!r} to open. Render it with --format html --output FILE."
+        )
     if not webbrowser.open(page.resolve().as_uri()):
         raise EvidenceError(f"No browser was found. Open {str(page)!r} by hand.")

@@ -115,7 +115,10 @@ def _answer(facts: ReportFacts, heading: str) -> str:
 
 def _risks(facts: ReportFacts) -> list[dict[str, str]]:
     tile = next(tile for tile in facts.summary if tile.label == "Strongest attack, AUC")
-    held = "; ".join(f"{rule.rule}: {rule.explanation}" for rule in facts.verdict.failures) or "Every rule of the policy holds."
+    held = (
+        "; ".join(f"{rule.rule}: {rule.explanation}" for rule in facts.verdict.failures)
+        or "Every rule of the policy holds."
+    )
     return [
         {
             "name": f"Membership inference: AUC {tile.value} ({tile.detail})",

@@ -130,7 +130,9 @@ def _population(record: PrivacyGuarantee) -> Coverage:
     units = "records" if record.privacy_unit == "example" else "users"
     if record.population.source == "declared":
         return Coverage(
-            use=f"Number of {units}", covered="yes", detail="Declared before training, so that it is not taken from the data."
+            use=f"Number of {units}",
+            covered="yes",
+            detail="Declared before training, so that it is not taken from the data.",
         )
     return Coverage(use=f"Number of {units}", covered="no", detail="Counted from the data and treated as public.")
 
@@ -138,7 +140,9 @@ def _population(record: PrivacyGuarantee) -> Coverage:
 def _references(record: PrivacyGuarantee) -> Iterator[Coverage]:
     if record.references is not None:
         together = record.references.epsilon_all
-        limit = "nothing limits" if together == "inf" else f"epsilon {report_terms.rounded_up(float(together), 4)} limits"
+        limit = (
+            "nothing limits" if together == "inf" else f"epsilon {report_terms.rounded_up(float(together), 4)} limits"
+        )
         yield Coverage(
             use=f"{record.references.num_models} reference models",
             covered="no",
@@ -197,7 +201,9 @@ def _dp_fy(
         "Unit of privacy": f"{_capital(report_terms.unit(record))}. {_unit_note(record)}",
         "Neighbouring relation": f"{record.neighboring_relation}: {report_terms.relation(record)}.",
         "Accounting": f"{record.accountant.library} {record.accountant.version}: privacy loss distributions, with Renyi DP as a check.",
-        "Assumptions of the accounting": _assumptions(mechanism) if isinstance(mechanism, DPMechanism) else "None is made.",
+        "Assumptions of the accounting": _assumptions(mechanism)
+        if isinstance(mechanism, DPMechanism)
+        else "None is made.",
         "Formal statement": "",
         "Tuning": _tuning(record),
         "Hyperparameters of the mechanism": _hyperparameters(mechanism)
@@ -215,7 +221,9 @@ def _nist(record: PrivacyGuarantee | None, attacked: PrivacyEvaluation | None, r
     return {
         "Is the unit a person?": UNKNOWN if record is None else _unit_note(record),
         "Loss over all releases": _all_releases(record, run),
-        "Is the mechanism proved and tested?": without if private is None or record is None else _tested(record, private),
+        "Is the mechanism proved and tested?": without
+        if private is None or record is None
+        else _tested(record, private),
         "Is sensitivity bounded independently of the data?": without if private is None else _sensitivity(private),
         "Noise and its generator": without if private is None else _generator(private),
         "Side channels": without
@@ -256,7 +264,9 @@ def _beside(record: PrivacyGuarantee) -> str:
 
 def _assumptions(mechanism: DPMechanism) -> str:
     if mechanism.sampling == "poisson":
-        return "Poisson sampling is assumed, and is what was executed: each unit entered every batch by a coin of its own."
+        return (
+            "Poisson sampling is assumed, and is what was executed: each unit entered every batch by a coin of its own."
+        )
     return "Data were read in passes, each unit once in each; no amplification by sampling or shuffling is assumed."
 
 
@@ -283,7 +293,13 @@ def _signed(signatures: Mapping[str, str | EvidenceError | None]) -> str:
     words = []
     for part in ("guarantee", "evaluation"):
         found = signatures.get(part)
-        state = "unsigned" if found is None else "its signature is not valid" if isinstance(found, EvidenceError) else f"signed by {found}"
+        state = (
+            "unsigned"
+            if found is None
+            else "its signature is not valid"
+            if isinstance(found, EvidenceError)
+            else f"signed by {found}"
+        )
         words.append(f"{part} {state}")
     return f"{_capital('; '.join(words))}."
 
@@ -329,7 +345,11 @@ def _sensitivity(mechanism: DPMechanism) -> str:
 def _generator(mechanism: DPMechanism) -> str:
     if not mechanism.is_private:
         return "NOT PRIVATE: a deterministic stream for tests, which whoever knows the seed can subtract."
-    more = ", with four numbers added for each (Holohan and Braghin 2021)" if mechanism.noise_source == "os_entropy_secure" else ""
+    more = (
+        ", with four numbers added for each (Holohan and Braghin 2021)"
+        if mechanism.noise_source == "os_entropy_secure"
+        else ""
+    )
     return f"Gaussian noise from AES-256 in counter mode, under a key of the operating system that was not kept{more}."
 
 

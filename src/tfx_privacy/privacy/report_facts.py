@@ -15,7 +15,16 @@ from typing import Literal
 import pydantic
 from typing_extensions import Self
 
-from tfx_privacy.privacy import gate, gaussian_dp, report_checklist, report_terms, rdp_filter, spending, standing, strict_json
+from tfx_privacy.privacy import (
+    gate,
+    gaussian_dp,
+    rdp_filter,
+    report_checklist,
+    report_terms,
+    spending,
+    standing,
+    strict_json,
+)
 from tfx_privacy.privacy._records import Count, Digest, PositiveCount, Record, Text
 from tfx_privacy.privacy.errors import EvidenceError, TFXPrivacyError
 from tfx_privacy.privacy.evaluation import AttackResult, PrivacyEvaluation
@@ -225,7 +234,9 @@ def build(
         gaussian_dp=_gaussian_dp(record) if is_established else None,
         epsilon_over_steps=_over_steps(record) if is_established else [],
         coverage=report_checklist.coverage(record, is_established=is_established),
-        disclosure=report_checklist.answers(record, attacked, run, signatures=evidence.signatures, is_established=is_established),
+        disclosure=report_checklist.answers(
+            record, attacked, run, signatures=evidence.signatures, is_established=is_established
+        ),
         budget_history=list(history),
         lineage=lineage,
         num_judged=0 if attacked is None else len(standing.attacked(attacked)),
@@ -281,7 +292,16 @@ def _over_steps(record: PrivacyGuarantee | None) -> list[Spent]:
     mechanism = None if record is None else record.mechanism
     if record is None or not isinstance(mechanism, DPMechanism) or not mechanism.is_private:
         return []
-    return spending.over_steps(mechanism, target_delta=record.target_delta)
+    try:
+        return list(_spent(mechanism.to_json(), record.target_delta))
+    except TFXPrivacyError:
+        return []
+
+
+@functools.lru_cache(maxsize=32)
+def _spent(mechanism: str, target_delta: float) -> tuple[Spent, ...]:
+    """By the mechanism's text, because a record with lists has no hash: three reports of one model are common."""
+    return tuple(spending.over_steps(DPMechanism.from_json(mechanism), target_delta=target_delta))
 
 
 def _left(run: LedgerRun) -> float:
@@ -353,7 +373,9 @@ def _model_tile(evidence: gate.Evidence, lineage: Lineage) -> Tile:
     if not isinstance(evidence.model_digest, str):
         return Tile(label="Model", value="not identified", detail=str(evidence.model_digest))
     return Tile(
-        label="Model", value=report_terms.short(evidence.model_digest), detail=", ".join(origin) or "location not stated"
+        label="Model",
+        value=report_terms.short(evidence.model_digest),
+        detail=", ".join(origin) or "location not stated",
     )
 
 
