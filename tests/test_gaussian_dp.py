@@ -27,7 +27,7 @@ def test_mu_covers_what_the_accountant_states_and_the_error_is_the_distance_of_t
     run = {"noise_multiplier": 1.0, "sampling_probability": 0.05, "steps": 200}
     found = gaussian_dp.fit(**run)  # type: ignore[arg-type]
     for delta in (1e-3, 1e-5, 2e-7):
-        epsilon = accounting.epsilon_bounds(**run, target_delta=delta).best  # type: ignore[arg-type]
+        epsilon = accounting.epsilon_bounds(**run, target_delta=delta).best
         covered = gaussian_dp.profile(found.mu, np.array([epsilon]))[0]
         assert delta <= covered * (1 + 1e-6)
         assert covered < gaussian_dp.profile(found.mu * 1.5, np.array([epsilon]))[0]

@@ -113,7 +113,7 @@ def opened(browser: Any, path: pathlib.Path, width: int, media: str = "screen") 
 def test_the_page_is_whole_at_every_width(
     browser: Any, page_file: pathlib.Path, device: str, tmp_path: pathlib.Path
 ) -> None:
-    from axe_playwright_python.sync_playwright import Axe
+    from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 
     media = "print" if device == "paper" else "screen"
     page, complaints = opened(browser, page_file, WIDTHS[device], media)

@@ -104,7 +104,12 @@ def test_options_that_do_not_go_together_are_refused(outputs: pathlib.Path, tmp_
 
 def test_the_page_is_opened_only_when_asked_for(outputs: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+
+    def pretend(address: str) -> bool:
+        opened.append(address)
+        return True
+
+    monkeypatch.setattr("webbrowser.open", pretend)
     run(outputs / "report/9")
     assert opened == []
     run(outputs / "report/9", "--open")

@@ -202,8 +202,8 @@ def test_every_artifact_that_a_scope_can_name_is_listed(charged: ReportFacts) ->
 
 def test_both_checklists_are_answered_as_far_as_anything_is_known(charged: ReportFacts) -> None:
     sources = [item.source for item in charged.disclosure]
-    assert sources.count(report_checklist.DP_FY) == 12  # type: ignore[arg-type]
-    assert sources.count(report_checklist.NIST) == 12  # type: ignore[arg-type]
+    assert sources.count(report_checklist.DP_FY) == 12
+    assert sources.count(report_checklist.NIST) == 12
     assert answer(charged, "Neighbouring relation").startswith("ADD_OR_REMOVE_ONE")
     assert "epsilon = 2.5890 at delta = 1e-05, which is 0.1 / (number of records)" in answer(
         charged, "Formal statement"

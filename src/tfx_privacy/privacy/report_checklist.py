@@ -18,8 +18,8 @@ from tfx_privacy.privacy.evaluation import PrivacyEvaluation
 from tfx_privacy.privacy.guarantee import DPMechanism, PrivacyGuarantee, ScopeItem
 from tfx_privacy.privacy.ledger_record import LedgerRun
 
-DP_FY = "How to DP-fy ML, 5.3.3"
-NIST = "NIST SP 800-226"
+DP_FY: Literal["How to DP-fy ML, 5.3.3"] = "How to DP-fy ML, 5.3.3"
+NIST: Literal["NIST SP 800-226"] = "NIST SP 800-226"
 NOT_STATED = "Not stated"
 UNKNOWN = f"{NOT_STATED}: there is no readable guarantee."
 NOT_ESTABLISHED = f"{NOT_STATED}: the gate could not establish what the guarantee states."

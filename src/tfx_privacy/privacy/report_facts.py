@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import pydantic
 from typing_extensions import Self
@@ -245,15 +245,17 @@ def build(
 
 
 def _evidence(evidence: gate.Evidence, record: PrivacyGuarantee | None) -> EvidenceFacts:
-    parts = {field.name: _readable(getattr(evidence, field.name)) for field in dataclasses.fields(evidence)}
+    parts: dict[str, Any] = {
+        field.name: _readable(getattr(evidence, field.name)) for field in dataclasses.fields(evidence)
+    }
     return EvidenceFacts(**parts, statement=None if record is None else write_statement(record))
 
 
 def _readable(part: object) -> object:
     if isinstance(part, EvidenceError):
         return Problem(error=str(part))
-    if isinstance(part, dict) or hasattr(part, "items"):
-        return {name: _readable(value) for name, value in part.items()}  # type: ignore[attr-defined]
+    if isinstance(part, Mapping):
+        return {name: _readable(value) for name, value in part.items()}
     return part
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 from tfx_privacy.privacy import accounting
 from tfx_privacy.privacy._records import PositiveCount, Record
@@ -46,7 +47,7 @@ def over_steps(mechanism: DPMechanism, *, target_delta: float) -> list[Spent]:
         return []
 
 
-def _parts(mechanism: DPMechanism) -> Iterator[tuple[int, dict[str, float | int]]]:
+def _parts(mechanism: DPMechanism) -> Iterator[tuple[int, dict[str, Any]]]:
     """Numbers of steps, and what each comes to for the accountants; whole passes where the data were read in passes."""
     tree = mechanism.kind == "dp_ftrl"
     if mechanism.passes is None:
