@@ -79,6 +79,7 @@ def test_the_strongest_attack_is_the_one_that_the_gate_names() -> None:
     rows = [
         *evidence.rows(),
         evidence.row(feature="class", value="tiny", auc=(0.7, 0.4, 0.95), members=40),
+        evidence.row("entropy", "class", "1", auc=(0.62, 0.605, 0.635)),
         evidence.row("entropy", "class", "2", auc=(0.63, 0.61, 0.65)),
     ]
     whole = evidence.make_evidence(evaluation=evidence.make_evaluation(rows))

@@ -1048,8 +1048,45 @@ MIGRATION = [
     ),
 ]  # fmt: skip
 
+REPORT = [
+    Mutant(
+        "a report that was turned is read", f"{_PRIVACY}.report_facts",
+        "if self.blessed is not (bool(self.rules) and all(rule.holds for rule in self.rules)):",
+        "if not isinstance(self.blessed, bool):", "test_report_facts",
+    ),
+    Mutant(
+        "an epsilon that was not established is claimed", f"{_PRIVACY}.report_facts",
+        'is_established = epsilon is not None and epsilon.status != "unknown"', "is_established = epsilon is not None",
+        "test_report_facts",
+    ),
+    Mutant(
+        "the first row is the strongest attack", f"{_PRIVACY}.report_facts",
+        "by_standing[Standing.WITHIN] or rows, key=standing.upper_bound)", "by_standing[Standing.WITHIN] or rows, key=lambda row: 0)", "test_report_facts",
+    ),
+    Mutant(
+        "what was not covered is covered", f"{_PRIVACY}.report_checklist",
+        'covered="yes" if item.covered else "no"', 'covered="yes"', "test_report_facts",
+    ),
+    Mutant(
+        "mu covers a part of the profile", f"{_PRIVACY}.gaussian_dp",
+        "if np.all(deltas <= profile(middle, epsilons)):", "if np.any(deltas <= profile(middle, epsilons)):", "test_gaussian_dp",
+    ),
+    Mutant(
+        "the error of fit is too small", f"{_PRIVACY}.gaussian_dp",
+        "/ (1.0 + np.exp(np.minimum(epsilons, 700.0))))", "/ (1.0 + np.exp(np.minimum(2 * epsilons, 700.0))) / 2)", "test_gaussian_dp",
+    ),
+    Mutant(
+        "a file is written over", "tfx_privacy.commands.report",
+        'output.open("x", encoding="utf-8")', 'output.open("w", encoding="utf-8")', "test_report_command",
+    ),
+    Mutant(
+        "a report commands the terminal", "tfx_privacy.commands.report",
+        "sign if sign.isprintable() else", "sign if sign else", "test_report_command",
+    ),
+]  # fmt: skip
+
 MUTANTS = [
     *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER, *KUBEFLOW,
-    *MIGRATION,
+    *MIGRATION, *REPORT,
     *(POSTGRESQL if _has_postgresql() else []),
 ]  # fmt: skip
