@@ -223,8 +223,8 @@ def test_epsilon_grows_with_the_steps_to_that_of_the_whole_run(charged: ReportFa
     epsilons = [point.epsilon for point in points]
     assert epsilons == sorted(epsilons)
     assert charged.guarantee is not None
-    assert points[-1].epsilon == pytest.approx(charged.guarantee.epsilon_rdp)
-    assert points[-1].epsilon >= charged.guarantee.stated_epsilon
+    stated = charged.guarantee.stated_epsilon
+    assert stated <= points[-1].epsilon < 1.002 * stated
 
 
 @pytest.mark.parametrize("kind", ["dp_sgd", "dp_ftrl"])
@@ -234,7 +234,9 @@ def test_passes_are_counted_whole(kind: str) -> None:
     )
     points = spending.over_steps(executed, target_delta=1e-5)
     assert [point.step for point in points] == [20, 40, 45]
-    assert points[-1].epsilon == pytest.approx(accounting.rdp_epsilon(**executed.composition, target_delta=1e-5))  # type: ignore[arg-type]
+    epsilons = [point.epsilon for point in points]
+    assert epsilons == sorted(epsilons)
+    assert points[-1].epsilon <= accounting.rdp_epsilon(**executed.composition, target_delta=1e-5)  # type: ignore[arg-type]
 
 
 def test_the_model_card_has_the_toolkits_fields_and_finite_numbers(charged: ReportFacts) -> None:

@@ -48,8 +48,8 @@ def of_training(facts: ReportFacts) -> list[Picture]:
         spending_plots.over_steps(
             facts.epsilon_over_steps, stated=record.stated_epsilon, limit=facts.verdict.policy.max_epsilon
         ),
-        f"Epsilon at delta {record.target_delta:g} of all weights up to a step. The line is by Renyi DP, which states a little more than what "
-        "the whole run was accounted with, the diamond.",
+        f"Epsilon at delta {record.target_delta:g} of all weights up to a step, by privacy loss distributions; the diamond is what is stated for "
+        "the whole run.",
     )
     return [] if made is None else [made]
 
@@ -99,7 +99,10 @@ def _roc(
 ) -> Picture | None:
     about = f"{_caution(record, curve.attack)}Members that {_named(curve.attack)} finds"
     if index:
-        return _picture(plots.roc(curve, guarantee, mu=mu, prefix=f"roc{index}"), f"{about}, drawn as the first curve.")
+        return _picture(
+            plots.roc(curve, guarantee, mu=mu, prefix=f"roc{index}"),
+            f"{about}, drawn as that of {record.curves[0].attack}.",
+        )
     claimed = guarantee is not None and math.isfinite(guarantee.stated_epsilon)
     claim = (
         " The dash-dotted line is the most that the stated epsilon allows any attack on one privacy unit, in probability over training."

@@ -59,7 +59,7 @@ def _template(name: str, *, autoescape: bool, finalize: Callable[[Any], Any] | N
     )
     environment.filters.update(
         interval=_interval, percent=_percent, tpr=_tpr, bound=_bound, leaks=interval_plots.leaks, rounded_up=rounded_up,
-        units=report_facts.units, up=report_terms.rounded_up, short=report_terms.short,
+        units=report_facts.units, up=report_terms.rounded_up, short=report_terms.short, moment=report_terms.moment,
     )  # fmt: skip
     return environment.from_string(source.read_text(encoding="utf-8"))
 

@@ -33,7 +33,7 @@ def over_steps(points: Sequence[Spent], *, stated: float, limit: float, prefix: 
         height=3.7,
         prefix=prefix,
         title="Epsilon over the steps of training",
-        description=f"From {points[0].epsilon:.3g} after {points[0].step} steps to {last.epsilon:.3g} after {last.step}, by Renyi DP; "
+        description=f"From {points[0].epsilon:.3g} after {points[0].step} steps to {last.epsilon:.3g} after {last.step}; "
         f"{report_terms.rounded_up(stated, 4)} is stated for the whole, and {limit:g} allowed.",
     )
 
@@ -65,7 +65,7 @@ def _paint_steps(figure: Figure, points: Sequence[Spent], stated: float, limit: 
     axes = figure.add_axes((0.14, 0.40, 0.80, 0.55))
     steps = [point.step for point in points]
     epsilons = [point.epsilon for point in points]
-    axes.plot(steps, epsilons, color=svg.BLUE, marker="o", markersize=3.5, linewidth=1.6, label="spent, by Renyi DP")
+    axes.plot(steps, epsilons, color=svg.BLUE, marker="o", markersize=3.5, linewidth=1.6, label="spent")
     axes.plot(
         steps[-1:], [stated], color=svg.ORANGE, marker="D", markersize=6, linestyle="none",
         label=f"stated for the whole run: {report_terms.rounded_up(stated, 4)}",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 
+from tfx_privacy.privacy._records import parse_time
+from tfx_privacy.privacy.errors import EvidenceError
 from tfx_privacy.privacy.guarantee import PrivacyGuarantee
 
 RELATIONS = {
@@ -27,6 +30,14 @@ def relation(record: PrivacyGuarantee) -> str:
 def short(digest: str) -> str:
     """The beginning of a digest, enough to compare by eye."""
     return f"{digest[:19]}\u2026" if len(digest) > 20 else digest
+
+
+def moment(text: str) -> str:
+    """A time as people read it: to the minute, in UTC. What is no time stays as it is."""
+    try:
+        return parse_time(text).astimezone(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    except EvidenceError:
+        return text
 
 
 def rounded_up(value: float, digits: int) -> str:
