@@ -10,7 +10,7 @@ import evidence
 import payloads
 import pytest
 
-from tfx_privacy.components.budget_validator import report_pages
+from tfx_privacy.components.budget_validator import report_pages, spending_plots
 from tfx_privacy.privacy import gate, guarantee, policy, report_facts
 from tfx_privacy.privacy.errors import EvidenceError
 from tfx_privacy.privacy.evaluation import CONTROL, Head
@@ -241,7 +241,8 @@ def named_everywhere(name: str) -> ReportFacts:
     assert not verdict.blessed
     assert any(rule.rule == "guarantee_scope" for rule in verdict.excused)
     lineage = report_facts.Lineage(model_uri=name, pipeline=name, pipeline_run=name, producers={name: name})
-    facts = report_facts.build(verdict, whole, lineage=lineage)
+    history = [report_facts.BudgetPoint(sequence=1, at="2026", kind=name, spent_epsilon=1.0, budget_epsilon=2.0)]
+    facts = report_facts.build(verdict, whole, lineage=lineage, history=history, software=name)
     assert json.loads(facts.to_json())["evidence"]["upstream_blessing"] == name
     return facts.model_copy(update={"epsilon_over_steps": []})
 
@@ -296,7 +297,8 @@ def test_no_payload_becomes_an_element_in_a_picture() -> None:
         ]
         curves = [evaluations.curve(names[0], 0.2)]
         text = render(evaluation=evaluations.make(results=rows, findings=findings, curves=curves, over_training=[]))
-        page = Page(text)
+        point = report_facts.BudgetPoint(sequence=1, at=names[0], kind=names[0], spent_epsilon=1.0, budget_epsilon=2.0)
+        page = Page(text + (spending_plots.over_time([point]) or ""))
         assert {tag for tag, _ in page.elements} <= harmless
         attributes = [(name, value or "") for _, found in page.elements for name, value in found.items()]
         assert not any(name.startswith("on") for name, _ in attributes)
@@ -354,6 +356,21 @@ def test_the_prose_is_written_from_the_numbers() -> None:
     text = charged_page(guarantee=record)
     assert "epsilon=0.1." not in text
     assert "differentially private with epsilon=2.5890" in text
+
+
+def test_what_the_gate_could_not_establish_is_no_claim() -> None:
+    record = evidence.make_guarantee().model_copy(update={"epsilon_pld": 0.125, "epsilon_rdp": 0.125})
+    whole = evidence.make_evidence(guarantee=record, evaluation=evaluations.make())
+    text = to_html(gate.decide(whole, evidence.POLICY, now=evidence.NOW), whole)
+    assert "could not establish what this guarantee states" in text
+    assert "limit by epsilon" not in text
+    assert "limit by mu" not in text
+    assert "Epsilon over the steps" not in text
+    honest = charged_page(evaluation=evaluations.make())
+    assert "could not establish" not in honest
+    assert "limit by epsilon = 2.59, delta = 1e-05" in honest
+    assert "limit by mu = 0.65" in honest
+    assert "Epsilon over the steps" in honest
 
 
 def test_limits_of_slices_are_shown_where_they_count() -> None:

@@ -54,6 +54,10 @@ def test_a_report_is_found_from_each_of_its_parts(outputs: pathlib.Path, path: s
     assert lines[-1].endswith("report.json")
 
 
+def test_an_address_of_a_local_file_is_its_path(outputs: pathlib.Path) -> None:
+    assert run((outputs / "report" / "9").as_uri()).output == run(outputs / "report" / "9").output
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [("nowhere", "no file or folder"), ("blessing/11", "no report.json"), ("blessing", "no report.json")],

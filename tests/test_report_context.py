@@ -12,6 +12,8 @@ import test_budget_validator
 import test_charged_and_signed
 from test_charged_and_signed import Case
 
+from tfx_privacy.privacy.errors import EvidenceError
+
 pytestmark = pytest.mark.slow
 
 case = test_charged_and_signed.case
@@ -122,6 +124,25 @@ def test_a_notebook_runs_the_validator_and_shows_its_report(
     (report,) = validator.outputs["report"].get()
     assert page == (pathlib.Path(report.uri) / "report.html").read_text()
     assert "BLESSED" in page
+
+
+def test_the_command_reads_reports_from_remote_file_systems(bench: test_budget_validator.Bench) -> None:
+    """TensorFlow's file system in memory stands for gs://: both are read through TFX's file systems."""
+    from click.testing import CliRunner
+    from tfx.dsl.io import fileio
+
+    from tfx_privacy.cli import cli
+
+    assert bench.run() == 1
+    fileio.makedirs("ram://bucket/report/10")
+    with fileio.open("ram://bucket/report/10/report.json", "w") as file:
+        file.write((bench.root / "report" / "report.json").read_text())
+    result = CliRunner().invoke(cli, ["report", "ram://bucket/report/10"])
+    assert result.output.startswith("BLESSED\n")
+    assert result.output.endswith("ram://bucket/report/10/report.json\n")
+    missing = CliRunner().invoke(cli, ["report", "ram://bucket/report/11"])
+    assert isinstance(missing.exception, EvidenceError)
+    assert "ram://bucket/report/11/report.json" in str(missing.exception)
 
 
 def test_a_report_that_was_not_written_is_said_to_be_absent(tmp_path: pathlib.Path) -> None:

@@ -92,6 +92,6 @@ def _paint_budget(figure: Figure, points: Sequence[BudgetPoint]) -> None:
     axes.step(places, [*budget, budget[-1]], where="post", color=svg.RED, linestyle="-.", linewidth=1.4, label="budget")
     axes.set_ylim(0.0, 1.12 * max(*budget, *spent))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.set_xlabel(f"entry of the ledger, {points[0].at[:10]} to {points[-1].at[:10]}")
+    axes.set_xlabel(f"entry of the ledger, {svg.label(points[0].at[:10])} to {svg.label(points[-1].at[:10])}")
     axes.set_ylabel("epsilon")
     figure.legend(loc="lower center", ncol=2)

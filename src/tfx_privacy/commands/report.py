@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pathlib
 import re
+import urllib.parse
+import urllib.request
 import webbrowser
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -55,6 +57,8 @@ def report(target: str, form: str | None, output: pathlib.Path | None, open_: bo
         raise click.UsageError("--output needs --format: what shall be written?")
     if open_ and form is not None:
         raise click.UsageError("--open shows the page as it was written: give it without --format.")
+    if target.startswith("file://"):
+        target = urllib.request.url2pathname(urllib.parse.urlparse(target).path)
     found = _read_remote(target) if _REMOTE.match(target) else _read_local(pathlib.Path(target))
     # Imported here: pydantic, numpy and matplotlib take a second, and --help needs none of them.
     from tfx_privacy.privacy import report_facts
