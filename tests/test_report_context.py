@@ -49,6 +49,38 @@ def test_a_history_that_cannot_be_read_is_none_and_changes_no_verdict(case: Case
     assert case.run() == 1, case.bench.message
 
 
+def test_a_pipeline_run_by_tfx_is_named_with_the_nodes_that_made_the_evidence(
+    bench: test_budget_validator.Bench, tmp_path: pathlib.Path
+) -> None:
+    from tfx.dsl.components.common.importer import Importer
+    from tfx.orchestration import metadata, pipeline
+    from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+
+    from tfx_privacy.components import BudgetValidator
+
+    importers = {
+        key: Importer(source_uri=artifact.uri, artifact_type=type(artifact)).with_id(f"the_{key}")
+        for key, (artifact,) in bench.inputs.items()
+    }
+    channels = {key: importer.outputs["result"] for key, importer in importers.items()}
+    validator = BudgetValidator(**channels, max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.6)
+    LocalDagRunner().run(
+        pipeline.Pipeline(
+            "judged",
+            str(tmp_path / "out"),
+            components=[*importers.values(), validator],
+            metadata_connection_config=metadata.sqlite_metadata_connection_config(str(tmp_path / "metadata.db")),
+        )
+    )
+    (path,) = (tmp_path / "out").glob("BudgetValidator/report/*/report.json")
+    found = json.loads(path.read_text())
+    assert found["verdict"]["blessed"]
+    assert found["lineage"]["pipeline"] == "judged"
+    assert found["lineage"]["pipeline_run"]
+    assert found["lineage"]["model_uri"] == bench.model.uri
+    assert found["lineage"]["producers"] == {key: f"the_{key}" for key in bench.inputs}
+
+
 def test_the_pipeline_and_its_nodes_are_named_where_the_executor_is_told(bench: test_budget_validator.Bench) -> None:
     from tfx.dsl.components.base import base_executor
     from tfx.proto.orchestration import pipeline_pb2
