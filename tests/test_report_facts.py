@@ -159,6 +159,22 @@ def test_without_privacy_nothing_is_covered_and_nothing_computed(executed: Any) 
     assert model_card.build(facts)["considerations"]["limitations"][0]["description"].startswith("Epsilon is infinite")
 
 
+@pytest.mark.parametrize("stated", [3.5, "inf"])
+def test_what_is_of_this_run_alone_is_not_shown_where_the_guarantee_is_of_more(stated: Any) -> None:
+    """A guarantee that counts another training as well, such as a base model's: mu of the last run would understate it."""
+    record = evidence.make_guarantee().model_copy(update={"epsilon_pld": stated, "epsilon_rdp": stated})
+    policy = evidence.POLICY.model_copy(update={"max_epsilon": 4.0})
+    facts = facts_of(evidence.make_evidence(guarantee=record), policy)
+    assert facts.is_established
+    assert facts.epsilon_over_steps == []
+    assert isinstance(facts.gaussian_dp, report_facts.Problem)
+    assert "would be too small" in facts.gaussian_dp.error
+    assert covered(facts)["Training of this model, each of its steps"] == ("no" if stated == "inf" else "yes")
+    assert not any(
+        "mu" in metric["type"] for metric in model_card.build(facts)["quantitative_analysis"]["performance_metrics"]
+    )
+
+
 def test_a_mechanism_that_no_accountant_takes_has_a_report_all_the_same() -> None:
     mechanism = evidence.mechanism().model_copy(update={"noise_multiplier": 1e-3})
     record = evidence.make_guarantee().model_copy(update={"mechanism": mechanism})

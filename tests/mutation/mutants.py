@@ -1064,6 +1064,10 @@ REPORT = [
         "by_standing[Standing.WITHIN] or rows, key=standing.upper_bound)", "by_standing[Standing.WITHIN] or rows, key=lambda row: 0)", "test_report_facts",
     ),
     Mutant(
+        "mu is of the last run alone", f"{_PRIVACY}.report_facts",
+        "record.stated_epsilon <= spent[-1].epsilon * _GRID", "True", "test_report_facts",
+    ),
+    Mutant(
         "what was not covered is covered", f"{_PRIVACY}.report_checklist",
         'covered="yes" if item.covered else "no"', 'covered="yes"', "test_report_facts",
     ),

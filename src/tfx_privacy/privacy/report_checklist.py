@@ -87,7 +87,7 @@ def _training(record: PrivacyGuarantee, is_established: bool) -> Coverage:
     if not is_established:
         return Coverage(use=use, covered="not stated", detail="The gate could not establish what the guarantee states.")
     if not _is_private(record):
-        return Coverage(use=use, covered="no", detail="The model was trained without differential privacy.")
+        return Coverage(use=use, covered="no", detail="Epsilon is infinite: nothing limits what the model reveals.")
     return Coverage(
         use=use,
         covered="yes",
@@ -241,7 +241,9 @@ def _nist(record: PrivacyGuarantee | None, attacked: PrivacyEvaluation | None, r
 
 
 def _is_private(record: PrivacyGuarantee) -> bool:
-    return isinstance(record.mechanism, DPMechanism) and record.mechanism.is_private
+    """Whether this very run is, and whatever else its epsilon is of."""
+    mechanism = record.mechanism
+    return isinstance(mechanism, DPMechanism) and mechanism.is_private and math.isfinite(record.stated_epsilon)
 
 
 def _unit_note(record: PrivacyGuarantee) -> str:
@@ -251,7 +253,7 @@ def _unit_note(record: PrivacyGuarantee) -> str:
 
 
 def _formal(record: PrivacyGuarantee) -> str:
-    if not _is_private(record) or not math.isfinite(record.stated_epsilon):
+    if not _is_private(record):
         return "Epsilon is infinite: nothing is limited."
     return f"Approximate differential privacy: epsilon = {report_terms.rounded_up(record.stated_epsilon, 4)} at delta = {record.target_delta:g}, {_beside(record)}"
 

@@ -39,6 +39,12 @@ from tfx_privacy.privacy.standing import Standing
 
 SCHEMA_VERSION: Literal[3] = 3
 JSON_NAME = "report.json"
+# What is computed for the report is on a coarser grid than what is stated, and never below it.
+_GRID = 1 + 1e-3
+_MORE_THAN_THIS_RUN = (
+    "The guarantee states more than this run's own mechanism comes to, because it is of other trainings as well, or no accountant takes "
+    "the run. A mu of this run alone would be too small."
+)
 
 
 class Problem(Record):
@@ -224,6 +230,7 @@ def build(
     strongest = _strongest(attacked, verdict.policy)
     epsilon = facts.rule("epsilon")
     is_established = epsilon is not None and epsilon.status != "unknown"
+    spent = _over_steps(record) if is_established else []
     return ReportFacts(
         software=software,
         verdict=facts,
@@ -231,8 +238,8 @@ def build(
         strongest_attack=strongest,
         budget_left=None if run is None else _left(run),
         is_established=is_established,
-        gaussian_dp=_gaussian_dp(record) if is_established else None,
-        epsilon_over_steps=_over_steps(record) if is_established else [],
+        gaussian_dp=_gaussian_dp(record, spent) if is_established else None,
+        epsilon_over_steps=spent,
         coverage=report_checklist.coverage(record, is_established=is_established),
         disclosure=report_checklist.answers(
             record, attacked, run, signatures=evidence.signatures, is_established=is_established
@@ -270,10 +277,12 @@ def _strongest(attacked: PrivacyEvaluation | None, policy: GatePolicy) -> Strong
     return Strongest(row=worst, upper=standing.upper_bound(worst), limit=limits.limit(worst))
 
 
-def _gaussian_dp(record: PrivacyGuarantee | None) -> GaussianDP | Problem | None:
+def _gaussian_dp(record: PrivacyGuarantee | None, spent: Sequence[Spent]) -> GaussianDP | Problem | None:
     mechanism = None if record is None else record.mechanism
     if record is None or not isinstance(mechanism, DPMechanism) or not mechanism.is_private:
         return None
+    if not spent:
+        return Problem(error=_MORE_THAN_THIS_RUN)
     run = mechanism.composition
     return _fitted(
         float(run["noise_multiplier"]), float(run["sampling_probability"]), int(run["steps"]), record.target_delta
@@ -291,13 +300,15 @@ def _fitted(noise: float, probability: float, steps: int, delta: float) -> Gauss
 
 
 def _over_steps(record: PrivacyGuarantee | None) -> list[Spent]:
+    """Empty where the guarantee states more than its own run comes to: what is shown of the run alone would be taken for all of it."""
     mechanism = None if record is None else record.mechanism
     if record is None or not isinstance(mechanism, DPMechanism) or not mechanism.is_private:
         return []
     try:
-        return list(_spent(mechanism.to_json(), record.target_delta))
+        spent = list(_spent(mechanism.to_json(), record.target_delta))
     except TFXPrivacyError:
         return []
+    return spent if spent and record.stated_epsilon <= spent[-1].epsilon * _GRID else []
 
 
 @functools.lru_cache(maxsize=32)
