@@ -104,7 +104,7 @@ def _create_pipeline(pipeline_name: str, pipeline_root: str, data_root: str,
       schema=schema_gen.outputs['schema'],
       label_key='tips_xf',
       privacy=DPParameters(target_epsilon=3.0, target_delta=1e-5,
-                           expected_batch_size=200, epochs=5))
+                           expected_batch_size=200, steps=1000))
 
   # Get the latest blessed model for model validation.
   model_resolver = resolver.Resolver(

@@ -252,7 +252,7 @@ def create_pipeline(  # pylint: disable=invalid-name
       schema=schema_gen.outputs['schema'],
       label_key='species_xf',
       privacy=DPParameters(target_epsilon=3.0, target_delta=1e-5,
-                           expected_batch_size=20, epochs=5))
+                           expected_batch_size=20, steps=100))
 
   # Get the latest blessed model for model validation.
   model_resolver = tfx.dsl.Resolver(
