@@ -103,8 +103,8 @@ def _create_pipeline(pipeline_name: str, pipeline_root: str, data_root: str,
       transform_graph=transform.outputs['transform_graph'],
       schema=schema_gen.outputs['schema'],
       label_key='tips_xf',
-      privacy=DPParameters(target_epsilon=3.0, target_delta=1e-5,
-                           expected_batch_size=200, steps=1000))
+      privacy=DPParameters(target_epsilon=3.0, target_delta=1e-5, steps=2000,
+                           expected_batch_size=500, l2_norm_clip=5.0))
 
   # Get the latest blessed model for model validation.
   model_resolver = resolver.Resolver(

@@ -99,8 +99,8 @@ def _create_pipeline(pipeline_name: str, pipeline_root: str, data_root: str,
         transform_graph=transform.outputs['transform_graph'],
         schema=schema_gen.outputs['schema'],
         label_key='image_class_xf',
-        privacy=DPParameters(target_epsilon=3.0, target_delta=1e-5,
-                             expected_batch_size=200, epochs=10)).with_id(component_id)
+        privacy=DPParameters(target_epsilon=3.0, target_delta=1e-5, epochs=150,
+                             expected_batch_size=200)).with_id(component_id)
 
   # Uses user-provided Python function that trains a Keras model.
   trainer = _create_trainer(module_file, 'Trainer.mnist')
