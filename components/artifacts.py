@@ -23,7 +23,7 @@ class PrivacyEvaluation(artifact.Artifact):
 
 
 class PrivacyReport(artifact.Artifact):
-    """The gate's verdict explained: `report.html` and `report.json`."""
+    """The gate's verdict explained: `report.html`, the same facts as `report.json` and `report.md`, and `model_card.json`."""
 
     TYPE_NAME = "tfx_privacy.PrivacyReport"
 

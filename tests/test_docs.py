@@ -8,10 +8,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+import webbrowser
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
+import test_report_command
 from click.testing import CliRunner
 
 from tfx_privacy import cli
@@ -32,6 +34,7 @@ ELSEWHERE = {
     "python local_runner.py": "tests/test_templates.py",
     "tfx-privacy run-ir": "tests/test_run_ir_taxi.py",
     "python -m benchmarks.": "nowhere: minutes of a quiet machine; docs/performance.md has what they printed",
+    "tfx-privacy report gs://": "tests/test_report_command.py",
     "kubectl create secret": "nowhere: there is no cluster",
 }
 # Where an example keeps things on a server.
@@ -77,7 +80,7 @@ def test_what_runs_elsewhere_is_in_the_documentation_and_there(beginning: str) -
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if ALL[page]], ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_runs(page: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the order of the page, in one folder, which holds what the reader has: a pipeline and a module with run_fn."""
+    """In the order of the page, in one folder, which holds what the reader has: a pipeline, a module with run_fn, a report."""
     work, server = tmp_path / "work", tmp_path / "server"
     server.mkdir()
     work.mkdir()
@@ -98,7 +101,12 @@ def run(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     elif words[0] == "cd":
         monkeypatch.chdir(words[1])
     elif words[0] == "tfx-privacy":
+        arguments, _, target = text.partition(" > ")
+        words = [os.path.expandvars(word) for word in shlex.split(arguments, comments=True)]
+        monkeypatch.setattr(webbrowser, "open", lambda address: True)
         done = CliRunner().invoke(cli.cli, words[1:])
+        if target:
+            pathlib.Path(target).write_text(done.stdout)
         if done.exit_code != 0:
             raise AssertionError(f"{text}: {done.exception!r}\n{done.output}")
     elif words[:2] == ["python", "-c"]:
@@ -118,4 +126,7 @@ def prepare(folder: pathlib.Path) -> None:
     assert tfx is not None
     assert tfx.origin is not None
     example = pathlib.Path(tfx.origin).parent / "examples" / "chicago_taxi_pipeline" / "taxi_utils.py"
-    shutil.copy(example, folder / "model.py")
+    for name in ("model.py", "taxi_utils.py"):
+        shutil.copy(example, folder / name)
+    report = test_report_command.written(folder / "BudgetValidator" / "report" / "10")
+    shutil.copy(report / "report.json", folder)

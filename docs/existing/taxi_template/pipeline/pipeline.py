@@ -156,7 +156,7 @@ def create_pipeline(
       privacy_guarantee=trainer.outputs['privacy_guarantee'],
       privacy_evaluation=privacy_evaluator.outputs['privacy_evaluation'],
       model_blessing=evaluator.outputs['blessing'],
-      max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.6,
+      max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.65,
       # Transform's analyzers read the data; the guarantee does not cover them.
       allow_non_dp_preprocessing=True)
   # TODO(step 6): Uncomment here to add BudgetValidator to the pipeline.
