@@ -84,8 +84,8 @@ def test_the_count_counts(
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Verdict]:
     """Every example, run by LocalDagRunner in this process.
 
-    The modules are imported from their files: to package and install them before each use, as TFX does where it must, would take
-    another two minutes. tests/test_pipeline.py runs that.
+    The modules are imported from their files: to package and install them before each use, as TFX does by default, takes longer, and
+    tests/test_pipeline.py shows it with another module.
     """
     root = tmp_path_factory.mktemp("existing")
     with pytest.MonkeyPatch.context() as patch:
