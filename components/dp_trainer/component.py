@@ -15,6 +15,7 @@ from tfx.utils import json_utils
 
 from tfx_privacy import training
 from tfx_privacy.components import artifacts
+from tfx_privacy.components.dp_trainer import base_model as base_models
 from tfx_privacy.components.dp_trainer import executor, request
 from tfx_privacy.privacy import _validate, references, strict_json
 from tfx_privacy.privacy.errors import ParameterError
@@ -37,6 +38,8 @@ class DPTrainerSpec(component_spec.ComponentSpec):
         request.LEDGER_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         request.DATASET_ID_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         request.DATASET_BLOCKS_KEY: component_spec.ExecutionParameter(type=str, optional=True),
+        base_models.BASE_MODEL_IS_PUBLIC_KEY: component_spec.ExecutionParameter(type=int, optional=True),
+        request.HYPERPARAMETERS_ARE_PUBLIC_KEY: component_spec.ExecutionParameter(type=int, optional=True),
         "train_args": component_spec.ExecutionParameter(type=trainer_pb2.TrainArgs, use_proto=False),
         "eval_args": component_spec.ExecutionParameter(type=trainer_pb2.EvalArgs, use_proto=False),
         "module_file": component_spec.ExecutionParameter(type=str, optional=True),
@@ -47,6 +50,13 @@ class DPTrainerSpec(component_spec.ComponentSpec):
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph, optional=True),
         "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema, optional=True),
+        base_models.BASE_MODEL_KEY: component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
+        base_models.BASE_MODEL_GUARANTEE_KEY: component_spec.ChannelParameter(
+            type=artifacts.PrivacyGuarantee, optional=True
+        ),
+        request.HYPERPARAMETERS_KEY: component_spec.ChannelParameter(
+            type=standard_artifacts.HyperParameters, optional=True
+        ),
     }
     OUTPUTS = {
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
@@ -95,7 +105,7 @@ class DPTrainer(base_component.BaseComponent):
         target_epsilon: _Scalar | None = None,
         train_args: trainer_pb2.TrainArgs | None = None,
         eval_args: trainer_pb2.EvalArgs | None = None,
-        custom_config: dict[str, Any] | None = None,
+        custom_config: dict[str, Any] | data_types.RuntimeParameter | None = None,
         checkpoint_dir: str | None = None,
         distribution: str = "none",
         reference_models: int = 0,
@@ -103,6 +113,11 @@ class DPTrainer(base_component.BaseComponent):
         ledger: str | None = None,
         dataset_id: str | None = None,
         dataset_blocks: Sequence[str] = (),
+        base_model: types.BaseChannel | None = None,
+        base_model_guarantee: types.BaseChannel | None = None,
+        base_model_is_public: bool = False,
+        hyperparameters: types.BaseChannel | None = None,
+        hyperparameters_are_public: bool = False,
     ) -> None:
         """Declares the component.
 
@@ -134,6 +149,14 @@ class DPTrainer(base_component.BaseComponent):
             stays charged. A result from TFX's cache costs nothing. None: no ledger, and the guarantee says so.
           dataset_id: The dataset's name in the ledger, needed with it.
           dataset_blocks: The dataset's blocks that the examples are of, where it is charged by block.
+          base_model: Channel of `Model` to begin from, whose path is `fn_args.base_model` (None where the channel is empty). It must carry
+            its guarantee or be declared public.
+          base_model_guarantee: Channel of `PrivacyGuarantee`, of the DPTrainer that made the base model. Its training is added to this
+            one: the guarantee's epsilon is of both together. Of several guarantees the one with the model's digest counts.
+          base_model_is_public: No private record was used for the base model; the guarantee says that this was declared.
+          hyperparameters: Channel of `HyperParameters`, usually Tuner's `best_hyperparameters`; in `fn_args.hyperparameters`. Tuner's
+            trials are not private: the guarantee says that it does not cover them, and the gate refuses, unless its policy allows it.
+          hyperparameters_are_public: No private record had a part in choosing them, e.g. because the Tuner ran on public data.
 
         Raises:
           ParameterError: If `target_delta` is missing, or not exactly one module is given, or another argument breaks its rule.
@@ -156,6 +179,11 @@ class DPTrainer(base_component.BaseComponent):
         request.check_num_attacks(attacks_during_training=attacks_during_training)
         if checkpoint_dir is not None:
             training.Checkpoints(checkpoint_dir)  # refuses what cannot be locked
+        base_models.check_arguments(model=base_model, guarantee=base_model_guarantee, is_public=base_model_is_public)
+        if hyperparameters is None and hyperparameters_are_public:
+            raise ParameterError(
+                "hyperparameters_are_public is about a channel of hyperparameters, and there is none. Give hyperparameters, or leave it out."
+            )
         train_args = train_args or trainer_pb2.TrainArgs()
         if train_args.num_steps:
             raise ParameterError(
@@ -177,10 +205,17 @@ class DPTrainer(base_component.BaseComponent):
                 dataset_blocks=strict_json.canonical(account.blocks) if account else None,
                 module_file=module_file,
                 module_path=module_path,
-                custom_config=json_utils.dumps(custom_config),
+                custom_config=custom_config
+                if isinstance(custom_config, data_types.RuntimeParameter)
+                else json_utils.dumps(custom_config),
                 examples=examples,
                 transform_graph=transform_graph,
                 schema=schema,
+                base_model=base_model,
+                base_model_guarantee=base_model_guarantee,
+                base_model_is_public=1 if base_model_is_public else None,
+                hyperparameters=hyperparameters,
+                hyperparameters_are_public=1 if hyperparameters_are_public else None,
                 model=channel_utils.as_channel([standard_artifacts.Model()]),
                 model_run=channel_utils.as_channel([standard_artifacts.ModelRun()]),
                 privacy_guarantee=channel_utils.as_channel([artifacts.PrivacyGuarantee()]),

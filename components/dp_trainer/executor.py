@@ -14,12 +14,12 @@ from tfx.types import artifact_utils
 
 from tfx_privacy import training
 from tfx_privacy.components import _files, _signatures
-from tfx_privacy.components.dp_trainer import charge, export, references, reporting, statement
+from tfx_privacy.components.dp_trainer import base_model, charge, export, references, reporting, statement
 from tfx_privacy.components.dp_trainer import request as requests
 from tfx_privacy.components.dp_trainer.request import Request
 from tfx_privacy.privacy import attack_history, guarantee
 from tfx_privacy.privacy import references as records_of_references
-from tfx_privacy.privacy.errors import TFXPrivacyError
+from tfx_privacy.privacy.errors import ParameterError, TFXPrivacyError
 from tfx_privacy.privacy.evaluation import Checkpoint
 from tfx_privacy.privacy.parameters import ResolvedParameters
 from tfx_privacy.training import over_training
@@ -42,7 +42,7 @@ class Executor(trainer_executor.GenericExecutor):
         """Trains privately.
 
         Args:
-          input_dict: `examples`, and optionally `transform_graph` and `schema`.
+          input_dict: `examples`, and optionally `transform_graph`, `schema`, `base_model`, `base_model_guarantee` and `hyperparameters`.
           output_dict: `model`, `model_run`, `privacy_guarantee` and `reference_models`.
           exec_properties: As DPTrainerSpec declares them.
 
@@ -51,16 +51,25 @@ class Executor(trainer_executor.GenericExecutor):
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         request = self._request(input_dict, output_dict, exec_properties)
+        start = base_model.read(input_dict, exec_properties, request.privacy, request.account)
+        _check_references(request, start)
+        scope_items = statement.scope_of(
+            input_dict,
+            request.fn_args,
+            hyperparameters_are_public=exec_properties.get(requests.HYPERPARAMETERS_ARE_PUBLIC_KEY) == 1,
+        )
         model = request.make_model()
         labels, num_references = self._labels(), request.num_references
-        with (
-            _checkpoints(exec_properties) as checkpoints,
-            charge.charged(request.account, request.privacy, num_references, checkpoints, labels) as charged,
-        ):
-            record = self._train_and_save(request, model, charged, checkpoints, input_dict, output_dict)
-            statement.write_guarantee(artifact_utils.get_single_instance(output_dict[PRIVACY_GUARANTEE_KEY]), record)
-            if checkpoints:
-                checkpoints.finish()
+        with _checkpoints(exec_properties) as checkpoints:
+            base_model.bind(start, checkpoints)
+            with charge.charged(request.account, request.privacy, num_references, checkpoints, labels) as charged:
+                record = self._train_and_save(
+                    request, model, charged, checkpoints, start, [*scope_items, *start.scope], output_dict
+                )
+                artifact = artifact_utils.get_single_instance(output_dict[PRIVACY_GUARANTEE_KEY])
+                statement.write_guarantee(artifact, record)
+                if checkpoints:
+                    checkpoints.finish()
         logging.info("DPTrainer: %s", record.statement)
 
     def _train_and_save(
@@ -69,7 +78,8 @@ class Executor(trainer_executor.GenericExecutor):
         model: Any,
         charged: charge.Charge | charge.Uncharged,
         checkpoints: training.Checkpoints | None,
-        input_dict: dict[str, list[types.Artifact]],
+        start: base_model.Start,
+        scope_items: list[guarantee.ScopeItem],
         output_dict: dict[str, list[types.Artifact]],
     ) -> guarantee.PrivacyGuarantee:
         """From the first record that is read to the guarantee of a saved model."""
@@ -99,10 +109,11 @@ class Executor(trainer_executor.GenericExecutor):
             plan.resolved,
             digest,
             request.splits,
-            statement.scope_of(input_dict, request.fn_args),
+            scope_items,
             engine,
             trainings,
             charged.run_id,
+            start.model,
         )
         try:
             return charged.commit(record)
@@ -184,6 +195,14 @@ class Executor(trainer_executor.GenericExecutor):
                 **options,
             )
         return outcome, history
+
+
+def _check_references(request: Request, start: base_model.Start) -> None:
+    if request.num_references and start.is_private:
+        raise ParameterError(
+            f"reference_models={request.num_references} does not go with a base model that was trained on private records: their models would "
+            "begin from it, and so have seen the records that they must not have seen. Set reference_models=0, or begin from a public model."
+        )
 
 
 def _pool(

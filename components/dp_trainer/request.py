@@ -34,6 +34,8 @@ ATTACKS_DURING_TRAINING_KEY = "attacks_during_training"
 LEDGER_KEY = "ledger"
 DATASET_ID_KEY = "dataset_id"
 DATASET_BLOCKS_KEY = "dataset_blocks"
+HYPERPARAMETERS_KEY = "hyperparameters"
+HYPERPARAMETERS_ARE_PUBLIC_KEY = "hyperparameters_are_public"
 
 _MAX_ATTACKS = 1000
 
@@ -240,5 +242,12 @@ def required_function(exec_properties: dict[str, Any], name: str) -> Callable[..
     """
     function: Callable[..., Any] | None = user_function(exec_properties, name)
     if function is None:
-        raise ParameterError(f"The module has no function {name!r}. {name}(fn_args) is required.")
+        hint = ""
+        if user_function(exec_properties, "run_fn") is not None:
+            hint = (
+                " It has a run_fn, which DPTrainer does not run: a function that reads the records and trains by itself leaves nothing to "
+                "guarantee. Move the making of the compiled model into model_fn, reading into input_fn and signatures into signatures_fn; "
+                "`tfx-privacy migrate` proposes it."
+            )
+        raise ParameterError(f"The module has no function {name!r}. {name}(fn_args) is required.{hint}")
     return function

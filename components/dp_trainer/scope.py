@@ -47,6 +47,22 @@ def of_transform_graph(uri: str) -> ScopeItem:
     )
 
 
+def of_hyperparameters(*, declared_public: bool) -> ScopeItem:
+    """Hyperparameters that were handed in, usually by a Tuner, each of whose trials is a training on the records without privacy.
+
+    Args:
+      declared_public: The pipeline's author says that no private record had a part in choosing them.
+    """
+    if declared_public:
+        detail = "Declared by the pipeline's author as chosen without the private records (hyperparameters_are_public); nothing checked it."
+        return ScopeItem(artifact="hyperparameters", covered=True, detail=detail)
+    detail = (
+        "A Tuner chooses them by trials, each of which is a training on the records and an evaluation without differential privacy; "
+        "no trial is counted in epsilon, nor charged to a budget ledger."
+    )
+    return ScopeItem(artifact="hyperparameters", covered=False, detail=detail)
+
+
 def _captures(path: str) -> tuple[int, int]:
     saved_model = saved_model_pb2.SavedModel()
     with fileio.open(path, "rb") as file, warnings.catch_warnings():

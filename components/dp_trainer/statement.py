@@ -47,13 +47,20 @@ def make_guarantee(
     engine: str,
     trainings: guarantee.ReferenceTrainings | None,
     run_id: str,
+    base_model: guarantee.BaseModel | None = None,
 ) -> guarantee.PrivacyGuarantee:
     """The guarantee of what was executed; epsilon is computed from the executed mechanism alone."""
     privacy = resolved.parameters
     assert privacy.target_delta is not None
     assert resolved.population is not None
     mechanism = outcome.mechanism
-    bounds = guarantee.stated_bounds(mechanism, privacy.target_delta)
+    bounds = guarantee.stated_bounds(
+        mechanism,
+        privacy.target_delta,
+        base_model=base_model,
+        neighboring_relation=privacy.neighboring_relation,
+        privacy_unit=privacy.privacy_unit,
+    )
     record = guarantee.PrivacyGuarantee(
         run_id=run_id,
         issued_at=_records.utc_now(),
@@ -70,6 +77,7 @@ def make_guarantee(
         train_splits=splits,
         scope=scope_items,
         model_digest=model_digest,
+        base_model=base_model,
         audit=outcome.audit,
         references=trainings,
         statement="",
@@ -86,8 +94,17 @@ def write_guarantee(artifact: types.Artifact, record: guarantee.PrivacyGuarantee
         artifact.set_string_custom_property(name, str(getattr(record, name)))
 
 
-def scope_of(input_dict: dict[str, list[types.Artifact]], fn_args: Any) -> list[guarantee.ScopeItem]:
-    """What the model takes from upstream components, and whether the guarantee covers it."""
+def scope_of(
+    input_dict: dict[str, list[types.Artifact]], fn_args: Any, *, hyperparameters_are_public: bool
+) -> list[guarantee.ScopeItem]:
+    """What the model takes from upstream components, and whether the guarantee covers it; its base model apart."""
+    items = _of_preprocessing(input_dict, fn_args)
+    if fn_args.hyperparameters is not None:
+        items.append(scope.of_hyperparameters(declared_public=hyperparameters_are_public))
+    return items
+
+
+def _of_preprocessing(input_dict: dict[str, list[types.Artifact]], fn_args: Any) -> list[guarantee.ScopeItem]:
     if fn_args.transform_graph_path:
         return [scope.of_transform_graph(fn_args.transform_graph_path)]
     if input_dict.get("schema"):

@@ -362,7 +362,9 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(
         "guarantee_scope",
-        lambda policy: "anything" if policy.allow_non_dp_preprocessing else "all covered",
+        lambda policy: " but ".join(
+            ["all covered", *filter(None, [", ".join(sorted(gate_rules.allowed_outside(policy)))])]
+        ),
         gate_rules.check_scope,
         (GUARANTEE,),
     ),

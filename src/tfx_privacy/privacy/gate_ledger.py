@@ -45,6 +45,15 @@ def check_ledger(evidence: Evidence, policy: GatePolicy, now: datetime.datetime)
             f"The ledger does not bear out the guarantee: {'; '.join(problems)}. "
             "Deploy only what was trained, committed and evaluated in one run.",
         )
+    base = record.base_model
+    if policy.ledger == "required" and base is not None and base.is_private and base.ledger_id != position.ledger_id:
+        return Finding(
+            False,
+            value,
+            "The policy demands a budget ledger, and the base model that training began from was not charged in this one: what the dataset "
+            "has spent does not count it. Begin from a model that was trained with the same ledger, or from fresh weights.",
+            excusable=True,
+        )
     return Finding(
         True,
         value,

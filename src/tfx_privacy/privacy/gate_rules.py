@@ -15,6 +15,16 @@ from tfx_privacy.privacy.gate_evidence import Evidence, Finding, rounded_up
 from tfx_privacy.privacy.policy import GatePolicy
 
 _CLOCK_SKEW = datetime.timedelta(minutes=5)
+# Upstream artifacts that count as covered on somebody's word: what was said is part of the explanation.
+_DECLARED = ("base_model", "hyperparameters")
+_PREPROCESSING = "Use public constants in preprocessing_fn, or set allow_non_dp_preprocessing."
+_REMEDIES = {
+    "transform_graph": _PREPROCESSING,
+    "schema": _PREPROCESSING,
+    "hyperparameters": "Fix the hyperparameters or tune on public data, and declare it with DPTrainer's hyperparameters_are_public; or set "
+    "allow_non_dp_tuning in the policy.",
+    "base_model": "Begin from a model whose guarantee covers it, or from fresh weights.",
+}
 
 
 def check_epsilon(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
@@ -73,21 +83,40 @@ def check_delta(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) 
 
 def check_scope(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
     """Nothing inside the model was computed from the data outside the guarantee, unless the policy allows it."""
-    uncovered = [item for item in evidence.known_guarantee.scope if not item.covered]
+    record = evidence.known_guarantee
+    uncovered = [item for item in record.scope if not item.covered]
     names = ", ".join(item.artifact for item in uncovered)
+    declared = "".join(f" {item.artifact}: {item.detail}" for item in record.scope if item.artifact in _DECLARED)
     if not uncovered:
-        return Finding(True, "covered", "The guarantee covers what the model takes from upstream components.")
-    if policy.allow_non_dp_preprocessing is True:
+        return Finding(
+            True, "covered", f"The guarantee covers what the model takes from upstream components.{declared}"
+        )
+    allowed = allowed_outside(policy)
+    if all(item.artifact in allowed for item in uncovered):
         return Finding(
             True, f"not covered: {names}", f"Not covered by the guarantee, and allowed by the policy: {names}."
         )
-    details = " ".join(f"{item.artifact}: {item.detail}" for item in uncovered)
+    refused = [item for item in uncovered if item.artifact not in allowed]
+    details = " ".join(f"{item.artifact}: {item.detail}" for item in refused)
+    remedies = {_REMEDIES[item.artifact]: None for item in refused}
     return Finding(
         False,
         f"not covered: {names}",
-        f"The model contains results that were computed from the data without differential privacy. {details} "
-        "Use public constants in preprocessing_fn, or set allow_non_dp_preprocessing.",
+        f"The model contains results that were computed from the data without differential privacy. {details} {' '.join(remedies)}",
         excusable=True,
+    )
+
+
+def allowed_outside(policy: GatePolicy) -> frozenset[str]:
+    """The upstream artifacts of whose uncovered results a policy approves; never a base model."""
+    return frozenset(
+        artifact
+        for allowed, artifacts in (
+            (policy.allow_non_dp_preprocessing, ("transform_graph", "schema")),
+            (policy.allow_non_dp_tuning, ("hyperparameters",)),
+        )
+        for artifact in artifacts
+        if allowed is True
     )
 
 
@@ -181,6 +210,8 @@ def check_signature(evidence: Evidence, policy: GatePolicy, now: datetime.dateti
             keys[part] = found
         else:
             raise EvidenceError(f"Expected the key of the {part}'s signature, not {found!r}.")
+    if _rests_on_unsigned(evidence.guarantee):
+        unsigned.append("base model's guarantee")
     value = ", ".join([*(f"{part} by {key}" for part, key in keys.items()), *(f"{part} unsigned" for part in unsigned)])
     if not unsigned:
         return Finding(True, value, "Guarantee and evaluation have valid signatures.")
@@ -197,6 +228,13 @@ def check_signature(evidence: Evidence, policy: GatePolicy, now: datetime.dateti
         f"Without a signature, which the policy demands: {names}. Give the components that write them a signing key.",
         excusable=True,
     )
+
+
+def _rests_on_unsigned(record: guarantee.PrivacyGuarantee | EvidenceError) -> bool:
+    """Whether a guarantee was computed from that of a base model which nobody had signed."""
+    if not isinstance(record, guarantee.PrivacyGuarantee) or record.base_model is None:
+        return False
+    return record.base_model.is_private and not record.base_model.signed_by
 
 
 def check_upstream(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:

@@ -128,6 +128,48 @@ class ScopeItem(Record):
     detail: Text
 
 
+class BaseModel(Record):
+    """The model whose weights training began from."""
+
+    model_digest: Digest
+    source: Literal["public", "private"]
+    """"public": the pipeline's author declared it so, and nothing checked that; "private": it carries a guarantee."""
+    run_id: Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    guarantee_digest: Digest | None = None
+    """Of what its guarantee states, as a ledger keeps it."""
+    epsilon: Epsilon | None = None
+    """That its own guarantee states, at its own delta."""
+    target_delta: OpenProbability | None = None
+    trainings: list[Annotated[DPMechanism | NoMechanism, pydantic.Field(discriminator="kind")]] = pydantic.Field(
+        default_factory=list
+    )
+    """All private trainings that are in its weights, its own base models' first."""
+    neighboring_relation: Literal["ADD_OR_REMOVE_ONE", "REPLACE_SPECIAL"] | None = None
+    privacy_unit: Literal["example", "user"] | None = None
+    ledger_id: str | None = None
+    """The ledger that its training was charged in; None without one."""
+    signed_by: str | None = None
+    """Key of its guarantee's signature; None without one."""
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> Self:
+        of_guarantee = (
+            self.run_id, self.guarantee_digest, self.epsilon, self.target_delta, self.neighboring_relation, self.privacy_unit,
+        )  # fmt: skip
+        if self.source == "private" and (None in of_guarantee or not self.trainings):
+            raise ValueError("a private base model states its guarantee and its trainings")
+        if self.source == "public" and (
+            set(of_guarantee) != {None} or self.trainings or self.ledger_id or self.signed_by
+        ):
+            raise ValueError("a base model that was declared public has no guarantee")
+        return self
+
+    @property
+    def is_private(self) -> bool:
+        """Whether it was trained on private records, so that its training counts."""
+        return self.source == "private"
+
+
 class Accountant(Record):
     """Who computed epsilon."""
 
@@ -183,7 +225,8 @@ class PrivacyGuarantee(Record):
     """What one training run guarantees, and for which model.
 
     `epsilon_pld` and `epsilon_rdp` are upper bounds at `target_delta`; "inf" without a
-    mechanism. Readers that decide must recompute them from `mechanism`: `recomputed_epsilon`.
+    mechanism. With a private `base_model` they are of both trainings together.
+    Readers that decide must recompute them from `mechanism` and `base_model`: `recomputed_epsilon`.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -205,6 +248,8 @@ class PrivacyGuarantee(Record):
     train_splits: Annotated[list[Text], pydantic.Field(min_length=1)]
     scope: list[ScopeItem]
     model_digest: Digest
+    base_model: BaseModel | None = None
+    """None: training began from fresh weights."""
     audit: Audit | None = None
     references: ReferenceTrainings | None = None
     dataset_id: Identifier | None = None
@@ -223,6 +268,8 @@ class PrivacyGuarantee(Record):
             raise ValueError("max_records_per_user belongs to privacy_unit='user', and only there")
         if self.references is not None and not _same_noise(self.mechanism, self.references.mechanism):
             raise ValueError("the reference models were not trained by the model's own mechanism")
+        if self.references is not None and self.base_model is not None and self.base_model.is_private:
+            raise ValueError("a private base model holds the records that reference models must not have seen")
         if (self.ledger is None) != (self.dataset_id is None):
             raise ValueError("ledger and dataset_id belong together")
         return self
@@ -237,31 +284,48 @@ class PrivacyGuarantee(Record):
 def facts_digest(guarantee: PrivacyGuarantee) -> str:
     """Digest of all that a guarantee states beside the dataset, the ledger's position and the prose: what a ledger keeps of it."""
     facts = guarantee.model_dump(mode="json") | {"dataset_id": None, "ledger": None, "statement": ""}
+    if guarantee.base_model is None:
+        del facts["base_model"]  # as in guarantees that were charged before there were base models
     return digest.text_digest(strict_json.canonical(facts))
 
 
 def recomputed_epsilon(guarantee: PrivacyGuarantee) -> float:
     """Epsilon of the guarantee's mechanism at its delta, computed afresh; `inf` if it gives none.
 
+    With a private base model it is that of both trainings together, and `inf` where they cannot be added up.
+
     Raises:
       EvidenceError: If the file states less than its own mechanism comes to, or than that and the reference trainings together.
     """
     _check_references(guarantee)
-    mechanism = guarantee.mechanism
-    if isinstance(mechanism, NoMechanism) or not mechanism.is_private:
+    bounds = _bounds(
+        guarantee.mechanism,
+        guarantee.base_model,
+        target_delta=guarantee.target_delta,
+        neighboring_relation=guarantee.neighboring_relation,
+        privacy_unit=guarantee.privacy_unit,
+    )
+    if bounds is None:
         return math.inf
-    bounds = accounting.epsilon_bounds(**mechanism.composition, target_delta=guarantee.target_delta)
     if not guarantee.stated_epsilon >= bounds.best * (1 - 1e-6):
         raise EvidenceError(
             f"The guarantee states epsilon={guarantee.stated_epsilon!r}, but its mechanism comes to {bounds.best!r} "
             f"at delta={guarantee.target_delta:g}."
         )
-    if guarantee.audit is not None and not guarantee.audit.epsilon_lower_bound <= guarantee.stated_epsilon:
+    # The audit is of this run alone, whatever the base model cost.
+    claimed = guarantee.stated_epsilon if guarantee.base_model is None else epsilon_of_this_run(guarantee)
+    if guarantee.audit is not None and not guarantee.audit.epsilon_lower_bound <= claimed:
         raise EvidenceError(
             f"The audit shows epsilon >= {guarantee.audit.epsilon_lower_bound:g} with confidence {guarantee.audit.confidence:g}, but "
-            f"the guarantee states epsilon={guarantee.stated_epsilon:g}: the mechanism did not do what it should. Please report this."
+            f"the guarantee states epsilon={claimed:g}: the mechanism did not do what it should. Please report this."
         )
     return max(bounds.best, guarantee.stated_epsilon)
+
+
+def epsilon_of_this_run(guarantee: PrivacyGuarantee) -> float:
+    """Epsilon of the run's own training, its base model's left out; for information, never to be held against a limit."""
+    bounds = _bounds(guarantee.mechanism, None, target_delta=guarantee.target_delta)
+    return math.inf if bounds is None else bounds.best
 
 
 class StatedBounds(NamedTuple):
@@ -271,12 +335,61 @@ class StatedBounds(NamedTuple):
     rdp: Epsilon
 
 
-def stated_bounds(mechanism: DPMechanism | NoMechanism, target_delta: float) -> StatedBounds:
-    """What a guarantee states for a mechanism that was executed."""
-    if isinstance(mechanism, NoMechanism) or not mechanism.is_private:
-        return StatedBounds(None, "inf")
-    bounds = accounting.epsilon_bounds(**mechanism.composition, target_delta=target_delta)
-    return StatedBounds(bounds.pld, bounds.rdp)
+def stated_bounds(
+    mechanism: DPMechanism | NoMechanism,
+    target_delta: float,
+    *,
+    base_model: BaseModel | None = None,
+    neighboring_relation: str | None = None,
+    privacy_unit: str | None = None,
+) -> StatedBounds:
+    """What a guarantee states for a mechanism that was executed.
+
+    Args:
+      mechanism: Of this run.
+      target_delta: In (0, 1).
+      base_model: What training began from.
+      neighboring_relation: Of this run; needed with a private base model.
+      privacy_unit: Of this run; needed with a private base model.
+    """
+    bounds = _bounds(
+        mechanism,
+        base_model,
+        target_delta=target_delta,
+        neighboring_relation=neighboring_relation,
+        privacy_unit=privacy_unit,
+    )
+    return StatedBounds(None, "inf") if bounds is None else StatedBounds(bounds.pld, bounds.rdp)
+
+
+def _bounds(
+    mechanism: DPMechanism | NoMechanism,
+    base_model: BaseModel | None,
+    *,
+    target_delta: float,
+    neighboring_relation: str | None = None,
+    privacy_unit: str | None = None,
+) -> accounting.EpsilonBounds | None:
+    """Of a run and what it began from; None where nothing bounds epsilon.
+
+    A private base model's trainings are composed with this one, whatever data they were on: nothing shows that no unit is in both.
+    Both must speak of the same neighbours and the same unit.
+    """
+    if base_model is None or not base_model.is_private:
+        if isinstance(mechanism, NoMechanism) or not mechanism.is_private:
+            return None
+        return accounting.epsilon_bounds(**mechanism.composition, target_delta=target_delta)
+    terms = (base_model.neighboring_relation, base_model.privacy_unit)
+    if terms != (neighboring_relation, privacy_unit):
+        return None
+    runs = []
+    for training in (*base_model.trainings, mechanism):
+        if isinstance(training, NoMechanism) or not training.is_private:
+            return None
+        if RELATION_OF_SAMPLING[training.sampling] != neighboring_relation:
+            return None
+        runs.append(training.composition)
+    return accounting.bounds_of_runs(runs, target_delta=target_delta)
 
 
 def epsilon_with_references(
@@ -360,7 +473,7 @@ def _statement(guarantee: PrivacyGuarantee) -> list[str]:
             "NOT PRIVATE: this model was trained with a deterministic noise stream, which exists for tests only. "
             "Whoever knows the seed can subtract the noise. Epsilon is infinite."
         ]
-    return [*_guarantee_sentences(guarantee, mechanism), *_limits(guarantee)]
+    return [*_guarantee_sentences(guarantee, mechanism), *_base_sentences(guarantee), *_limits(guarantee)]
 
 
 def _guarantee_sentences(guarantee: PrivacyGuarantee, mechanism: DPMechanism) -> list[str]:
@@ -452,6 +565,27 @@ def _audit_sentences(audit: Audit | None) -> list[str]:
     return [
         f"An audit with {audit.num_canaries} canaries in this run shows epsilon >= {audit.epsilon_lower_bound:.3g} with confidence "
         f"{audit.confidence:g}. It tests the noise and the clipping; it is no evidence that epsilon is smaller than stated."
+    ]
+
+
+def _base_sentences(guarantee: PrivacyGuarantee) -> list[str]:
+    base = guarantee.base_model
+    if base is None:
+        return []
+    began = f"Training began from the weights of another model ({base.model_digest[:19]}...)"
+    if not base.is_private:
+        return [
+            f"{began}, which the pipeline's author declared public: what it reveals about the people in its own training data is not "
+            "covered, and nothing checked that they are not among these."
+        ]
+    if guarantee.epsilon_rdp == "inf":
+        return [f"{began}, which was trained on private records, and nothing bounds both trainings together."]
+    assert base.target_delta is not None
+    own = _shown(epsilon_of_this_run(guarantee))
+    return [
+        f"{began}, whose guarantee states epsilon={_shown(base.epsilon)} at delta={base.target_delta:g}. Its {len(base.trainings)} "
+        f"training(s) and this one are added up, as if on the same records: epsilon above is of all of them together, of this one alone "
+        f"it would be {own}."
     ]
 
 

@@ -131,6 +131,8 @@ class GatePolicy(_Checked):
     """Share of the members that must lie in slices large enough to judge, for every sliced feature."""
     allow_non_dp_preprocessing: bool = False
     """Accept a transform graph that holds results of analyzers, which the guarantee does not cover."""
+    allow_non_dp_tuning: bool = False
+    """Accept hyperparameters that were chosen by trials on the data, which the guarantee does not cover."""
     slice_limits: list[SliceLimit] = pydantic.Field(default_factory=list, max_length=MAX_ENTRIES)
     """Limits of single features or slices, in place of `max_attack_auc`."""
     required_attacks: list[Name] = pydantic.Field(default_factory=list, max_length=MAX_ENTRIES)
