@@ -19,6 +19,10 @@ NOT_PRIVATE = {
 }
 
 
+def compositions(*trainings: guarantee.DPMechanism | guarantee.NoMechanism) -> list[dict[str, float | int]]:
+    return [each.composition for each in trainings if isinstance(each, guarantee.DPMechanism)]
+
+
 def base_guarantee(
     executed: guarantee.DPMechanism | guarantee.NoMechanism | None = None, **changes: Any
 ) -> guarantee.PrivacyGuarantee:
@@ -51,7 +55,7 @@ def rule(name: str, record: guarantee.PrivacyGuarantee, limits: gate.GatePolicy 
 
 def test_both_trainings_are_added_up() -> None:
     record = warm(base())
-    together = accounting.bounds_of_runs([base().trainings[0].composition, OWN.composition], target_delta=1e-5)
+    together = accounting.bounds_of_runs(compositions(*base().trainings, OWN), target_delta=1e-5)
     alone = guarantee.recomputed_epsilon(evidence.make_guarantee())
     assert guarantee.recomputed_epsilon(record) == record.stated_epsilon == together.best
     assert alone < together.best < alone + base_guarantee().stated_epsilon
@@ -128,7 +132,7 @@ def test_a_chain_of_base_models_counts_in_full() -> None:
     second = base(first)
     assert second.trainings == [*base().trainings, OWN]
     assert second.epsilon == first.stated_epsilon
-    three = accounting.bounds_of_runs([each.composition for each in (*second.trainings, OWN)], target_delta=1e-5)
+    three = accounting.bounds_of_runs(compositions(*second.trainings, OWN), target_delta=1e-5)
     assert guarantee.recomputed_epsilon(warm(second)) == three.best
 
 
@@ -250,10 +254,10 @@ def test_an_unsigned_base_guarantee_is_no_signed_evidence() -> None:
 
 
 UNCOVERED = {
-    name: ScopeItem(artifact=name, covered=False, detail=f"{name} read the data")  # type: ignore[arg-type]
+    name: ScopeItem(artifact=name, covered=False, detail=f"{name} read the data")
     for name in ("transform_graph", "schema", "hyperparameters", "base_model")
 }
-ALLOWANCES: dict[str, tuple[dict[str, bool], set[str]]] = {
+ALLOWANCES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "nothing": ({}, set()),
     "preprocessing": ({"allow_non_dp_preprocessing": True}, {"transform_graph", "schema"}),
     "tuning": ({"allow_non_dp_tuning": True}, {"hyperparameters"}),
@@ -266,8 +270,8 @@ ALLOWANCES: dict[str, tuple[dict[str, bool], set[str]]] = {
 
 @pytest.mark.parametrize(("allowances", "allowed"), ALLOWANCES.values(), ids=ALLOWANCES.keys())
 @pytest.mark.parametrize("name", UNCOVERED)
-def test_each_allowance_is_for_its_own_kind(allowances: dict[str, bool], allowed: set[str], name: str) -> None:
-    limits = gate.GatePolicy(max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.6, **allowances)  # type: ignore[arg-type]
+def test_each_allowance_is_for_its_own_kind(allowances: dict[str, Any], allowed: set[str], name: str) -> None:
+    limits = gate.GatePolicy(max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.6, **allowances)
     found = rule("guarantee_scope", evidence.make_guarantee(scope=[UNCOVERED[name]]), limits)
     assert found.passed is (name in allowed)
     assert name in found.value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,20 +14,26 @@ from tfx.utils import io_utils
 
 from tfx_privacy.privacy.errors import DataError, ParameterError
 from tfx_privacy.training import ColumnarDataset
+from tfx_privacy.training.variable_length import Column, Ragged, Sparse, joined, of_value
 
 _BATCH_SIZE = 1024
 
 
 def read(
-    fn_args: Any, label_key: str | None, input_fn: Callable[..., Any] | None, patterns: Sequence[str] | None = None
+    fn_args: Any,
+    label_key: str | None,
+    input_fn: Callable[..., Any] | None,
+    patterns: Sequence[str] | None = None,
+    needed: Collection[str] | None = None,
 ) -> ColumnarDataset:
     """Reads all training records, or those of other files.
 
     Args:
       fn_args: TFX's FnArgs.
       label_key: Name of the label; needed without `input_fn`.
-      input_fn: The user's function of (file patterns, fn_args) to a batched dataset of (features, label).
+      input_fn: The user's function of (file patterns, fn_args) to a batched dataset of (features, label) or (features, label, weight).
       patterns: Of the files to read; `fn_args.train_files` by default.
+      needed: Names of the features to read, beside the label; all by default.
 
     Returns:
       The records in memory.
@@ -40,35 +46,26 @@ def read(
     files = _files(patterns)
     if input_fn is not None:
         return _from_user(input_fn(patterns, fn_args), _count(files))
-    columns = _parse(files, feature_spec(fn_args))
+    spec = feature_spec(fn_args)
     if label_key is None:
         raise ParameterError(
-            f"label_key is not set. Set it to one of: {', '.join(sorted(columns))}; or give an input_fn in the module."
+            f"label_key is not set. Set it to one of: {', '.join(sorted(spec))}; or give an input_fn in the module."
         )
-    if label_key not in columns:
-        raise ParameterError(f"Unknown label_key={label_key!r}. The examples have: {', '.join(sorted(columns))}.")
+    if label_key not in spec:
+        raise ParameterError(f"Unknown label_key={label_key!r}. The examples have: {', '.join(sorted(spec))}.")
+    if needed is not None:
+        spec = {name: feature for name, feature in spec.items() if name in needed or name == label_key}
+    columns = _parse(files, spec)
     labels = columns.pop(label_key)
+    if not isinstance(labels, np.ndarray):
+        raise DataError(
+            f"The label {label_key!r} has a variable number of values in each record. Make it dense in preprocessing_fn or input_fn."
+        )
     return ColumnarDataset(columns, labels)
 
 
 def feature_spec(fn_args: Any) -> dict[str, Any]:
-    """How the training examples are parsed; only features of a fixed shape can be.
-
-    Raises:
-      ParameterError: If there is neither a transform graph nor a schema, or a feature has no fixed shape.
-    """
-    spec = any_feature_spec(fn_args)
-    for name, feature in spec.items():
-        if not isinstance(feature, tf.io.FixedLenFeature):
-            raise ParameterError(
-                f"Feature {name!r} is a {type(feature).__name__}, without a fixed shape. Make it dense in preprocessing_fn, "
-                "or give an input_fn in the module."
-            )
-    return spec
-
-
-def any_feature_spec(fn_args: Any) -> dict[str, Any]:
-    """How the training examples would be parsed, with features of any kind.
+    """How the training examples are parsed: by the transform graph, or by the schema with its tensor representations.
 
     Raises:
       ParameterError: If there is neither a transform graph nor a schema.
@@ -101,10 +98,10 @@ def _count(files: list[str]) -> int:
     return int(_records(files).reduce(np.int64(0), lambda total, _: total + 1))
 
 
-def _parse(files: list[str], spec: dict[str, Any]) -> dict[str, np.ndarray]:
+def _parse(files: list[str], spec: dict[str, Any]) -> dict[str, Column]:
     batches = _records(files).batch(_BATCH_SIZE).map(lambda serialized: tf.io.parse_example(serialized, spec))
     try:
-        parsed = list(batches.as_numpy_iterator())
+        parsed = [{name: of_value(batch[name]) for name in spec} for batch in batches]
     except tf.errors.InvalidArgumentError:
         # TensorFlow's own text quotes the record.
         raise DataError(
@@ -113,7 +110,7 @@ def _parse(files: list[str], spec: dict[str, Any]) -> dict[str, np.ndarray]:
         ) from None
     if not parsed:
         raise DataError("There is no record to train on. Check the training splits.")
-    return {name: np.concatenate([batch[name] for batch in parsed]) for name in spec}
+    return {name: joined([batch[name] for batch in parsed]) for name in spec}
 
 
 def _from_user(dataset: Any, num_records: int) -> ColumnarDataset:
@@ -127,28 +124,69 @@ def _from_user(dataset: Any, num_records: int) -> ColumnarDataset:
         raise ParameterError(
             "input_fn returned an endless dataset; expected one pass. Remove repeat(), or set num_epochs=1."
         )
-    features: list[Any] = []
-    labels: list[np.ndarray] = []
+    parts: list[tuple[Any, ...]] = []
     total = 0
-    for element in dataset.as_numpy_iterator():
-        if not isinstance(element, tuple) or len(element) != 2:
-            raise ParameterError("input_fn's dataset must give pairs of (features, label), in batches.")
-        if np.ndim(element[1]) == 0:
-            raise ParameterError("input_fn's dataset gives single records; expected batches. Add batch().")
-        total += len(element[1])
+    for element in dataset:
+        if not isinstance(element, tuple) or len(element) not in (2, 3):
+            raise ParameterError(
+                "input_fn's dataset must give pairs of (features, label), or (features, label, weight), in batches."
+            )
+        part = tuple(_map_values(of_value, each) for each in element)
+        total += _batch_size(part[1])
         if total > num_records:
             raise ParameterError(
                 f"input_fn gives more records than the {num_records} in its files; expected one pass without repetition. "
                 "Remove repeat(), or set num_epochs=1."
             )
-        features.append(element[0])
-        labels.append(np.asarray(element[1]))
-    if not labels:
+        parts.append(part)
+    if not parts:
         raise DataError("input_fn gave no record.")
-    if isinstance(features[0], dict):
-        joined: Any = {name: np.concatenate([batch[name] for batch in features]) for name in features[0]}
-    elif isinstance(features[0], np.ndarray):
-        joined = np.concatenate(features)
+    features, labels, *weights = (
+        _joined(name, list(each)) for name, each in zip(_ELEMENT, zip(*parts, strict=True), strict=False)
+    )
+    if weights and isinstance(weights[0], dict):
+        raise ParameterError(
+            "input_fn's weights are a dict; expected one weight a record. Set loss_weights in compile instead."
+        )
+    return ColumnarDataset(features, labels, weights=weights[0] if weights else None)
+
+
+_ELEMENT = ("features", "labels", "weights")
+
+
+def _map_values(function: Callable[[Any], Any], values: Any) -> Any:
+    """Applies a function to each value of a dict, or to a value by itself; other structures stay as they are."""
+    if isinstance(values, dict):
+        return {name: function(value) for name, value in values.items()}
+    return values if isinstance(values, tuple | list) and not hasattr(values, "_fields") else function(values)
+
+
+def _batch_size(labels: Any) -> int:
+    first: Any = next(iter(labels.values()), None) if isinstance(labels, dict) else labels
+    if first is None:
+        raise ParameterError(
+            "input_fn's labels are an empty dict; expected labels by the names of the model's outputs."
+        )
+    if isinstance(first, np.ndarray) and first.ndim == 0:
+        raise ParameterError("input_fn's dataset gives single records; expected batches. Add batch().")
+    return len(first[0]) if isinstance(first, Ragged | Sparse) else len(first)
+
+
+def _joined(name: str, parts: list[Any]) -> Any:
+    """One part of `input_fn`'s elements, of all batches."""
+    first = parts[0]
+    if isinstance(first, dict):
+        found: Any = {key: joined([part[key] for part in parts]) for key in first}
+    elif isinstance(first, np.ndarray):
+        found = joined(parts)
     else:
-        raise ParameterError(f"input_fn's features are a {type(features[0]).__name__}; expected a dict or one tensor.")
-    return ColumnarDataset(joined, np.concatenate(labels))
+        raise ParameterError(
+            f"input_fn's {name} are a {type(first).__name__}; expected a dict by name or one dense tensor. Name them as the model's "
+            f"{'outputs' if name == 'labels' else 'inputs'} are named."
+        )
+    of_variable_length = (
+        [key for key, column in found.items() if not isinstance(column, np.ndarray)] if isinstance(found, dict) else []
+    )
+    if name != "features" and of_variable_length:
+        raise ParameterError(f"input_fn's {name} {of_variable_length[0]!r} are sparse or ragged; expected dense ones.")
+    return found

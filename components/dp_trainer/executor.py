@@ -22,7 +22,7 @@ from tfx_privacy.privacy import references as records_of_references
 from tfx_privacy.privacy.errors import ParameterError, TFXPrivacyError
 from tfx_privacy.privacy.evaluation import Checkpoint
 from tfx_privacy.privacy.parameters import ResolvedParameters
-from tfx_privacy.training import over_training
+from tfx_privacy.training import keras_api, over_training
 
 PRIVACY_GUARANTEE_KEY = "privacy_guarantee"
 REFERENCE_MODELS_KEY = "reference_models"
@@ -59,6 +59,8 @@ class Executor(trainer_executor.GenericExecutor):
             hyperparameters_are_public=exec_properties.get(requests.HYPERPARAMETERS_ARE_PUBLIC_KEY) == 1,
         )
         model = request.make_model()
+        if request.signatures_fn is None and request.strategy is None and keras_api.is_model(model):
+            export.check_signatures(model, request.fn_args, request.label_key)
         labels, num_references = self._labels(), request.num_references
         with _checkpoints(exec_properties) as checkpoints:
             base_model.bind(start, checkpoints)
@@ -83,8 +85,8 @@ class Executor(trainer_executor.GenericExecutor):
         output_dict: dict[str, list[types.Artifact]],
     ) -> guarantee.PrivacyGuarantee:
         """From the first record that is read to the guarantee of a saved model."""
-        records = request.read(request.fn_args.train_files)
-        held_out = request.read_held_out()
+        records = request.read(request.fn_args.train_files, model)
+        held_out = request.read_held_out(model)
         attack = over_training.LossAttack(model, records, held_out) if request.num_attacks and held_out else None
         pool = _pool(request, records, held_out)
         if pool is not None:

@@ -10,7 +10,8 @@ import tensorflow_transform as tft
 
 from tfx_privacy.components.dp_trainer import data
 from tfx_privacy.privacy import references
-from tfx_privacy.training import keras_api
+from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.training import keras_api, validation
 
 SERVING = "serving_default"
 TRANSFORM = "transform_features"
@@ -48,6 +49,44 @@ def save(
     _write(module, model, fn_args.serving_model_dir)
 
 
+def check_signatures(model: Any, fn_args: Any, label_key: str | None) -> None:
+    """Refuses, before any record is read, a model that the default signatures could not serve.
+
+    Args:
+      model: The Keras model.
+      fn_args: TFX's FnArgs.
+      label_key: Name of the label.
+
+    Raises:
+      ParameterError: If there is neither a transform graph nor a schema, or the model has an input that the examples do not.
+      ModelError: If it has a dense input for a feature of variable length.
+    """
+    if not (fn_args.transform_graph_path or fn_args.schema_path):
+        raise ParameterError(
+            "Neither transform_graph nor schema is wired, so that nothing says how to serve the model. Wire one, or give a "
+            "signatures_fn in the module."
+        )
+    spec = data.feature_spec(fn_args)
+    unknown = sorted(set(keras_api.input_names(model) if keras_api.is_model(model) else []) - set(spec))
+    if unknown:
+        raise ParameterError(
+            f"The model has an input {unknown[0]!r}, but the examples have: {', '.join(sorted(set(spec) - {label_key}))}. Name the input as "
+            "the feature is named; or give a signatures_fn, and an input_fn, in the module."
+        )
+    for name in keras_api.input_names(model):
+        if not isinstance(spec[name], tf.io.FixedLenFeature):
+            validation.check_variable_length(model, name)
+    if not keras_api.input_names(model):
+        module = _with_transform(model, fn_args) if fn_args.transform_graph_path else _raw(model, fn_args, label_key)
+        try:
+            module.serving_default.get_concrete_function()
+        except Exception as error:
+            raise ParameterError(
+                f"The model cannot answer requests that hold the examples' features ({type(error).__name__}: {error}). Give a signatures_fn in "
+                "the module."
+            ) from error
+
+
 def save_features_alone(model: Any, folder: str, specs: dict[str, Any]) -> None:
     """Writes a SavedModel with the one signature `from_features`.
 
@@ -64,7 +103,7 @@ def save_features_alone(model: Any, folder: str, specs: dict[str, Any]) -> None:
 
 def feature_specs(model: Any, fn_args: Any, label_key: str | None, user_id_key: str | None) -> dict[str, Any]:
     """The features that a model takes, parsed; empty where it takes others than the examples' dense ones."""
-    parsed = data.any_feature_spec(fn_args)
+    parsed = data.feature_spec(fn_args)
     names = keras_api.input_names(model) or sorted(set(parsed) - {label_key, user_id_key})
     if not all(isinstance(parsed.get(name), tf.io.FixedLenFeature) for name in names):
         return {}
@@ -85,7 +124,7 @@ def _from_features(model: Any, specs: dict[str, Any]) -> Any:
     }
 
     def answer(features: dict[str, Any]) -> dict[str, Any]:
-        return {OUTPUT_KEY: _outputs(model, {name: features[inputs[name]] for name in specs})}
+        return _answer(model, {name: features[inputs[name]] for name in specs})
 
     return tf.function(answer, input_signature=[signature])
 
@@ -102,7 +141,7 @@ def _with_transform(model: Any, fn_args: Any) -> tf.Module:
     serving_spec = _serving_spec(module.transform_layer, raw_spec, set(keras_api.input_names(model)))
 
     def serve(examples: Any) -> dict[str, Any]:
-        return {OUTPUT_KEY: _outputs(model, dict(module.transform_layer(tf.io.parse_example(examples, serving_spec))))}
+        return _answer(model, dict(module.transform_layer(tf.io.parse_example(examples, serving_spec))))
 
     module.serving_default = _signature(serve)
     module.transform_features = _signature(transform)
@@ -135,15 +174,15 @@ def _raw(model: Any, fn_args: Any, label_key: str | None) -> tf.Module:
         if name != label_key and (not names or name in names)
     }
     module = tf.Module()
-    module.serving_default = _signature(
-        lambda examples: {OUTPUT_KEY: _outputs(model, tf.io.parse_example(examples, spec))}
-    )
+    module.serving_default = _signature(lambda examples: _answer(model, tf.io.parse_example(examples, spec)))
     return module
 
 
-def _outputs(model: Any, features: dict[str, Any]) -> Any:
+def _answer(model: Any, features: dict[str, Any]) -> dict[str, Any]:
+    """The model's outputs by name; an only one is called `outputs`."""
     names = keras_api.input_names(model) or list(features)
-    return model({name: features[name] for name in names}, training=False)
+    outputs = model({name: features[name] for name in names}, training=False)
+    return {name or OUTPUT_KEY: output for name, output in keras_api.outputs_by_name(model, outputs).items()}
 
 
 def _signature(function: Callable[[Any], dict[str, Any]]) -> Any:

@@ -52,6 +52,11 @@ class Pool:
           label_key: Name of the label, which is part of the keys.
           user_id_key: Name of the user ids, where users are the privacy unit: a user is in a half as a whole.
         """
+        if members.has_variable_length:
+            raise ParameterError(
+                "reference_models does not go with features of variable length: their records have no keys. Make them dense in "
+                "preprocessing_fn, or set reference_models=0."
+            )
         records = _joined(members, nonmembers)
         if user_id_key is not None:
             assert records.user_ids is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ from tfx_privacy.privacy import references as records_of_references
 from tfx_privacy.privacy.errors import ParameterError
 from tfx_privacy.privacy.ledger_record import check_identifier
 from tfx_privacy.privacy.parameters import DPParameters
+from tfx_privacy.training import keras_api
 
 PRIVACY_KEY = "privacy"
 TARGET_EPSILON_KEY = "target_epsilon"
@@ -73,16 +75,45 @@ class Request:
     def make_model(self) -> Any:
         """A fresh model."""
         with self.strategy.scope() if self.strategy else contextlib.nullcontext():
-            return self.model_fn(self.fn_args)
+            return self.model_fn(_without_records(self.fn_args))
 
-    def read(self, patterns: Sequence[str]) -> training.ColumnarDataset:
-        """The records of some files."""
-        records = data.read(self.fn_args, self.label_key, self.input_fn, patterns)
+    def read(self, patterns: Sequence[str], model: Any) -> training.ColumnarDataset:
+        """The records of some files, with the features that a model takes; with all where they make up keys for reference models."""
+        names = keras_api.input_names(model) if keras_api.is_model(model) else []
+        needed = None if self.num_references or not names else {*names, self.privacy.user_id_key or names[0]}
+        records = data.read(self.fn_args, self.label_key, self.input_fn, patterns, needed)
         return records if self.privacy.user_id_key is None else records.with_users(self.privacy.user_id_key)
 
-    def read_held_out(self) -> training.ColumnarDataset | None:
+    def read_held_out(self, model: Any) -> training.ColumnarDataset | None:
         """Records that the model does not see; None where nothing needs them."""
-        return self.read(self.fn_args.eval_files) if self.held_out_splits else None
+        return self.read(self.fn_args.eval_files, model) if self.held_out_splits else None
+
+
+class _Withheld:
+    """Stands for the records where a function must not read them; any use says so."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def _refuse(self, *_: Any) -> Any:
+        raise ParameterError(
+            f"model_fn uses fn_args.{self._name}, but must not read the records: what a model takes from them before training (adapt() of a "
+            "layer, a mean, a vocabulary) is not covered by any guarantee. Give constants, or move the work into preprocessing_fn, whose "
+            "analyzers the guarantee names."
+        )
+
+    __iter__ = __getitem__ = __len__ = __bool__ = __add__ = __radd__ = _refuse
+
+    def __getattr__(self, name: str) -> Any:
+        return self._refuse()
+
+
+def _without_records(fn_args: Any) -> Any:
+    """FnArgs for `model_fn`: without the ways to the records."""
+    withheld = copy.copy(fn_args)
+    for name in ("train_files", "eval_files", "data_accessor"):
+        setattr(withheld, name, _Withheld(name))
+    return withheld
 
 
 def distribution_strategy(exec_properties: dict[str, Any]) -> Any:

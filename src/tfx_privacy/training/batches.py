@@ -69,7 +69,7 @@ class ResidentData:
         """Args: the records, and records by unit as `sampling.records_of_users` gives them; without, each is a unit."""
         self.blank = len(data)
         self.features = tf.nest.map_structure(_with_blank, data.features)
-        self.labels = _with_blank(data.labels)
+        self.labels = tf.nest.map_structure(_with_blank, data.labels)
         self._units = None if units is None else np.where(units < 0, self.blank, units)
         self.num_units = len(data) if units is None else len(units)
         self.records_each = 1 if units is None else units.shape[1]
@@ -78,6 +78,9 @@ class ResidentData:
             # A unit's loss is the mean over its own records.
             of_units = np.maximum((self._units != self.blank).sum(axis=1, keepdims=True), 1)
             counts[self._units] = 1.0 / np.broadcast_to(of_units, self._units.shape)
+        if data.weights is not None:
+            # On the loss, before its gradient is clipped: a weight can make a unit count for less than the clip, never for more.
+            counts[: self.blank] *= data.weights
         counts[self.blank] = 0.0
         self.weights = tf.constant(counts)
 
@@ -91,8 +94,8 @@ class ResidentData:
     def chunk(self, records: Any, present: Any) -> clipping.Chunk:
         """Gathers a chunk inside the graph; `records` is int32 of shape (num_units, records_each)."""
         flat = tf.reshape(records, [-1])
-        features = tf.nest.map_structure(lambda column: tf.gather(column, flat), self.features)
-        return clipping.Chunk(features, tf.gather(self.labels, flat), tf.gather(self.weights, flat), present)
+        features, labels = tf.nest.map_structure(lambda column: tf.gather(column, flat), (self.features, self.labels))
+        return clipping.Chunk(features, labels, tf.gather(self.weights, flat), present)
 
 
 def _rounded_up(number: int, multiple: int) -> int:

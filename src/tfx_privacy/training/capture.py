@@ -21,8 +21,14 @@ class Recorder:
     tf.distribute strategy are traced in threads of their own, so that each thread has its own calls.
     """
 
-    def __init__(self, model: Any) -> None:
-        """Finds the layers that hold trainable weights themselves."""
+    def __init__(self, model: Any, num_records: int) -> None:
+        """Finds the layers that hold trainable weights themselves.
+
+        Args:
+          model: A compiled model.
+          num_records: That it will be called with.
+        """
+        self._num_records = num_records
         self._layers = _layers_with_weights(model)
         self._of_thread = threading.local()
         self._lock = threading.Lock()
@@ -63,6 +69,8 @@ class Recorder:
             if current is None:
                 return keras_api.call_as_keras_does(layer, function, args, kwargs)
             calls, tape, graph = current
+            if any(isinstance(part, tf.SparseTensor | tf.RaggedTensor) for part in tf.nest.flatten((args, kwargs))):
+                raise UnsupportedCallError(f"Layer {layer.name!r} takes records of different lengths.")
             if tf.compat.v1.get_default_graph() is not graph:
                 raise UnsupportedCallError(f"Layer {layer.name!r} is called inside a loop or a condition.")
 
@@ -73,6 +81,8 @@ class Recorder:
                 calls.append(Call(layer, function, args, kwargs, watched))
                 return outputs
 
+            args = tuple(self._sized(part) for part in args)
+            kwargs = {name: self._sized(part) for name, part in kwargs.items()}
             if not before_activation:
                 return record(keras_api.call_as_keras_does(layer, function, args, kwargs))
             activation = layer.activation
@@ -85,6 +95,16 @@ class Recorder:
                 return keras_api.call_as_keras_does(layer, function, args, kwargs)
 
         return call
+
+    def _sized(self, part: Any) -> Any:
+        """A layer's argument with its number of records, which some of Keras' layers lose in graphs; checked when it runs."""
+        if not isinstance(part, tf.Tensor) or not part.shape.rank or part.shape[0] is not None:
+            return part
+        sized = tf.ensure_shape(part, (self._num_records, *part.shape[1:]))
+        mask = keras_api.mask_of(part)
+        if mask is not None:
+            sized._keras_mask = mask
+        return sized
 
 
 def _layers_with_weights(model: Any) -> list[Any]:

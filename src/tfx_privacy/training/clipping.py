@@ -7,7 +7,7 @@ Abadi et al. (2016), https://arxiv.org/abs/1607.00133, Algorithm 1. `ClippedSum`
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import tensorflow as tf
@@ -83,7 +83,7 @@ class ClippedSum:
         self._units = units
         self._variables = keras_api.trainable_variables(model)
         self._losses = PerRecordLoss(model, units.records)
-        self._recorder = Recorder(model)
+        self._recorder = Recorder(model, units.records)
 
     def __call__(self, chunk: Chunk, l2_norm_clip: Any, extra: Extra | None = None) -> Clipped:
         """Sums over a chunk.
@@ -97,7 +97,7 @@ class ClippedSum:
         """One per trainable variable."""
         with tf.GradientTape(watch_accessed_variables=False) as tape, self._recorder.recording(tape) as calls:
             with keras_api.user_code():
-                outputs = self._model(chunk.features, training=True)
+                outputs = keras_api.called(self._model, chunk.features, training=True)
                 losses = self._losses(chunk.labels, outputs)
             total = tf.tensordot(losses, chunk.weights, 1)
         watched = [output for call in calls for output in call.outputs]
@@ -124,7 +124,6 @@ class RecordByRecord:
         self._model = model
         self._units = units
         self._variables = keras_api.trainable_variables(model)
-        self._loss = keras_api.compiled_loss(model)
 
     def __call__(self, chunk: Chunk, l2_norm_clip: Any, extra: Extra | None = None) -> Clipped:
         """Sums over a chunk."""
@@ -142,42 +141,48 @@ class RecordByRecord:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._variables)
             with keras_api.user_code():
-                loss = tf.reduce_mean(self._loss(label, self._model(features, training=True)))
-            loss = tf.cast(loss, tf.float32) * weight
+                loss = self._loss_of(label, keras_api.called(self._model, features, training=True)) * weight
         found = tape.gradient(loss, self._variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [tf.cast(tf.convert_to_tensor(gradient), tf.float32) for gradient in found]
 
+    def _loss_of(self, label: Any, outputs: Any) -> Any:
+        heads = keras_api.heads(self._model, label, outputs)
+        return tf.add_n([head.weight * tf.cast(tf.reduce_mean(head.loss(*head.both)), tf.float32) for head in heads])
+
 
 class PerRecordLoss:
-    """The compiled loss as one number per record, whatever it reduces: each record's loss is that of a batch of one."""
+    """The compiled loss as one number per record, whatever it reduces: each record's loss is that of a batch of one.
+
+    Of a model with several outputs it is the weighted sum of theirs, as in Keras' own `fit`.
+    """
 
     def __init__(self, model: Any, num_records: int) -> None:
         """Args: the compiled model, and the records of a chunk."""
-        self._loss = keras_api.compiled_loss(model)
+        self._model = model
         self._num_records = num_records
 
     def __call__(self, labels: Any, outputs: Any) -> Any:
         """Losses, float32 of shape (num_records,)."""
-        summed = getattr(self._loss, "reduction", None) == "sum"
+        heads = keras_api.heads(self._model, labels, outputs)
+        return tf.add_n([head.weight * self._of_head(head.loss, head.labels, head.outputs) for head in heads])
+
+    def _of_head(self, loss: Any, labels: Any, outputs: Any) -> Any:
+        summed = getattr(loss, "reduction", None) == "sum"
         # Keras' own losses give one value per record, or per position of a record.
-        if keras_api.is_own(self._loss) and keras_api.mask_of(outputs) is None and not summed:
-            values = self._unreduced()(labels, outputs)
+        if keras_api.is_own(loss) and keras_api.mask_of(outputs) is None and not summed:
+            values = (getattr(loss, "call", None) or loss)(labels, outputs)
             if values.shape.rank and values.shape[0] == self._num_records:
                 return tf.reduce_mean(tf.reshape(tf.cast(values, tf.float32), (self._num_records, -1)), axis=1)
-        return self._one_by_one(labels, outputs)
+        return self._one_by_one(loss, labels, outputs)
 
-    def _unreduced(self) -> Callable[[Any, Any], Any]:
-        call = getattr(self._loss, "call", None)
-        return self._loss if call is None else call
-
-    def _one_by_one(self, labels: Any, outputs: Any) -> Any:
+    def _one_by_one(self, loss: Any, labels: Any, outputs: Any) -> Any:
         mask = keras_api.mask_of(outputs)
 
         def of_one(record: Any) -> Any:
             label, output, kept = tf.nest.map_structure(lambda part: part[tf.newaxis], record)
             if mask is not None:
                 output._keras_mask = kept
-            return tf.cast(tf.reduce_mean(self._loss(label, output)), tf.float32)
+            return tf.cast(tf.reduce_mean(loss(label, output)), tf.float32)
 
         kept = tf.zeros((self._num_records,)) if mask is None else mask
         losses = tf.vectorized_map(of_one, (labels, outputs, kept))

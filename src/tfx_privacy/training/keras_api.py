@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from tfx_privacy import compat
+from tfx_privacy.privacy.errors import ModelError
+from tfx_privacy.training.variable_length import Ragged, Sparse
 
 # Module prefixes of Keras' own classes: Keras 3, tf_keras, and Keras 2 inside TensorFlow 2.15.
 _OWN_MODULES = ("keras.", "tf_keras.", "tensorflow.python.keras.")
+# Where Keras keeps compile's loss_weights, under one name in both generations.
+_WEIGHTS = "_user_loss_weights"
 # Attributes of layers that draw random numbers where they are above zero.
 _RATES = ("rate", "dropout", "recurrent_dropout", "stddev")
 
@@ -91,6 +95,139 @@ def input_names(model: Any) -> list[str]:
     return [tensor.name for tensor in tf.nest.flatten(structure)] if structure is not None else []
 
 
+def called(model: Any, features: Any, *, training: bool) -> Any:
+    """Calls a model on columns of features: those of variable length become sparse or ragged tensors, as its inputs ask for."""
+    if isinstance(features, Mapping):
+        inputs = _symbolic_inputs(model)
+        return model({name: _tensor(column, inputs.get(name)) for name, column in features.items()}, training=training)
+    return model(_tensor(features, None), training=training)
+
+
+def takes_variable_length(model: Any, name: str) -> bool:
+    """Whether a model takes a sparse or ragged tensor by this name; a model that does not say may."""
+    inputs = _symbolic_inputs(model)
+    return name not in inputs or _is_sparse(inputs[name]) or _is_ragged(inputs[name])
+
+
+def _symbolic_inputs(model: Any) -> dict[str, Any]:
+    """A functional model's symbolic inputs by name."""
+    if is_keras_3(model) and isinstance(getattr(model, "_inputs_struct", None), dict):
+        return dict(model._inputs_struct)
+    names = input_names(model)
+    return dict(zip(names, tf.nest.flatten(model.inputs), strict=True)) if names and model.inputs is not None else {}
+
+
+def _is_sparse(symbolic: Any) -> bool:
+    return getattr(symbolic, "sparse", False) is True or isinstance(
+        getattr(symbolic, "type_spec", None), tf.SparseTensorSpec
+    )
+
+
+def _is_ragged(symbolic: Any) -> bool:
+    return getattr(symbolic, "ragged", False) is True or isinstance(
+        getattr(symbolic, "type_spec", None), tf.RaggedTensorSpec
+    )
+
+
+def _tensor(column: Any, symbolic: Any) -> Any:
+    if not isinstance(column, Ragged | Sparse):
+        return column
+    if _is_ragged(symbolic) or (symbolic is None and isinstance(column, Ragged)):
+        return tf.RaggedTensor.from_tensor(column.values, column.lengths)
+    values = tf.convert_to_tensor(column.values)
+    width = int(values.shape[1])
+    filled = tf.where(tf.sequence_mask(column.lengths, width))
+    places = tf.gather_nd(column.places, filled) if isinstance(column, Sparse) else filled[:, 1]
+    size = None if symbolic is None else symbolic.shape[-1]
+    return tf.SparseTensor(
+        tf.stack([filled[:, 0], tf.cast(places, tf.int64)], axis=1),
+        tf.gather_nd(values, filled),
+        (int(values.shape[0]), width if size is None else int(size)),
+    )
+
+
+class Head(NamedTuple):
+    """One output of a model with its loss."""
+
+    name: str
+    """Empty for an only output."""
+    loss: Any
+    """A function or an object of (labels, outputs)."""
+    weight: float
+    labels: Any
+    outputs: Any
+
+    @property
+    def both(self) -> tuple[Any, Any]:
+        """What the loss takes."""
+        return self.labels, self.outputs
+
+
+def heads(model: Any, labels: Any, outputs: Any) -> list[Head]:
+    """Pairs a model's outputs with their labels and compiled losses.
+
+    Args:
+      model: A compiled model.
+      labels: A tensor, or tensors by the outputs' names.
+      outputs: What the model gave.
+
+    Raises:
+      ModelError: If an output with a loss has no labels, or a name is unknown.
+    """
+    by_name = outputs_by_name(model, outputs)
+    weights = getattr(getattr(model, "_compile_loss", None) or getattr(model, "compiled_loss", None), _WEIGHTS, None)
+    losses = _by_name(model.loss, by_name, "loss")
+    weight_of = _by_name(weights, by_name, "loss_weights")
+    labelled = dict(labels) if isinstance(labels, Mapping) else {"": labels}
+    if set(by_name) == {""} and len(labelled) == 1:
+        labelled = {"": next(iter(labelled.values()))}
+    trained = [name for name in by_name if losses.get(name) is not None]
+    missing = [name for name in trained if name not in labelled]
+    if missing or not trained:
+        named = ", ".join(repr(name) for name in by_name)
+        have = ", ".join(repr(name) for name in labelled if name) or "one array"
+        raise ModelError(
+            f"The model has outputs {named}, and the labels are {have}: every output with a loss needs labels of its name. Give an input_fn "
+            "whose labels are a dict by output name, or a model with one output."
+        )
+    return [
+        Head(
+            name,
+            _loss(model, losses[name]),
+            float(1.0 if weight_of.get(name) is None else weight_of[name]),
+            labelled[name],
+            by_name[name],
+        )
+        for name in trained
+    ]
+
+
+def outputs_by_name(model: Any, outputs: Any) -> dict[str, Any]:
+    """What a model gave, by the outputs' names; the name of an only output is empty."""
+    if isinstance(outputs, Mapping):
+        return dict(outputs)
+    if isinstance(outputs, (list, tuple)):
+        names = getattr(model, "output_names", None) or [str(place) for place in range(len(outputs))]
+        return dict(zip(names, outputs, strict=True))
+    return {"": outputs}
+
+
+def _by_name(given: Any, by_name: Mapping[str, Any], argument: str) -> dict[str, Any]:
+    """What `compile` was given for each output: by name, in their order, or one for all."""
+    if isinstance(given, Mapping):
+        if set(by_name) == {""} and len(given) == 1:
+            return {"": next(iter(given.values()))}
+        unknown = sorted(set(given) - set(by_name))
+        if unknown:
+            raise ModelError(f"{argument} names {unknown[0]!r}, but the model's outputs are: {', '.join(by_name)}.")
+        return dict(given)
+    if isinstance(given, (list, tuple)):
+        if len(given) != len(by_name):
+            raise ModelError(f"{argument} has {len(given)} entries for {len(by_name)} outputs. Give one for each.")
+        return dict(zip(by_name, given, strict=True))
+    return dict.fromkeys(by_name, given)
+
+
 def prepare(optimizer: Any, model: Any) -> None:
     """Creates the optimizer's variables before anything is traced."""
     optimizer.build(model.trainable_variables)
@@ -122,8 +259,11 @@ def optimizer_variables(optimizer: Any) -> list[Any]:
 
 
 def compiled_loss(model: Any) -> Any:
-    """The loss a model was compiled with: a function or an object of (labels, outputs)."""
-    loss = model.loss
+    """The one loss a model was compiled with: a function or an object of (labels, outputs)."""
+    return _loss(model, model.loss)
+
+
+def _loss(model: Any, loss: Any) -> Any:
     if not isinstance(loss, str):
         return loss
     if is_keras_3(model):

@@ -110,7 +110,7 @@ class LossAttack:
 
     def _score(self, features: Any, labels: Any) -> tuple[Any, Any]:
         with keras_api.user_code():
-            outputs = self._model(features, training=False)
+            outputs = keras_api.called(self._model, features, training=False)
             losses = clipping.PerRecordLoss(self._model, _BATCH_SIZE)(labels, outputs)
         return losses, _right(keras_api.compiled_loss(self._model), labels, outputs)
 

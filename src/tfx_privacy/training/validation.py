@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfx_privacy.privacy.errors import ModelError
 from tfx_privacy.training import keras_api
 from tfx_privacy.training.data import ColumnarDataset
+from tfx_privacy.training.variable_length import Ragged, Sparse
 
 _OPTIMIZERS = ("SGD", "Adam", "AdamW", "Adagrad", "RMSprop")
 # Their output for one record depends on the other records of the batch, or they keep statistics of them.
@@ -48,7 +49,7 @@ def finite_records(model: Any, data: ColumnarDataset, size: int) -> ColumnarData
     """Made-up records whose outputs are finite, so that comparing outputs shows something; None where there are none."""
     for positive in (False, True):
         made = data.synthetic(size, positive=positive)
-        if _finite(model(_tensors(made), training=False)):
+        if _finite(keras_api.called(model, _tensors(made), training=False)):
             return made
     return None
 
@@ -57,9 +58,12 @@ def relevant_features(model: Any, data: ColumnarDataset) -> ColumnarDataset:
     """Leaves out features that a functional model has no input for.
 
     Raises:
-      ModelError: If the model has an input that the data lacks.
+      ModelError: If the model has an input that the data lacks, or a dense one for a feature of variable length.
     """
     names = keras_api.input_names(model) if keras_api.is_model(model) else []
+    for name in names:
+        if isinstance(data.features, dict) and isinstance(data.features.get(name), Ragged | Sparse):
+            check_variable_length(model, name)
     if not names or not isinstance(data.features, dict):
         return data
     missing = sorted(set(names) - set(data.columns))
@@ -70,6 +74,19 @@ def relevant_features(model: Any, data: ColumnarDataset) -> ColumnarDataset:
     return data.only(set(names))
 
 
+def check_variable_length(model: Any, name: str) -> None:
+    """Checks a model's input for a feature of which records hold different numbers of values.
+
+    Raises:
+      ModelError: If it is dense.
+    """
+    if not keras_api.takes_variable_length(model, name):
+        raise ModelError(
+            f"Feature {name!r} has a variable number of values in each record, and the model's input of that name is dense. Declare the "
+            f"input as Input(shape=(None,), sparse=True) or, in Keras 2, ragged=True; or make the feature dense in preprocessing_fn or input_fn."
+        )
+
+
 def _structural_problems(model: Any) -> Iterator[str]:
     for method in _TRAINING_METHODS:
         if not keras_api.is_own(_defining_class(type(model), method)):
@@ -78,8 +95,6 @@ def _structural_problems(model: Any) -> Iterator[str]:
         yield "It is not compiled with an optimizer and a loss: call model.compile(optimizer=..., loss=...)."
     else:
         yield from _optimizer_problems(model.optimizer)
-        if isinstance(model.loss, (list, tuple, dict)):
-            yield "It has several losses; one output with one loss is supported."
     for layer in keras_api.layers(model):
         yield from _layer_problems(layer)
 
@@ -121,33 +136,36 @@ def _layer_problems(layer: Any) -> Iterator[str]:
 
 def _behavioural_problems(model: Any, data: ColumnarDataset) -> Iterator[str]:
     """Runs the model on made-up records."""
-    if tf.nest.is_nested(model(_tensors(data.synthetic(_PROBE_SIZE)), training=False)):
-        yield "It has several outputs; one output with one loss is supported."
+    made = data.synthetic(_PROBE_SIZE)
+    try:
+        keras_api.heads(model, made.labels, keras_api.called(model, _tensors(made), training=False))
+    except ModelError as error:
+        yield str(error)
         return
     if not model.trainable_variables:
         yield "It has no trainable weights."
         return
-    made = finite_records(model, data, _PROBE_SIZE)
-    if made is None:
+    finite = finite_records(model, data, _PROBE_SIZE)
+    if finite is None:
         yield _NOT_FINITE
         return
-    yield from _mixing_problems(model, _tensors(made))
-    yield from _state_problems(model, _tensors(made))
+    yield from _mixing_problems(model, _tensors(finite))
+    yield from _state_problems(model, _tensors(finite))
 
 
 def _mixing_problems(model: Any, batch: Any) -> Iterator[str]:
     with keras_api.without_randomness(model):
         for training in (False, True):
-            together = model(batch, training=training)
+            together = keras_api.called(model, batch, training=training)
             if not _finite(together):
                 yield _NOT_FINITE
                 return
-            if not _same(together, model(batch, training=training)):
+            if not _same(together, keras_api.called(model, batch, training=training)):
                 # A layer of the user's own that draws random numbers: no two calls can be compared.
                 continue
             for index in range(_PROBE_SIZE):
-                alone = tf.nest.map_structure(lambda column, at=index: column[at : at + 1], batch)
-                if not _same(together[index : index + 1], model(alone, training=training)):
+                of_one, alone = tf.nest.map_structure(lambda column, at=index: column[at : at + 1], (together, batch))
+                if not _same(of_one, keras_api.called(model, alone, training=training)):
                     yield (
                         f"An output for one record depends on the other records of its batch (training={training}). Remove the layer "
                         "that mixes records (normalisation over the batch, in-batch attention, negatives or ranking)."
@@ -159,7 +177,7 @@ def _state_problems(model: Any, batch: Any) -> Iterator[str]:
     trained = {id(variable) for variable in keras_api.trainable_variables(model)}
     kept = [variable for variable in keras_api.all_variables(model) if id(variable) not in trained]
     before = [np.array(tf.convert_to_tensor(variable)) for variable in kept]
-    model(batch, training=True)
+    keras_api.called(model, batch, training=True)
     if keras_api.has_data_losses(model):
         yield "A layer adds a loss that depends on the input (add_loss or an activity regularizer): put it into the loss."
     for variable, old in zip(kept, before, strict=True):
@@ -172,8 +190,11 @@ def _tensors(made: ColumnarDataset) -> Any:
 
 
 def _finite(outputs: Any) -> bool:
-    return bool(np.all(np.isfinite(outputs)))
+    return all(bool(np.all(np.isfinite(output))) for output in tf.nest.flatten(outputs))
 
 
 def _same(one: Any, other: Any) -> bool:
-    return bool(np.allclose(one, other, rtol=_TOLERANCE, atol=_TOLERANCE))
+    return all(
+        np.allclose(first, second, rtol=_TOLERANCE, atol=_TOLERANCE)
+        for first, second in zip(tf.nest.flatten(one), tf.nest.flatten(other), strict=True)
+    )
