@@ -103,7 +103,7 @@ BAD: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "adds a loss": (adding_loss, "adds a loss"),
     "no weights": (lambda layers, f: layers.Reshape((WIDTH,))(f), "no trainable weights"),
     "half precision": (lambda layers, f: layers.Dense(1, dtype="mixed_float16", name="half")(f), "'half'.*float16"),
-    "several outputs": (lambda layers, f: [layers.Dense(1)(f), layers.Dense(2)(f)], "several"),
+    "several outputs": (lambda layers, f: [layers.Dense(1)(f), layers.Dense(2)(f)], "every output with a loss needs labels"),
 }  # fmt: skip
 
 

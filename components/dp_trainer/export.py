@@ -82,7 +82,7 @@ def check_signatures(model: Any, fn_args: Any, label_key: str | None) -> None:
             module.serving_default.get_concrete_function()
         except Exception as error:
             raise ParameterError(
-                f"The model cannot answer requests that hold the examples' features ({type(error).__name__}: {error}). Give a signatures_fn in "
+                f"The model cannot answer requests that hold the examples' features ({type(error).__name__}, told above). Give a signatures_fn in "
                 "the module."
             ) from error
 

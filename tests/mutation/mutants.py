@@ -376,7 +376,7 @@ GATE = [
     ),
     Mutant(
         "the audit's defect is overlooked", f"{_PRIVACY}.guarantee",
-        "if guarantee.audit is not None and not guarantee.audit.epsilon_lower_bound <= guarantee.stated_epsilon:", "if False:",
+        "if guarantee.audit is not None and not guarantee.audit.epsilon_lower_bound <= claimed:", "if False:",
         "test_gate",
     ),
     Mutant(
@@ -1089,8 +1089,93 @@ REPORT = [
     ),
 ]  # fmt: skip
 
+BASE_MODELS = [
+    Mutant(
+        "the base model costs nothing", f"{_PRIVACY}.guarantee",
+        "    if base_model is None or not base_model.is_private:\n        if isinstance(mechanism", "    if True:\n        if isinstance(mechanism",
+        "test_base_model_rules",
+    ),
+    Mutant(
+        "only the last base model counts", f"{_PRIVACY}.warm_start",
+        "trainings=[*earlier, record.mechanism],", "trainings=[record.mechanism],", "test_base_model_rules",
+    ),
+    Mutant(
+        "trainings on other terms are added up", f"{_PRIVACY}.guarantee",
+        "if terms != (neighboring_relation, privacy_unit):", "if False:", "test_base_model_rules",
+    ),
+    Mutant(
+        "a base model's relation is believed", f"{_PRIVACY}.guarantee",
+        "if RELATION_OF_SAMPLING[training.sampling] != neighboring_relation:", "if False:", "test_base_model_rules",
+    ),
+    Mutant(
+        "another model's guarantee will do", f"{_PRIVACY}.warm_start",
+        "for record, signed_by in records if record.model_digest == model_digest]", "for record, signed_by in records]",
+        "test_base_model_rules",
+    ),
+    Mutant(
+        "a base guarantee is believed", f"{_PRIVACY}.warm_start",
+        "    guarantee.recomputed_epsilon(record)\n", "", "test_base_model_rules",
+    ),
+    Mutant(
+        "a base model without privacy is a start", f"{_PRIVACY}.warm_start",
+        'if any(training.kind == "none" or not training.is_private for training in base.trainings):', "if False:",
+        "test_base_model_rules",
+    ),
+    Mutant(
+        "what the base model was not covered for is forgotten", f"{_PRIVACY}.warm_start",
+        "return [added, *(_inherited(item) for item in record.scope if not item.covered)]", "return [added]", "test_base_model_rules",
+    ),
+    Mutant(
+        "the ledger forgets the base model", f"{_PRIVACY}.guarantee",
+        "    if guarantee.base_model is None:\n        del facts", "    if True:\n        del facts", "test_base_model_rules",
+    ),
+    Mutant(
+        "a base model outside the ledger", f"{_PRIVACY}.gate_ledger",
+        "base.is_private and base.ledger_id != position.ledger_id:", "base.is_private and False:", "test_base_model_rules",
+    ),
+    Mutant(
+        "an unsigned base guarantee", f"{_PRIVACY}.gate_rules",
+        "return record.base_model.is_private and not record.base_model.signed_by", "return False", "test_base_model_rules",
+    ),
+    Mutant(
+        "preprocessing's allowance is for tuning too", f"{_PRIVACY}.gate_rules",
+        '(policy.allow_non_dp_preprocessing, ("transform_graph", "schema")),',
+        '(policy.allow_non_dp_preprocessing, ("transform_graph", "schema", "hyperparameters")),', "test_base_model_rules",
+    ),
+    Mutant(
+        "one allowed item allows all", f"{_PRIVACY}.gate_rules",
+        "if all(item.artifact in allowed for item in uncovered):", "if any(item.artifact in allowed for item in uncovered):",
+        "test_base_model_rules",
+    ),
+    Mutant(
+        "references begin from a private model", f"{_PRIVACY}.guarantee",
+        "if self.references is not None and self.base_model is not None and self.base_model.is_private:", "if False:",
+        "test_base_model_rules",
+    ),
+]  # fmt: skip
+
+INPUTS = [
+    Mutant(
+        "weights count for nothing", f"{_TRAINING}.batches",
+        "            counts[: self.blank] *= data.weights\n", "", "test_variable_length",
+    ),
+    Mutant(
+        "negative weights", f"{_TRAINING}.data",
+        "if not (np.isfinite(flat).all() and (flat >= 0).all()):", "if False:", "test_variable_length",
+    ),
+    Mutant(
+        "padding reaches the model", f"{_TRAINING}.keras_api",
+        "filled = tf.where(tf.sequence_mask(column.lengths, width))", "filled = tf.where(tf.fill((values.shape[0], width), True))",
+        "test_variable_length",
+    ),
+    Mutant(
+        "outputs count alike", f"{_TRAINING}.clipping",
+        "[head.weight * self._of_head(", "[1.0 * self._of_head(", "test_variable_length",
+    ),
+]  # fmt: skip
+
 MUTANTS = [
     *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER, *KUBEFLOW,
-    *MIGRATION, *REPORT,
+    *MIGRATION, *REPORT, *BASE_MODELS, *INPUTS,
     *(POSTGRESQL if _has_postgresql() else []),
 ]  # fmt: skip

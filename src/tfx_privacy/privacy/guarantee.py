@@ -6,6 +6,7 @@ The file is the only source of truth. ML Metadata rounds doubles to six decimals
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Annotated, Literal, NamedTuple
 
@@ -388,8 +389,15 @@ def _bounds(
             return None
         if RELATION_OF_SAMPLING[training.sampling] != neighboring_relation:
             return None
-        runs.append(training.composition)
-    return accounting.bounds_of_runs(runs, target_delta=target_delta)
+        runs.append(tuple(training.composition.items()))
+    return _bounds_of_runs(tuple(runs), target_delta)
+
+
+@functools.lru_cache(maxsize=256)
+def _bounds_of_runs(
+    runs: tuple[tuple[tuple[str, float | int], ...], ...], target_delta: float
+) -> accounting.EpsilonBounds:
+    return accounting.bounds_of_runs([dict(run) for run in runs], target_delta=target_delta)
 
 
 def epsilon_with_references(

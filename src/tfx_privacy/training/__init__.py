@@ -8,5 +8,16 @@ from tfx_privacy.training.loop import Outcome as Outcome
 from tfx_privacy.training.loop import Progress as Progress
 from tfx_privacy.training.loop import train as train
 from tfx_privacy.training.validation import check_model as check_model
+from tfx_privacy.training.weights import load_weights as load_weights
 
-__all__ = ["Checkpoints", "ColumnarDataset", "Layout", "Outcome", "Performance", "Progress", "check_model", "train"]
+__all__ = [
+    "Checkpoints",
+    "ColumnarDataset",
+    "Layout",
+    "Outcome",
+    "Performance",
+    "Progress",
+    "check_model",
+    "load_weights",
+    "train",
+]

@@ -106,7 +106,7 @@ class ColumnarDataset:
         ids = self.features.get(key) if isinstance(self.features, Mapping) else None
         if not isinstance(ids, np.ndarray) or not isinstance(self.features, Mapping):
             raise DataError(
-                f"Unknown user_id_key={key!r}. It must be one value in each record; the features are: {', '.join(sorted(self.columns))}."
+                f"Unknown user_id_key={key!r}. The features are: {', '.join(sorted(self.columns))}; the ids' must be dense."
             )
         rest = {name: column for name, column in self.features.items() if name != key}
         return dataclasses.replace(self, features=rest, user_ids=ids)
