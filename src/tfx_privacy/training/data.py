@@ -48,11 +48,9 @@ class ColumnarDataset:
         if not self.labels_by_name:
             raise DataError("There are no labels. Give an array, or arrays by the names of the model's outputs.")
         size = len(next(iter(self.labels_by_name.values()))) if all(each.ndim for each in columns.values()) else 0
-        for name, each in (("user ids", self.user_ids), ("weights", self.weights)):
+        for name, one, each in (("user ids", "id", self.user_ids), ("weights", "weight", self.weights)):
             if each is not None and each.size != size:
-                raise DataError(
-                    f"The {name} have shape {each.shape} for {size} records; expected one of the {name} a record."
-                )
+                raise DataError(f"The {name} have shape {each.shape} for {size} records; expected one {one} a record.")
         sizes = {name: len(column) for name, column in columns.items() if column.ndim}
         if len(sizes) != len(columns) or len(set(sizes.values())) != 1:
             raise DataError(f"Features and labels differ in their number of records: {sizes}.")
