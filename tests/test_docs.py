@@ -42,8 +42,8 @@ SERVER = "/srv/privacy"
 
 
 class Command(NamedTuple):
-    page: str
     text: str
+    begins_block: bool
 
     @property
     def elsewhere(self) -> str | None:
@@ -53,12 +53,14 @@ class Command(NamedTuple):
 def commands(page: pathlib.Path) -> Iterator[Command]:
     """The lines of a page's bash blocks, joined where they are continued, without comments."""
     for block in re.findall(r"^```(?:bash|sh|console)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        begins = True
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             if words:
                 text = re.split(r"\s+#\s", line)[0].strip()
                 for part in re.split(r"\s+&&\s+", text):
-                    yield Command(str(page.relative_to(ROOT)), part)
+                    yield Command(part, begins)
+                    begins = False
 
 
 ALL = {page: list(commands(page)) for page in PAGES}
@@ -89,6 +91,8 @@ def test_every_command_runs(page: pathlib.Path, tmp_path: pathlib.Path, monkeypa
     for name in ("TFX_PRIVACY_LEDGER", "TFX_PRIVACY_SIGNING_KEY", "TFX_PRIVACY_VERIFICATION_KEYS"):
         monkeypatch.delenv(name, raising=False)
     for command in ALL[page]:
+        if command.begins_block:
+            monkeypatch.chdir(work)
         if command.elsewhere is None:
             run(command.text.replace(SERVER, str(server)), monkeypatch)
 

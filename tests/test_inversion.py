@@ -9,7 +9,7 @@ import pytest
 from tfx_privacy.privacy.errors import ModelError, ParameterError
 from tfx_privacy.privacy.evaluation import Finding
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 CLASSES, WIDTH = 30, 6
 SEARCH: dict[str, Any] = {"steps": 120, "num_restarts": 2}

@@ -49,6 +49,7 @@ def test_fit_shows_how_a_model_learns_by_heart(generation: str) -> None:
         assert found == pytest.approx(evaluated, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("every", "expected"), [(4, [4, 8, 12, 15]), (100, [15])])
 def test_fit_by_steps(every: int, expected: list[int]) -> None:
     from tfx_privacy.training.over_training import MembershipCallback

@@ -287,11 +287,14 @@ def test_the_count_within_an_adaptive_clip_is_noised() -> None:
     model = make_model(lambda layers, f: layers.Dense(1)(f) * 0.0)
     run = resolved(400, clipping="adaptive", expected_batch_size=400, steps=100, clip_count_noise=30.0)
     mechanism = PrivateMechanism(model, make_data(400), run, noise_multiplier=1.0)
-    logarithms = [0.0]
+    logarithms, told = [0.0], []
     for _ in range(100):
         mechanism.advance(1)
         logarithms.append(math.log(float(mechanism.state["l2_norm_clip"])))
+        told.append(mechanism.clipped_fraction)
     shares = 0.5 - np.diff(logarithms) / 0.2
+    # What is told of a step is the noisy count that moved the clip, not the true one, which is 0.
+    np.testing.assert_allclose(np.array(told, float), 1.0 - shares, atol=1e-4)
     noise = (shares - 1.0) * 400
     statistic = float(np.sum((noise / 30.0) ** 2))
     assert stats.chi2.ppf(5e-7, 100) < statistic < stats.chi2.ppf(1 - 5e-7, 100)
@@ -420,6 +423,7 @@ def test_a_model_that_needs_it_is_trained_record_by_record(caplog: pytest.LogCap
     assert accuracy(model, data) > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_weights_in_double_precision_are_trained(generation: str) -> None:
     """Clipping, sums and noise are in float32 all the same; a general form and a regularizer are among the layers."""

@@ -29,6 +29,8 @@ def reporter(resolved: ResolvedParameters, noise_multiplier: float | None) -> Ca
             share += f", epsilon at most {spent:.3f}"
         if progress.update_norm is not None:
             tf.summary.scalar("privacy/noisy_update_norm", progress.update_norm, step=progress.step)
+        if progress.clipped_fraction is not None:
+            tf.summary.scalar("privacy/clipped_fraction_noisy", progress.clipped_fraction, step=progress.step)
         logging.info("DPTrainer: %s", share)
 
     return report

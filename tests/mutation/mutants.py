@@ -1156,6 +1156,10 @@ BASE_MODELS = [
 
 INPUTS = [
     Mutant(
+        "the true share of clipped units is told", f"{_TRAINING}.engine",
+        "self._share.assign(share)", "self._share.assign((within - 0.5 * present) / self._divisor + 0.5)", "test_training",
+    ),
+    Mutant(
         "weights count for nothing", f"{_TRAINING}.batches",
         "counts[: self.blank] *= data.weights", "pass", "test_variable_length",
     ),

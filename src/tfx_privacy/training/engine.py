@@ -111,6 +111,7 @@ class PrivateStep:
             for size in {self._layout.large, self._layout.small}
         }
         self._clip = tf.Variable(l2_norm_clip, dtype=tf.float32, trainable=False, name="l2_norm_clip")
+        self._share = tf.Variable(float("nan"), dtype=tf.float32, trainable=False, name="share_within_clip")
         self._adaptive = adaptive_clip
         self._noise_multiplier = adaptive_clip.sum_noise_multiplier if adaptive_clip else float(noise_multiplier)
         self._divisor = float(expected_batch_size)
@@ -153,6 +154,11 @@ class PrivateStep:
     def l2_norm_clip(self) -> float:
         """The clip now."""
         return float(self._clip)
+
+    @property
+    def clipped_fraction(self) -> float | None:
+        """Noisy share of the last batch's units beyond the clip, as the clip was adapted by; None where no count is taken."""
+        return 1.0 - float(self._share) if self._adaptive else None
 
     @property
     def canary_scores(self) -> np.ndarray:
@@ -280,6 +286,7 @@ class PrivateStep:
         # Counted from one half each, so that one unit moves the count by one half (Andrew et al. 2021, Section 2.2).
         noise = self.noise.draw(1, adaptive.count_standard_deviation)[0]
         share = (within - 0.5 * present + noise) / self._divisor + 0.5
+        self._share.assign(share)
         self._clip.assign(clip * tf.exp(-adaptive.learning_rate * (share - adaptive.target_quantile)))
 
     def _update(self, mean: list[Any]) -> None:

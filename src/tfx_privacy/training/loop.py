@@ -31,6 +31,8 @@ class Progress:
     steps: int
     update_norm: float | None
     """L2 norm of the noisy mean gradient; None without privacy."""
+    clipped_fraction: float | None
+    """Share of units beyond the clip, by the noisy count that adapts it, which the guarantee accounts; None where none is taken."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +53,10 @@ class _Training(Protocol):
     @property
     def completed(self) -> int:
         """Steps whose result is in the weights."""
+
+    @property
+    def clipped_fraction(self) -> float | None:
+        """Noisy share of units beyond the clip, if it is counted."""
 
     def steps_in_one_call(self, wanted: int) -> int:
         """How many of them one call may execute."""
@@ -167,7 +173,7 @@ def _run(
         if checkpoints:
             checkpoints.executed(training.completed, last=done == steps)
         if on_progress and (done % progress_every == 0 or done == steps):
-            on_progress(Progress(training.steps, resolved.steps, norm))
+            on_progress(Progress(training.steps, resolved.steps, norm, training.clipped_fraction))
 
 
 def _audit(canaries: CanaryScores | None, resolved: ResolvedParameters) -> Audit | None:

@@ -119,6 +119,11 @@ class PrivateMechanism:
         """Counts what earlier attempts executed, whose weights the model already has."""
         self._history = history
 
+    @property
+    def clipped_fraction(self) -> float | None:
+        """Noisy share of units beyond the clip in the last batch; None without adaptive clipping."""
+        return self._step.clipped_fraction
+
     def advance(self, steps: int) -> float:
         """Executes some steps; with passes, within one pass.
 

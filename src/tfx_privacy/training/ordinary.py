@@ -36,6 +36,11 @@ class OrdinaryTraining:
         """As many as wanted."""
         return wanted
 
+    @property
+    def clipped_fraction(self) -> None:
+        """Nothing is clipped."""
+        return None
+
     def advance(self, steps: int) -> None:
         """Executes some steps."""
         for _ in range(steps):
