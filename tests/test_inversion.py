@@ -76,7 +76,6 @@ def test_records_that_the_model_memorised_are_found(tmp_path: pathlib.Path, logi
     assert nearest[0] < nearest[1]
 
 
-@pytest.mark.slow
 def test_a_model_of_the_classes_centers_is_not_accused(tmp_path: pathlib.Path) -> None:
     """It reconstructs every center, which is a prototype; one fixed data set, inside the interval of 95 %."""
     centers, train, heldout = records()
