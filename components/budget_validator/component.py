@@ -56,7 +56,7 @@ class BudgetValidator(base_component.BaseComponent):
     to this component's `model_blessing`, which is ANDed. Everything that is missing, malformed,
     partial or of another model is a refusal, and the report says which and why.
 
-    ::
+    For example:
 
         validator = BudgetValidator(
             model=trainer.outputs['model'],

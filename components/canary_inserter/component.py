@@ -46,7 +46,7 @@ class CanaryInserter(base_component.BaseComponent):
     A model trained on the copy is asked how much it remembers of them. Stands between ExampleGen and Transform; the model
     that is pushed should be trained without it.
 
-    ::
+    For example:
 
         inserter = CanaryInserter(
             examples=example_gen.outputs['examples'], schema=schema_gen.outputs['schema'], label_key='big_tipper')

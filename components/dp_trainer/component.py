@@ -73,7 +73,7 @@ class DPTrainer(base_component.BaseComponent):
     epsilon true. The user's module gives `model_fn(fn_args)`, a compiled `tf.keras.Model`, and optionally
     `input_fn(file_pattern, fn_args)` and `signatures_fn(model, fn_args)`.
 
-    ::
+    For example:
 
         trainer = DPTrainer(
             examples=transform.outputs['transformed_examples'], transform_graph=transform.outputs['transform_graph'],

@@ -59,7 +59,7 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
     class, by whether the model is right, and by named features. Every row has a confidence interval, or says why it has none; a
     control that sees no model tells a leak from splits that differ.
 
-    ::
+    For example:
 
         privacy_evaluator = PrivacyEvaluator(
             examples=example_gen.outputs['examples'], model=trainer.outputs['model'],

@@ -17,7 +17,7 @@ from tfx_privacy.components.verifying_pusher import executor
 class VerifyingPusher(pusher_component.Pusher):
     """TFX's Pusher, which pushes a model only if a signed verdict of BudgetValidator names it.
 
-    ::
+    For example:
 
         pusher = VerifyingPusher(
             model=trainer.outputs['model'],

@@ -121,7 +121,7 @@ class MembershipCallback:
     Suits models of Keras 2 and of Keras 3: the instance is a `Callback` of the model's own generation. It slows training down
     by a prediction of both samples each time.
 
-    ::
+    For example:
 
         attack = MembershipCallback(model, (x_train, y_train), (x_test, y_test), every=5)
         model.fit(x_train, y_train, epochs=50, callbacks=[attack])

@@ -14,7 +14,7 @@ from tfx_privacy.training import keras_api
 def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
     """Sets a model's weights to those of a SavedModel, in their order.
 
-    ::
+    For example:
 
         def model_fn(fn_args):
             model = ...
