@@ -136,11 +136,11 @@ def create_pipeline(
     nodes: list[base_node.BaseNode] = [
         example_gen, statistics_gen, schema_gen, example_validator, transform, trainer, privacy_evaluator,
     ]  # fmt: skip
-    upstream_blessing = None
+    upstream_blessing = metrics = None
     if eval_config is not None:
         evaluation = _evaluate(example_gen, trainer, eval_config, with_baseline=with_baseline)
         nodes += evaluation
-        upstream_blessing = evaluation[-1].outputs["blessing"]
+        upstream_blessing, metrics = (evaluation[-1].outputs[key] for key in ("blessing", "evaluation"))
     validator = BudgetValidator(
         model=trainer.outputs["model"],
         privacy_guarantee=trainer.outputs["privacy_guarantee"],
@@ -152,6 +152,7 @@ def create_pipeline(
         allow_non_dp_preprocessing=allow_non_dp_preprocessing,
         policy=policy,
         ledger=ledger,
+        evaluation=metrics,
     )
     pusher = Pusher(
         model=trainer.outputs["model"],

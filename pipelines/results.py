@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 
-import tensorflow_model_analysis as tfma
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 
+from tfx_privacy.components import _tfma
 from tfx_privacy.privacy import strict_json
 from tfx_privacy.privacy.errors import EvidenceError
 
@@ -107,5 +107,4 @@ def _metrics(store: metadata_store.MetadataStore, pipeline_name: str) -> dict[st
         evaluation = latest_outputs(store, pipeline_name, "Evaluator")["evaluation"]
     except EvidenceError:
         return {}
-    overall = tfma.load_eval_result(evaluation.uri).get_metrics_for_slice(())
-    return {name: value["doubleValue"] for name, value in overall.items() if "doubleValue" in value}
+    return _tfma.overall_metrics(evaluation.uri)

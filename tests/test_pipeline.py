@@ -56,6 +56,14 @@ def test_a_private_model_within_budget_is_blessed_and_pushed(outcomes: list[Any]
     assert private.result.metrics["auc"] > 0.9
 
 
+def test_the_report_shows_the_evaluators_metrics(outcomes: list[Any]) -> None:
+    for outcome in outcomes:
+        report = json.loads(pathlib.Path(outcome.result.report).with_name("report.json").read_text())
+        shown = {metric["name"]: metric["value"] for metric in report["utility"]}
+        assert shown == pytest.approx(outcome.result.metrics)
+        assert shown["binary_accuracy"] > 0.7
+
+
 def test_the_pushed_model_answers_raw_examples(outcomes: list[Any]) -> None:
     from tfx_privacy.pipelines import taxi
 

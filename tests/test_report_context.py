@@ -49,6 +49,18 @@ def test_a_history_that_cannot_be_read_is_none_and_changes_no_verdict(case: Case
     assert case.run() == 1, case.bench.message
 
 
+def test_an_evaluation_that_cannot_be_read_leaves_the_metrics_out(tmp_path: pathlib.Path) -> None:
+    from tfx.types import standard_artifacts
+
+    from tfx_privacy.components.budget_validator import report_context
+
+    empty = standard_artifacts.ModelEvaluation()
+    empty.uri = str(tmp_path)
+    assert report_context.utility([empty], []) == []
+    assert report_context.utility([], [empty]) == []
+    assert report_context.utility([empty, empty], []) == []
+
+
 def test_a_pipeline_run_by_tfx_is_named_with_the_nodes_that_made_the_evidence(
     bench: test_budget_validator.Bench, tmp_path: pathlib.Path
 ) -> None:

@@ -7,6 +7,7 @@ import evaluations
 import evidence
 import pytest
 
+from tfx_privacy.components.budget_validator import report_pages
 from tfx_privacy.privacy import (
     accounting,
     gate,
@@ -19,6 +20,7 @@ from tfx_privacy.privacy import (
 )
 from tfx_privacy.privacy.errors import EvidenceError
 from tfx_privacy.privacy.guarantee import ScopeItem
+from tfx_privacy.privacy.report_checklist import Metric
 from tfx_privacy.privacy.report_facts import ReportFacts
 
 NOTHING = EvidenceError("It is not there.")
@@ -231,6 +233,20 @@ def test_both_checklists_are_answered_as_far_as_anything_is_known(charged: Repor
     assert answer(charged, "Utility").startswith("Not stated")
     trained = facts_of(evidence.make_evidence(evaluation=evaluations.make()), evidence.POLICY)
     assert answer(trained, "Utility") == "Test accuracy 0.750 at step 600. Of a model without privacy: not given."
+
+
+def test_metrics_of_the_task_are_shown_beside_those_without_privacy_and_change_no_verdict(charged: ReportFacts) -> None:
+    given = [Metric(name="auc", value=0.91234, baseline=0.94), Metric(name="recall", value=0.5)]
+    facts = facts_of(evidence.charged_evidence(), utility=given)
+    assert facts.verdict == charged.verdict
+    assert answer(facts, "Utility") == "Auc 0.9123 (0.94 without privacy); recall 0.5."
+    assert answer(facts, "Utility, beside a model without privacy") == answer(facts, "Utility")
+    alone = facts_of(evidence.charged_evidence(), utility=given[1:])
+    assert answer(alone, "Utility") == "Recall 0.5. Of a model without privacy: not given."
+    page = report_pages.to_html(facts)
+    assert re.search(r"auc</th><td>0.9123</td><td>0.94</td>", page)
+    assert re.search(r"recall</th><td>0.5</td><td>not given</td>", page)
+    assert ReportFacts.from_json(facts.to_json()).utility == given
 
 
 def test_epsilon_grows_with_the_steps_to_that_of_the_whole_run(charged: ReportFacts) -> None:

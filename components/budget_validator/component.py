@@ -42,6 +42,12 @@ class BudgetValidatorSpec(component_spec.ComponentSpec):
         executor.MODEL_BLESSING_KEY: component_spec.ChannelParameter(
             type=standard_artifacts.ModelBlessing, optional=True
         ),
+        executor.EVALUATION_KEY: component_spec.ChannelParameter(
+            type=standard_artifacts.ModelEvaluation, optional=True
+        ),
+        executor.BASELINE_EVALUATION_KEY: component_spec.ChannelParameter(
+            type=standard_artifacts.ModelEvaluation, optional=True
+        ),
     }
     OUTPUTS = {
         executor.BLESSING_KEY: component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
@@ -95,6 +101,8 @@ class BudgetValidator(base_component.BaseComponent):
         allow_non_dp_preprocessing: bool = False,
         policy: _Policy | None = None,
         ledger: str | None = None,
+        evaluation: types.BaseChannel | None = None,
+        baseline_evaluation: types.BaseChannel | None = None,
     ) -> None:
         """Declares the component.
 
@@ -112,6 +120,8 @@ class BudgetValidator(base_component.BaseComponent):
           policy: In place of all the limits above: a GatePolicy, or the path of a YAML or JSON file, which is read now.
           ledger: The environment variable that holds the budget ledger's address, as 'env:NAME'. Where it is given, the model's run
             must stand committed there.
+          evaluation: Channel of `ModelEvaluation`, the Evaluator's: the report shows its metrics over all records. No rule looks at them.
+          baseline_evaluation: The same of a model that was trained without privacy, to stand beside.
 
         Raises:
           ParameterError: If a limit is out of its range, a policy is given beside limits, or `ledger` is not what the policy demands;
@@ -138,6 +148,8 @@ class BudgetValidator(base_component.BaseComponent):
                 privacy_guarantee=privacy_guarantee,
                 privacy_evaluation=privacy_evaluation,
                 model_blessing=model_blessing,
+                evaluation=evaluation,
+                baseline_evaluation=baseline_evaluation,
                 blessing=channel_utils.as_channel([standard_artifacts.ModelBlessing()]),
                 report=channel_utils.as_channel([artifacts.PrivacyReport()]),
             )

@@ -22,6 +22,8 @@ MODEL_KEY = "model"
 PRIVACY_GUARANTEE_KEY = "privacy_guarantee"
 PRIVACY_EVALUATION_KEY = "privacy_evaluation"
 MODEL_BLESSING_KEY = "model_blessing"
+EVALUATION_KEY = "evaluation"
+BASELINE_EVALUATION_KEY = "baseline_evaluation"
 BLESSING_KEY = "blessing"
 REPORT_KEY = "report"
 
@@ -58,7 +60,8 @@ class Executor(base_executor.BaseExecutor):
         """Writes a verdict, whatever the evidence is like.
 
         Args:
-          input_dict: `model`, `privacy_guarantee`, `privacy_evaluation`, and optionally `model_blessing`.
+          input_dict: `model`, `privacy_guarantee`, `privacy_evaluation`, and optionally `model_blessing`, `evaluation` and
+            `baseline_evaluation`.
           output_dict: `blessing` and `report`.
           exec_properties: `policy` as canonical JSON, or the limits of `GatePolicy` as numbers; and `ledger`.
 
@@ -76,6 +79,9 @@ class Executor(base_executor.BaseExecutor):
             evidence,
             lineage=report_context.lineage(input_dict, self._context),
             history=report_context.budget_history(exec_properties.get(LEDGER_KEY) or None, evidence),
+            utility=report_context.utility(
+                input_dict.get(EVALUATION_KEY) or [], input_dict.get(BASELINE_EVALUATION_KEY) or []
+            ),
         )
         blessing.write(target, models[0], verdict)
         logging.info("BudgetValidator: %s", verdict.message)

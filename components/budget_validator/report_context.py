@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_executor
 
+from tfx_privacy.components import _tfma
 from tfx_privacy.privacy import rdp_filter
 from tfx_privacy.privacy.gate_evidence import Evidence
 from tfx_privacy.privacy.ledger_record import LedgerRun
+from tfx_privacy.privacy.report_checklist import Metric
 from tfx_privacy.privacy.report_facts import BudgetPoint, Lineage
 
 MAX_POINTS = 500
@@ -34,6 +36,27 @@ def lineage(inputs: Mapping[str, list[types.Artifact]], context: base_executor.B
         pipeline_run=getattr(context, "pipeline_run_id", None) or None,
         producers={} if node is None else _producers(node),
     )
+
+
+def utility(evaluations: Sequence[types.Artifact], baselines: Sequence[types.Artifact]) -> list[Metric]:
+    """The task's metrics, for display: no rule looks at them, and whatever is in the way leaves them out.
+
+    Args:
+      evaluations: At most one, of the model.
+      baselines: At most one, of a model that was trained without privacy.
+    """
+    values, without = _metrics(evaluations), _metrics(baselines)
+    return [Metric(name=name, value=value, baseline=without.get(name)) for name, value in sorted(values.items())]
+
+
+def _metrics(evaluations: Sequence[types.Artifact]) -> dict[str, float]:
+    if len(evaluations) != 1:
+        return {}
+    try:
+        return _tfma.overall_metrics(evaluations[0].uri)
+    except Exception as error:  # noqa: BLE001 - a table that is missing is no reason to have no verdict
+        logging.warning("The report has no metrics of %s: %s.", evaluations[0].uri, type(error).__name__)
+        return {}
 
 
 def budget_history(source: str | None, evidence: Evidence) -> list[BudgetPoint]:

@@ -8,11 +8,11 @@ pipeline says is answered "Not stated".
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, get_args
 
 from tfx_privacy.privacy import report_terms
-from tfx_privacy.privacy._records import Record
+from tfx_privacy.privacy._records import Record, Text
 from tfx_privacy.privacy.errors import EvidenceError
 from tfx_privacy.privacy.evaluation import PrivacyEvaluation
 from tfx_privacy.privacy.guarantee import DPMechanism, PrivacyGuarantee, ScopeItem
@@ -43,6 +43,15 @@ class Answer(Record):
     def is_stated(self) -> bool:
         """Whether anything is known."""
         return not self.answer.startswith(NOT_STATED)
+
+
+class Metric(Record):
+    """One metric of the task over all test records, as TFMA computed it."""
+
+    name: Text
+    value: float
+    baseline: float | None = None
+    """Of a model that was trained without privacy; None where none is given."""
 
 
 class Coverage(Record):
@@ -158,6 +167,7 @@ def answers(
     *,
     signatures: Mapping[str, str | EvidenceError | None],
     is_established: bool,
+    utility: Sequence[Metric] = (),
 ) -> list[Answer]:
     """Both checklists, heading by heading.
 
@@ -167,29 +177,28 @@ def answers(
       run: What the ledger says of the run; None without one.
       signatures: As in the gate's evidence.
       is_established: Whether the gate could recompute the guarantee's epsilon.
+      utility: Metrics of the task.
     """
+    useful = _utility(attacked, utility)
     formal = UNKNOWN if record is None else _formal(record) if is_established else NOT_ESTABLISHED
-    dp_fy = _dp_fy(record, attacked, signatures) | {"Formal statement": formal}
-    nist = {"Privacy parameters": formal} | _nist(record, attacked, run)
+    dp_fy = _dp_fy(record, signatures) | {
+        "Formal statement": formal, "Utility, beside a model without privacy": useful,
+    }  # fmt: skip
+    nist = {"Privacy parameters": formal} | _nist(record, run) | {"Utility": useful}
     return [
         *(Answer(source=DP_FY, heading=heading, answer=text) for heading, text in dp_fy.items()),
         *(Answer(source=NIST, heading=heading, answer=text) for heading, text in nist.items()),
     ]
 
 
-def _dp_fy(
-    record: PrivacyGuarantee | None,
-    attacked: PrivacyEvaluation | None,
-    signatures: Mapping[str, str | EvidenceError | None],
-) -> dict[str, str]:
-    utility = {"Utility, beside a model without privacy": _utility(attacked)}
+def _dp_fy(record: PrivacyGuarantee | None, signatures: Mapping[str, str | EvidenceError | None]) -> dict[str, str]:
     if record is None:
         headings = (
             "Setting of differential privacy", "Uses of the data that are covered", "What the mechanism releases", "Unit of privacy",
             "Neighbouring relation", "Accounting", "Assumptions of the accounting", "Formal statement", "Tuning",
             "Hyperparameters of the mechanism", "Transparency",
         )  # fmt: skip
-        return dict.fromkeys(headings, UNKNOWN) | utility
+        return dict.fromkeys(headings, UNKNOWN)
     mechanism = record.mechanism
     return {
         "Setting of differential privacy": "Central: the pipeline reads the raw records and is trusted with them; who receives the model is "
@@ -210,11 +219,10 @@ def _dp_fy(
         if isinstance(mechanism, DPMechanism)
         else f"{mechanism.steps} steps without clipping or noise.",
         "Transparency": f"Software: {record.engine}. The gate recomputes epsilon from the mechanism. {_signed(signatures)}",
-        **utility,
     }
 
 
-def _nist(record: PrivacyGuarantee | None, attacked: PrivacyEvaluation | None, run: LedgerRun | None) -> dict[str, str]:
+def _nist(record: PrivacyGuarantee | None, run: LedgerRun | None) -> dict[str, str]:
     mechanism = None if record is None else record.mechanism
     private = mechanism if isinstance(mechanism, DPMechanism) else None
     without = UNKNOWN if record is None else "Without differential privacy there is none."
@@ -230,7 +238,7 @@ def _nist(record: PrivacyGuarantee | None, attacked: PrivacyEvaluation | None, r
         if private is None
         else "Noise and sums are in float32: attacks on their last bits (Mironov 2012) are not excluded. The time of a step depends on the "
         "batch's size.",
-        "Utility": _utility(attacked),
+        "Utility": "",
         "Utility and bias by subgroup": f"{NOT_STATED}: what differs between subgroups here is how well attacks find their records; see "
         "the Evaluator's metrics by slice.",
         "Trust and threat model": "Central. Whoever receives the model may know everything else; whoever can read the data, the logs or "
@@ -306,13 +314,24 @@ def _signed(signatures: Mapping[str, str | EvidenceError | None]) -> str:
     return f"{_capital('; '.join(words))}."
 
 
-def _utility(attacked: PrivacyEvaluation | None) -> str:
+def _utility(attacked: PrivacyEvaluation | None, utility: Sequence[Metric]) -> str:
+    if utility:
+        shown = "; ".join(_shown_metric(metric) for metric in utility)
+        beside = (
+            "" if any(metric.baseline is not None for metric in utility) else " Of a model without privacy: not given."
+        )
+        return f"{_capital(shown)}.{beside}"
     points = [] if attacked is None else [point for point in attacked.over_training if point.test_accuracy is not None]
     baseline = "Of a model without privacy: not given."
     if not points:
         return f"{NOT_STATED}: the gate is given no metrics of the task. See the Evaluator's."
     last = max(points, key=lambda point: point.step)
     return f"Test accuracy {last.test_accuracy:.3f} at step {last.step}. {baseline}"
+
+
+def _shown_metric(metric: Metric) -> str:
+    beside = "" if metric.baseline is None else f" ({metric.baseline:.4g} without privacy)"
+    return f"{metric.name} {metric.value:.4g}{beside}"
 
 
 def _all_releases(record: PrivacyGuarantee | None, run: LedgerRun | None) -> str:

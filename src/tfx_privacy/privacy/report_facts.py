@@ -32,7 +32,7 @@ from tfx_privacy.privacy.gaussian_dp import GaussianDP
 from tfx_privacy.privacy.guarantee import DPMechanism, PrivacyGuarantee, write_statement
 from tfx_privacy.privacy.ledger_record import LedgerRun
 from tfx_privacy.privacy.policy import GatePolicy
-from tfx_privacy.privacy.report_checklist import Answer, Coverage
+from tfx_privacy.privacy.report_checklist import Answer, Coverage, Metric
 from tfx_privacy.privacy.slice_limits import SliceLimits
 from tfx_privacy.privacy.spending import Spent
 from tfx_privacy.privacy.standing import Standing
@@ -184,6 +184,7 @@ class ReportFacts(Record):
     epsilon_over_steps: list[Spent]
     coverage: list[Coverage]
     disclosure: list[Answer]
+    utility: list[Metric]
     budget_history: list[BudgetPoint]
     lineage: Lineage
     num_judged: Count
@@ -211,6 +212,7 @@ def build(
     *,
     lineage: Lineage | None = None,
     history: Sequence[BudgetPoint] = (),
+    utility: Sequence[Metric] = (),
     software: str = "tfx-privacy",
 ) -> ReportFacts:
     """Gathers what a report says.
@@ -220,6 +222,7 @@ def build(
       evidence: What it was made from.
       lineage: Where the validator stood.
       history: What the dataset was charged over time, oldest first.
+      utility: Metrics of the task; for display, no rule looks at them.
       software: Name and version of what writes the report.
     """
     facts = VerdictFacts.from_json(verdict.to_json())
@@ -242,8 +245,9 @@ def build(
         epsilon_over_steps=spent,
         coverage=report_checklist.coverage(record, is_established=is_established),
         disclosure=report_checklist.answers(
-            record, attacked, run, signatures=evidence.signatures, is_established=is_established
+            record, attacked, run, signatures=evidence.signatures, is_established=is_established, utility=utility
         ),
+        utility=list(utility),
         budget_history=list(history),
         lineage=lineage,
         num_judged=0 if attacked is None else len(standing.attacked(attacked)),
