@@ -13,6 +13,7 @@ import pytest
 from tfx_privacy.components.budget_validator import report_pages
 from tfx_privacy.privacy import gate, guarantee, report_facts
 from tfx_privacy.privacy.evaluation import CONTROL, PrivacyEvaluation
+from tfx_privacy.privacy.report_checklist import Metric
 from tfx_privacy.privacy.report_facts import BudgetPoint, Lineage, ReportFacts
 
 pytestmark = pytest.mark.slow
@@ -58,7 +59,10 @@ def facts_of(whole: gate.Evidence, policy: gate.GatePolicy) -> ReportFacts:
         producers={"model": "DPTrainer", "privacy_evaluation": "PrivacyEvaluator", "privacy_guarantee": "DPTrainer"},
     )
     verdict = gate.decide(whole, policy, now=evidence.NOW)
-    return report_facts.build(verdict, whole, lineage=lineage, history=history(), software="tfx-privacy")
+    utility = [Metric(name="binary_accuracy", value=0.88142, baseline=0.9), Metric(name="auc", value=0.93824)]
+    return report_facts.build(
+        verdict, whole, lineage=lineage, history=history(), utility=utility, software="tfx-privacy"
+    )
 
 
 def charged(max_epsilon: float) -> ReportFacts:

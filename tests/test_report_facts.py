@@ -244,8 +244,8 @@ def test_metrics_of_the_task_are_shown_beside_those_without_privacy_and_change_n
     alone = facts_of(evidence.charged_evidence(), utility=given[1:])
     assert answer(alone, "Utility") == "Recall 0.5. Of a model without privacy: not given."
     page = report_pages.to_html(facts)
-    assert re.search(r"auc</th><td>0.9123</td><td>0.94</td>", page)
-    assert re.search(r"recall</th><td>0.5</td><td>not given</td>", page)
+    assert re.search(r"auc</th><td class=\"number\">0.9123</td><td class=\"number\">0.94</td>", page)
+    assert re.search(r"recall</th><td class=\"number\">0.5</td><td class=\"number\">not given</td>", page)
     assert ReportFacts.from_json(facts.to_json()).utility == given
 
 
