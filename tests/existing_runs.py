@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from absl import flags
 from existing_examples import CONVERTED, finish_steps, tfx_folder
 
 # Number of birds, and mean and standard deviation of culmen length and depth (mm), flipper length (mm), and body mass (g), of the Adelie,
@@ -66,8 +67,8 @@ def taxi_template(root: pathlib.Path) -> Any:
     """A copy by TFX's own command, with the converted files in place of its own; the first 6,000 of the same trips."""
     from tfx.tools.cli.handler import template_handler
 
-    flags = {"pipeline_name": "taxi_template", "model": "taxi", "destination_path": str(root)}
-    template_handler.copy_template(flags)
+    given = {"pipeline_name": "taxi_template", "model": "taxi", "destination_path": str(root)}
+    template_handler.copy_template(given)
     trips = (tfx_folder() / "examples/chicago_taxi_pipeline/data/simple/data.csv").read_text().splitlines(keepends=True)
     (root / "data").mkdir(exist_ok=True)
     (root / "data" / "data.csv").write_text("".join(trips[:6001]))
@@ -198,17 +199,23 @@ def _connection(path: str) -> Any:
 
 @contextlib.contextmanager
 def _import_state() -> Iterator[None]:
-    """Forgets afterwards what the example's folder added to the import system: examples share names of modules."""
-    path, modules = list(sys.path), set(sys.modules)
+    """Forgets afterwards what the example's folder added: examples share names of modules, and TFX parses Beam's arguments by their flags."""
+    path, modules, defined = list(sys.path), set(sys.modules), set(flags.FLAGS)
     try:
         yield
     finally:
         sys.path[:] = path
+        for name in set(flags.FLAGS) - defined:
+            if _is_of_an_example(str(flags.FLAGS.find_module_defining_flag(name))):
+                delattr(flags.FLAGS, name)
         for name in set(sys.modules) - modules:
-            if name.split(".")[0] in ("pipeline", "models") or name.startswith(
-                ("taxi_", "mnist_", "imdb_", "penguin_")
-            ):
+            if _is_of_an_example(name):
                 del sys.modules[name]
+
+
+def _is_of_an_example(module: str) -> bool:
+    own = ("taxi_", "mnist_", "imdb_", "penguin_")
+    return module.split(".")[0] in ("pipeline", "models") or module.startswith(own)
 
 
 def _verdict(root: pathlib.Path, pipeline: Any) -> Verdict:
