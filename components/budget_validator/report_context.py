@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -88,23 +89,25 @@ def _history(source: str, run: LedgerRun) -> list[BudgetPoint]:
 
     with Ledger(source) as ledger:
         log = ledger.log(run.dataset_id)
-    points, datasets = [], {}  # type: ignore[var-annotated]
+    # What an epsilon costs to compute is spent on the points that are shown alone.
+    changes: collections.deque[tuple[Any, ...]] = collections.deque(maxlen=MAX_POINTS)
+    datasets = {}  # type: ignore[var-annotated]
     for entry in log:
         dataset = replay.apply(entry, datasets)
         if entry.body.kind not in _CHANGES:
             continue
         known = [dataset.blocks[name].charged for name in entries.block_names(run.blocks) if name in dataset.blocks]
-        charged = max(known, default=0)
-        points.append(
-            BudgetPoint(
-                sequence=entry.sequence,
-                at=entry.at,
-                kind=entry.body.kind,
-                spent_epsilon=rdp_filter.epsilon_of(dataset.order, charged, delta=dataset.delta) if charged else 0.0,
-                budget_epsilon=dataset.epsilon,
-            )
+        changes.append((entry, max(known, default=0), dataset.order, dataset.delta, dataset.epsilon))
+    return [
+        BudgetPoint(
+            sequence=entry.sequence,
+            at=entry.at,
+            kind=entry.body.kind,
+            spent_epsilon=rdp_filter.epsilon_of(order, charged, delta=delta) if charged else 0.0,
+            budget_epsilon=budget,
         )
-    return points[-MAX_POINTS:]
+        for entry, charged, order, delta, budget in changes
+    ]
 
 
 def _producers(node: Any) -> dict[str, str]:
