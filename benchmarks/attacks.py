@@ -76,7 +76,7 @@ class _Side:
 
 def _side(side: int, size: int, *, with_logits: bool) -> _Side:
     """Made in chunks, so that no large array is left behind that the work did not ask for."""
-    from tfx_privacy.privacy.attacks import heads
+    from tfx_privacy.attacks.membership import heads
 
     head = heads.Head(task="multiclass", from_logits=True)
     hashes = np.random.default_rng([side, 1]).integers(0, 2**64, size, dtype=np.uint64)
@@ -117,7 +117,7 @@ def _outputs(side: int, number: int, size: int) -> tuple[np.ndarray, np.ndarray]
 
 def _ours(size: int, learned: bool) -> Usage:
     """Three threshold attacks on the whole set and by class; `learned` adds classifiers and control, on the samples."""
-    from tfx_privacy.privacy.attacks import evaluate, tally
+    from tfx_privacy.attacks.membership import evaluate, tally
 
     sides = [_side(side, size, with_logits=False) for side in (tally.MEMBERS, tally.OTHERS)]
     samples = _sampled(sides[0]), _sampled(sides[1])
@@ -139,7 +139,7 @@ def _ours(size: int, learned: bool) -> Usage:
 
 def _judged(total: Any, settings: Any) -> list[Any]:
     """What `evaluate.run` makes of the counts, without the samples and without the adjustment for many tests."""
-    from tfx_privacy.privacy.attacks import evaluate
+    from tfx_privacy.attacks.membership import evaluate
 
     slices = evaluate._Slices(total, settings.min_slice_size)
     return [evaluate._judge(item, settings) for item in evaluate._from_tally(total, slices)]
@@ -147,7 +147,7 @@ def _judged(total: Any, settings: Any) -> list[Any]:
 
 def _of_file(meter: Meter, side: int, data: _Side, rows: np.ndarray) -> Any:
     """The tally of a file's records, counted chunk by chunk as `ScoreFn` does."""
-    from tfx_privacy.privacy.attacks import tally
+    from tfx_privacy.attacks.membership import tally
 
     total = tally.empty()
     for chunk in _chunks(rows):
@@ -165,14 +165,14 @@ def _chunks(rows: np.ndarray) -> Iterator[slice]:
 
 
 def _by_class(labels: np.ndarray) -> Any:
-    from tfx_privacy.privacy.attacks.tally import SliceColumn
+    from tfx_privacy.attacks.membership.tally import SliceColumn
 
     return SliceColumn([str(value) for value in range(_CLASSES)], labels)
 
 
 def _sampled(side: _Side) -> Any:
-    from tfx_privacy.privacy.attacks import sample
-    from tfx_privacy.privacy.attacks.evaluate import SampledSide
+    from tfx_privacy.attacks.membership import sample
+    from tfx_privacy.attacks.membership.evaluate import SampledSide
 
     return SampledSide(
         folds=sample.folds_of(side.hashes[side.sampled]),
@@ -223,7 +223,7 @@ def _ratios() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rmia_sorted() -> Usage:
-    from tfx_privacy.privacy.attacks import reference
+    from tfx_privacy.attacks.membership import reference
 
     records, population = _ratios()
     meter = Meter()

@@ -19,8 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.variants.keras_case import use_one_thread
-from tfx_privacy import training
-from tfx_privacy.privacy import DPParameters
+from tfx_privacy import DPParameters, training
 
 _WIDTH, _RECORDS, _BATCH = 240, 10_000, 256
 _FEW, _MANY = 2, 22

@@ -20,10 +20,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tfx_privacy.budget import renyi_filter
+from tfx_privacy.budget.runs import PlannedRun
 from tfx_privacy.ledger import Ledger, entries, new_run_id, replay, rows
 from tfx_privacy.ledger.schema import BLOCK, DATASET, ENTRY, RUN
-from tfx_privacy.privacy import rdp_filter
-from tfx_privacy.privacy.ledger_record import PlannedRun
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NAME = "measured"
@@ -36,7 +36,7 @@ _SEVERAL = 3
 def fill(ledger: Ledger, num_entries: int) -> str:
     """A dataset with so many entries; returns one of its runs."""
     ledger.register(NAME, epsilon=1e5, delta=1e-6, approver="Dana")
-    cost = rdp_filter.cost(ledger.dataset(NAME).order, **PLANNED.composition)
+    cost = renyi_filter.cost(ledger.dataset(NAME).order, **PLANNED.composition)
 
     def write(connection: sa.Connection) -> str:
         dataset = rows.read_dataset(connection, NAME, locked=True)
@@ -145,7 +145,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=options.folder) as name, sqlite_peer(pathlib.Path(name)) as peer:
             measure(f"sqlite:///{name}/ledger.db", peer, options.entries, options.rounds)
         return
-    sys.path.insert(0, str(ROOT / "tests"))
+    sys.path.insert(0, str(ROOT / "tests" / "helpers"))
     from postgresql_server import Server
 
     server = Server()

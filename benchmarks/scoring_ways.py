@@ -19,12 +19,12 @@ from tfx_bsl.public.proto import model_spec_pb2
 from tfx_bsl.tfxio import tensor_adapter, tf_example_record
 
 from benchmarks.usage import Meter, Usage
+from tfx_privacy.attacks.membership import tally
+from tfx_privacy.attacks.membership.heads import Head
+from tfx_privacy.attacks.membership.tally import Tally
 from tfx_privacy.components.privacy_evaluator import scoring
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, SliceSpec
 from tfx_privacy.components.privacy_evaluator.reader import BATCH_SIZE, ModelReader
-from tfx_privacy.privacy.attacks import tally
-from tfx_privacy.privacy.attacks.heads import Head
-from tfx_privacy.privacy.attacks.tally import Tally
 
 DEMO = pathlib.Path("demo_output/artifacts")
 LABEL, SLICE, SIGNATURE = "big_tipper", "payment_type", "serving_default"

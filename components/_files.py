@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from tfx.dsl.io import fileio
 from tfx.types import artifact
 
-from tfx_privacy.privacy import digest
-from tfx_privacy.privacy.errors import EvidenceError
+from tfx_privacy.errors import EvidenceError
+from tfx_privacy.records import digest
 
 _CHUNK_BYTES = 1 << 20
 

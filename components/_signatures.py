@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from tfx.dsl.io import fileio
 
-from tfx_privacy.privacy import signing, strict_json
-from tfx_privacy.privacy.errors import EvidenceError
+from tfx_privacy.errors import EvidenceError
+from tfx_privacy.records import signing, strict_json
 
 _SUFFIX = ".sig.json"
 

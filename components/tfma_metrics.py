@@ -27,13 +27,13 @@ import tensorflow as tf
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 from tensorflow_model_analysis.proto import config_pb2
 
-from tfx_privacy.privacy import _validate
-from tfx_privacy.privacy.attacks import heads, statistics, tally
-from tfx_privacy.privacy.attacks.counts import Counts
-from tfx_privacy.privacy.attacks.heads import Head
-from tfx_privacy.privacy.attacks.tally import MEMBERS, OTHERS, Tally
-from tfx_privacy.privacy.errors import ParameterError
-from tfx_privacy.privacy.evaluation import WHOLE_SET, Interval
+from tfx_privacy import _validate
+from tfx_privacy.attacks.evaluation import WHOLE_SET, Interval
+from tfx_privacy.attacks.membership import heads, statistics, tally
+from tfx_privacy.attacks.membership.counts import Counts
+from tfx_privacy.attacks.membership.heads import Head
+from tfx_privacy.attacks.membership.tally import MEMBERS, OTHERS, Tally
+from tfx_privacy.errors import ParameterError
 
 NAME = "membership_attack_auc"
 UPPER = f"{NAME}_upper"

@@ -25,9 +25,9 @@ from tfx.orchestration import data_types, pipeline
 from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
 
+from tfx_privacy.accounting.parameters import DPParameters
 from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator
 from tfx_privacy.pipelines import lint
-from tfx_privacy.privacy.parameters import DPParameters
 
 _Limit: TypeAlias = float | data_types.RuntimeParameter
 

@@ -10,8 +10,8 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 
 from tfx_privacy.components import _tfma
-from tfx_privacy.privacy import strict_json
-from tfx_privacy.privacy.errors import EvidenceError
+from tfx_privacy.errors import EvidenceError
+from tfx_privacy.records import strict_json
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

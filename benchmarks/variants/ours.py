@@ -14,10 +14,10 @@ import numpy as np
 from benchmarks import workloads
 from benchmarks.variants import PreparedStep, Setting
 from benchmarks.variants.keras_case import keras_case
-from tfx_privacy.privacy import DPParameters
+from tfx_privacy import DPParameters
 from tfx_privacy.training import ColumnarDataset, Layout, Performance, keras_api, probe
 from tfx_privacy.training.batches import ResidentData
-from tfx_privacy.training.engine import PrivateStep
+from tfx_privacy.training.private_step import PrivateStep
 from tfx_privacy.training.sampling import PoissonSampler
 
 _RECORDS_PER_BATCH = 8

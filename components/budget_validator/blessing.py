@@ -6,7 +6,10 @@ from tfx import types
 from tfx.components.evaluator import constants
 
 from tfx_privacy.components import _files, _signatures
-from tfx_privacy.privacy import gate, signing, verdict_record
+from tfx_privacy.gate import verdict_file
+from tfx_privacy.gate.evidence import UPSTREAM_BLESSED
+from tfx_privacy.gate.verdict import Verdict
+from tfx_privacy.records import signing
 
 MESSAGE_KEY = "blessing_message"
 MODEL_DIGEST_KEY = "model_digest"
@@ -19,7 +22,7 @@ def write_refusal(blessing: types.Artifact, model: types.Artifact | None, messag
     _set_blessed(blessing, False)
     # BLESSED goes before the statement that it rests on: no moment may have the one without the other.
     _signatures.remove(blessing.uri, constants.BLESSED_FILE_NAME)
-    _signatures.remove_signed(blessing.uri, verdict_record.FILE_NAME)
+    _signatures.remove_signed(blessing.uri, verdict_file.FILE_NAME)
     _files.write_text(blessing.uri, constants.NOT_BLESSED_FILE_NAME, "")
     blessing.set_string_custom_property(MESSAGE_KEY, message[:_MAX_MESSAGE])
     if model is not None:
@@ -27,7 +30,7 @@ def write_refusal(blessing: types.Artifact, model: types.Artifact | None, messag
         blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
 
 
-def write(blessing: types.Artifact, model: types.Artifact | None, verdict: gate.Verdict) -> None:
+def write(blessing: types.Artifact, model: types.Artifact | None, verdict: Verdict) -> None:
     """Writes the verdict: first a refusal, then the signed statement, BLESSED and `blessed` last.
 
     A process that is killed on the way leaves a refusal, or neither BLESSED nor NOT_BLESSED.
@@ -43,8 +46,8 @@ def write(blessing: types.Artifact, model: types.Artifact | None, verdict: gate.
     write_refusal(blessing, model, verdict.message)
     if verdict.model_digest is not None:
         blessing.set_string_custom_property(MODEL_DIGEST_KEY, verdict.model_digest)
-    text = verdict_record.to_json(verdict)
-    _signatures.write_signed_text(blessing.uri, verdict_record.FILE_NAME, text, signing.VERDICT_TYPE)
+    text = verdict_file.to_json(verdict)
+    _signatures.write_signed_text(blessing.uri, verdict_file.FILE_NAME, text, signing.VERDICT_TYPE)
     if verdict.blessed is True:
         _signatures.remove(blessing.uri, constants.NOT_BLESSED_FILE_NAME)
         _files.write_text(blessing.uri, constants.BLESSED_FILE_NAME, "")
@@ -59,7 +62,7 @@ def state(blessing: types.Artifact, model: types.Artifact) -> str:
     if not blessing.has_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY):
         return "it says neither yes nor no (an Evaluator without thresholds does not validate)"
     blessed = blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY)
-    return gate.UPSTREAM_BLESSED if blessed == constants.BLESSED_VALUE else f"blessed={blessed}"
+    return UPSTREAM_BLESSED if blessed == constants.BLESSED_VALUE else f"blessed={blessed}"
 
 
 def _set_blessed(blessing: types.Artifact, blessed: bool) -> None:

@@ -12,10 +12,10 @@ from tfx.types import channel_utils, component_spec, standard_artifacts
 
 from tfx_privacy.components import artifacts
 from tfx_privacy.components.budget_validator import driver, executor
+from tfx_privacy.errors import ParameterError
+from tfx_privacy.gate import policy_file as policies
+from tfx_privacy.gate.policy import DEFAULT_MIN_SLICE_COVERAGE, GatePolicy
 from tfx_privacy.ledger import source
-from tfx_privacy.privacy import policy as policies
-from tfx_privacy.privacy.errors import ParameterError
-from tfx_privacy.privacy.policy import GatePolicy
 
 _Scalar: TypeAlias = float | data_types.RuntimeParameter
 _Policy: TypeAlias = GatePolicy | str | os.PathLike[str]
@@ -168,7 +168,7 @@ def _limits(limits: dict[str, Any], allow_non_dp_preprocessing: bool) -> dict[st
     policy = GatePolicy(**{**defaults, **known, "allow_non_dp_preprocessing": allow_non_dp_preprocessing})
     return {
         **limits,
-        executor.MIN_SLICE_COVERAGE_KEY: policies.DEFAULT_MIN_SLICE_COVERAGE,
+        executor.MIN_SLICE_COVERAGE_KEY: DEFAULT_MIN_SLICE_COVERAGE,
         **{name: getattr(policy, name) for name in known},
         **{name: value for name, value in limits.items() if isinstance(value, data_types.RuntimeParameter)},
         executor.ALLOW_NON_DP_PREPROCESSING_KEY: int(allow_non_dp_preprocessing),

@@ -11,12 +11,23 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
+from tfx_privacy.attacks import evaluation
+from tfx_privacy.budget.runs import LedgerRun
 from tfx_privacy.components import _files, _signatures
 from tfx_privacy.components.budget_validator import blessing, report, report_context
-from tfx_privacy.privacy import _records, evaluation, gate, guarantee, signing
-from tfx_privacy.privacy import policy as policies
-from tfx_privacy.privacy.errors import EvidenceError, LedgerError, ParameterError
-from tfx_privacy.privacy.ledger_record import LedgerRun
+from tfx_privacy.errors import EvidenceError, LedgerError, ParameterError
+from tfx_privacy.gate import policy_file as policies
+from tfx_privacy.gate.decide import decide
+from tfx_privacy.gate.evidence import (
+    EVALUATION,
+    GUARANTEE,
+    UPSTREAM_NOT_WIRED,
+    Evidence,
+)
+from tfx_privacy.gate.policy import DEFAULT_MIN_SLICE_COVERAGE, GatePolicy
+from tfx_privacy.gate.verdict import Verdict
+from tfx_privacy.guarantee.record import FILE_NAME, PrivacyGuarantee
+from tfx_privacy.records import base, signing
 
 MODEL_KEY = "model"
 PRIVACY_GUARANTEE_KEY = "privacy_guarantee"
@@ -45,7 +56,7 @@ MODEL_BLESSING_WIRED_KEY = "model_blessing_wired"
 
 _Inputs = Mapping[str, list[types.Artifact]]
 _Part = TypeVar("_Part")
-_Record = TypeVar("_Record", bound=_records.Record)
+_Record = TypeVar("_Record", bound=base.Record)
 
 
 class Executor(base_executor.BaseExecutor):
@@ -86,17 +97,17 @@ class Executor(base_executor.BaseExecutor):
         blessing.write(target, models[0], verdict)
         logging.info("BudgetValidator: %s", verdict.message)
 
-    def _decide(self, input_dict: _Inputs, exec_properties: Mapping[str, Any]) -> tuple[gate.Verdict, gate.Evidence]:
+    def _decide(self, input_dict: _Inputs, exec_properties: Mapping[str, Any]) -> tuple[Verdict, Evidence]:
         policy = read_policy(exec_properties)
         evidence = read_evidence(
             input_dict,
             wired=exec_properties.get(MODEL_BLESSING_WIRED_KEY) != 0,
             ledger=exec_properties.get(LEDGER_KEY) or None,
         )
-        return gate.decide(evidence, policy, now=datetime.datetime.now(datetime.timezone.utc)), evidence
+        return decide(evidence, policy, now=datetime.datetime.now(datetime.timezone.utc)), evidence
 
 
-def read_policy(exec_properties: Mapping[str, Any]) -> gate.GatePolicy:
+def read_policy(exec_properties: Mapping[str, Any]) -> GatePolicy:
     """The policy from execution properties; Kubeflow hands every number over as a double.
 
     Raises:
@@ -111,8 +122,8 @@ def read_policy(exec_properties: Mapping[str, Any]) -> gate.GatePolicy:
         return policies.loads(text, kind="json")
     allow = limits.pop(ALLOW_NON_DP_PREPROCESSING_KEY)
     if limits[MIN_SLICE_COVERAGE_KEY] is None:
-        limits[MIN_SLICE_COVERAGE_KEY] = policies.DEFAULT_MIN_SLICE_COVERAGE
-    return gate.GatePolicy(
+        limits[MIN_SLICE_COVERAGE_KEY] = DEFAULT_MIN_SLICE_COVERAGE
+    return GatePolicy(
         **limits,
         allow_non_dp_preprocessing=not isinstance(allow, bool) and allow == 1,
         # A ledger that is given with limits alone is one that must be used.
@@ -120,7 +131,7 @@ def read_policy(exec_properties: Mapping[str, Any]) -> gate.GatePolicy:
     )
 
 
-def read_evidence(input_dict: _Inputs, *, wired: bool, ledger: str | None = None) -> gate.Evidence:
+def read_evidence(input_dict: _Inputs, *, wired: bool, ledger: str | None = None) -> Evidence:
     """Reads all evidence; a part that cannot be read becomes the error that says why.
 
     Args:
@@ -130,20 +141,20 @@ def read_evidence(input_dict: _Inputs, *, wired: bool, ledger: str | None = None
       ledger: Name of the environment variable with the ledger's address, as `env:NAME`.
     """
     stated, stated_by = _read_record(
-        input_dict, PRIVACY_GUARANTEE_KEY, guarantee.FILE_NAME, guarantee.PrivacyGuarantee, signing.GUARANTEE_TYPE
+        input_dict, PRIVACY_GUARANTEE_KEY, FILE_NAME, PrivacyGuarantee, signing.GUARANTEE_TYPE
     )
     found, found_by = _read_record(
         input_dict, PRIVACY_EVALUATION_KEY, evaluation.FILE_NAME, evaluation.PrivacyEvaluation, signing.EVALUATION_TYPE
     )
     run, reference_runs = _read_ledger(ledger, stated)
-    return gate.Evidence(
+    return Evidence(
         model_digest=_part(lambda: _files.directory_digest(_files.single(input_dict, MODEL_KEY).uri)),
         guarantee=stated,
         evaluation=found,
         upstream_blessing=_part(lambda: _upstream(input_dict, wired)),
         ledger=run,
         reference_runs=reference_runs,
-        signatures={gate.GUARANTEE: stated_by, gate.EVALUATION: found_by},
+        signatures={GUARANTEE: stated_by, EVALUATION: found_by},
     )
 
 
@@ -157,7 +168,7 @@ def _part(read: Callable[[], _Part]) -> _Part | EvidenceError:
 
 
 def _read_ledger(
-    ledger: str | None, stated: guarantee.PrivacyGuarantee | EvidenceError
+    ledger: str | None, stated: PrivacyGuarantee | EvidenceError
 ) -> tuple[LedgerRun | EvidenceError | None, dict[str, LedgerRun | EvidenceError]]:
     """What the ledger says of the runs that a guarantee names; nothing where it names none or no ledger is given."""
     if ledger is None or isinstance(stated, EvidenceError) or stated.ledger is None:
@@ -188,5 +199,5 @@ def _read_record(
 
 def _upstream(input_dict: _Inputs, wired: bool) -> str:
     if not wired and not input_dict.get(MODEL_BLESSING_KEY):
-        return gate.UPSTREAM_NOT_WIRED
+        return UPSTREAM_NOT_WIRED
     return blessing.state(_files.single(input_dict, MODEL_BLESSING_KEY), _files.single(input_dict, MODEL_KEY))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tfx_privacy import __version__
+from tfx_privacy._version import __version__
 from tfx_privacy.components import _files
-from tfx_privacy.components.budget_validator import report_pages
-from tfx_privacy.privacy import gate, model_card, report_facts
-from tfx_privacy.privacy.report_checklist import Metric
-from tfx_privacy.privacy.report_facts import BudgetPoint, Lineage
+from tfx_privacy.gate.evidence import Evidence
+from tfx_privacy.gate.verdict import Verdict
+from tfx_privacy.reporting import model_card, pages
+from tfx_privacy.reporting.build import build
+from tfx_privacy.reporting.checklist import Metric
+from tfx_privacy.reporting.facts import JSON_NAME, BudgetPoint, Lineage
 
 
 def write(
     uri: str,
-    verdict: gate.Verdict,
-    evidence: gate.Evidence,
+    verdict: Verdict,
+    evidence: Evidence,
     *,
     lineage: Lineage | None = None,
     history: Sequence[BudgetPoint] = (),
@@ -31,10 +33,10 @@ def write(
       history: What the dataset was charged over time.
       utility: Metrics of the task.
     """
-    facts = report_facts.build(
+    facts = build(
         verdict, evidence, lineage=lineage, history=history, utility=utility, software=f"tfx-privacy {__version__}"
     )
-    _files.write_text(uri, report_facts.JSON_NAME, facts.to_json())
-    _files.write_text(uri, report_pages.HTML_NAME, report_pages.to_html(facts))
-    _files.write_text(uri, report_pages.MARKDOWN_NAME, report_pages.to_markdown(facts))
+    _files.write_text(uri, JSON_NAME, facts.to_json())
+    _files.write_text(uri, pages.HTML_NAME, pages.to_html(facts))
+    _files.write_text(uri, pages.MARKDOWN_NAME, pages.to_markdown(facts))
     _files.write_text(uri, model_card.FILE_NAME, model_card.to_json(facts))

@@ -10,12 +10,12 @@ from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_executor
 
+from tfx_privacy.budget import renyi_filter
+from tfx_privacy.budget.runs import LedgerRun
 from tfx_privacy.components import _tfma
-from tfx_privacy.privacy import rdp_filter
-from tfx_privacy.privacy.gate_evidence import Evidence
-from tfx_privacy.privacy.ledger_record import LedgerRun
-from tfx_privacy.privacy.report_checklist import Metric
-from tfx_privacy.privacy.report_facts import BudgetPoint, Lineage
+from tfx_privacy.gate.evidence import Evidence
+from tfx_privacy.reporting.checklist import Metric
+from tfx_privacy.reporting.facts import BudgetPoint, Lineage
 
 MAX_POINTS = 500
 # Entries after which another amount is charged or allowed.
@@ -103,7 +103,7 @@ def _history(source: str, run: LedgerRun) -> list[BudgetPoint]:
             sequence=entry.sequence,
             at=entry.at,
             kind=entry.body.kind,
-            spent_epsilon=rdp_filter.epsilon_of(order, charged, delta=delta) if charged else 0.0,
+            spent_epsilon=renyi_filter.epsilon_of(order, charged, delta=delta) if charged else 0.0,
             budget_epsilon=budget,
         )
         for entry, charged, order, delta, budget in changes

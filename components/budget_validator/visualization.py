@@ -17,8 +17,8 @@ from tfx import types
 from tfx.orchestration.experimental.interactive import visualizations
 
 from tfx_privacy.components import _files, artifacts
-from tfx_privacy.components.budget_validator import report_pages
-from tfx_privacy.privacy.errors import EvidenceError
+from tfx_privacy.errors import EvidenceError
+from tfx_privacy.reporting import pages
 
 HEIGHT = 900
 """Of the frame, in pixels; the page scrolls in it."""
@@ -43,7 +43,7 @@ class PrivacyReportVisualization(visualizations.ArtifactVisualization):
 def frame(uri: str) -> str:
     """The report below `uri` as one HTML element."""
     try:
-        page = _files.read_text(uri, report_pages.HTML_NAME)
+        page = _files.read_text(uri, pages.HTML_NAME)
     except EvidenceError as error:
         return f"<p>{html.escape(str(error))}</p>"
     return (

@@ -10,7 +10,7 @@ from tfx.types import channel_utils, component_spec, standard_artifacts
 
 from tfx_privacy.components import artifacts
 from tfx_privacy.components.canary_inserter import drawing, executor
-from tfx_privacy.privacy import strict_json
+from tfx_privacy.records import strict_json
 
 
 class CanaryInserterSpec(component_spec.ComponentSpec):

@@ -13,7 +13,7 @@ import tensorflow as tf
 from google.protobuf import message
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from tfx_privacy.privacy.errors import DataError, ParameterError
+from tfx_privacy.errors import DataError, ParameterError
 
 MAX_NUMBERS = 20
 """Numbers of at most so many different values are drawn from those, others from their range."""

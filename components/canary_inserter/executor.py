@@ -23,11 +23,13 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from tfx_privacy import __version__
+from tfx_privacy import _validate
+from tfx_privacy._version import __version__
+from tfx_privacy.attacks import canaries
 from tfx_privacy.components import _files
 from tfx_privacy.components.canary_inserter import drawing
-from tfx_privacy.privacy import _records, _validate, canaries, strict_json
-from tfx_privacy.privacy.errors import DataError, ParameterError
+from tfx_privacy.errors import DataError, ParameterError
+from tfx_privacy.records import base, strict_json
 
 EXAMPLES_KEY = "examples"
 SCHEMA_KEY = "schema"
@@ -152,7 +154,7 @@ def _write_canaries(
     path = os.path.join(target.uri, canaries.RECORDS_FILE_NAME)
     _write(path, records)
     record = canaries.CanarySet(
-        issued_at=_records.utc_now(),
+        issued_at=base.utc_now(),
         mode=settings.mode,
         split=settings.split,
         label_key=settings.label_key or "",

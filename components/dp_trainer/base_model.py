@@ -8,12 +8,23 @@ from typing import Any
 from tfx import types
 
 from tfx_privacy import training
+from tfx_privacy.accounting.parameters import DPParameters
 from tfx_privacy.components import _files, _signatures
 from tfx_privacy.components.dp_trainer.request import Account
-from tfx_privacy.privacy import guarantee, signing, warm_start
-from tfx_privacy.privacy.errors import CheckpointError, EvidenceError, LedgerError, ParameterError
-from tfx_privacy.privacy.guarantee import BaseModel, PrivacyGuarantee, ScopeItem
-from tfx_privacy.privacy.parameters import DPParameters
+from tfx_privacy.errors import (
+    CheckpointError,
+    EvidenceError,
+    LedgerError,
+    ParameterError,
+)
+from tfx_privacy.guarantee.base_model import (
+    begin_from,
+    check_composable,
+    declared_public,
+    scope_of,
+)
+from tfx_privacy.guarantee.record import FILE_NAME, BaseModel, PrivacyGuarantee, ScopeItem, facts_digest
+from tfx_privacy.records import signing
 
 BASE_MODEL_KEY = "base_model"
 BASE_MODEL_GUARANTEE_KEY = "base_model_guarantee"
@@ -77,15 +88,15 @@ def read(
     check_arguments(model=models, guarantee=input_dict.get(BASE_MODEL_GUARANTEE_KEY), is_public=is_public)
     digest = _files.directory_digest(_files.single(input_dict, BASE_MODEL_KEY).uri)
     if is_public:
-        base = warm_start.declared_public(digest)
-        return Start(base, tuple(warm_start.scope_of(base, None)))
+        base = declared_public(digest)
+        return Start(base, tuple(scope_of(base, None)))
     records = [_record(artifact) for artifact in input_dict[BASE_MODEL_GUARANTEE_KEY]]
-    base = warm_start.begin_from(records, digest)
-    warm_start.check_composable(base, privacy)
+    base = begin_from(records, digest)
+    check_composable(base, privacy)
     (record,) = (record for record, _ in records if record.run_id == base.run_id)
     if account is not None and record.ledger is not None:
         _check_ledger(account, record)
-    return Start(base, tuple(warm_start.scope_of(base, record)))
+    return Start(base, tuple(scope_of(base, record)))
 
 
 def bind(start: Start, checkpoints: training.Checkpoints | None) -> None:
@@ -108,7 +119,7 @@ def bind(start: Start, checkpoints: training.Checkpoints | None) -> None:
 
 
 def _record(artifact: types.Artifact) -> tuple[PrivacyGuarantee, str | None]:
-    read_text = _signatures.read_signed_text(artifact.uri, guarantee.FILE_NAME, signing.GUARANTEE_TYPE)
+    read_text = _signatures.read_signed_text(artifact.uri, FILE_NAME, signing.GUARANTEE_TYPE)
     if isinstance(read_text.signer, EvidenceError):
         raise EvidenceError(f"The signature of the base model's guarantee is not valid: {read_text.signer}")
     return PrivacyGuarantee.from_json(read_text.text), read_text.signer
@@ -126,7 +137,7 @@ def _check_ledger(account: Account, record: PrivacyGuarantee) -> None:
             f"The base model's guarantee names run {record.run_id} of ledger {record.ledger.ledger_id[:8]}, which the ledger of "
             f"{account.source} does not bear out: {error} Train both with one ledger."
         ) from error
-    stated = (record.ledger.ledger_id, "COMMITTED", record.model_digest, guarantee.facts_digest(record))
+    stated = (record.ledger.ledger_id, "COMMITTED", record.model_digest, facts_digest(record))
     if (run.ledger_id, run.state, run.model_digest, run.guarantee_digest) != stated:
         raise EvidenceError(
             f"The ledger of {account.source} does not bear out the base model's guarantee: run {record.run_id} is {run.state} there, of model "

@@ -15,14 +15,21 @@ from collections.abc import Iterator, Mapping
 from absl import logging
 
 from tfx_privacy import training
-from tfx_privacy.components.dp_trainer import statement
+from tfx_privacy.accounting.parameters import DPParameters, ResolvedParameters
+from tfx_privacy.budget.runs import LedgerPosition, PlannedRun
+from tfx_privacy.components.dp_trainer import guarantee as statement
 from tfx_privacy.components.dp_trainer.request import Account
+from tfx_privacy.errors import (
+    CheckpointError,
+    EvidenceError,
+    LedgerError,
+    ParameterError,
+)
+from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
+from tfx_privacy.guarantee.record import PrivacyGuarantee, facts_digest
+from tfx_privacy.guarantee.statement import write_statement
 from tfx_privacy.ledger import Ledger, new_run_id
-from tfx_privacy.privacy import guarantee, strict_json
-from tfx_privacy.privacy.errors import CheckpointError, EvidenceError, LedgerError, ParameterError
-from tfx_privacy.privacy.guarantee import PrivacyGuarantee
-from tfx_privacy.privacy.ledger_record import LedgerPosition, PlannedRun
-from tfx_privacy.privacy.parameters import DPParameters, ResolvedParameters
+from tfx_privacy.records import strict_json
 
 _NOTE = "ledger_run.json"
 
@@ -121,7 +128,7 @@ class Charge:
         Raises:
           LedgerError: If the ledger does not take it; the model must not be kept then.
         """
-        facts = guarantee.facts_digest(record)
+        facts = facts_digest(record)
         if self._references is not None:
             assert record.references is not None
             executed = _executed(record.references.mechanism, times=record.references.num_models // 2)
@@ -137,7 +144,7 @@ class Charge:
             reference_run_ids=self._note.reference_run_ids,
         )
         placed = record.model_copy(update={"dataset_id": self._account.dataset_id, "ledger": position})
-        return placed.model_copy(update={"statement": guarantee.write_statement(placed)})
+        return placed.model_copy(update={"statement": write_statement(placed)})
 
     def _give_back(self) -> None:
         """Aborts the run, unless an earlier attempt has started it."""
@@ -220,8 +227,8 @@ def _plan(ledger: Ledger, account: Account, privacy: DPParameters) -> Plan:
     return Plan(resolved, statement.calibrated_noise(resolved))
 
 
-def _executed(mechanism: guarantee.DPMechanism | guarantee.NoMechanism, times: int = 1) -> PlannedRun:
-    assert isinstance(mechanism, guarantee.DPMechanism)
+def _executed(mechanism: DPMechanism | NoMechanism, times: int = 1) -> PlannedRun:
+    assert isinstance(mechanism, DPMechanism)
     run = mechanism.composition
     return PlannedRun.of(
         noise_multiplier=float(run["noise_multiplier"]),

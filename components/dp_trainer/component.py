@@ -13,13 +13,14 @@ from tfx.proto import trainer_pb2
 from tfx.types import channel_utils, component_spec, standard_artifacts
 from tfx.utils import json_utils
 
-from tfx_privacy import training
+from tfx_privacy import _validate, training
+from tfx_privacy.accounting.parameters import DPParameters
+from tfx_privacy.attacks import reference_models as references
 from tfx_privacy.components import artifacts
 from tfx_privacy.components.dp_trainer import base_model as base_models
 from tfx_privacy.components.dp_trainer import executor, request
-from tfx_privacy.privacy import _validate, references, strict_json
-from tfx_privacy.privacy.errors import ParameterError
-from tfx_privacy.privacy.parameters import DPParameters
+from tfx_privacy.errors import ParameterError
+from tfx_privacy.records import strict_json
 
 _Scalar: TypeAlias = float | data_types.RuntimeParameter
 

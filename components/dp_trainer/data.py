@@ -12,7 +12,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import schema_utils
 from tfx.utils import io_utils
 
-from tfx_privacy.privacy.errors import DataError, ParameterError
+from tfx_privacy.errors import DataError, ParameterError
 from tfx_privacy.training import ColumnarDataset
 from tfx_privacy.training.variable_length import Column, Ragged, Sparse, joined, of_value
 

@@ -13,15 +13,28 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from tfx_privacy import training
+from tfx_privacy.accounting.parameters import ResolvedParameters
+from tfx_privacy.attacks import history as attack_history
+from tfx_privacy.attacks import reference_models as records_of_references
+from tfx_privacy.attacks.evaluation import Checkpoint
 from tfx_privacy.components import _files, _signatures
-from tfx_privacy.components.dp_trainer import base_model, charge, export, references, reporting, statement
+from tfx_privacy.components.dp_trainer import (
+    base_model,
+    charge,
+    export,
+    reporting,
+)
+from tfx_privacy.components.dp_trainer import (
+    guarantee as statement,
+)
+from tfx_privacy.components.dp_trainer import (
+    reference_models as references,
+)
 from tfx_privacy.components.dp_trainer import request as requests
 from tfx_privacy.components.dp_trainer.request import Request
-from tfx_privacy.privacy import attack_history, guarantee
-from tfx_privacy.privacy import references as records_of_references
-from tfx_privacy.privacy.errors import ParameterError, TFXPrivacyError
-from tfx_privacy.privacy.evaluation import Checkpoint
-from tfx_privacy.privacy.parameters import ResolvedParameters
+from tfx_privacy.errors import ParameterError, TFXPrivacyError
+from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
+from tfx_privacy.guarantee.record import PrivacyGuarantee, ReferenceTrainings, ScopeItem
 from tfx_privacy.training import keras_api, over_training
 
 PRIVACY_GUARANTEE_KEY = "privacy_guarantee"
@@ -81,9 +94,9 @@ class Executor(trainer_executor.GenericExecutor):
         charged: charge.Charge | charge.Uncharged,
         checkpoints: training.Checkpoints | None,
         start: base_model.Start,
-        scope_items: list[guarantee.ScopeItem],
+        scope_items: list[ScopeItem],
         output_dict: dict[str, list[types.Artifact]],
-    ) -> guarantee.PrivacyGuarantee:
+    ) -> PrivacyGuarantee:
         """From the first record that is read to the guarantee of a saved model."""
         records = request.read(request.fn_args.train_files, model)
         held_out = request.read_held_out(model)
@@ -253,11 +266,11 @@ def _train_references(
     model: Any,
     pool: references.Pool | None,
     plan: charge.Plan,
-    mechanism: guarantee.DPMechanism | guarantee.NoMechanism,
+    mechanism: DPMechanism | NoMechanism,
     digest: str,
     journal: references.Journal,
     artifact: types.Artifact,
-) -> guarantee.ReferenceTrainings | None:
+) -> ReferenceTrainings | None:
     """Trains the reference models and writes their record, which says so where there are none."""
     privacy, trainings = plan.resolved.parameters, None
     reference_set = records_of_references.no_references(model_digest=digest, train_splits=request.splits)

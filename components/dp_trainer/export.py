@@ -8,15 +8,15 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from tfx_privacy.attacks import reference_models
 from tfx_privacy.components.dp_trainer import data
-from tfx_privacy.privacy import references
-from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.errors import ParameterError
 from tfx_privacy.training import keras_api, validation
 
 SERVING = "serving_default"
 TRANSFORM = "transform_features"
-FEATURES = references.SIGNATURE
-OUTPUT_KEY = references.OUTPUT_KEY
+FEATURES = reference_models.SIGNATURE
+OUTPUT_KEY = reference_models.OUTPUT_KEY
 
 
 def save(
@@ -118,7 +118,7 @@ def _write(module: tf.Module, model: Any, folder: str) -> None:
 
 
 def _from_features(model: Any, specs: dict[str, Any]) -> Any:
-    inputs = {name: references.input_name(name) for name in specs}
+    inputs = {name: reference_models.input_name(name) for name in specs}
     signature = {
         inputs[name]: tf.TensorSpec([None, *spec.shape], spec.dtype, name=inputs[name]) for name, spec in specs.items()
     }

@@ -9,8 +9,8 @@ import tensorflow as tf
 from absl import logging
 
 from tfx_privacy import training
-from tfx_privacy.privacy import accounting
-from tfx_privacy.privacy.parameters import ResolvedParameters
+from tfx_privacy.accounting.epsilon import rdp_epsilon
+from tfx_privacy.accounting.parameters import ResolvedParameters
 
 
 def reporter(resolved: ResolvedParameters, noise_multiplier: float | None) -> Callable[[training.Progress], None]:
@@ -21,7 +21,7 @@ def reporter(resolved: ResolvedParameters, noise_multiplier: float | None) -> Ca
         share = f"step {progress.step} of {progress.steps}"
         if noise_multiplier is not None and privacy.target_delta is not None:
             so_far = dataclasses.replace(resolved, steps=progress.step)
-            spent = accounting.rdp_epsilon(
+            spent = rdp_epsilon(
                 noise_multiplier=noise_multiplier, **so_far.composition, target_delta=privacy.target_delta
             )
             tf.summary.scalar("privacy/epsilon_rdp", spent, step=progress.step)

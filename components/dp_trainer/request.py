@@ -15,14 +15,14 @@ from tfx.proto import trainer_pb2
 from tfx.types import artifact_utils
 from tfx.utils import proto_utils
 
-from tfx_privacy import training
+from tfx_privacy import _validate, training
+from tfx_privacy.accounting.parameters import DPParameters
+from tfx_privacy.attacks import reference_models as records_of_references
+from tfx_privacy.budget.runs import check_identifier
 from tfx_privacy.components.dp_trainer import data
+from tfx_privacy.errors import ParameterError
 from tfx_privacy.ledger import source
-from tfx_privacy.privacy import _validate, strict_json
-from tfx_privacy.privacy import references as records_of_references
-from tfx_privacy.privacy.errors import ParameterError
-from tfx_privacy.privacy.ledger_record import check_identifier
-from tfx_privacy.privacy.parameters import DPParameters
+from tfx_privacy.records import strict_json
 from tfx_privacy.training import keras_api
 
 PRIVACY_KEY = "privacy"

@@ -10,7 +10,7 @@ from google.protobuf import message
 from tensorflow.core.protobuf import saved_model_pb2
 from tfx.dsl.io import fileio
 
-from tfx_privacy.privacy.guarantee import ScopeItem
+from tfx_privacy.guarantee.record import ScopeItem
 
 # Below a TransformGraph artifact, as tft.TFTransformOutput lays it out.
 _SAVED_MODEL = os.path.join("transform_fn", "saved_model.pb")

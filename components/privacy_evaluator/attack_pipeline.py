@@ -8,7 +8,14 @@ import os
 import apache_beam as beam
 from tfx.dsl.io import fileio
 
-from tfx_privacy import __version__
+from tfx_privacy._version import __version__
+from tfx_privacy.attacks import evaluation
+from tfx_privacy.attacks import history as attack_history
+from tfx_privacy.attacks.evaluation import PrivacyEvaluation
+from tfx_privacy.attacks.membership import evaluate
+from tfx_privacy.attacks.membership.evaluate import Settings
+from tfx_privacy.attacks.membership.heads import Head
+from tfx_privacy.attacks.membership.tally import MEMBERS, OTHERS, Tally
 from tfx_privacy.components import _files
 from tfx_privacy.components.privacy_evaluator import calibration, findings, publish, risks, sampled, scoring
 from tfx_privacy.components.privacy_evaluator import reader as reading
@@ -16,13 +23,8 @@ from tfx_privacy.components.privacy_evaluator.calibration import Calibrated
 from tfx_privacy.components.privacy_evaluator.findings import Wanted
 from tfx_privacy.components.privacy_evaluator.reader import LoadedReader, ModelReader
 from tfx_privacy.components.privacy_evaluator.sampled import SampledRecords
-from tfx_privacy.privacy import _records, attack_history, evaluation
-from tfx_privacy.privacy.attacks import evaluate
-from tfx_privacy.privacy.attacks.evaluate import Settings
-from tfx_privacy.privacy.attacks.heads import Head
-from tfx_privacy.privacy.attacks.tally import MEMBERS, OTHERS, Tally
-from tfx_privacy.privacy.errors import DataError, EvidenceError
-from tfx_privacy.privacy.evaluation import PrivacyEvaluation
+from tfx_privacy.errors import DataError, EvidenceError
+from tfx_privacy.records import base
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,7 +119,7 @@ def evaluate_task(task: Task, total: Tally, num_overlapping: int) -> PrivacyEval
     has_classes = any(row.slice_feature == evaluation.CLASS_FEATURE for row in run.results)
     covering = [spec.name for spec in task.reader.slices if spec.covers_everything]
     return PrivacyEvaluation(
-        issued_at=_records.utc_now(),
+        issued_at=base.utc_now(),
         model_digest=task.reader.model_digest,
         member_splits=list(task.splits[MEMBERS]),
         nonmember_splits=list(task.splits[OTHERS]),

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfx_privacy.attacks import evaluation, record_keys, reference_models
+from tfx_privacy.attacks.membership import heads, reference
+from tfx_privacy.attacks.membership.heads import Head
+from tfx_privacy.attacks.reference_models import ReferenceSet
 from tfx_privacy.components import _files
 from tfx_privacy.components.privacy_evaluator.reader import BATCH_SIZE, LoadedReader, by_input_name
 from tfx_privacy.components.privacy_evaluator.sampled import SampledRecords
-from tfx_privacy.privacy import evaluation, record_keys, references
-from tfx_privacy.privacy.attacks import heads, reference
-from tfx_privacy.privacy.attacks.heads import Head
-from tfx_privacy.privacy.errors import EvidenceError
-from tfx_privacy.privacy.references import ReferenceSet
+from tfx_privacy.errors import EvidenceError
 
 # Rounding of floats gives about one record in 12,000 per feature another key; less than this means other records.
 _MIN_MATCHED = 0.9
@@ -44,7 +44,7 @@ def read_record(uri: str, model_digest: str) -> ReferenceSet | None:
     Raises:
       EvidenceError: If they are of another model, or their folders were changed.
     """
-    record = ReferenceSet.from_json(_files.read_text(uri, references.FILE_NAME))
+    record = ReferenceSet.from_json(_files.read_text(uri, reference_models.FILE_NAME))
     if record.model_digest != model_digest:
         raise EvidenceError(
             "reference_models were trained for another model than the one that is attacked. Wire both from the same DPTrainer."
@@ -79,7 +79,7 @@ def calibrate(
     features = [_batches(loaded, side) for side in sides]
     keys = [_keys(batches, record) for batches in features]
     known = record.sample_keys.members, record.sample_keys.nonmembers
-    shares = [references.matched_share(stored, found) for stored, found in zip(known, keys, strict=True)]
+    shares = [reference_models.matched_share(stored, found) for stored, found in zip(known, keys, strict=True)]
     if not min(shares) >= _MIN_MATCHED:
         raise EvidenceError(
             f"Only {min(shares):.1%} of the sampled records are known to the reference models; at least {_MIN_MATCHED:.0%} must be. Give "
@@ -138,7 +138,7 @@ def _signals(
 
 def _signature(uri: str, number: int) -> Any:
     model = tf.saved_model.load(os.path.join(uri, str(number)))
-    function = model.signatures[references.SIGNATURE]
+    function = model.signatures[reference_models.SIGNATURE]
     function._keeps_alive = model  # variables live as long as the object that holds them
     return function
 
@@ -170,5 +170,5 @@ def _ask(models: list[Any], features: Mapping[str, Any]) -> np.ndarray:
     answers = []
     for model in models:
         inputs = {name: named[name] for name in model.structured_input_signature[1]}
-        answers.append(model(**inputs)[references.OUTPUT_KEY].numpy())
+        answers.append(model(**inputs)[reference_models.OUTPUT_KEY].numpy())
     return np.stack(answers, axis=1)

@@ -10,11 +10,12 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import channel_utils, component_spec, standard_artifacts
 
+from tfx_privacy import _validate
 from tfx_privacy.components import artifacts
 from tfx_privacy.components.privacy_evaluator import executor
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, parse_heads, parse_slices, slicing_json
-from tfx_privacy.privacy import _validate, strict_json
-from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.errors import ParameterError
+from tfx_privacy.records import strict_json
 
 
 class PrivacyEvaluatorSpec(component_spec.ComponentSpec):

@@ -12,15 +12,16 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from tfx_privacy.attacks import evaluation
+from tfx_privacy.attacks.evaluation import PrivacyEvaluation
+from tfx_privacy.attacks.membership.evaluate import Settings
 from tfx_privacy.components import _files, _signatures
 from tfx_privacy.components.privacy_evaluator import attack_pipeline, findings, heads, resolution
 from tfx_privacy.components.privacy_evaluator.attack_pipeline import Task
 from tfx_privacy.components.privacy_evaluator.findings import Wanted
 from tfx_privacy.components.privacy_evaluator.reader import ModelReader
-from tfx_privacy.privacy import evaluation, signing, strict_json
-from tfx_privacy.privacy.attacks.evaluate import Settings
-from tfx_privacy.privacy.errors import DataError, ParameterError
-from tfx_privacy.privacy.evaluation import PrivacyEvaluation
+from tfx_privacy.errors import DataError, ParameterError
+from tfx_privacy.records import signing, strict_json
 
 PRIVACY_EVALUATION_KEY = "privacy_evaluation"
 # On the model artifact, by DPTrainer: so that the label need not be named twice.

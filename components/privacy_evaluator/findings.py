@@ -11,17 +11,16 @@ import numpy as np
 import tensorflow as tf
 from tfx.dsl.io import fileio
 
+from tfx_privacy.attacks import attribute, canaries, exposure, properties, reference_models
+from tfx_privacy.attacks.evaluation import Family, Finding
+from tfx_privacy.attacks.membership import heads
+from tfx_privacy.attacks.membership.heads import Head
 from tfx_privacy.components import _files
 from tfx_privacy.components.privacy_evaluator import inversion, scoring
 from tfx_privacy.components.privacy_evaluator.calibration import Calibrated
 from tfx_privacy.components.privacy_evaluator.reader import BATCH_SIZE, FROM_FEATURES, LoadedReader, by_input_name
 from tfx_privacy.components.privacy_evaluator.sampled import SampledRecords
-from tfx_privacy.privacy import canaries, references
-from tfx_privacy.privacy.attacks import heads
-from tfx_privacy.privacy.attacks.heads import Head
-from tfx_privacy.privacy.errors import EvidenceError
-from tfx_privacy.privacy.evaluation import Family, Finding
-from tfx_privacy.privacy.findings import attribute, exposure, properties
+from tfx_privacy.errors import EvidenceError
 
 MAX_VALUES = 20
 """Candidate values of a sensitive feature: the model is asked about each record with each of them."""
@@ -211,7 +210,7 @@ def _inversion(loaded: LoadedReader, tasks: tuple[Head, ...], sides: Sides, conf
         for side in sides
     ]
     return inversion.invert(
-        lambda found: function(**found)[references.OUTPUT_KEY],
+        lambda found: function(**found)[reference_models.OUTPUT_KEY],
         features[0],
         classes[0],
         features[1],

@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfx_privacy.privacy import _validate, strict_json
-from tfx_privacy.privacy.attacks import heads
-from tfx_privacy.privacy.errors import ParameterError
-from tfx_privacy.privacy.evaluation import CLASS_FEATURE, CORRECTNESS_FEATURE, WHOLE_SET
+from tfx_privacy import _validate
+from tfx_privacy.attacks.evaluation import CLASS_FEATURE, CORRECTNESS_FEATURE, WHOLE_SET
+from tfx_privacy.attacks.membership import heads
+from tfx_privacy.errors import ParameterError
+from tfx_privacy.records import strict_json
 
 _OWN_SLICES = (WHOLE_SET, CLASS_FEATURE, CORRECTNESS_FEATURE)
 _SEPARATOR = "_X_"  # TFMA's, for crossed features

@@ -2,7 +2,7 @@
 
 MI-FACE of Fredrikson et al. (2015), https://doi.org/10.1145/2810103.2813677, Algorithm 1, on the log-confidence, whose
 gradient does not vanish where the model is sure. It finds what the model takes for typical of a class: run it only where
-a class stands for one person, and read `tfx_privacy.privacy.findings.inversion` for when that is a leak.
+a class stands for one person, and read `tfx_privacy.attacks.inversion` for when that is a leak.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfx_privacy.privacy import _validate
-from tfx_privacy.privacy.errors import ModelError, ParameterError
-from tfx_privacy.privacy.evaluation import Finding
-from tfx_privacy.privacy.findings import inversion
+from tfx_privacy import _validate
+from tfx_privacy.attacks import inversion
+from tfx_privacy.attacks.evaluation import Finding
+from tfx_privacy.errors import ModelError, ParameterError
 
 MAX_STEPS = 10_000
 MAX_CLASSES = 1000
@@ -222,7 +222,7 @@ def invert(
       confidence_level: Of the interval.
 
     Returns:
-      The finding of `tfx_privacy.privacy.findings.inversion`; the first 1,000 classes at most are attacked.
+      The finding of `tfx_privacy.attacks.inversion`; the first 1,000 classes at most are attacked.
 
     Raises:
       ModelError: As `reconstruct`.

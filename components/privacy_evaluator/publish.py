@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
+from tfx_privacy.attacks import evaluation
+from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.components import _files
 from tfx_privacy.components.privacy_evaluator import tensorboard, tfma_result
-from tfx_privacy.privacy import evaluation
-from tfx_privacy.privacy.evaluation import PrivacyEvaluation
 
 TFMA_FOLDER = "tfma"
 """`tensorflow_model_analysis.load_eval_result` reads it."""

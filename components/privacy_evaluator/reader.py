@@ -15,16 +15,16 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import schema_utils
 from tfx.utils import io_utils
 
+from tfx_privacy.attacks import reference_models
+from tfx_privacy.attacks.membership import hashing
+from tfx_privacy.attacks.membership.tally import SliceColumn
 from tfx_privacy.components.privacy_evaluator import columns as columns_of
 from tfx_privacy.components.privacy_evaluator import slicing
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, SliceSpec
-from tfx_privacy.privacy import references
-from tfx_privacy.privacy.attacks import hashing
-from tfx_privacy.privacy.attacks.tally import SliceColumn
-from tfx_privacy.privacy.errors import DataError, ModelError, ParameterError
+from tfx_privacy.errors import DataError, ModelError, ParameterError
 
 BATCH_SIZE = 1024
-FROM_FEATURES = references.SIGNATURE
+FROM_FEATURES = reference_models.SIGNATURE
 _OUTPUT = "output/"
 _TOLERANCE = 1e-4
 
@@ -329,7 +329,7 @@ def _without_records(message: str) -> Iterator[None]:
 
 def by_input_name(features: Mapping[str, Any]) -> dict[str, Any]:
     """Features under the names that the signature `from_features` takes them by."""
-    return {references.input_name(name): feature for name, feature in features.items()}
+    return {reference_models.input_name(name): feature for name, feature in features.items()}
 
 
 def agree(served: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:

@@ -7,15 +7,15 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from tfx_privacy.attacks import evaluation
+from tfx_privacy.attacks.evaluation import Task
+from tfx_privacy.attacks.membership import heads
+from tfx_privacy.attacks.membership.heads import Head
 from tfx_privacy.components.privacy_evaluator import reader as reading
 from tfx_privacy.components.privacy_evaluator import scoring
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec
 from tfx_privacy.components.privacy_evaluator.reader import ModelReader
-from tfx_privacy.privacy import evaluation
-from tfx_privacy.privacy.attacks import heads
-from tfx_privacy.privacy.attacks.heads import Head
-from tfx_privacy.privacy.errors import DataError
-from tfx_privacy.privacy.evaluation import Task
+from tfx_privacy.errors import DataError
 
 
 @dataclasses.dataclass(frozen=True)

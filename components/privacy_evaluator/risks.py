@@ -9,16 +9,16 @@ import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 
+from tfx_privacy.attacks.evaluation import WHOLE_SET
+from tfx_privacy.attacks.membership import counts, multiplicity
+from tfx_privacy.attacks.membership.evaluate import LOSS
+from tfx_privacy.attacks.membership.heads import Head
+from tfx_privacy.attacks.membership.multiplicity import RecordRisks
+from tfx_privacy.attacks.membership.tally import Tally
 from tfx_privacy.components.privacy_evaluator import reader as reading
 from tfx_privacy.components.privacy_evaluator import scoring
 from tfx_privacy.components.privacy_evaluator.reader import ModelReader
-from tfx_privacy.privacy import strict_json
-from tfx_privacy.privacy.attacks import counts, multiplicity
-from tfx_privacy.privacy.attacks.evaluate import LOSS
-from tfx_privacy.privacy.attacks.heads import Head
-from tfx_privacy.privacy.attacks.multiplicity import RecordRisks
-from tfx_privacy.privacy.attacks.tally import Tally
-from tfx_privacy.privacy.evaluation import WHOLE_SET
+from tfx_privacy.records import strict_json
 
 FOLDER = "record_risks"
 

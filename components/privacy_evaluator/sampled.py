@@ -7,13 +7,13 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from tfx_privacy.attacks.membership import evaluate
+from tfx_privacy.attacks.membership.evaluate import SampledSide
+from tfx_privacy.attacks.membership.heads import Head, Signals
+from tfx_privacy.attacks.membership.sample import Sample
 from tfx_privacy.components.privacy_evaluator import scoring
 from tfx_privacy.components.privacy_evaluator.reader import BATCH_SIZE, LoadedReader
 from tfx_privacy.components.privacy_evaluator.scoring import Scored
-from tfx_privacy.privacy.attacks import evaluate
-from tfx_privacy.privacy.attacks.evaluate import SampledSide
-from tfx_privacy.privacy.attacks.heads import Head, Signals
-from tfx_privacy.privacy.attacks.sample import Sample
 
 
 @dataclasses.dataclass(frozen=True)

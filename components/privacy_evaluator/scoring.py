@@ -10,13 +10,18 @@ import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 
+from tfx_privacy.attacks.evaluation import CLASS_FEATURE, CORRECTNESS_FEATURE
+from tfx_privacy.attacks.membership import (
+    evaluate,
+    heads,
+    sample,
+    tally,
+)
+from tfx_privacy.attacks.membership.heads import Head, Signals
+from tfx_privacy.attacks.membership.sample import Sample
+from tfx_privacy.attacks.membership.tally import SliceColumn, Tally
 from tfx_privacy.components.privacy_evaluator import reader as reading
 from tfx_privacy.components.privacy_evaluator.reader import Batch, LoadedReader, ModelReader
-from tfx_privacy.privacy.attacks import evaluate, heads, sample, tally
-from tfx_privacy.privacy.attacks.heads import Head, Signals
-from tfx_privacy.privacy.attacks.sample import Sample
-from tfx_privacy.privacy.attacks.tally import SliceColumn, Tally
-from tfx_privacy.privacy.evaluation import CLASS_FEATURE, CORRECTNESS_FEATURE
 
 HASHES = "hashes"
 _PARTITIONS = 64

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tfx_privacy.attacks.membership.tally import SliceColumn
 from tfx_privacy.components.privacy_evaluator.heads import SliceSpec
-from tfx_privacy.privacy.attacks.tally import SliceColumn
 
 MISSING = ""
 

@@ -6,7 +6,12 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from tfx_privacy.privacy.evaluation import AttackResult, Checkpoint, Interval, PrivacyEvaluation
+from tfx_privacy.attacks.evaluation import (
+    AttackResult,
+    Checkpoint,
+    Interval,
+    PrivacyEvaluation,
+)
 
 _FINAL_STEP = 0
 

@@ -20,8 +20,14 @@ from tensorflow_model_analysis.metrics import binary_confusion_matrices
 from tensorflow_model_analysis.proto import config_pb2, metrics_for_slice_pb2
 from tfx.dsl.io import fileio
 
+from tfx_privacy.attacks.evaluation import (
+    WHOLE_SET,
+    AttackResult,
+    Curve,
+    Interval,
+    PrivacyEvaluation,
+)
 from tfx_privacy.components import _files
-from tfx_privacy.privacy.evaluation import WHOLE_SET, AttackResult, Curve, Interval, PrivacyEvaluation
 
 MEMBERSHIP = "membership"
 SCORE_RANK = "score_rank_among_nonmembers"

@@ -18,9 +18,11 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, path_utils, proto_utils
 
+from tfx_privacy import _validate
 from tfx_privacy.components import _files, _signatures
-from tfx_privacy.privacy import _validate, signing, strict_json, verdict_record
-from tfx_privacy.privacy.errors import EvidenceError, ParameterError
+from tfx_privacy.errors import EvidenceError, ParameterError
+from tfx_privacy.gate import verdict_file
+from tfx_privacy.records import signing, strict_json
 
 CONFIG_KEY = "verifying_pusher"
 """Where the settings stand in Pusher's `custom_config`."""
@@ -173,17 +175,17 @@ def _verdict_refusal(blessing: types.Artifact, model_digest: str, settings: Sett
     Raises:
       EvidenceError: If the verdict is false: changed, signed by a stranger, or of another model.
     """
-    if not fileio.exists(os.path.join(blessing.uri, verdict_record.FILE_NAME)):
+    if not fileio.exists(os.path.join(blessing.uri, verdict_file.FILE_NAME)):
         return (
-            f"there is no {verdict_record.FILE_NAME} in {blessing.uri}. Wire model_blessing to BudgetValidator, which takes the "
+            f"there is no {verdict_file.FILE_NAME} in {blessing.uri}. Wire model_blessing to BudgetValidator, which takes the "
             "Evaluator's blessing as an input of its own"
         )
-    found = _signatures.read_signed_text(blessing.uri, verdict_record.FILE_NAME, signing.VERDICT_TYPE)
+    found = _signatures.read_signed_text(blessing.uri, verdict_file.FILE_NAME, signing.VERDICT_TYPE)
     if signing.verification_keys(os.environ):
         if isinstance(found.signer, EvidenceError):
             raise found.signer
         if found.signer is None:
-            return f"{verdict_record.FILE_NAME} has no signature. Set {signing.SIGNING_KEY_VARIABLE} where BudgetValidator runs"
+            return f"{verdict_file.FILE_NAME} has no signature. Set {signing.SIGNING_KEY_VARIABLE} where BudgetValidator runs"
     elif not settings.allow_missing_keys:
         return (
             f"the verdict's signature cannot be checked: {signing.VERIFICATION_KEYS_VARIABLE} is not set. Set it where Pusher runs to "
@@ -191,7 +193,7 @@ def _verdict_refusal(blessing: types.Artifact, model_digest: str, settings: Sett
         )
     else:
         logging.warning("VerifyingPusher: the verdict's signature was not checked; there are no keys.")
-    record = verdict_record.VerdictRecord.from_json(found.text)
+    record = verdict_file.VerdictRecord.from_json(found.text)
     now = datetime.datetime.now(datetime.timezone.utc)
     return record.refusal(model_digest=model_digest, now=now, max_age=settings.max_verdict_age)
 

@@ -18,9 +18,9 @@ import pathlib
 import uuid
 from collections.abc import Callable, Mapping
 
+from tfx_privacy.errors import ParameterError
 from tfx_privacy.pipelines.ir_runner import launcher, processes, spec, store
 from tfx_privacy.pipelines.ir_runner.launcher import TaskError, TaskResult
-from tfx_privacy.privacy.errors import ParameterError
 
 __all__ = ["Run", "TaskError", "TaskResult", "run"]
 

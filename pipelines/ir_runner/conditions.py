@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.errors import ParameterError
 
 _TOKEN = re.compile(r"'(?:[^'\\]|\\.)*'|&&|\|\||!(?!=)")
 _SPELLED = {"&&": " and ", "||": " or ", "!": " not "}

@@ -35,12 +35,12 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tfx_privacy.errors import ParameterError, TFXPrivacyError
 from tfx_privacy.pipelines import container
 from tfx_privacy.pipelines.ir_runner import conditions
 from tfx_privacy.pipelines.ir_runner.processes import Process, Start
 from tfx_privacy.pipelines.ir_runner.spec import Compiled
 from tfx_privacy.pipelines.ir_runner.store import Store
-from tfx_privacy.privacy.errors import ParameterError, TFXPrivacyError
 
 SUCCEEDED, SKIPPED = "succeeded", "skipped"
 

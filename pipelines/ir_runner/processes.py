@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from tfx_privacy.privacy.errors import InternalError
+from tfx_privacy.errors import InternalError
 
 PYTHON = ("python", "python3")
 """What containers call the interpreter; here it is the one that runs this."""

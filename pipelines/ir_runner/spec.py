@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.errors import ParameterError
 
 _Json = Mapping[str, Any]
 _SCHEMA = "2.1.0"

@@ -6,7 +6,7 @@ import os
 import pathlib
 import shutil
 
-from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.errors import ParameterError
 
 _SCHEMES = ("gs", "s3", "minio")
 _MARKER = ".folder-marker"

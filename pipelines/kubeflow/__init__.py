@@ -28,16 +28,16 @@ except ImportError as error:
         f"Compiling for Kubeflow needs packages that are not here ({error}). Install tfx-privacy[kubeflow], which takes tfx 1.16 and kfp 2.5."
     ) from error
 
+from tfx_privacy.errors import ParameterError
 from tfx_privacy.pipelines import container, lint, taxi
 from tfx_privacy.pipelines.kubeflow import completion, environment, parameters, rules
 from tfx_privacy.pipelines.kubeflow.environment import Secret
 from tfx_privacy.pipelines.kubeflow.rules import OPEN_SOURCE, VERTEX
 from tfx_privacy.pipelines.lint import Finding
-from tfx_privacy.privacy.errors import ParameterError
 
 __all__ = ["OPEN_SOURCE", "VERTEX", "Secret", "compile", "compile_taxi", "platform_of"]
 
-TAXI_MODULE = "tfx_privacy.pipelines.taxi_module.taxi_model"
+TAXI_MODULE = "tfx_privacy.pipelines.taxi.module.taxi_model"
 
 
 def platform_of(output: str | os.PathLike[str]) -> str:

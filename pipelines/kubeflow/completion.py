@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from tfx.orchestration import pipeline as tfx_pipeline
 
-from tfx_privacy import __version__
+from tfx_privacy._version import __version__
 from tfx_privacy.pipelines.kubeflow import beam, environment, parameters
 from tfx_privacy.pipelines.kubeflow.environment import Need
 from tfx_privacy.pipelines.kubeflow.rules import OPEN_SOURCE, REMOTE_SCHEMES

@@ -19,11 +19,12 @@ from tfx.types import standard_component_specs
 
 from tfx_privacy.components.budget_validator import executor as validator
 from tfx_privacy.components.verifying_pusher import executor as pusher
+from tfx_privacy.errors import ParameterError, TFXPrivacyError
+from tfx_privacy.gate import policy_file
 from tfx_privacy.ledger import source
-from tfx_privacy.pipelines import _roles, lint
-from tfx_privacy.pipelines.lint import Finding
-from tfx_privacy.privacy import policy, signing
-from tfx_privacy.privacy.errors import ParameterError, TFXPrivacyError
+from tfx_privacy.pipelines import lint
+from tfx_privacy.pipelines.lint import Finding, roles
+from tfx_privacy.records import signing
 
 _SECRET = re.compile(
     r"(?:(?P<node>[^.=:]+)\.)?(?P<variable>[A-Za-z_][A-Za-z0-9_]*)=(?P<name>[a-z0-9]([-a-z0-9.]*[a-z0-9])?):(?P<key>[-._A-Za-z0-9]+)"
@@ -166,12 +167,12 @@ def _receivers(secret: Secret, wanted: Sequence[Need]) -> list[str]:
 
 
 def _needs_of(node: Any, signed: bool) -> Iterator[Need]:
-    trains, attacks, decides = _roles.is_dp_trainer(node), _roles.is_privacy_evaluator(node), _roles.is_validator(node)
+    trains, attacks, decides = roles.is_dp_trainer(node), roles.is_privacy_evaluator(node), roles.is_validator(node)
     if trains or attacks or decides:
         yield Need(node.id, signing.SIGNING_KEY_VARIABLE, required=signed and not decides)
     if decides:
         yield Need(node.id, signing.VERIFICATION_KEYS_VARIABLE, required=signed)
-    if _roles.runs(node, pusher.VerifyingPusherExecutor):
+    if roles.runs(node, pusher.VerifyingPusherExecutor):
         text = node.exec_properties.get(standard_component_specs.CUSTOM_CONFIG_KEY)
         unsigned = pusher.Settings.from_custom_config(text).allow_missing_keys
         yield Need(node.id, signing.VERIFICATION_KEYS_VARIABLE, required=not unsigned)
@@ -181,8 +182,8 @@ def _needs_of(node: Any, signed: bool) -> Iterator[Need]:
 
 
 def _demands_signatures(node: Any) -> bool:
-    text = node.exec_properties.get(validator.POLICY_KEY) if _roles.is_validator(node) else None
-    return isinstance(text, str) and policy.loads(text, kind="json").signature == "required"
+    text = node.exec_properties.get(validator.POLICY_KEY) if roles.is_validator(node) else None
+    return isinstance(text, str) and policy_file.loads(text, kind="json").signature == "required"
 
 
 def _is_secret(name: str, value: str) -> bool:

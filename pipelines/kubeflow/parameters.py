@@ -11,11 +11,11 @@ from tfx.dsl.components.base import base_component
 from tfx.orchestration import data_types
 from tfx.orchestration import pipeline as tfx_pipeline
 
+from tfx_privacy.accounting.parameters import DPParameters
 from tfx_privacy.components.budget_validator import executor as validator
 from tfx_privacy.components.dp_trainer import request
-from tfx_privacy.pipelines import _roles
-from tfx_privacy.privacy.errors import ParameterError
-from tfx_privacy.privacy.parameters import DPParameters
+from tfx_privacy.errors import ParameterError
+from tfx_privacy.pipelines.lint import roles
 
 _MODULE_FILE, _MODULE_PATH = "module_file", "module_path"
 
@@ -76,12 +76,12 @@ def import_module(pipeline: tfx_pipeline.Pipeline, module: str) -> None:
 
 def _scalars(pipeline: tfx_pipeline.Pipeline) -> Iterator[_Scalar]:
     for node in pipeline.components:
-        if _roles.is_validator(node):
+        if roles.is_validator(node):
             for key in (validator.MAX_EPSILON_KEY, validator.MAX_ATTACK_AUC_KEY):
                 value = node.exec_properties.get(key)
                 if _is_number(value):
                     yield _Scalar(node, key, float(value))
-        elif _roles.is_dp_trainer(node):
+        elif roles.is_dp_trainer(node):
             privacy = DPParameters.from_json(node.exec_properties[request.PRIVACY_KEY])
             value = node.exec_properties.get(request.TARGET_EPSILON_KEY)
             value = privacy.target_epsilon if value is None else value

@@ -28,9 +28,11 @@ from tfx.types import channel as channels
 from tfx.utils import name_utils, proto_utils
 
 from tfx_privacy.components import BudgetValidator
-from tfx_privacy.pipelines import _graph, container, lint
+from tfx_privacy.pipelines import lint
+from tfx_privacy.pipelines.container.translation import UNREADABLE_SCHEMES
 from tfx_privacy.pipelines.kubeflow import beam, parameters
 from tfx_privacy.pipelines.lint import Finding
+from tfx_privacy.pipelines.lint.graph import Elsewhere, origin_of
 
 OPEN_SOURCE, VERTEX = "open source", "vertex"
 REMOTE_SCHEMES = ("gs://", "s3://", "minio://")
@@ -177,9 +179,9 @@ def _channels(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> It
     """Where inputs come from, and what types artifacts have."""
     if not isinstance(node, resolver.Resolver):
         for key, channel in node.inputs.items():
-            origin = _graph.origin_of(channel)
-            if not isinstance(channel, channels.Channel) or isinstance(origin, _graph.Elsewhere):
-                what = origin.what if isinstance(origin, _graph.Elsewhere) else f"a {type(channel).__name__}"
+            origin = origin_of(channel)
+            if not isinstance(channel, channels.Channel) or isinstance(origin, Elsewhere):
+                what = origin.what if isinstance(origin, Elsewhere) else f"a {type(channel).__name__}"
                 yield _error(
                     "channel", node.id, f"Its input {key!r} is {what}: on Kubeflow an input is one output of one step of the same run.",
                     "Wire it to an output, or bring the artifact by an Importer.",
@@ -269,7 +271,7 @@ def _module(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iter
         yield _error(
             "module-file", node.id, f"module_file={path!r} is packaged below pipeline_root, and there is none.", remedy
         )
-    elif root.startswith(container.UNREADABLE_SCHEMES):
+    elif root.startswith(UNREADABLE_SCHEMES):
         yield _error(
             "module-file", node.id,
             f"module_file={path!r} is packaged below pipeline_root={root!r} while compiling, where TensorFlow cannot write.", remedy,
@@ -284,7 +286,7 @@ def _module(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iter
 def _places(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iterator[Finding]:
     """Paths in execution properties, which the launcher neither downloads nor uploads."""
     for what, place in _paths(node):
-        if place.startswith(container.UNREADABLE_SCHEMES):
+        if place.startswith(UNREADABLE_SCHEMES):
             yield _error(
                 "place", node.id, f"{what}={place!r}: TensorFlow opens no such address, and Kubeflow carries artifacts alone.",
                 "Use gs://, or a volume that is mounted into the container.",
@@ -315,7 +317,7 @@ def _beam(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iterat
     if runner is None or not isinstance(root, str) or root.startswith("gs://"):
         return
     remedy = "Use a pipeline_root of gs://, or the DirectRunner."
-    if root.startswith(container.UNREADABLE_SCHEMES):
+    if root.startswith(UNREADABLE_SCHEMES):
         yield _error(
             "beam-runner", node.id, f"Workers of {runner} cannot open artifacts below pipeline_root={root!r}.", remedy
         )

@@ -10,7 +10,7 @@ import sys
 
 import click
 
-from tfx_privacy import __version__
+from tfx_privacy._version import __version__
 from tfx_privacy.commands.compile import compile
 from tfx_privacy.commands.keys import keys
 from tfx_privacy.commands.ledger import ledger
@@ -20,7 +20,7 @@ from tfx_privacy.commands.plan import plan
 from tfx_privacy.commands.report import report
 from tfx_privacy.commands.run_ir import run_ir
 from tfx_privacy.commands.template import template
-from tfx_privacy.privacy.errors import TFXPrivacyError
+from tfx_privacy.errors import TFXPrivacyError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,7 +47,7 @@ cli.add_command(run_ir)
 )  # fmt: skip
 def demo(output: pathlib.Path) -> None:
     """Run the Chicago Taxi pipeline three times: pushed, refused, refused."""
-    from tfx_privacy.pipelines import demo as demonstration
+    from tfx_privacy.pipelines.taxi import demo as demonstration
 
     expected = [True, False, False]
     outcomes = demonstration.run(str(output.resolve()))
@@ -62,8 +62,8 @@ def demo(output: pathlib.Path) -> None:
 @click.option("--target-delta", required=True, type=float, help="Below 1 / number of records.")
 def epsilon(noise_multiplier: float, sampling_probability: float, steps: int, target_delta: float) -> None:
     """Print the epsilon of a DP-SGD run, by both accountants."""
-    from tfx_privacy.privacy import DPParameters
-    from tfx_privacy.privacy import epsilon as spent
+    from tfx_privacy.accounting.epsilon import epsilon as spent
+    from tfx_privacy.accounting.parameters import DPParameters
 
     run = DPParameters(noise_multiplier=noise_multiplier, sampling_probability=sampling_probability, steps=steps)
     for accountant in ("pld", "rdp"):

@@ -11,9 +11,9 @@ from tfx.orchestration.pipeline import Pipeline
 
 import demo_data
 from pipeline import configs, pipeline
+from tfx_privacy.errors import EvidenceError
 from tfx_privacy.ledger import Ledger
 from tfx_privacy.pipelines import lint, progress, results
-from tfx_privacy.privacy.errors import EvidenceError
 
 
 def create_local_pipeline(output_dir: str = configs.OUTPUT_DIR) -> Pipeline:

@@ -35,7 +35,7 @@ from tfx.types import Channel
 from tfx.types.standard_artifacts import Model
 from tfx.types.standard_artifacts import ModelBlessing
 from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator
-from tfx_privacy.privacy import DPParameters
+from tfx_privacy import DPParameters
 
 _pipeline_name = 'chicago_taxi_native_keras'
 

@@ -30,7 +30,7 @@ from tfx.orchestration import pipeline
 from tfx.orchestration.beam.beam_dag_runner import BeamDagRunner
 from tfx.proto import pusher_pb2
 from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator
-from tfx_privacy.privacy import DPParameters
+from tfx_privacy import DPParameters
 
 _pipeline_name = 'mnist_native_keras'
 

@@ -26,7 +26,7 @@ import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
 from tfx.utils import proto_utils
 from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator
-from tfx_privacy.privacy import DPParameters
+from tfx_privacy import DPParameters
 
 
 flags.DEFINE_enum(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tfx_privacy.commands import loading
-from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.errors import ParameterError
 
 
 @click.command(

@@ -17,7 +17,7 @@ def keys() -> None:
 @click.option("--key-id", required=True, metavar="NAME", help="Stands in every signature, e.g. validator-2026.")
 def new(algorithm: str, key_id: str) -> None:
     """Print a new key as two lines NAME=value for the environment; the first is secret."""
-    from tfx_privacy.privacy import signing
+    from tfx_privacy.records import signing
 
     made = signing.new_key(algorithm, key_id)  # type: ignore[arg-type] # one of the choices
     click.echo(f"{signing.SIGNING_KEY_VARIABLE}={made.signing}")

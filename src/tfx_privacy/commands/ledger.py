@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfx_privacy.privacy import strict_json
-from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.errors import ParameterError
+from tfx_privacy.records import strict_json
 
 if TYPE_CHECKING:
     from tfx_privacy.ledger import Ledger
@@ -207,7 +207,7 @@ def _head(text: str) -> tuple[str, int, str]:
 
 
 def _head_of_guarantee(path: pathlib.Path) -> tuple[str, int, str]:
-    from tfx_privacy.privacy.guarantee import PrivacyGuarantee
+    from tfx_privacy.guarantee.record import PrivacyGuarantee
 
     record = PrivacyGuarantee.from_json(path.read_bytes())
     if record.ledger is None or record.dataset_id is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tfx_privacy.commands import loading
-from tfx_privacy.privacy import strict_json
+from tfx_privacy.records import strict_json
 
 if TYPE_CHECKING:
     from tfx_privacy.pipelines.lint import Finding

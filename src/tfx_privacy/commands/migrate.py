@@ -6,7 +6,7 @@ import pathlib
 
 import click
 
-from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.errors import ParameterError
 
 
 @click.command(

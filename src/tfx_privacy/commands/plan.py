@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfx_privacy.privacy import _validate, rdp_filter, strict_json
-from tfx_privacy.privacy.errors import ParameterError
-from tfx_privacy.privacy.parameters import ACCOUNTANTS, ALGORITHMS, RELATION_OF_SAMPLING
+from tfx_privacy import _validate
+from tfx_privacy.accounting.composition import RELATION_OF_SAMPLING
+from tfx_privacy.accounting.parameters import ACCOUNTANTS, ALGORITHMS
+from tfx_privacy.budget import renyi_filter
+from tfx_privacy.errors import ParameterError
+from tfx_privacy.records import strict_json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from tfx_privacy.privacy.planning import PlannedTraining
+    from tfx_privacy.budget.planning import PlannedTraining
 
 # Without a terminal rich would take 80 columns.
 _WIDTH = 120
@@ -113,7 +116,7 @@ def plan(
     Every combination of target, batch size and epochs is one row: the noise it needs, how that noise compares with a
     gradient, and what the run spends.
     """
-    from tfx_privacy.privacy import planning
+    from tfx_privacy.budget import planning
 
     if plot is not None and plot.suffix not in _PLOT_FORMATS:
         raise ParameterError(f"Expected plot={str(plot)!r} to end in {', '.join(_PLOT_FORMATS)}.")
@@ -153,7 +156,7 @@ def _budget(epsilon: float | None, delta: float | None, target_delta: float) -> 
         "epsilon": _validate.positive(budget_epsilon=epsilon),
         "delta": target_delta if delta is None else _validate.open_interval(0.0, 1.0, budget_delta=delta),
     }
-    rdp_filter.best_order(**budget)
+    renyi_filter.best_order(**budget)
     return budget
 
 
@@ -172,7 +175,7 @@ def _left(ledger: str | None, dataset_id: str | None) -> tuple[int, float] | Non
 
 
 def _row(run: PlannedTraining, budget: dict[str, float] | None, left: tuple[int, float] | None) -> dict[str, Any]:
-    from tfx_privacy.privacy import planning
+    from tfx_privacy.budget import planning
 
     row = {
         "target_epsilon": run.target_epsilon,
@@ -214,7 +217,7 @@ def _show(
     import rich.console
     import rich.table
 
-    from tfx_privacy.privacy.planning import rounded_up
+    from tfx_privacy.budget.planning import rounded_up
 
     console = rich.console.Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
     first = runs[0]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from tfx_privacy.privacy.errors import EvidenceError
+from tfx_privacy.errors import EvidenceError
 
 if TYPE_CHECKING:
-    from tfx_privacy.privacy.report_facts import ReportFacts
+    from tfx_privacy.reporting.facts import ReportFacts
 
 FORMATS = ("html", "json", "md", "model-card")
 JSON_NAME, HTML_NAME = "report.json", "report.html"
@@ -61,10 +61,10 @@ def report(target: str, form: str | None, output: pathlib.Path | None, open_: bo
         target = urllib.request.url2pathname(urllib.parse.urlparse(target).path)
     found = _read_remote(target) if _REMOTE.match(target) else _read_local(pathlib.Path(target))
     # Imported here: pydantic, numpy and matplotlib take a second, and --help needs none of them.
-    from tfx_privacy.privacy import report_facts
+    from tfx_privacy.reporting.facts import read
 
     try:
-        facts = report_facts.read(found.text)
+        facts = read(found.text)
     except EvidenceError as error:
         raise EvidenceError(f"{found.path!r} is no report: {error}") from error
     if form is None:
@@ -135,12 +135,12 @@ def _rendered(facts: ReportFacts, form: str) -> str:
     if form == "json":
         return facts.to_json()
     if form == "model-card":
-        from tfx_privacy.privacy import model_card
+        from tfx_privacy.reporting import model_card
 
         return model_card.to_json(facts)
-    from tfx_privacy.components.budget_validator import report_pages
+    from tfx_privacy.reporting import pages
 
-    return report_pages.to_html(facts) if form == "html" else report_pages.to_markdown(facts)
+    return pages.to_html(facts) if form == "html" else pages.to_markdown(facts)
 
 
 def _summary(facts: ReportFacts, path: str) -> str:

@@ -7,7 +7,7 @@ import re
 
 import click
 
-from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.errors import ParameterError
 
 _TEMPLATES = pathlib.Path(__file__).resolve().parent.parent / "templates"
 _PLACEHOLDER = "{{PIPELINE_NAME}}"

@@ -13,8 +13,8 @@ import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 
-from tfx_privacy.privacy import strict_json
-from tfx_privacy.privacy.errors import EvidenceError, LedgerError
+from tfx_privacy.errors import EvidenceError, LedgerError
+from tfx_privacy.records import strict_json
 
 VARIABLE = "TFX_PRIVACY_LEDGER_ANCHOR"
 # Writers that end at the same time may add their heads in any order; so the last few of a dataset are looked at.

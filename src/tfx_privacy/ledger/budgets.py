@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from tfx_privacy.accounting.composition import MAX_NOISE_MULTIPLIER
+from tfx_privacy.budget import renyi_filter
+from tfx_privacy.budget.runs import PlannedRun
+from tfx_privacy.errors import TFXPrivacyError
 from tfx_privacy.ledger import entries
 from tfx_privacy.ledger.replay import DatasetRow
-from tfx_privacy.privacy import rdp_filter
-from tfx_privacy.privacy.errors import TFXPrivacyError
-from tfx_privacy.privacy.ledger_record import PlannedRun
-from tfx_privacy.privacy.parameters import MAX_NOISE_MULTIPLIER
 
 _NOISE_TOLERANCE = 1e-4
 
@@ -24,7 +24,7 @@ def left(dataset: DatasetRow, blocks: list[str]) -> int:
 def refusal(dataset: DatasetRow, blocks: list[str], planned: PlannedRun, cost: int) -> str:
     """Why a run does not fit, what is left, and what would fit."""
     rest = left(dataset, blocks)
-    spent = rdp_filter.epsilon_of(dataset.order, dataset.budget - rest, delta=dataset.delta)
+    spent = renyi_filter.epsilon_of(dataset.order, dataset.budget - rest, delta=dataset.delta)
     where = f", blocks {', '.join(blocks)}" if blocks else ""
     lines = [
         f"The budget of dataset {dataset.dataset_id!r}{where} does not suffice: this run would take {percent(cost / dataset.budget)} of "
@@ -55,7 +55,7 @@ def fitting_noise_multiplier(order: float, planned: PlannedRun, rest: int) -> fl
 
     def fits(noise_multiplier: float) -> bool:
         try:
-            return rdp_filter.cost(order, **{**run, "noise_multiplier": noise_multiplier}) <= rest
+            return renyi_filter.cost(order, **{**run, "noise_multiplier": noise_multiplier}) <= rest
         except TFXPrivacyError:
             return False
 
@@ -77,7 +77,7 @@ def fitting_steps(order: float, planned: PlannedRun, rest: int) -> int:
     low, high = 0, planned.steps
     while low < high:
         middle = (low + high + 1) // 2
-        if rdp_filter.cost(order, **{**run, "steps": middle}) <= rest:
+        if renyi_filter.cost(order, **{**run, "steps": middle}) <= rest:
             low = middle
         else:
             high = middle - 1
@@ -122,7 +122,7 @@ def status(dataset: DatasetRow) -> list[BlockStatus]:
                 committed=committed,
                 pending=block.charged - committed,
                 left=max(0, dataset.budget - block.charged),
-                spent_epsilon=rdp_filter.epsilon_of(dataset.order, block.charged, delta=dataset.delta),
+                spent_epsilon=renyi_filter.epsilon_of(dataset.order, block.charged, delta=dataset.delta),
             )
         )
     return found

@@ -22,8 +22,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
+from tfx_privacy.errors import LedgerError
 from tfx_privacy.ledger.source import Source
-from tfx_privacy.privacy.errors import LedgerError
 
 _LOG = logging.getLogger(__name__)
 _Result = TypeVar("_Result")

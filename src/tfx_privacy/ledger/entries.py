@@ -6,9 +6,15 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import pydantic
 
-from tfx_privacy.privacy import digest, strict_json
-from tfx_privacy.privacy._records import Digest, PositiveCount, Record
-from tfx_privacy.privacy.ledger_record import HexFloat, Identifier, PlannedRun, Purpose, RunId
+from tfx_privacy.budget.runs import (
+    HexFloat,
+    Identifier,
+    PlannedRun,
+    Purpose,
+    RunId,
+)
+from tfx_privacy.records import digest, strict_json
+from tfx_privacy.records.base import Digest, PositiveCount, Record
 
 ENTRY_VERSION: Literal[1] = 1
 MAX_BODY_BYTES = 1 << 20

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from tfx_privacy.budget.runs import RunId
+from tfx_privacy.errors import EvidenceError, LedgerError
 from tfx_privacy.ledger import replay
 from tfx_privacy.ledger.entries import Entry
 from tfx_privacy.ledger.replay import DatasetRow
 from tfx_privacy.ledger.verification import Verified
-from tfx_privacy.privacy import digest, strict_json
-from tfx_privacy.privacy._records import Count, Digest, Record
-from tfx_privacy.privacy.errors import EvidenceError, LedgerError
-from tfx_privacy.privacy.ledger_record import RunId
+from tfx_privacy.records import digest, strict_json
+from tfx_privacy.records.base import Count, Digest, Record
 
 
 class Summary(Record):

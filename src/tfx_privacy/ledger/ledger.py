@@ -16,6 +16,11 @@ import pydantic
 import sqlalchemy as sa
 from typing_extensions import Self
 
+from tfx_privacy import _validate
+from tfx_privacy.accounting.epsilon import dp_accounting_version
+from tfx_privacy.budget import renyi_filter
+from tfx_privacy.budget.runs import LedgerRun, PlannedRun, check_identifier
+from tfx_privacy.errors import BudgetError, LedgerError, ParameterError
 from tfx_privacy.ledger import budgets, entries, migrations, replay, rows, verification
 from tfx_privacy.ledger.anchor import Anchor
 from tfx_privacy.ledger.database import Database
@@ -23,15 +28,13 @@ from tfx_privacy.ledger.entries import Entry
 from tfx_privacy.ledger.replay import BlockRow, DatasetRow
 from tfx_privacy.ledger.schema import BLOCK, DATASET, ENTRY, LEDGER, RUN
 from tfx_privacy.ledger.source import DEFAULT_SOURCE, resolve
-from tfx_privacy.privacy import _validate, accounting, digest, rdp_filter
-from tfx_privacy.privacy._records import Record
-from tfx_privacy.privacy.errors import BudgetError, LedgerError, ParameterError
-from tfx_privacy.privacy.ledger_record import LedgerRun, PlannedRun, check_identifier
+from tfx_privacy.records import digest
+from tfx_privacy.records.base import Record
 
 _MakeBody = Callable[[DatasetRow], Record]
 _Head = tuple[str, str, int, str]
 """Of a dataset, as the anchor takes it: ledger, dataset, sequence, hash."""
-_LARGEST_EPSILON = rdp_filter.MAX_UNITS * rdp_filter.UNIT
+_LARGEST_EPSILON = renyi_filter.MAX_UNITS * renyi_filter.UNIT
 
 
 class _RefusedError(Exception):
@@ -136,7 +139,7 @@ class Ledger:
             raise ParameterError(
                 f"Expected delta={delta:g} < 1 / population = {1.0 / population:.3g}. A delta of that size allows publishing a whole record."
             )
-        order = rdp_filter.best_order(epsilon=epsilon, delta=delta)
+        order = renyi_filter.best_order(epsilon=epsilon, delta=delta)
         body = _make(
             entries.Registered,
             privacy_unit=privacy_unit,
@@ -144,7 +147,7 @@ class Ledger:
             epsilon=epsilon.hex(),
             delta=delta.hex(),
             order=order.hex(),
-            budget=rdp_filter.budget(order, epsilon=epsilon, delta=delta),
+            budget=renyi_filter.budget(order, epsilon=epsilon, delta=delta),
             population=population,
             blocks=_sorted(blocks),
             approver=approver,
@@ -198,7 +201,7 @@ class Ledger:
         epsilon = _epsilon(epsilon)
 
         def make(dataset: DatasetRow) -> Record:
-            units = rdp_filter.budget(dataset.order, epsilon=epsilon, delta=dataset.delta)
+            units = renyi_filter.budget(dataset.order, epsilon=epsilon, delta=dataset.delta)
             return _make(entries.BudgetChanged, epsilon=epsilon.hex(), budget=units, approver=approver, reason=reason)
 
         return self._append(dataset_id, f"budget:{secrets.token_hex(16)}", make)
@@ -248,7 +251,7 @@ class Ledger:
         check_identifier(dataset_id=dataset_id)
         names = _sorted(blocks)
         # Computed before the lock is taken: accounting may take a while.
-        cost = rdp_filter.cost(self._order(dataset_id), **planned.composition)
+        cost = renyi_filter.cost(self._order(dataset_id), **planned.composition)
 
         def make(dataset: DatasetRow) -> Record:
             _check_kind(dataset, privacy_unit=privacy_unit, neighboring_relation=neighboring_relation)
@@ -528,7 +531,7 @@ def new_run_id() -> str:
 
 @functools.cache
 def _accountant() -> str:
-    return f"dp-accounting {accounting.dp_accounting_version()}"
+    return f"dp-accounting {dp_accounting_version()}"
 
 
 def _head(dataset: DatasetRow) -> _Head:
@@ -618,7 +621,7 @@ def _ledger_run(dataset: DatasetRow, log: Sequence[Entry], run_id: str) -> Ledge
         budget_delta=dataset.delta,
         charged=fullest,
         budget=dataset.budget,
-        spent_epsilon=rdp_filter.epsilon_of(dataset.order, fullest, delta=dataset.delta),
+        spent_epsilon=renyi_filter.epsilon_of(dataset.order, fullest, delta=dataset.delta),
         head_sequence=dataset.head_sequence,
         head_hash=dataset.head_hash,
     )

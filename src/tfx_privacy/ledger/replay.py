@@ -8,6 +8,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
+from tfx_privacy.budget import renyi_filter
+from tfx_privacy.budget.runs import PlannedRun, Purpose, RunState
+from tfx_privacy.errors import LedgerError
 from tfx_privacy.ledger import entries
 from tfx_privacy.ledger.entries import (
     Aborted,
@@ -20,9 +23,6 @@ from tfx_privacy.ledger.entries import (
     Settled,
     Started,
 )
-from tfx_privacy.privacy import rdp_filter
-from tfx_privacy.privacy.errors import LedgerError
-from tfx_privacy.privacy.ledger_record import PlannedRun, Purpose, RunState
 
 # What another version of a library, or another machine's rounding, may compute for the same run or budget; more is a defect or an edit.
 _TOLERANCE = 1e-9
@@ -168,7 +168,7 @@ def _check_link(entry: Entry, dataset: DatasetRow | None) -> None:
 
 def _register(entry: Entry, body: Registered) -> DatasetRow:
     epsilon, delta, order = (float.fromhex(text) for text in (body.epsilon, body.delta, body.order))
-    if not _is_near(body.budget, rdp_filter.budget(order, epsilon=epsilon, delta=delta)):
+    if not _is_near(body.budget, renyi_filter.budget(order, epsilon=epsilon, delta=delta)):
         raise _broken(entry, f"its budget of {body.budget} units is not what epsilon={epsilon:g} comes to")
     names = entries.block_names(body.blocks)
     if len(set(names)) != len(names):
@@ -187,7 +187,7 @@ def _add_blocks(entry: Entry, body: BlocksAdded, dataset: DatasetRow) -> None:
 
 def _change_budget(entry: Entry, body: BudgetChanged, dataset: DatasetRow) -> None:
     epsilon = float.fromhex(body.epsilon)
-    if not _is_near(body.budget, rdp_filter.budget(dataset.order, epsilon=epsilon, delta=dataset.delta)):
+    if not _is_near(body.budget, renyi_filter.budget(dataset.order, epsilon=epsilon, delta=dataset.delta)):
         raise _broken(entry, f"its budget of {body.budget} units is not what epsilon={epsilon:g} comes to")
     dataset.epsilon, dataset.budget = epsilon, body.budget
     for block in dataset.blocks.values():
@@ -197,7 +197,7 @@ def _change_budget(entry: Entry, body: BudgetChanged, dataset: DatasetRow) -> No
 def _reserve(entry: Entry, body: Reserved, dataset: DatasetRow) -> None:
     if body.run_id in dataset.runs:
         raise _broken(entry, f"run {body.run_id} was reserved before")
-    computed = rdp_filter.cost(dataset.order, **body.planned.composition)
+    computed = renyi_filter.cost(dataset.order, **body.planned.composition)
     if not _is_near(body.cost, computed):
         raise _broken(entry, f"its cost of {body.cost} units is not what its run comes to, {computed}")
     names = entries.block_names(body.blocks)
@@ -230,7 +230,7 @@ def _advance(entry: Entry, body: Started | Committed | Aborted | Settled, datase
         run.state, run.attempt, run.attempt_id = "STARTED", body.attempt, body.attempt_id
     elif isinstance(body, Committed):
         executed, planned = (
-            rdp_filter.cost(dataset.order, **each.composition) for each in (body.executed, run.planned)
+            renyi_filter.cost(dataset.order, **each.composition) for each in (body.executed, run.planned)
         )
         # Compared with the plan's cost as it is computed here and now: what was charged may be a unit off on another machine, and a
         # log that was valid on one must be so on all.

@@ -7,13 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tfx_privacy.budget.runs import PlannedRun
+from tfx_privacy.errors import EvidenceError, LedgerError
 from tfx_privacy.ledger import entries
 from tfx_privacy.ledger.entries import Entry, Registered
 from tfx_privacy.ledger.replay import BlockRow, DatasetRow, RunRow
 from tfx_privacy.ledger.schema import BLOCK, DATASET, ENTRY, LEDGER, RUN
-from tfx_privacy.privacy import strict_json
-from tfx_privacy.privacy.errors import EvidenceError, LedgerError
-from tfx_privacy.privacy.ledger_record import PlannedRun
+from tfx_privacy.records import strict_json
 
 
 def of_dataset(dataset: DatasetRow) -> dict[str, Any]:

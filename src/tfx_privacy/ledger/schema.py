@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from tfx_privacy.privacy import rdp_filter
+from tfx_privacy.budget import renyi_filter
 
 METADATA = sa.MetaData()
 # Amounts are integers of 64 bits in both databases: SQLite keeps NaN as NULL, and PostgreSQL takes NaN for the largest number.
@@ -20,7 +20,7 @@ DATASET = sa.Table(
     sa.Column("budget", sa.BigInteger, nullable=False),
     sa.Column("head_sequence", sa.BigInteger, nullable=False),
     sa.Column("head_hash", sa.Text, nullable=False),
-    sa.CheckConstraint(f"budget > 0 AND budget < {rdp_filter.MAX_UNITS}", name="budget_in_range"),
+    sa.CheckConstraint(f"budget > 0 AND budget < {renyi_filter.MAX_UNITS}", name="budget_in_range"),
 )  # fmt: skip
 
 BLOCK = sa.Table(
@@ -48,7 +48,7 @@ RUN = sa.Table(
     sa.Column("guarantee_digest", sa.Text),
     sa.Column("commit_sequence", sa.BigInteger),
     sa.CheckConstraint(_STATES, name="state_known"),
-    sa.CheckConstraint(f"cost > 0 AND cost < {rdp_filter.MAX_UNITS}", name="cost_in_range"),
+    sa.CheckConstraint(f"cost > 0 AND cost < {renyi_filter.MAX_UNITS}", name="cost_in_range"),
     sa.Index("run_by_dataset", "dataset_id", "state"),
 )  # fmt: skip
 

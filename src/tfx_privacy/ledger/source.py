@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import sqlalchemy
 from sqlalchemy.exc import ArgumentError
 
-from tfx_privacy.privacy.errors import LedgerError, ParameterError
+from tfx_privacy.errors import LedgerError, ParameterError
 
 DEFAULT_VARIABLE = "TFX_PRIVACY_LEDGER"
 DEFAULT_SOURCE = f"env:{DEFAULT_VARIABLE}"

@@ -7,10 +7,10 @@ from typing import Any
 
 import rich.table
 
+from tfx_privacy.budget import renyi_filter
 from tfx_privacy.ledger import budgets, totals
 from tfx_privacy.ledger.budgets import percent, rounded_up
 from tfx_privacy.ledger.replay import DatasetRow
-from tfx_privacy.privacy import rdp_filter
 
 EXPLANATION = (
     "spent: runs that ended with a model. reserved: runs at work, and runs that died. epsilon: of both together, by Renyi DP at the "
@@ -59,7 +59,7 @@ def _row(dataset: DatasetRow, block: budgets.BlockStatus) -> dict[str, Any]:
         "spent_share": block.committed / dataset.budget,
         "reserved_share": block.pending / dataset.budget,
         "left_share": block.left / dataset.budget,
-        "spent_epsilon": rdp_filter.epsilon_of(dataset.order, block.committed, delta=dataset.delta),
+        "spent_epsilon": renyi_filter.epsilon_of(dataset.order, block.committed, delta=dataset.delta),
         "charged_epsilon": block.spent_epsilon,
         "pld_epsilon_if_planned": None if bounds is None else bounds.best,
         "runs_left": budgets.runs_left(dataset, block.name),

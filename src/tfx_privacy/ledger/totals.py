@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from tfx_privacy.accounting.epsilon import EpsilonBounds, bounds_of_runs
 from tfx_privacy.ledger import entries
 from tfx_privacy.ledger.replay import DatasetRow
-from tfx_privacy.privacy import accounting
-from tfx_privacy.privacy.accounting import EpsilonBounds
 
 # Each kind of run is a privacy loss distribution of its own, which costs seconds.
 MAX_KINDS = 32
@@ -35,4 +34,4 @@ def bounds_if_planned(dataset: DatasetRow, block: str) -> EpsilonBounds | None:
         {"noise_multiplier": noise, "sampling_probability": share, "steps": steps}
         for (noise, share), steps in kinds.items()
     ]
-    return accounting.bounds_of_runs(runs, target_delta=dataset.delta)
+    return bounds_of_runs(runs, target_delta=dataset.delta)

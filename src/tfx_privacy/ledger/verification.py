@@ -10,13 +10,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tfx_privacy.errors import LedgerError
 from tfx_privacy.ledger import migrations, replay, rows
 from tfx_privacy.ledger.anchor import require_head
 from tfx_privacy.ledger.entries import Entry
 from tfx_privacy.ledger.migrations.versions import r0001_ledger
 from tfx_privacy.ledger.replay import DatasetRow
 from tfx_privacy.ledger.schema import BLOCK, DATASET, ENTRY, METADATA, RUN
-from tfx_privacy.privacy.errors import LedgerError
 
 _POSTGRESQL_TRIGGERS = sa.text(
     "SELECT t.tgname, c.relname, t.tgtype, pg_get_triggerdef(t.oid), p.prosrc "

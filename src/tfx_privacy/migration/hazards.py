@@ -6,9 +6,9 @@ import ast
 import dataclasses
 from collections.abc import Iterator
 
+from tfx_privacy.errors import ModelError
 from tfx_privacy.migration import slicing
 from tfx_privacy.migration.module import Module
-from tfx_privacy.privacy.errors import ModelError
 
 # tensorflow_transform's functions that look at all records (tests compare the list with its source).
 ANALYZERS = frozenset(

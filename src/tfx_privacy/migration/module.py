@@ -9,8 +9,8 @@ import tokenize
 from collections.abc import Iterator
 from typing import Any
 
+from tfx_privacy.errors import ParameterError
 from tfx_privacy.migration.source import Source
-from tfx_privacy.privacy.errors import ParameterError
 
 _PARENTS = 2
 

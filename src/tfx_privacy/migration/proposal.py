@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from tfx_privacy.errors import InternalError
 from tfx_privacy.migration import arguments, hazards, inputs, model, signatures, slicing
 from tfx_privacy.migration.draft import Draft, Proposal
 from tfx_privacy.migration.module import Module
 from tfx_privacy.migration.run_fn import RunFn, keyword
 from tfx_privacy.migration.source import Edit
-from tfx_privacy.privacy.errors import InternalError
 
 _GAP = "\n\n\n"
 

@@ -7,9 +7,9 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 
+from tfx_privacy.errors import ModelError, ParameterError
 from tfx_privacy.migration import slicing
 from tfx_privacy.migration.module import Module
-from tfx_privacy.privacy.errors import ModelError, ParameterError
 
 NAME = "run_fn"
 _FITS = ("fit", "fit_generator")

@@ -3,10 +3,10 @@
 from tfx_privacy.training.batches import Layout as Layout
 from tfx_privacy.training.checkpoint import Checkpoints as Checkpoints
 from tfx_privacy.training.data import ColumnarDataset as ColumnarDataset
-from tfx_privacy.training.engine import Performance as Performance
 from tfx_privacy.training.loop import Outcome as Outcome
 from tfx_privacy.training.loop import Progress as Progress
 from tfx_privacy.training.loop import train as train
+from tfx_privacy.training.private_step import Performance
 from tfx_privacy.training.validation import check_model as check_model
 from tfx_privacy.training.weights import load_weights as load_weights
 

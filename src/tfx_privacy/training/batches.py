@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfx_privacy.training import clipping
 from tfx_privacy.training.data import ColumnarDataset
+from tfx_privacy.training.gradients import clipping
 
 # Units whose gradients are computed at once, at most.
 MAX_CHUNK = 1024

@@ -17,9 +17,9 @@ from typing import Any
 import tensorflow as tf
 from typing_extensions import Self
 
-from tfx_privacy.privacy import strict_json
-from tfx_privacy.privacy.errors import CheckpointError, ParameterError
-from tfx_privacy.privacy.parameters import ResolvedParameters
+from tfx_privacy.accounting.parameters import ResolvedParameters
+from tfx_privacy.errors import CheckpointError, ParameterError
+from tfx_privacy.records import strict_json
 from tfx_privacy.training import keras_api
 from tfx_privacy.training.mechanism import History
 

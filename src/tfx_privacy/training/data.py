@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfx_privacy.privacy.errors import DataError
+from tfx_privacy.errors import DataError
 from tfx_privacy.training import variable_length
 from tfx_privacy.training.variable_length import Column
 

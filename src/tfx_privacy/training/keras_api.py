@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfx_privacy import compat
-from tfx_privacy.privacy.errors import ModelError
+from tfx_privacy.errors import ModelError
 from tfx_privacy.training.variable_length import Ragged, Sparse
 
 # Module prefixes of Keras' own classes: Keras 3, tf_keras, and Keras 2 inside TensorFlow 2.15.

@@ -10,15 +10,16 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from tfx_privacy.privacy.errors import CheckpointError, InternalError, ModelError
-from tfx_privacy.privacy.guarantee import Audit, DPMechanism, NoMechanism
-from tfx_privacy.privacy.parameters import ResolvedParameters
+from tfx_privacy.accounting.parameters import ResolvedParameters
+from tfx_privacy.errors import CheckpointError, InternalError, ModelError
+from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
+from tfx_privacy.guarantee.record import Audit
 from tfx_privacy.training import keras_api, probe, validation
 from tfx_privacy.training.checkpoint import Checkpoints
 from tfx_privacy.training.data import ColumnarDataset
-from tfx_privacy.training.engine import Performance
 from tfx_privacy.training.mechanism import CanaryScores, History, PrivateMechanism
 from tfx_privacy.training.ordinary import OrdinaryTraining
+from tfx_privacy.training.private_step import Performance
 
 _LOG = logging.getLogger(__name__)
 
@@ -179,7 +180,7 @@ def _run(
 def _audit(canaries: CanaryScores | None, resolved: ResolvedParameters) -> Audit | None:
     if canaries is None or resolved.parameters.target_delta is None:
         return None
-    from tfx_privacy.privacy.audit import audit_bounds
+    from tfx_privacy.accounting.auditing import audit_bounds
 
     bounds = audit_bounds(canaries.scores, canaries.is_member, delta=resolved.parameters.target_delta)
     return Audit(

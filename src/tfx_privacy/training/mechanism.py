@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from tfx_privacy.privacy.errors import InternalError
-from tfx_privacy.privacy.guarantee import AdaptiveClipping, DPMechanism
-from tfx_privacy.privacy.parameters import ResolvedParameters
+from tfx_privacy.accounting.parameters import ResolvedParameters
+from tfx_privacy.errors import InternalError
+from tfx_privacy.guarantee.mechanism import AdaptiveClipping, DPMechanism
 from tfx_privacy.training.batches import ResidentData
 from tfx_privacy.training.data import ColumnarDataset
-from tfx_privacy.training.engine import AdaptiveClip, Performance, PrivateStep
 from tfx_privacy.training.noise import GaussianNoise, Noise, TreeNoise
+from tfx_privacy.training.private_step import AdaptiveClip, Performance, PrivateStep
 from tfx_privacy.training.sampling import PoissonSampler, Sampler, ShuffledPasses, records_of_users
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfx_privacy.privacy.parameters import ResolvedParameters
-from tfx_privacy.training import clipping, keras_api
+from tfx_privacy.accounting.parameters import ResolvedParameters
+from tfx_privacy.training import keras_api
 from tfx_privacy.training.data import ColumnarDataset
+from tfx_privacy.training.gradients import clipping
 from tfx_privacy.training.sampling import PoissonSampler
 
 

@@ -15,12 +15,14 @@ import numpy as np
 import tensorflow as tf
 from typing_extensions import Self
 
-from tfx_privacy.privacy import _validate, record_keys
-from tfx_privacy.privacy.attacks import counts, statistics
-from tfx_privacy.privacy.errors import ModelError
-from tfx_privacy.privacy.evaluation import Checkpoint
-from tfx_privacy.training import clipping, keras_api, validation
+from tfx_privacy import _validate
+from tfx_privacy.attacks import record_keys
+from tfx_privacy.attacks.evaluation import Checkpoint
+from tfx_privacy.attacks.membership import counts, statistics
+from tfx_privacy.errors import ModelError
+from tfx_privacy.training import keras_api, validation
 from tfx_privacy.training.data import ColumnarDataset
+from tfx_privacy.training.gradients import clipping
 
 MAX_SAMPLE = 5000
 CONFIDENCE_LEVEL = 0.95

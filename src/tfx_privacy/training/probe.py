@@ -11,11 +11,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfx_privacy.privacy.parameters import ResolvedParameters
-from tfx_privacy.training import clipping, keras_api, validation
+from tfx_privacy.accounting.parameters import ResolvedParameters
+from tfx_privacy.training import keras_api, validation
 from tfx_privacy.training.batches import MAX_CHUNK, Layout
 from tfx_privacy.training.data import ColumnarDataset
-from tfx_privacy.training.layers import Units, UnsupportedCallError
+from tfx_privacy.training.gradients import clipping
+from tfx_privacy.training.gradients.units import Units, UnsupportedCallError
 
 _RECORDS = 3
 # float32 in two orders of summation; a wrong form is off by its own size.

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tfx_privacy.privacy import _validate
+from tfx_privacy import _validate
 
 
 class Sampler(Protocol):

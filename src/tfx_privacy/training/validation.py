@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfx_privacy.privacy.errors import ModelError
+from tfx_privacy.errors import ModelError
 from tfx_privacy.training import keras_api
 from tfx_privacy.training.data import ColumnarDataset
 from tfx_privacy.training.variable_length import Ragged, Sparse

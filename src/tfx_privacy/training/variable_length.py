@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tfx_privacy.privacy.errors import DataError
+from tfx_privacy.errors import DataError
 
 
 class Ragged(NamedTuple):

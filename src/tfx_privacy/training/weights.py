@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfx_privacy.privacy.errors import ParameterError
+from tfx_privacy.errors import ParameterError
 from tfx_privacy.training import keras_api
 
 

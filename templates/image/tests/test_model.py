@@ -11,8 +11,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from models import model
-from tfx_privacy import training
-from tfx_privacy.privacy import DPParameters
+from tfx_privacy import DPParameters, training
 
 COLUMNS = {model.IMAGE_FEATURE: tf.string, model.LABEL_FEATURE: tf.int64}
 

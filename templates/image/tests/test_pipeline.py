@@ -6,8 +6,8 @@ import unittest
 
 import kubeflow_v2_runner
 from pipeline import configs, pipeline
+from tfx_privacy.gate import policy_file
 from tfx_privacy.pipelines import lint
-from tfx_privacy.privacy import policy
 
 
 class PipelineTest(unittest.TestCase):
@@ -31,7 +31,7 @@ class SettingsTest(unittest.TestCase):
 
     def setUp(self) -> None:
         """Reads the policy."""
-        self.limits = policy.load(configs.POLICY_FILE)
+        self.limits = policy_file.load(configs.POLICY_FILE)
 
     def test_the_policy_allows_what_the_training_asks_for(self) -> None:
         """Or each training would spend its budget for nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tfx_privacy.privacy import DPParameters
+from tfx_privacy import DPParameters
 
 PIPELINE_NAME = "{{PIPELINE_NAME}}"
 

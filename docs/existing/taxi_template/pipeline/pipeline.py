@@ -23,7 +23,7 @@ from tfx import v1 as tfx
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator
-from tfx_privacy.privacy import DPParameters
+from tfx_privacy import DPParameters
 
 
 def create_pipeline(

@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
-from tfx_privacy.privacy.errors import LedgerError
+from tfx_privacy.errors import LedgerError
 
 VERSION_TABLE = "schema_version"
 _VERSION = sa.text(f"SELECT version_num FROM {VERSION_TABLE}")

@@ -1,0 +1,53 @@
+"""Zero-byte objects that stand for folders in an object store."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+_SAVED_MODEL = "saved_model.pb"
+
+# Folders of a SavedModel that may be empty, which an object store can only say by an object without bytes.
+_SAVED_MODEL_FOLDERS = ("assets", "assets.extra", "variables")
+
+_FOLDER_SUFFIX = "_$folder$"
+
+
+def remove_folder_markers(root: str) -> list[str]:
+    """Removes zero-byte files below a downloaded artifact that stand for folders, and makes the folders.
+
+    A marker is what an object store keeps for an empty folder: `assets` beside a `saved_model.pb`, a name that ends in `_$folder$`, or
+    the artifact's own folder. Other files without bytes are left: an empty `BLESSED` is a verdict.
+
+    Args:
+      root: Path of the artifact.
+
+    Returns:
+      Paths of the files that were removed.
+    """
+    if _is_empty_file(root):
+        _to_folder(root)
+        return [root]
+    removed = []
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = os.path.join(folder, name)
+            of_model = name in _SAVED_MODEL_FOLDERS and _SAVED_MODEL in names
+            if not (of_model or name.endswith(_FOLDER_SUFFIX)) or not _is_empty_file(path):
+                continue
+            if of_model:
+                _to_folder(path)
+            else:
+                os.remove(path)
+                os.makedirs(path.removesuffix(_FOLDER_SUFFIX), exist_ok=True)
+            removed.append(path)
+    return removed
+
+
+def _is_empty_file(path: str) -> bool:
+    return os.path.isfile(path) and not os.path.islink(path) and os.path.getsize(path) == 0
+
+
+def _to_folder(path: str) -> None:
+    os.remove(path)
+    pathlib.Path(path).mkdir()

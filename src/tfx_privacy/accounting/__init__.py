@@ -1,0 +1,1 @@
+"""What a training run spends: parameters, epsilon, calibration, Gaussian DP and audits."""

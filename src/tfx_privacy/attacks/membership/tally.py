@@ -1,0 +1,159 @@
+"""What is kept of any number of scored records: counts by attack, slice, side and fold, and a sample of each side.
+
+Tallies of parts merge into the tally of the whole, to the last bit, in any order and grouping, and their size does not grow
+with the number of records.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tfx_privacy.attacks.evaluation import CLASS_FEATURE, WHOLE_SET
+from tfx_privacy.attacks.membership import counts as counting
+from tfx_privacy.attacks.membership import sample
+from tfx_privacy.attacks.membership.counts import KEY_BITS, Counts
+from tfx_privacy.attacks.membership.sample import Sample
+from tfx_privacy.errors import DataError
+
+MEMBERS, OTHERS = 0, 1
+MAX_VALUES = 5000
+_MAX_NARROW_VALUES = 1 << (32 - KEY_BITS - 1)
+_KEY_MASK = (1 << KEY_BITS) - 1
+
+SliceKey = tuple[str, str]
+"""Feature and value; ("all", "") is the whole set."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SliceColumn:
+    """One feature's values of some records.
+
+    Attributes:
+      values: Distinct values as text.
+      codes: Index into `values` for each entry.
+      rows: Record of each entry; None if entry i belongs to record i. A record with several values has several entries.
+    """
+
+    values: Sequence[str]
+    codes: np.ndarray
+    rows: np.ndarray | None = None
+
+
+@dataclasses.dataclass
+class Tally:
+    """Counts and samples of the records so far.
+
+    Attributes:
+      records: Number of records by side, of shape (2,).
+      unusable: Those among them without a finite score, of shape (2,).
+      counts: By attack, feature and value.
+      samples: Of each side.
+    """
+
+    records: np.ndarray
+    unusable: np.ndarray
+    counts: dict[tuple[str, SliceKey], Counts]
+    samples: tuple[Sample, Sample]
+
+
+def empty() -> Tally:
+    """The tally of no record."""
+    return Tally(np.zeros(2, np.int64), np.zeros(2, np.int64), {}, (sample.empty(), sample.empty()))
+
+
+def of_records(
+    side: int,
+    scores: Mapping[str, np.ndarray],
+    hashes: np.ndarray,
+    slices: Mapping[str, SliceColumn],
+) -> Tally:
+    """The tally of some records of one side, without a sample.
+
+    Args:
+      side: `MEMBERS` or `OTHERS`.
+      scores: By attack, float64 of shape (num_records,), higher for members; NaN where a record has none. "loss" is there.
+      hashes: Salted hash of each record, uint64 of shape (num_records,).
+      slices: By feature.
+
+    Returns:
+      The tally.
+
+    Raises:
+      DataError: If a feature has more than 5,000 values.
+    """
+    folds = sample.folds_of(hashes)
+    everything = SliceColumn(("",), np.zeros(len(hashes), np.int64))
+    counts = {}
+    for feature, column in {WHOLE_SET: everything, **slices}.items():
+        for attack, values in scores.items():
+            for value, found in _counts(side, values, folds, column).items():
+                counts[attack, (feature, value)] = found
+    sizes, unusable = np.zeros(2, np.int64), np.zeros(2, np.int64)
+    sizes[side] = len(hashes)
+    unusable[side] = int(np.isnan(scores["loss"]).sum())
+    return _checked(Tally(sizes, unusable, counts, (sample.empty(), sample.empty())))
+
+
+def merged(tallies: Sequence[Tally], sample_size: int) -> Tally:
+    """The tally of all parts' records.
+
+    Raises:
+      DataError: If a feature has more than 5,000 values.
+    """
+    if not tallies:
+        return empty()
+    parts: dict[tuple[str, SliceKey], list[Counts]] = {}
+    for tally in tallies:
+        for key, found in tally.counts.items():
+            parts.setdefault(key, []).append(found)
+    return _checked(
+        Tally(
+            np.sum([tally.records for tally in tallies], axis=0),
+            np.sum([tally.unusable for tally in tallies], axis=0),
+            {key: counting.merged(found) for key, found in parts.items()},
+            (
+                sample.smallest([tally.samples[MEMBERS] for tally in tallies], sample_size),
+                sample.smallest([tally.samples[OTHERS] for tally in tallies], sample_size),
+            ),
+        )
+    )
+
+
+def _counts(side: int, scores: np.ndarray, folds: np.ndarray, column: SliceColumn) -> dict[str, Counts]:
+    """Counts of one attack's scores for each value of one feature, by one sort of slice, fold and score together."""
+    if column.rows is not None:
+        scores, folds = scores[column.rows], folds[column.rows]
+    usable = ~np.isnan(scores)
+    slots = column.codes[usable].astype(np.int64) * 2 + folds[usable]
+    places = (slots << KEY_BITS) | counting.keys_of(scores[usable])
+    # Half as wide, they are sorted a quarter faster.
+    narrow = np.uint32 if len(column.values) <= _MAX_NARROW_VALUES else np.int64
+    found, numbers = np.unique(places.astype(narrow), return_counts=True)
+    found = found.astype(np.int64)
+    by_slice = {}
+    codes = found >> (KEY_BITS + 1)
+    edges = np.r_[np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]]), len(found)] if len(found) else np.zeros(1, int)
+    for start, end in itertools.pairwise(edges):
+        keys, fold = found[start:end] & _KEY_MASK, (found[start:end] >> KEY_BITS) & 1
+        values, where = np.unique(keys, return_inverse=True)
+        table = np.zeros((len(values), 2, 2), np.int64)
+        table[where.ravel(), side, fold] = numbers[start:end]
+        by_slice[column.values[int(codes[start])]] = Counts(values, table)
+    return by_slice
+
+
+def _checked(tally: Tally) -> Tally:
+    distinct: dict[str, set[str]] = {}
+    for _, (feature, value) in tally.counts:
+        distinct.setdefault(feature, set()).add(value)
+    for feature, values in distinct.items():
+        # The model's outputs bound the number of classes.
+        if feature != CLASS_FEATURE and len(values) > MAX_VALUES:
+            raise DataError(
+                f"Feature {feature!r} has more than {MAX_VALUES} values. Slice by a feature with few values: put numbers into buckets."
+            )
+    return tally

@@ -1,0 +1,150 @@
+"""Budget arithmetic: Renyi DP at one order that is fixed beforehand, in whole numbers.
+
+Teams choose the next run after they saw the last one. Composing what they chose as if it had been planned is no valid bound for
+privacy loss distributions, nor for the best of many Renyi orders; the sum of Renyi divergences at one order that was fixed
+beforehand is (Feldman and Zrnic 2021, https://arxiv.org/abs/2008.11193, Theorem 4.3; Lecuyer 2021,
+https://arxiv.org/abs/2103.01379), for concurrent runs as well (Haney et al. 2023, https://arxiv.org/abs/2309.05901).
+
+>>> order = best_order(epsilon=8.0, delta=1e-6)
+>>> budget(order, epsilon=8.0, delta=1e-6) // cost(order, noise_multiplier=1.0, sampling_probability=0.01, steps=1000)
+11
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+from tfx_privacy import _validate
+from tfx_privacy.accounting.epsilon import dp_sgd_event
+from tfx_privacy.errors import AccountingError, ParameterError
+
+UNIT = 2.0**-40
+"""Of Renyi divergence (nats): amounts are whole multiples, so that sums do not depend on their order."""
+MAX_UNITS = 2**62
+"""Larger costs are refused; sums of two stay within a database's 64-bit integers."""
+# dp-accounting ends its series for a step's exp((order - 1) * divergence) - 1 at terms of exp(-30), and rounds. Such an error, measured
+# against numerical integration, is below 1e-12; a step is charged this much more.
+_SERIES_ERROR = 2.0**-39
+ORDERS = tuple(
+    [1 + step / 10 for step in range(1, 100)]
+    + [float(order) for order in range(11, 64)]
+    + [128.0, 256.0, 512.0, 1024.0]
+)
+
+
+def best_order(*, epsilon: float, delta: float) -> float:
+    """The order at which a budget allows most: the largest `budget / order`, to which a Gaussian mechanism's cost is proportional.
+
+    Args:
+      epsilon: The budget, in nats.
+      delta: The budget's, in (0, 1).
+
+    Returns:
+      One of `ORDERS`.
+
+    Raises:
+      ParameterError: If the budget is too small for any order.
+    """
+    return max(_usable(epsilon, delta), key=lambda order: _divergence(order, epsilon, delta) / order)
+
+
+def budget(order: float, *, epsilon: float, delta: float) -> int:
+    """What runs may cost together so that they are (epsilon, delta)-DP, in units, rounded down.
+
+    Canonne et al. (2020), https://arxiv.org/abs/2004.00010, Proposition 12, solved for the divergence.
+
+    Raises:
+      ParameterError: If nothing may be spent at this order.
+    """
+    units = math.floor(_divergence(_order(order), *_bounds(epsilon, delta)) / UNIT)
+    if not 0 < units < MAX_UNITS:
+        raise ParameterError(
+            f"A budget of epsilon={epsilon!r} at delta={delta!r} allows nothing at the Renyi order {order:g}. Raise epsilon."
+        )
+    return units
+
+
+def cost(order: float, *, noise_multiplier: float, sampling_probability: float, steps: int) -> int:
+    """Renyi divergence of a run at the order, in units, rounded up.
+
+    Mironov et al. (2019), https://arxiv.org/abs/1908.10530, as dp-accounting computes it.
+
+    Raises:
+      ParameterError: If a number is outside the accountants' range.
+      AccountingError: If the divergence is not finite, or larger than any budget.
+    """
+    units = math.ceil(
+        _divergence_of_run(
+            _order(order), noise_multiplier=noise_multiplier, sampling_probability=sampling_probability, steps=steps
+        )
+        * (1 + 1e-12)
+        / UNIT
+    )
+    if not 0 < units < MAX_UNITS:
+        raise AccountingError(
+            f"A run with noise_multiplier={noise_multiplier:g}, sampling_probability={sampling_probability:g} and steps={steps} costs "
+            f"more than any budget allows at the Renyi order {order:g}. Use more noise."
+        )
+    return units
+
+
+def epsilon_of(order: float, units: int, *, delta: float) -> float:
+    """Epsilon, in nats and at delta, of runs that cost so many units together; 0 for none.
+
+    Canonne et al. (2020), https://arxiv.org/abs/2004.00010, Proposition 12.
+    """
+    order, delta = _order(order), _validate.open_interval(0.0, 1.0, delta=delta)
+    if isinstance(units, bool) or not isinstance(units, int) or not units >= 0:
+        raise ParameterError(f"Expected units={units!r} to be a whole number >= 0.")
+    if units == 0:
+        return 0.0
+    return max(0.0, units * UNIT - _conversion(order, delta))
+
+
+@functools.lru_cache(maxsize=4096, typed=True)  # True equals 1, and is no number of steps
+def _divergence_of_run(order: float, *, noise_multiplier: float, sampling_probability: float, steps: int) -> float:
+    from dp_accounting import rdp
+
+    event = dp_sgd_event(noise_multiplier=noise_multiplier, sampling_probability=sampling_probability, steps=steps)
+    orders = [max(1.01, math.floor(order)), order, math.ceil(order)]
+    try:
+        below, found, above = map(float, rdp.RdpAccountant(orders).compose(event).rdp)
+    except (ArithmeticError, ValueError) as error:
+        raise AccountingError(f"The accountant failed for {event} at the Renyi order {order:g}: {error}.") from error
+    # At a fractional order terms cancel. The divergence never falls with the order, so that whole orders, where all terms are
+    # positive, show whether what is left is true, and give a bound where it is not.
+    value = found if below <= found <= above else above
+    value = max(value, 0.0) + steps * _SERIES_ERROR / (order - 1)
+    if not (math.isfinite(value) and value > 0.0):
+        raise AccountingError(
+            f"The accountant answered a Renyi divergence of {value!r} for {event} at order {order:g}."
+        )
+    return value
+
+
+def _usable(epsilon: float, delta: float) -> list[float]:
+    epsilon, delta = _bounds(epsilon, delta)
+    found = [order for order in ORDERS if _divergence(order, epsilon, delta) > 0.0]
+    if not found:
+        raise ParameterError(
+            f"A budget of epsilon={epsilon!r} at delta={delta!r} allows nothing at any Renyi order. Raise epsilon."
+        )
+    return found
+
+
+def _divergence(order: float, epsilon: float, delta: float) -> float:
+    return epsilon + _conversion(order, delta)
+
+
+def _conversion(order: float, delta: float) -> float:
+    """What divergence exceeds epsilon by, at most, in the conversion to (epsilon, delta)-DP."""
+    return (math.log(delta) + math.log(order)) / (order - 1) - math.log1p(-1 / order)
+
+
+def _order(order: float) -> float:
+    return _validate.closed_interval(ORDERS[0], ORDERS[-1], order=order)
+
+
+def _bounds(epsilon: float, delta: float) -> tuple[float, float]:
+    return _validate.positive(epsilon=epsilon), _validate.open_interval(0.0, 1.0, delta=delta)

@@ -1,0 +1,142 @@
+"""What a ledger says of a run: the position that a guarantee names, and the answer that the gate holds against it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import pydantic
+from typing_extensions import Self
+
+from tfx_privacy import _validate
+from tfx_privacy.accounting.composition import MAX_NOISE_MULTIPLIER, MAX_STEPS, MIN_NOISE_MULTIPLIER
+from tfx_privacy.errors import ParameterError
+from tfx_privacy.records import base, digest, strict_json
+from tfx_privacy.records.base import (
+    Count,
+    Digest,
+    PositiveCount,
+    Record,
+)
+
+Identifier = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,126}[a-z0-9])?$")]
+"""Of a dataset or a block: lower-case letters, digits, dots, dashes, underscores."""
+RunId = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{32}$")]
+HexFloat = Annotated[str, pydantic.Field(pattern=r"^0x1\.[0-9a-f]{13}p[+-][0-9]{1,4}$")]
+"""As `float.hex` writes it: the number itself, without a decimal rounding."""
+
+RunState = Literal["RESERVED", "STARTED", "COMMITTED", "ABORTED", "SETTLED"]
+Purpose = Literal["model", "reference_models"]
+_WHOLE_DATASET: list[str] = []
+_NONE: list[str] = []
+
+
+def check_identifier(**kwargs: str) -> str:
+    """Returns the name of a dataset or a block.
+
+    Raises:
+      ParameterError: If it is none.
+    """
+    ((name, value),) = kwargs.items()
+    try:
+        return pydantic.TypeAdapter(Identifier).validate_python(value, strict=True)
+    except pydantic.ValidationError:
+        raise ParameterError(
+            f"Expected {name}={value!r} to be 1 to 128 lower-case letters, digits, dots, dashes and underscores, beginning and ending "
+            "with a letter or digit."
+        ) from None
+
+
+class PlannedRun(Record):
+    """What is reserved: `steps` Gaussian mechanisms, Poisson-subsampled unless `sampling_probability` is one."""
+
+    schema_version: Literal[1] = 1
+    noise_multiplier: HexFloat
+    sampling_probability: HexFloat
+    steps: PositiveCount
+
+    @pydantic.model_validator(mode="after")
+    def _in_range(self) -> Self:
+        numbers = self.composition
+        _validate.closed_interval(
+            MIN_NOISE_MULTIPLIER, MAX_NOISE_MULTIPLIER, noise_multiplier=numbers["noise_multiplier"]
+        )
+        _validate.half_open_interval(0.0, 1.0, sampling_probability=numbers["sampling_probability"])
+        _validate.positive_integer(maximum=MAX_STEPS, steps=self.steps)
+        return self
+
+    @classmethod
+    def of(cls, *, noise_multiplier: float, sampling_probability: float, steps: int) -> PlannedRun:
+        """The run that a composition (`DPMechanism.composition`) comes to.
+
+        Raises:
+          ParameterError: If a number is outside the accountants' range.
+        """
+        noise = _validate.closed_interval(MIN_NOISE_MULTIPLIER, MAX_NOISE_MULTIPLIER, noise_multiplier=noise_multiplier)
+        share = _validate.half_open_interval(0.0, 1.0, sampling_probability=sampling_probability)
+        steps = _validate.positive_integer(maximum=MAX_STEPS, steps=steps)
+        return cls(noise_multiplier=noise.hex(), sampling_probability=share.hex(), steps=steps)
+
+    @property
+    def composition(self) -> dict[str, Any]:
+        """`noise_multiplier`, `sampling_probability` and `steps` of the accountants."""
+        return {
+            "noise_multiplier": float.fromhex(self.noise_multiplier),
+            "sampling_probability": float.fromhex(self.sampling_probability),
+            "steps": self.steps,
+        }
+
+    @property
+    def canonical(self) -> str:
+        """The one text of this run: sorted keys, no spaces, numbers in hexadecimal."""
+        return strict_json.canonical(self.model_dump(mode="json"))
+
+    @property
+    def digest(self) -> str:
+        """Digest of the canonical text."""
+        return digest.text_digest(self.canonical)
+
+
+class LedgerPosition(Record):
+    """Where in which ledger a guarantee's run stands."""
+
+    ledger_id: RunId
+    blocks: list[Identifier] = _WHOLE_DATASET
+    """Blocks of the dataset that were charged; empty where the dataset has none."""
+    sequence: PositiveCount
+    """Of the entry that committed the run, among the dataset's entries."""
+    entry_hash: Digest
+    """Of that entry; it covers every earlier one of the dataset."""
+    reference_run_ids: list[RunId] = _NONE
+    """Reservations of reference models, those of killed attempts included."""
+
+
+class LedgerRun(Record):
+    """What a ledger, whose dataset was verified just now, says of one run and of its dataset."""
+
+    ledger_id: RunId
+    dataset_id: Identifier
+    privacy_unit: Literal["example", "user"]
+    neighboring_relation: Literal["ADD_OR_REMOVE_ONE", "REPLACE_SPECIAL"]
+    blocks: list[Identifier] = _WHOLE_DATASET
+    run_id: RunId
+    purpose: Purpose
+    state: RunState
+    planned: PlannedRun
+    model_digest: Digest | None
+    """As committed; None before."""
+    guarantee_digest: Digest | None
+    """Of the guarantee's facts, `guarantee.facts_digest`, as committed."""
+    sequence: PositiveCount | None
+    """Of the entry that committed the run."""
+    entry_hash: Digest | None
+    budget_epsilon: base.PositiveFloat
+    budget_delta: base.OpenProbability
+    charged: Count
+    """What the fullest of the run's blocks was charged, in units of 2**-40 of Renyi divergence at the dataset's order."""
+    budget: Count
+    """What a block may be charged, in the same units."""
+    spent_epsilon: float
+    """`charged` as epsilon at the budget's delta."""
+    head_sequence: PositiveCount
+    head_hash: Digest
+    """Of the dataset's last entry."""

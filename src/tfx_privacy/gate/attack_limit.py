@@ -1,0 +1,110 @@
+"""Where the rows of an evaluation stand against the limit on the attacks' AUC, the small ones together."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+from collections.abc import Sequence
+
+from scipy import special, stats
+
+from tfx_privacy.attacks.evaluation import (
+    CONTROL,
+    WHOLE_SET,
+    AttackResult,
+    PrivacyEvaluation,
+)
+
+FALSE_REFUSALS = 0.04
+"""Probability that any row of a model that leaks nothing makes the gate refuse; the control adds its own 0.01."""
+
+
+class Standing(enum.Enum):
+    """How a row stands against the limit."""
+
+    WITHIN = "the upper bound keeps the limit"
+    ABOVE = (
+        "it does not, on enough records for a harmless model to have kept it, or the lower bound is above the limit too"
+    )
+    OPEN = "it does not, but neither would a harmless model have done, on so few records"
+
+
+def attacked(record: PrivacyEvaluation) -> list[AttackResult]:
+    """The rows that say something of the model."""
+    return [row for row in record.results if row.status == "OK" and row.attack != CONTROL]
+
+
+def upper_bound(row: AttackResult) -> float:
+    """The row's upper bound; what is no number counts as certainty, whichever of its numbers that is."""
+    upper = row.attack_auc_upper
+    return upper if is_known(row) else 1.0
+
+
+def is_known(row: AttackResult) -> bool:
+    """Whether the row's AUC and both bounds are numbers; each is looked at, because the larger of a number and NaN may be either."""
+    assert row.auc is not None
+    return all(math.isfinite(value) for value in (row.auc.low, row.auc.estimate, row.auc.high))
+
+
+@dataclasses.dataclass(frozen=True)
+class Bar:
+    """What every row of one evaluation is held against; NaN and whatever else cannot be compared is ABOVE.
+
+    Attributes:
+      limit: Largest upper bound on an AUC.
+      quantile: How many standard deviations the ends of an interval are away.
+      strict: The quantile at which each row has an equal part of the error (Bonferroni).
+    """
+
+    limit: float
+    quantile: float
+    strict: float
+
+    @classmethod
+    def of(cls, record: PrivacyEvaluation, limit: float) -> Bar:
+        """The bar for an evaluation with at least one row that was judged."""
+        return cls(
+            limit=limit,
+            quantile=float(stats.norm.isf((1.0 - record.confidence_level) / 2)),
+            strict=float(stats.norm.isf(FALSE_REFUSALS / (2 * len(attacked(record))))),
+        )
+
+    def standing(self, row: AttackResult) -> Standing:
+        """Where one row stands."""
+        if upper_bound(row) <= self.limit:
+            return Standing.WITHIN
+        if not self.is_small(row):
+            return Standing.ABOVE
+        return Standing.OPEN if self._strict_lower(row) <= self.limit else Standing.ABOVE
+
+    def is_small(self, row: AttackResult) -> bool:
+        """Whether a harmless model could exceed the limit here by more than its part of the chance of a false refusal."""
+        if row.slice_feature == WHOLE_SET:
+            return False
+        # No interval of a harmless model is wider than this, cross-fitted classifiers' included.
+        widest = math.sqrt((1.0 / row.num_members + 1.0 / row.num_nonmembers) / 6.0)
+        return 0.5 + (self.strict + self.quantile) * min(self._deviation(row), widest) > self.limit
+
+    def jointly_within(self, rows: Sequence[AttackResult]) -> bool:
+        """Whether the mean AUC of slices that are too small by themselves keeps the limit with its upper bound."""
+        pairs = [float(row.num_members) * row.num_nonmembers for row in rows]
+        weights = [share / sum(pairs) for share in pairs]
+        mean = sum(weight * row.auc.estimate for weight, row in zip(weights, rows, strict=True) if row.auc is not None)
+        variance = sum((weight * self._deviation(row)) ** 2 for weight, row in zip(weights, rows, strict=True))
+        return max(mean, 1.0 - mean) + self.quantile * math.sqrt(variance) <= self.limit
+
+    def _deviation(self, row: AttackResult) -> float:
+        assert row.auc is not None
+        return (row.auc.high - row.auc.low) / (2 * self.quantile)
+
+    def _strict_lower(self, row: AttackResult) -> float:
+        """Lower bound on the AUC of the better of the attack and its mirror image, at the strict quantile on the logit scale."""
+        assert row.auc is not None
+        estimate, low = row.auc.estimate, row.auc.low
+        if estimate < 0.5:
+            estimate, low = 1.0 - estimate, 1.0 - row.auc.high
+        if not (low > 0.0 and estimate < 1.0):
+            return low
+        factor = self.strict / self.quantile
+        return float(special.expit(special.logit(estimate) - factor * (special.logit(estimate) - special.logit(low))))

@@ -1,0 +1,260 @@
+"""The gate: the only place in the project that decides whether a model is blessed.
+
+`decide` holds every rule against the evidence. It denies by default:
+
+* the list of rules is fixed, a policy sets their limits; all are checked and all reasons are given, not the first one;
+* a rule passes only if its check returns the object True; what cannot be checked is "unknown", which fails;
+* comparisons are written `isfinite(x) and x <= limit`, so that NaN fails them;
+* epsilon is recomputed from the mechanism, never read;
+* an exception of the policy excuses a rule only where the rule allows it, its failure is established, somebody is named and its time
+  has not come. The rule still counts as failed, and the verdict says so.
+
+What is demanded, and where it is checked:
+
+====================  =================================================================================
+default is a refusal  `Verdict.blessed`; the executor writes NOT_BLESSED before it reads anything
+one of each artifact  the executor; whatever cannot be read is an `EvidenceError` in the evidence
+epsilon               `epsilon`, `delta`: `gate_rules`; the dataset's, by all runs: `dataset_budget`
+attacks               `attack_auc`, `attack_coverage`, `attack_splits`, `required_*`: `gate_attacks`
+no privacy            `epsilon` is infinite, for a test's noise as well; `guarantee_scope`, `ledger`
+binding               `model_digest`, `ledger` (`gate_ledger`), `guarantee_terms`
+freshness             `issued_at`, `freshness`; the driver keeps a verdict from being replayed
+signatures            `signature`
+explanation           `RuleResult`; digests of the policy, of the evidence and of the ledger's head
+====================  =================================================================================
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, get_args
+
+from tfx_privacy.attacks.evaluation import PrivacyEvaluation
+from tfx_privacy.budget.runs import LedgerRun
+from tfx_privacy.errors import TFXPrivacyError
+from tfx_privacy.gate.evidence import (
+    EVALUATION,
+    GUARANTEE,
+    LEDGER,
+    SIGNED_PARTS,
+    UPSTREAM_BLESSED,
+    UPSTREAM_NOT_WIRED,
+    Evidence,
+    Finding,
+)
+from tfx_privacy.gate.policy import ExcusableRule, GatePolicy, PolicyException
+from tfx_privacy.gate.rules import (
+    attacks,
+    binding,
+    guarantee,
+    ledger,
+)
+from tfx_privacy.gate.rules.attacks import REQUIRED_ATTACKS
+from tfx_privacy.gate.verdict import LedgerHead, RuleResult, Verdict
+from tfx_privacy.guarantee.record import PrivacyGuarantee
+from tfx_privacy.records import digest
+
+__all__ = [
+    "EVALUATION",
+    "GUARANTEE",
+    "REQUIRED_ATTACKS",
+    "SIGNED_PARTS",
+    "UPSTREAM_BLESSED",
+    "UPSTREAM_NOT_WIRED",
+    "Evidence",
+    "GatePolicy",
+    "RuleResult",
+    "Verdict",
+    "decide",
+]
+
+MAX_EXCEPTION = datetime.timedelta(days=366)
+"""An exception that ends later than this is none: nobody answers for a risk for ever."""
+
+_UNKNOWN = "unknown"
+
+_Check = Callable[[Evidence, GatePolicy, datetime.datetime], Finding]
+
+
+class _Rule(NamedTuple):
+    name: str
+    limit: Callable[[GatePolicy], str]
+    check: _Check
+    parts: tuple[str, ...]
+    """What of the evidence the rule is held against."""
+
+
+def decide(evidence: Evidence, policy: GatePolicy, *, now: datetime.datetime) -> Verdict:
+    """Decides whether a model may be deployed.
+
+    Args:
+      evidence: What is known of the model.
+      policy: The limits.
+      now: The time, with its zone.
+
+    Returns:
+      The verdict; its `blessed` is True only if every rule passed, or failed and is excused by the policy.
+    """
+    digests = _digests(evidence)
+    run = evidence.ledger
+    return Verdict(
+        rules=tuple(_apply(rule, evidence, policy, now, digests) for rule in _RULES),
+        policy=policy,
+        decided_at=now.isoformat(),
+        model_digest=evidence.model_digest if isinstance(evidence.model_digest, str) else None,
+        evidence={part: text for part, text in digests.items() if part != LEDGER},
+        ledger_head=LedgerHead(run.ledger_id, run.dataset_id, run.head_sequence, run.head_hash)
+        if isinstance(run, LedgerRun)
+        else None,
+    )
+
+
+def _apply(
+    rule: _Rule, evidence: Evidence, policy: GatePolicy, now: datetime.datetime, digests: Mapping[str, str]
+) -> RuleResult:
+    limit, exception, known = _UNKNOWN, None, True
+    try:
+        limit = rule.limit(policy)
+        finding = rule.check(evidence, policy, now)
+        if finding.passed is not True:
+            exception, remark = _exception_for(rule.name, finding, evidence, policy, now)
+            finding = dataclasses.replace(finding, explanation=f"{finding.explanation}{remark}")
+    except TFXPrivacyError as error:
+        known, finding = False, Finding(False, _UNKNOWN, str(error))
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong in a rule, the model is not blessed by it
+        text = f"The rule could not be checked: {type(error).__name__}: {error}."
+        known, finding = False, Finding(False, _UNKNOWN, text)
+    return RuleResult(
+        rule=rule.name,
+        passed=finding.passed is True,
+        value=finding.value,
+        limit=limit,
+        explanation=finding.explanation,
+        known=known,
+        exception=exception,
+        evidence={part: digests[part] for part in rule.parts if part in digests},
+    )
+
+
+def _exception_for(
+    rule: str, finding: Finding, evidence: Evidence, policy: GatePolicy, now: datetime.datetime
+) -> tuple[PolicyException | None, str]:
+    """The policy's exception that excuses a failure, if one does; and what to say of it, or of those that do not."""
+    reasons = []
+    for exception in policy.exceptions:
+        if exception.rule != rule:
+            continue
+        reason = _why_not(exception, finding, evidence, now)
+        if reason is None:
+            return exception, (
+                f" Excepted by {exception.approver} until {exception.expires_at.isoformat()}: {exception.reason}"
+            )
+        reasons.append(f" The exception by {exception.approver} does not help: {reason}.")
+    return None, "".join(reasons)
+
+
+def _why_not(exception: PolicyException, finding: Finding, evidence: Evidence, now: datetime.datetime) -> str | None:
+    """Why an exception does not excuse a failure; None if it does."""
+    if exception.rule not in get_args(ExcusableRule) or finding.excusable is not True:
+        return "this failure is none that an exception can accept"
+    if not (exception.approver.strip() and exception.reason.strip()):
+        return "it names no approver or no reason"
+    ends = exception.expires_at
+    if not now < ends:
+        return f"it expired at {ends.isoformat()}"
+    if not ends - now <= MAX_EXCEPTION:
+        return f"it ends at {ends.isoformat()}, more than {MAX_EXCEPTION.days} days from now"
+    if exception.model_digest is not None and exception.model_digest != evidence.model_digest:
+        return f"it is for another model, {exception.model_digest}"
+    return None
+
+
+def _digests(evidence: Evidence) -> dict[str, str]:
+    found = {}
+    for name, part, kind in (
+        (GUARANTEE, evidence.guarantee, PrivacyGuarantee),
+        (EVALUATION, evidence.evaluation, PrivacyEvaluation),
+    ):
+        if isinstance(part, kind):
+            try:
+                found[name] = digest.text_digest(part.to_json())
+            except ValueError:
+                continue  # a number that is none: the rules refuse it, and the record has no JSON
+    if isinstance(evidence.ledger, LedgerRun):
+        found[LEDGER] = evidence.ledger.head_hash
+    return found
+
+
+def _or_any(text: str) -> str:
+    return text or "any"
+
+
+_RULES: tuple[_Rule, ...] = (
+    _Rule("epsilon", lambda policy: f"at most {policy.max_epsilon:g}", guarantee.check_epsilon, (GUARANTEE,)),
+    _Rule("delta", lambda policy: f"at most {policy.max_delta:g}", guarantee.check_delta, (GUARANTEE,)),
+    _Rule(
+        "attack_auc",
+        lambda policy: (
+            f"upper bound at most {policy.max_attack_auc:g}" + (", or slice_limits" if policy.slice_limits else "")
+        ),
+        attacks.check_attack_auc,
+        (EVALUATION,),
+    ),
+    _Rule(
+        "attack_coverage",
+        lambda policy: f"at least {policy.min_slice_coverage:.0%}",
+        attacks.check_coverage,
+        (EVALUATION,),
+    ),
+    _Rule("attack_splits", lambda policy: "the splits trained on", attacks.check_splits, (GUARANTEE, EVALUATION)),
+    _Rule(
+        "required_attacks",
+        lambda policy: _or_any(", ".join(policy.required_attacks)),
+        attacks.check_required_attacks,
+        (EVALUATION,),
+    ),
+    _Rule(
+        "required_slices",
+        lambda policy: _or_any(", ".join(policy.required_slices)),
+        attacks.check_required_slices,
+        (EVALUATION,),
+    ),
+    _Rule(
+        "required_tasks",
+        lambda policy: _or_any(", ".join(policy.required_tasks)),
+        attacks.check_required_tasks,
+        (EVALUATION,),
+    ),
+    _Rule("model_digest", lambda policy: "one model", binding.check_digest, (GUARANTEE, EVALUATION)),
+    _Rule("issued_at", lambda policy: "in order, not in the future", binding.check_issued, (GUARANTEE, EVALUATION)),
+    _Rule(
+        "freshness",
+        lambda policy: "any age" if policy.max_age_days is None else f"at most {policy.max_age_days:g} days",
+        binding.check_freshness,
+        (GUARANTEE, EVALUATION),
+    ),
+    _Rule(
+        "guarantee_scope",
+        lambda policy: " but ".join(
+            ["all covered", *filter(None, [", ".join(sorted(guarantee.allowed_outside(policy)))])]
+        ),
+        guarantee.check_scope,
+        (GUARANTEE,),
+    ),
+    _Rule(
+        "guarantee_terms",
+        lambda policy: _or_any(
+            ", ".join(
+                str(term) for term in (policy.dataset_id, policy.privacy_unit, policy.neighboring_relation) if term
+            )
+        ),
+        guarantee.check_terms,
+        (GUARANTEE,),
+    ),
+    _Rule("ledger", lambda policy: policy.ledger, ledger.check_ledger, (GUARANTEE, LEDGER)),
+    _Rule("dataset_budget", lambda policy: "within the dataset's", ledger.check_dataset_budget, (LEDGER,)),
+    _Rule("signature", lambda policy: policy.signature, binding.check_signature, (GUARANTEE, EVALUATION)),
+    _Rule("model_blessing", lambda policy: "blessed, where wired", binding.check_upstream, ()),
+)

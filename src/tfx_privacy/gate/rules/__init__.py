@@ -1,0 +1,1 @@
+"""The gate's rules, by what they look at."""

@@ -1,0 +1,229 @@
+"""Rules of the gate on the evaluation: what attacks found, on whom they were tried, and whether enough of them were.
+
+Attacks are judged by the upper confidence bound of the worst slice. The largest of the per-slice 95 % upper bounds is itself a 95 %
+upper bound on the largest true AUC (the slice with the largest true AUC exceeds its own bound in at most 5 % of cases), so that the
+rule needs no correction for the number of slices to be safe. Refusals are what many slices make more frequent: on a slice so small
+that a harmless model would exceed the limit by chance, a bound above it is no refusal, unless the lower bound, corrected for the
+number of rows, is above it as well; such slices of a feature must keep the limit together, by their mean.
+"""
+
+from __future__ import annotations
+
+import datetime
+
+from tfx_privacy.attacks.evaluation import (
+    CLASS_FEATURE,
+    CONTROL,
+    WHOLE_SET,
+    AttackResult,
+    PrivacyEvaluation,
+)
+from tfx_privacy.errors import EvidenceError
+from tfx_privacy.gate import attack_limit
+from tfx_privacy.gate.attack_limit import Standing
+from tfx_privacy.gate.evidence import Evidence, Finding
+from tfx_privacy.gate.policy import GatePolicy
+from tfx_privacy.gate.slice_limits import SliceLimits
+
+LOSS = "loss"
+REQUIRED_ATTACKS = (LOSS, CONTROL)
+"""What must have been run on the whole set: the attack that every task has, and the control for splits that differ."""
+MIN_CONFIDENCE_LEVEL = 0.95
+MAX_SLICE_SIZE_POOLED = 1000
+"""Larger slices must not be pooled: what leaks in one of them would be diluted by the others."""
+MAX_OVERLAP = 0.01
+"""Share of the smaller side that may stand on both sides: between equal records an attack finds nothing."""
+_TASKS_WITH_CLASSES = ("binary", "multiclass")
+
+
+def check_attack_auc(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
+    """The upper bound of every judged attack on every slice keeps the slice's limit."""
+    record = evidence.known_evaluation
+    judged = attack_limit.attacked(record)
+    if not judged:
+        raise EvidenceError("No attack could be judged on any slice. Give PrivacyEvaluator more records.")
+    limits = SliceLimits(record, policy)
+    by_standing: dict[Standing, list[AttackResult]] = {kind: [] for kind in Standing}
+    for row in judged:
+        by_standing[limits.standing(row)].append(row)
+    refusing, left_open = by_standing[Standing.ABOVE], by_standing[Standing.OPEN]
+    worst = max(refusing or by_standing[Standing.WITHIN] or judged, key=attack_limit.upper_bound)
+    upper, level = attack_limit.upper_bound(worst), record.confidence_level
+    value = f"{_show_auc(worst)}, {worst.slice_name}"
+    text = f"{worst.attack} on {worst.slice_name} has attack_auc={_show_auc(worst)}, {level:.0%} confidence"
+    if not refusing:
+        more = f" {len(left_open)} rows are of slices too small to tell by themselves." if left_open else ""
+        return Finding(True, value, f"The strongest attack, {text}, is within {_limit(limits, worst, policy)}.{more}")
+    slices = sorted({row.slice_name for row in refusing})
+    more = f" Slices above their limit: {', '.join(slices)}." if len(slices) > 1 else ""
+    return Finding(
+        False,
+        value,
+        f"The attack {text}: the upper bound {upper:.4f} is above {_limit(limits, worst, policy)}.{more} "
+        "Train with more noise or less over-fitting; or, if the interval is wide, give PrivacyEvaluator more records.",
+        # A bound that is no number shows nothing that somebody could answer for.
+        excusable=all(attack_limit.is_known(row) and row.attack_auc_upper > limits.limit(row) for row in refusing),
+    )
+
+
+def check_coverage(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
+    """The attacks that always must be were judged on the whole set, by class, and by each sliced feature for enough members."""
+    record = evidence.known_evaluation
+    limits = SliceLimits(record, policy)
+    problems, smallest = [], 1.0
+    if not record.confidence_level >= MIN_CONFIDENCE_LEVEL:
+        problems.append(f"intervals are at {record.confidence_level:g} confidence, below {MIN_CONFIDENCE_LEVEL:g}")
+    if not record.min_slice_size <= MAX_SLICE_SIZE_POOLED:
+        problems.append(
+            f"slices of fewer than min_slice_size={record.min_slice_size} records were pooled; at most {MAX_SLICE_SIZE_POOLED} may be"
+        )
+    if record.task in _TASKS_WITH_CLASSES and CLASS_FEATURE not in record.slice_features:
+        problems.append("the attacks were not run by class")
+    problems += [_not_judged(record, attack) for attack in REQUIRED_ATTACKS if _not_judged(record, attack)]
+    for feature in (WHOLE_SET, *record.slice_features):
+        share = _coverage(record, feature, limits)
+        smallest = min(smallest, share)
+        if not share >= policy.min_slice_coverage:
+            problems.append(f"{LOSS} could judge only {share:.1%} of the members by {feature}")
+    problems += [
+        f"{row.attack} on {row.slice_name} is {row.status}: {row.reason}"
+        for row in record.results
+        if row.status == "UNSUPPORTED" or (row.status == "CONFOUNDED" and row.attack in REQUIRED_ATTACKS)
+    ]
+    problems += [f"slice_limits name {name}, which {LOSS} could not judge by itself" for name in limits.unjudged()]
+    if problems:
+        return Finding(False, f"{smallest:.1%}", f"The evidence is partial: {'; '.join(dict.fromkeys(problems))}.")
+    return Finding(
+        True, f"{smallest:.1%}", f"Every sliced feature is judged for at least {smallest:.1%} of the members."
+    )
+
+
+def check_required_attacks(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
+    """What the policy demands beside the attacks that always must be was judged on the whole set."""
+    record = evidence.known_evaluation
+    missing = [_not_judged(record, attack) for attack in policy.required_attacks if _not_judged(record, attack)]
+    return _demanded(policy.required_attacks, missing, "Run these attacks in PrivacyEvaluator, on enough records.")
+
+
+def check_required_slices(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
+    """The features that the policy demands were sliced by."""
+    record = evidence.known_evaluation
+    missing = [
+        f"the attacks were not run by {feature}"
+        for feature in policy.required_slices
+        if feature not in record.slice_features
+    ]
+    return _demanded(policy.required_slices, missing, "Name them in PrivacyEvaluator's slice_features.")
+
+
+def check_required_tasks(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
+    """The model's outputs have the tasks that the policy names, and no other."""
+    found = {head.task for head in evidence.known_evaluation.heads}
+    if not policy.required_tasks:
+        return Finding(True, ", ".join(sorted(found)), "The policy demands no task.")
+    wanted = set(policy.required_tasks)
+    if found == wanted:
+        return Finding(True, ", ".join(sorted(found)), "The outputs were attacked as the tasks that the policy names.")
+    return Finding(
+        False,
+        ", ".join(sorted(found)),
+        f"The outputs were attacked as {', '.join(sorted(found))}, but the policy's required_tasks are {', '.join(sorted(wanted))}. "
+        "Wire PrivacyEvaluator's heads to the outputs that the model is for.",
+    )
+
+
+def check_splits(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
+    """The attack's members are the records that the model was trained on, and its non-members are others."""
+    trained, record = evidence.known_guarantee, evidence.known_evaluation
+    members, others = set(record.member_splits), set(record.nonmember_splits)
+    value = f"members {sorted(members)}, others {sorted(others)}"
+    if members != set(trained.train_splits):
+        return Finding(
+            False,
+            value,
+            f"The attack took {sorted(members)} for members, but the model was trained on {sorted(trained.train_splits)}. "
+            "Set PrivacyEvaluator's member_splits.",
+        )
+    if members & others:
+        return Finding(False, value, f"Split {min(members & others)!r} is on both sides of the attack.")
+    smaller = min(record.num_members, record.num_nonmembers)
+    if not record.num_overlapping <= MAX_OVERLAP * smaller:
+        return Finding(
+            False,
+            f"{record.num_overlapping} on both sides",
+            f"{record.num_overlapping} records stand on both sides of the attack, more than {MAX_OVERLAP:.0%} of the smaller one "
+            f"({smaller}). Split the data without duplicates.",
+        )
+    size = trained.population
+    if trained.privacy_unit == "user":
+        if not record.num_members >= size.records:
+            return Finding(
+                False,
+                f"{record.num_members} members",
+                f"The attack scored {record.num_members} members, but the model was trained on {size.records} users. Give "
+                "PrivacyEvaluator the examples that the trainer read.",
+            )
+    elif size.source == "counted" and record.num_members != size.records:
+        return Finding(
+            False,
+            f"{record.num_members} members",
+            f"The attack scored {record.num_members} members, but the model was trained on {size.records} records. Give "
+            "PrivacyEvaluator the examples that the trainer read; where input_fn drops records, declare population.",
+        )
+    for row in attack_limit.attacked(record):
+        if not (0 < row.num_members <= record.num_members and 0 < row.num_nonmembers <= record.num_nonmembers):
+            return Finding(
+                False,
+                value,
+                f"{row.attack} on {row.slice_name} compared {row.num_members} members with {row.num_nonmembers} others, but "
+                f"{record.num_members} and {record.num_nonmembers} were read in all.",
+            )
+    return Finding(True, value, "The attack's members are the splits that the model was trained on.")
+
+
+def _not_judged(record: PrivacyEvaluation, attack: str) -> str:
+    """Why an attack gave no result on the whole set; empty if it did."""
+    whole = record.rows(attack=attack, feature=WHOLE_SET)
+    if len(whole) == 1 and whole[0].status == "OK":
+        return ""
+    reason = f"{whole[0].status}, {whole[0].reason}" if whole else "the attack was not run"
+    return f"{attack} on all records gave no result: {reason}"
+
+
+def _demanded(names: list[str], missing: list[str], remedy: str) -> Finding:
+    if not names:
+        return Finding(True, "not demanded", "The policy demands none.")
+    if missing:
+        return Finding(
+            False, f"{len(missing)} missing", f"What the policy demands is missing: {'; '.join(missing)}. {remedy}"
+        )
+    return Finding(True, ", ".join(names), f"What the policy demands was done: {', '.join(names)}.")
+
+
+def _coverage(record: PrivacyEvaluation, feature: str, limits: SliceLimits) -> float:
+    """Share of the members in slices of a feature that the loss was judged on, small ones together.
+
+    A record with several values is in several slices: the share then is of all that are in any, or judged slices that hold
+    records several times would make up for others that were not judged.
+    """
+    rows = record.rows(attack=LOSS, feature=feature)
+    total = max(record.num_members, sum(row.num_members for row in rows))
+    found = [row for row in rows if row.status == "OK"]
+    if not (total > 0 and found):
+        return 0.0
+    small = [row for row in found if limits.bar(row).is_small(row) and not limits.stands_alone(row)]
+    judged = sum(row.num_members for row in found) - sum(row.num_members for row in small)
+    # All of them are held against the feature's one limit: a slice with a limit of its own is not among them.
+    if small and limits.bar(small[0]).jointly_within(small):
+        judged += sum(row.num_members for row in small)
+    return judged / total
+
+
+def _limit(limits: SliceLimits, row: AttackResult, policy: GatePolicy) -> str:
+    own = limits.limit(row)
+    return f"max_attack_auc={own:g}" + ("" if own == policy.max_attack_auc else " of its slice_limits")
+
+
+def _show_auc(row: AttackResult) -> str:
+    assert row.auc is not None
+    return f"{row.auc.estimate:.3f} ({row.auc.low:.3f}-{row.auc.high:.3f})"

@@ -1,0 +1,1 @@
+"""The record of what one training run guarantees, and epsilon recomputed from it."""

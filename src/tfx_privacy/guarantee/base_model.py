@@ -1,0 +1,100 @@
+"""Training that begins from another model's weights: what that model's guarantee adds to the new one.
+
+Differential privacy composes: whoever sees the new model sees a function of the base model, and so of the records that one was trained
+on. Nothing shows that these are not the records of the new training, so both are added up as if they were.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from tfx_privacy.accounting.parameters import DPParameters
+from tfx_privacy.errors import EvidenceError, ParameterError
+from tfx_privacy.guarantee.recomputation import recomputed_epsilon
+from tfx_privacy.guarantee.record import BaseModel, PrivacyGuarantee, ScopeItem, facts_digest
+
+
+def declared_public(model_digest: str) -> BaseModel:
+    """A base model of which the pipeline's author says that no private record was used for it."""
+    return BaseModel(model_digest=model_digest, source="public")
+
+
+def begin_from(records: Sequence[tuple[PrivacyGuarantee, str | None]], model_digest: str) -> BaseModel:
+    """What a guarantee states of the private model that training begins from.
+
+    Args:
+      records: Guarantees that may be the base model's, each with the key of its signature, None without one.
+      model_digest: Of the base model's directory, taken now.
+
+    Returns:
+      The base model with all trainings that are in its weights, those of its own base models first.
+
+    Raises:
+      EvidenceError: If not exactly one of the guarantees is of this model, or it states less than its own mechanism comes to.
+    """
+    own = [(record, signed_by) for record, signed_by in records if record.model_digest == model_digest]
+    if len(own) != 1:
+        stated = ", ".join(record.model_digest for record, _ in records) or "none"
+        raise EvidenceError(
+            f"Expected exactly one guarantee of the base model {model_digest}; {len(own)} of {len(records)} are (they are of: {stated}). "
+            "Wire base_model and base_model_guarantee from the same run of a DPTrainer."
+        )
+    ((record, signed_by),) = own
+    recomputed_epsilon(record)
+    earlier = record.base_model.trainings if record.base_model is not None else []
+    return BaseModel(
+        model_digest=model_digest,
+        source="private",
+        run_id=record.run_id,
+        guarantee_digest=facts_digest(record),
+        epsilon="inf" if math.isinf(record.stated_epsilon) else record.stated_epsilon,
+        target_delta=record.target_delta,
+        trainings=[*earlier, record.mechanism],
+        neighboring_relation=record.neighboring_relation,
+        privacy_unit=record.privacy_unit,
+        ledger_id=None if record.ledger is None else record.ledger.ledger_id,
+        signed_by=signed_by,
+    )
+
+
+def scope_of(base: BaseModel, record: PrivacyGuarantee | None) -> list[ScopeItem]:
+    """What a base model brings with it: itself, and what its own guarantee does not cover."""
+    if not base.is_private or record is None:
+        detail = "Declared public by the pipeline's author (base_model_is_public); nothing checked it."
+        return [ScopeItem(artifact="base_model", covered=True, detail=detail)]
+    added = ScopeItem(artifact="base_model", covered=True, detail="Its training is part of epsilon.")
+    return [added, *(_inherited(item) for item in record.scope if not item.covered)]
+
+
+def check_composable(base: BaseModel, privacy: DPParameters) -> None:
+    """Refuses a training of which nothing could be said afterwards.
+
+    Args:
+      base: What it would begin from.
+      privacy: What it was asked for.
+
+    Raises:
+      ParameterError: If the base model was trained without privacy, or for another privacy unit or neighbouring relation.
+    """
+    if not base.is_private or not privacy.enabled:
+        return
+    if any(training.kind == "none" or not training.is_private for training in base.trainings):
+        raise ParameterError(
+            f"The base model {base.model_digest} was trained without differential privacy (epsilon is infinite), and so would be whatever begins "
+            "from it. Begin from a model that DPTrainer trained with privacy, or from fresh weights; if all of its training data are public, "
+            "set base_model_is_public=True in place of base_model_guarantee."
+        )
+    for name, of_base, wanted in (
+        ("privacy_unit", base.privacy_unit, privacy.privacy_unit),
+        ("neighboring_relation", base.neighboring_relation, privacy.neighboring_relation),
+    ):
+        if of_base != wanted:
+            raise ParameterError(
+                f"The base model's guarantee is for {name}={of_base!r}, this training for {wanted!r}: their epsilons cannot be added up. "
+                f"Train both with the same {name}, or begin from fresh weights."
+            )
+
+
+def _inherited(item: ScopeItem) -> ScopeItem:
+    return item.model_copy(update={"detail": f"Of the base model: {item.detail}"})

@@ -1,0 +1,177 @@
+"""Epsilon of a guarantee, computed afresh from its mechanism."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import NamedTuple
+
+from tfx_privacy.accounting.composition import RELATION_OF_SAMPLING
+from tfx_privacy.accounting.epsilon import EpsilonBounds, bounds_of_runs, epsilon_bounds
+from tfx_privacy.errors import EvidenceError
+from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism, same_noise
+from tfx_privacy.guarantee.record import BaseModel, Epsilon, PrivacyGuarantee
+
+
+def recomputed_epsilon(guarantee: PrivacyGuarantee) -> float:
+    """Epsilon of the guarantee's mechanism at its delta, computed afresh; `inf` if it gives none.
+
+    With a private base model it is that of both trainings together, and `inf` where they cannot be added up.
+
+    Raises:
+      EvidenceError: If the file states less than its own mechanism comes to, or than that and the reference trainings together.
+    """
+    _check_references(guarantee)
+    bounds = _bounds(
+        guarantee.mechanism,
+        guarantee.base_model,
+        target_delta=guarantee.target_delta,
+        neighboring_relation=guarantee.neighboring_relation,
+        privacy_unit=guarantee.privacy_unit,
+    )
+    if bounds is None:
+        return math.inf
+    if not guarantee.stated_epsilon >= bounds.best * (1 - 1e-6):
+        raise EvidenceError(
+            f"The guarantee states epsilon={guarantee.stated_epsilon!r}, but its mechanism comes to {bounds.best!r} "
+            f"at delta={guarantee.target_delta:g}."
+        )
+    # The audit is of this run alone, whatever the base model cost.
+    claimed = guarantee.stated_epsilon if guarantee.base_model is None else epsilon_of_this_run(guarantee)
+    if guarantee.audit is not None and not guarantee.audit.epsilon_lower_bound <= claimed:
+        raise EvidenceError(
+            f"The audit shows epsilon >= {guarantee.audit.epsilon_lower_bound:g} with confidence {guarantee.audit.confidence:g}, but "
+            f"the guarantee states epsilon={claimed:g}: the mechanism did not do what it should. Please report this."
+        )
+    return max(bounds.best, guarantee.stated_epsilon)
+
+
+def epsilon_of_this_run(guarantee: PrivacyGuarantee) -> float:
+    """Epsilon of the run's own training, its base model's left out; for information, never to be held against a limit."""
+    bounds = _bounds(guarantee.mechanism, None, target_delta=guarantee.target_delta)
+    return math.inf if bounds is None else bounds.best
+
+
+class StatedBounds(NamedTuple):
+    """The two epsilon fields of a guarantee."""
+
+    pld: Epsilon | None
+    rdp: Epsilon
+
+
+def stated_bounds(
+    mechanism: DPMechanism | NoMechanism,
+    target_delta: float,
+    *,
+    base_model: BaseModel | None = None,
+    neighboring_relation: str | None = None,
+    privacy_unit: str | None = None,
+) -> StatedBounds:
+    """What a guarantee states for a mechanism that was executed.
+
+    Args:
+      mechanism: Of this run.
+      target_delta: In (0, 1).
+      base_model: What training began from.
+      neighboring_relation: Of this run; needed with a private base model.
+      privacy_unit: Of this run; needed with a private base model.
+    """
+    bounds = _bounds(
+        mechanism,
+        base_model,
+        target_delta=target_delta,
+        neighboring_relation=neighboring_relation,
+        privacy_unit=privacy_unit,
+    )
+    return StatedBounds(None, "inf") if bounds is None else StatedBounds(bounds.pld, bounds.rdp)
+
+
+def _bounds(
+    mechanism: DPMechanism | NoMechanism,
+    base_model: BaseModel | None,
+    *,
+    target_delta: float,
+    neighboring_relation: str | None = None,
+    privacy_unit: str | None = None,
+) -> EpsilonBounds | None:
+    """Of a run and what it began from; None where nothing bounds epsilon.
+
+    A private base model's trainings are composed with this one, whatever data they were on: nothing shows that no unit is in both.
+    Both must speak of the same neighbours and the same unit.
+    """
+    if base_model is None or not base_model.is_private:
+        if isinstance(mechanism, NoMechanism) or not mechanism.is_private:
+            return None
+        return epsilon_bounds(**mechanism.composition, target_delta=target_delta)
+    terms = (base_model.neighboring_relation, base_model.privacy_unit)
+    if terms != (neighboring_relation, privacy_unit):
+        return None
+    runs = []
+    for training in (*base_model.trainings, mechanism):
+        if isinstance(training, NoMechanism) or not training.is_private:
+            return None
+        if RELATION_OF_SAMPLING[training.sampling] != neighboring_relation:
+            return None
+        runs.append(tuple(training.composition.items()))
+    return _bounds_of_runs(tuple(runs), target_delta)
+
+
+@functools.lru_cache(maxsize=256)
+def _bounds_of_runs(runs: tuple[tuple[tuple[str, float | int], ...], ...], target_delta: float) -> EpsilonBounds:
+    return bounds_of_runs([dict(run) for run in runs], target_delta=target_delta)
+
+
+def epsilon_with_references(
+    mechanism: DPMechanism | NoMechanism,
+    reference: DPMechanism | NoMechanism,
+    *,
+    trainings_per_record: int,
+    target_delta: float,
+) -> float:
+    """Epsilon of a model and its reference models together, for one record.
+
+    The two halves of a pair are disjoint, so that a record takes part in one training of each pair: parallel composition within a pair,
+    sequential composition of the pairs and of the model (McSherry 2009, https://doi.org/10.1145/1559845.1559850). All have the same
+    noise and sampling, so that it is one longer run for the accountants.
+
+    Args:
+      mechanism: Of the model.
+      reference: Of each reference model.
+      trainings_per_record: How many reference trainings a record may have been part of.
+      target_delta: In (0, 1).
+
+    Returns:
+      Epsilon in nats; `inf` without privacy.
+
+    Raises:
+      EvidenceError: If they differ in noise or sampling.
+      ParameterError: If all steps together are more than the accountants take.
+    """
+    if not same_noise(mechanism, reference):
+        raise EvidenceError("The reference models were not trained by the model's own mechanism.")
+    if isinstance(mechanism, NoMechanism) or isinstance(reference, NoMechanism):
+        return math.inf
+    if not (mechanism.is_private and reference.is_private):
+        return math.inf
+    run = mechanism.composition
+    steps = int(run["steps"]) + trainings_per_record * int(reference.composition["steps"])
+    bounds = epsilon_bounds(**{**run, "steps": steps}, target_delta=target_delta)
+    return bounds.best
+
+
+def _check_references(guarantee: PrivacyGuarantee) -> None:
+    references = guarantee.references
+    if references is None:
+        return
+    found = epsilon_with_references(
+        guarantee.mechanism,
+        references.mechanism,
+        trainings_per_record=references.trainings_per_record,
+        target_delta=guarantee.target_delta,
+    )
+    stated = math.inf if references.epsilon_all == "inf" else float(references.epsilon_all)
+    if not stated >= found * (1 - 1e-6):
+        raise EvidenceError(
+            f"The guarantee states epsilon_all={stated!r} of the model and its reference models, but together they come to {found!r} "
+            f"at delta={guarantee.target_delta:g}."
+        )

@@ -1,0 +1,211 @@
+"""The privacy guarantee of one trained model: what was executed, and what follows from it.
+
+The file is the only source of truth. ML Metadata rounds doubles to six decimals (a delta of
+1e-7 becomes 0) and refuses infinity; what stands there is for display.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import pydantic
+from typing_extensions import Self
+
+from tfx_privacy.accounting.composition import RELATION_OF_SAMPLING
+from tfx_privacy.budget.runs import Identifier, LedgerPosition
+from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism, same_noise
+from tfx_privacy.records import digest, strict_json
+from tfx_privacy.records.base import (
+    Digest,
+    OpenProbability,
+    PositiveCount,
+    Record,
+    Text,
+)
+
+SCHEMA_VERSION: Literal[2] = 2
+
+FILE_NAME = "privacy_guarantee.json"
+
+Epsilon = Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)] | Literal["inf"]
+
+MAX_REFERENCE_MODELS = 128
+
+
+class Population(Record):
+    """The number of privacy units that the sampling probability was derived from."""
+
+    records: PositiveCount
+    """Records, or users where they are the privacy unit."""
+    source: Literal["declared", "counted"]
+    """"counted": the number is a function of the data and is treated as public."""
+
+
+class ScopeItem(Record):
+    """One upstream artifact, and whether the guarantee covers what it took from the data."""
+
+    artifact: Literal["transform_graph", "schema", "base_model", "hyperparameters"]
+    covered: bool
+    detail: Text
+
+
+class BaseModel(Record):
+    """The model whose weights training began from."""
+
+    model_digest: Digest
+    source: Literal["public", "private"]
+    """"public": the pipeline's author declared it so, and nothing checked that; "private": it carries a guarantee."""
+    run_id: Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    guarantee_digest: Digest | None = None
+    """Of what its guarantee states, as a ledger keeps it."""
+    epsilon: Epsilon | None = None
+    """That its own guarantee states, at its own delta."""
+    target_delta: OpenProbability | None = None
+    trainings: list[Annotated[DPMechanism | NoMechanism, pydantic.Field(discriminator="kind")]] = pydantic.Field(
+        default_factory=list
+    )
+    """All private trainings that are in its weights, its own base models' first."""
+    neighboring_relation: Literal["ADD_OR_REMOVE_ONE", "REPLACE_SPECIAL"] | None = None
+    privacy_unit: Literal["example", "user"] | None = None
+    ledger_id: str | None = None
+    """The ledger that its training was charged in; None without one."""
+    signed_by: str | None = None
+    """Key of its guarantee's signature; None without one."""
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> Self:
+        of_guarantee = (
+            self.run_id, self.guarantee_digest, self.epsilon, self.target_delta, self.neighboring_relation, self.privacy_unit,
+        )  # fmt: skip
+        if self.source == "private" and (None in of_guarantee or not self.trainings):
+            raise ValueError("a private base model states its guarantee and its trainings")
+        if self.source == "public" and (
+            set(of_guarantee) != {None} or self.trainings or self.ledger_id or self.signed_by
+        ):
+            raise ValueError("a base model that was declared public has no guarantee")
+        return self
+
+    @property
+    def is_private(self) -> bool:
+        """Whether it was trained on private records, so that its training counts."""
+        return self.source == "private"
+
+
+class Accountant(Record):
+    """Who computed epsilon."""
+
+    library: Literal["dp-accounting"] = "dp-accounting"
+    version: Text
+
+
+class Audit(Record):
+    """What canaries showed of the noise and the clipping of this very run.
+
+    A lower bound on epsilon; above the stated epsilon it proves a defect, below it proves nothing. Canaries are gradients on a vector
+    beside the model: they show the mechanism at work, and nothing of what the model memorised.
+    """
+
+    num_canaries: PositiveCount
+    num_members: Annotated[int, pydantic.Field(ge=0)]
+    confidence: OpenProbability
+    epsilon_lower_bound: Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)]
+    """By the one-run f-DP test of Mahloujifar et al. (2024), https://arxiv.org/abs/2410.22235."""
+    epsilon_lower_bound_one_run: Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)]
+    """By the one-run test of Steinke et al. (2023), https://arxiv.org/abs/2305.08846."""
+    epsilon_lower_bound_gaussian: Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)]
+    """Assuming that scores are normal: sharper, and no proof."""
+
+
+class ReferenceTrainings(Record):
+    """Reference models: trained on the same records for attacks to compare with, and no part of what is released.
+
+    Models come in pairs on disjoint halves of the records, so that one record is in the training data of one of each pair.
+    """
+
+    num_models: Annotated[int, pydantic.Field(ge=2, le=MAX_REFERENCE_MODELS)]
+    trainings_per_record: PositiveCount
+    """One of each pair, because its halves are disjoint; and every training that was lost."""
+    lost_trainings: Annotated[int, pydantic.Field(ge=0)] = 0
+    """Begun by attempts that were killed; each is charged to every record, whichever half it was on."""
+    mechanism: Annotated[DPMechanism | NoMechanism, pydantic.Field(discriminator="kind")]
+    """One reference training as it was executed; all come to the same composition."""
+    epsilon_all: Epsilon
+    """Of the model and all its reference models together, for one record, at the guarantee's delta; "inf" without privacy."""
+
+    @pydantic.model_validator(mode="after")
+    def _in_pairs(self) -> Self:
+        if self.num_models % 2 or self.trainings_per_record != self.num_models // 2 + self.lost_trainings:
+            raise ValueError(
+                f"num_models={self.num_models} in pairs and lost_trainings={self.lost_trainings} are not "
+                f"trainings_per_record={self.trainings_per_record}"
+            )
+        return self
+
+
+class PrivacyGuarantee(Record):
+    """What one training run guarantees, and for which model.
+
+    `epsilon_pld` and `epsilon_rdp` are upper bounds at `target_delta`; "inf" without a
+    mechanism. With a private `base_model` they are of both trainings together.
+    Readers that decide must recompute them from `mechanism` and `base_model`: `recomputed_epsilon`.
+    """
+
+    schema_version: Literal[2] = SCHEMA_VERSION
+    run_id: Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{32}$")]
+    issued_at: Text
+    mechanism: Annotated[DPMechanism | NoMechanism, pydantic.Field(discriminator="kind")]
+    target_delta: OpenProbability
+    epsilon_pld: Epsilon | None
+    epsilon_rdp: Epsilon
+    neighboring_relation: Literal["ADD_OR_REMOVE_ONE", "REPLACE_SPECIAL"]
+    """One unit more or less; or one unit replaced by one without any gradient."""
+    privacy_unit: Literal["example", "user"]
+    max_records_per_user: PositiveCount | None = None
+    """With users as unit: how many of a user's records were used at most."""
+    population: Population
+    accountant: Accountant
+    engine: Text
+    """Software that trained: this package's, TensorFlow's and Keras' versions."""
+    train_splits: Annotated[list[Text], pydantic.Field(min_length=1)]
+    scope: list[ScopeItem]
+    model_digest: Digest
+    base_model: BaseModel | None = None
+    """None: training began from fresh weights."""
+    audit: Audit | None = None
+    references: ReferenceTrainings | None = None
+    dataset_id: Identifier | None = None
+    """Name in the ledger of the dataset that was charged; None without a ledger."""
+    ledger: LedgerPosition | None = None
+    """None: no budget ledger was used, and the guarantee is of this run alone."""
+    statement: Annotated[str, pydantic.Field(max_length=16384)]
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if isinstance(self.mechanism, DPMechanism):
+            relation = RELATION_OF_SAMPLING[self.mechanism.sampling]
+            if self.neighboring_relation != relation:
+                raise ValueError(f"sampling={self.mechanism.sampling!r} is accounted for {relation!r}")
+        if (self.privacy_unit == "user") != (self.max_records_per_user is not None):
+            raise ValueError("max_records_per_user belongs to privacy_unit='user', and only there")
+        if self.references is not None and not same_noise(self.mechanism, self.references.mechanism):
+            raise ValueError("the reference models were not trained by the model's own mechanism")
+        if self.references is not None and self.base_model is not None and self.base_model.is_private:
+            raise ValueError("a private base model holds the records that reference models must not have seen")
+        if (self.ledger is None) != (self.dataset_id is None):
+            raise ValueError("ledger and dataset_id belong together")
+        return self
+
+    @property
+    def stated_epsilon(self) -> float:
+        """The epsilon that the file states, as a number (`inf` without a mechanism)."""
+        stated = self.epsilon_rdp if self.epsilon_pld is None else self.epsilon_pld
+        return math.inf if stated == "inf" else float(stated)
+
+
+def facts_digest(guarantee: PrivacyGuarantee) -> str:
+    """Digest of all that a guarantee states beside the dataset, the ledger's position and the prose: what a ledger keeps of it."""
+    facts = guarantee.model_dump(mode="json") | {"dataset_id": None, "ledger": None, "statement": ""}
+    if guarantee.base_model is None:
+        del facts["base_model"]  # as in guarantees that were charged before there were base models
+    return digest.text_digest(strict_json.canonical(facts))

@@ -1,0 +1,200 @@
+"""The guarantee in prose."""
+
+from __future__ import annotations
+
+import math
+
+from tfx_privacy.guarantee.mechanism import AdaptiveClipping, DPMechanism, NoMechanism
+from tfx_privacy.guarantee.recomputation import epsilon_of_this_run
+from tfx_privacy.guarantee.record import Audit, Epsilon, PrivacyGuarantee
+
+
+def write_statement(guarantee: PrivacyGuarantee) -> str:
+    """The guarantee in prose: what is protected, how it was computed, and what is not covered."""
+    return " ".join([*_statement(guarantee), *_reference_sentences(guarantee)])
+
+
+def _statement(guarantee: PrivacyGuarantee) -> list[str]:
+    mechanism = guarantee.mechanism
+    if isinstance(mechanism, NoMechanism):
+        return [
+            f"This model was trained for {mechanism.steps} steps WITHOUT differential privacy, as its parameters ask "
+            "(enabled=False). Epsilon is infinite: nothing limits what the model reveals about its training records."
+        ]
+    if not mechanism.is_private:
+        return [
+            "NOT PRIVATE: this model was trained with a deterministic noise stream, which exists for tests only. "
+            "Whoever knows the seed can subtract the noise. Epsilon is infinite."
+        ]
+    return [*_guarantee_sentences(guarantee, mechanism), *_base_sentences(guarantee), *_limits(guarantee)]
+
+
+def _guarantee_sentences(guarantee: PrivacyGuarantee, mechanism: DPMechanism) -> list[str]:
+    other = "" if guarantee.epsilon_pld is None else f" (by Renyi DP: {_shown(guarantee.epsilon_rdp)})"
+    return [
+        f"The release of this model's weights, and of every intermediate one, is differentially private with "
+        f"epsilon={_shown(guarantee.epsilon_rdp if guarantee.epsilon_pld is None else guarantee.epsilon_pld)} at "
+        f"delta={guarantee.target_delta:g}{other}, with {_unit(guarantee)} as privacy unit, under {_relation(guarantee)} changes the "
+        "probability of any outcome by at most a factor exp(epsilon), except with probability delta.",
+        *_mechanism_sentences(guarantee, mechanism),
+        _population_sentence(guarantee),
+        f"Epsilon was computed by dp-accounting {guarantee.accountant.version}. The noise was keyed by the operating "
+        "system and the key was not kept.",
+        *_audit_sentences(guarantee.audit),
+    ]
+
+
+def _unit(guarantee: PrivacyGuarantee) -> str:
+    if guarantee.privacy_unit == "example":
+        return "one example (one record)"
+    return f"one user (of whom at most {guarantee.max_records_per_user} records were used)"
+
+
+def _relation(guarantee: PrivacyGuarantee) -> str:
+    one = "any one record" if guarantee.privacy_unit == "example" else "any one user's data"
+    if guarantee.neighboring_relation == "ADD_OR_REMOVE_ONE":
+        return f"the add-or-remove-one neighbouring relation: whether {one} was in the training data"
+    return f"the zero-out neighbouring relation (REPLACE_SPECIAL): whether {one} was there or an empty one in its place"
+
+
+def _mechanism_sentences(guarantee: PrivacyGuarantee, mechanism: DPMechanism) -> list[str]:
+    unit = "record" if guarantee.privacy_unit == "example" else "user"
+    name = "DP-SGD" if mechanism.kind == "dp_sgd" else "DP-FTRL"
+    sentences = [
+        f"The mechanism that was executed: {mechanism.steps} steps of {name}, {_batches(mechanism, unit)}; each {unit}'s gradient was "
+        f"clipped to L2 norm {mechanism.l2_norm_clip:g}, {_noise(mechanism)} was added to the sum, and the sum divided by the constant "
+        f"{mechanism.expected_batch_size:g}."
+    ]
+    if mechanism.adaptive_clipping is not None:
+        sentences.append(_adaptive_sentence(mechanism, mechanism.adaptive_clipping, unit))
+    if mechanism.lost_steps:
+        sentences.append(
+            f"The run was broken off and resumed: {mechanism.lost_steps} of the steps were lost, and are counted."
+        )
+    return sentences
+
+
+def _noise(mechanism: DPMechanism) -> str:
+    if mechanism.adaptive_clipping is not None:
+        sum_noise = mechanism.adaptive_clipping.sum_noise_multiplier
+        return f"Gaussian noise of standard deviation {sum_noise:.6g} times the clip"
+    if mechanism.kind == "dp_ftrl":
+        deviation = f"{mechanism.noise_multiplier:.6g} times that"
+        return f"the noise of a binary tree (DP-FTRL), each of whose nodes has a standard deviation {deviation},"
+    return f"Gaussian noise of standard deviation {mechanism.noise_multiplier:.6g} times that"
+
+
+def _batches(mechanism: DPMechanism, unit: str) -> str:
+    if mechanism.passes is None:
+        return (
+            f"each on a batch into which every {unit} entered independently with probability {mechanism.sampling_probability:.6g} "
+            "(Poisson sampling)"
+        )
+    return (
+        f"in {len(mechanism.passes)} passes over the data, in each of which every {unit} took part once; no amplification by the order "
+        "is claimed"
+    )
+
+
+def _adaptive_sentence(mechanism: DPMechanism, adaptive: AdaptiveClipping, unit: str) -> str:
+    return (
+        f"The clip followed the {adaptive.target_quantile:g}-quantile of the gradients' norms, and ended at "
+        f"{adaptive.final_l2_norm_clip:.3g}, by a count of the {unit}s within it that had noise of standard deviation "
+        f"{adaptive.count_standard_deviation:g}; sum and count together have the noise multiplier {mechanism.noise_multiplier:.6g}."
+    )
+
+
+def _population_sentence(guarantee: PrivacyGuarantee) -> str:
+    units = "records" if guarantee.privacy_unit == "example" else "users"
+    number = guarantee.population.records
+    if guarantee.population.source == "declared":
+        return f"The number of {units}, {number}, was declared before training."
+    return f"The number of {units}, {number}, was counted from the data and is treated as public."
+
+
+def _audit_sentences(audit: Audit | None) -> list[str]:
+    if audit is None:
+        return []
+    return [
+        f"An audit with {audit.num_canaries} canaries in this run shows epsilon >= {audit.epsilon_lower_bound:.3g} with confidence "
+        f"{audit.confidence:g}. It tests the noise and the clipping; it is no evidence that epsilon is smaller than stated."
+    ]
+
+
+def _base_sentences(guarantee: PrivacyGuarantee) -> list[str]:
+    base = guarantee.base_model
+    if base is None:
+        return []
+    began = f"Training began from the weights of another model ({base.model_digest[:19]}...)"
+    if not base.is_private:
+        return [
+            f"{began}, which the pipeline's author declared public: what it reveals about the people in its own training data is not "
+            "covered, and nothing checked that they are not among these."
+        ]
+    if guarantee.epsilon_rdp == "inf":
+        return [f"{began}, which was trained on private records, and nothing bounds both trainings together."]
+    assert base.target_delta is not None
+    own = _shown(epsilon_of_this_run(guarantee))
+    return [
+        f"{began}, whose guarantee states epsilon={_shown(base.epsilon)} at delta={base.target_delta:g}. Its {len(base.trainings)} "
+        f"training(s) and this one are added up, as if on the same records: epsilon above is of all of them together, of this one alone "
+        f"it would be {own}."
+    ]
+
+
+def _limits(guarantee: PrivacyGuarantee) -> list[str]:
+    sentences = [_ledger_sentence(guarantee)]
+    if guarantee.privacy_unit == "example":
+        sentences.insert(0, "Somebody with several records has weaker protection than this.")
+    uncovered = [f"{item.artifact} ({item.detail})" for item in guarantee.scope if not item.covered]
+    if uncovered:
+        sentences.append(f"NOT covered, because it read the data without differential privacy: {'; '.join(uncovered)}.")
+    sentences.append(
+        "Data statistics, the schema and evaluation results of the same pipeline are not covered either; they are not part of the model."
+    )
+    return sentences
+
+
+def _ledger_sentence(guarantee: PrivacyGuarantee) -> str:
+    if guarantee.ledger is None:
+        return "No budget ledger was used: other runs on the same data, tuning included, add to what is spent."
+    blocks = f", blocks {', '.join(guarantee.ledger.blocks)}" if guarantee.ledger.blocks else ""
+    return (
+        f"The run was charged, before it read a record, to the budget of dataset {guarantee.dataset_id!r}{blocks} in ledger "
+        f"{guarantee.ledger.ledger_id[:8]}, entry {guarantee.ledger.sequence}: other runs that were charged there share this budget; "
+        "what was done with the data elsewhere is not counted."
+    )
+
+
+def _reference_sentences(guarantee: PrivacyGuarantee) -> list[str]:
+    references = guarantee.references
+    if references is None:
+        return []
+    unit = "record" if guarantee.privacy_unit == "example" else "user"
+    sentences = [
+        f"{references.num_models} reference models were trained by the same mechanism on halves of the training and evaluation records, for "
+        f"attacks to compare this model with; each {unit} is in the training data of {references.num_models // 2} of them. They are "
+        "not part of what is released, and this guarantee's epsilon does not cover them. The sizes of the halves are treated as public."
+    ]
+    if references.lost_trainings:
+        sentences.append(
+            f"{references.lost_trainings} more such trainings were lost when a run was broken off, and are counted as if each {unit} had "
+            "been in all of them."
+        )
+    if references.epsilon_all == "inf":
+        sentences.append("Nothing limits what they reveal about these records.")
+    else:
+        sentences.append(
+            f"Whoever can read all of them and this model learns about one {unit} at most what epsilon={_shown(references.epsilon_all)} at "
+            f"delta={guarantee.target_delta:g} allows."
+        )
+    sentences.append(
+        "Never publish them, and keep the file beside them, which names their records by hashes without any noise, as safe as the "
+        "records themselves."
+    )
+    return sentences
+
+
+def _shown(epsilon: Epsilon | None) -> str:
+    """Rounded up, so that the prose never states less than the number."""
+    return "infinite" if epsilon in (None, "inf") else f"{math.ceil(float(epsilon) * 1e4) / 1e4:.4f}"

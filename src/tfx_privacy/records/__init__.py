@@ -1,0 +1,1 @@
+"""The JSON records that components exchange: a strict base, digests and signatures."""

@@ -1,0 +1,70 @@
+"""What the JSON records (guarantee, evaluation) have in common: a strict pydantic base."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from typing import Annotated, Any
+
+import pydantic
+from typing_extensions import Self
+
+from tfx_privacy.errors import EvidenceError
+from tfx_privacy.records import strict_json
+
+Digest = Annotated[str, pydantic.Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Probability = Annotated[float, pydantic.Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+OpenProbability = Annotated[float, pydantic.Field(gt=0.0, lt=1.0, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, pydantic.Field(gt=0.0, allow_inf_nan=False)]
+Count = Annotated[int, pydantic.Field(ge=0)]
+PositiveCount = Annotated[int, pydantic.Field(ge=1)]
+Text = Annotated[str, pydantic.Field(max_length=4096)]
+
+
+class Record(pydantic.BaseModel):
+    """Immutable; no coercion (a bool is no number, an int no text), no unknown field."""
+
+    model_config = pydantic.ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Reads a record.
+
+        Raises:
+          EvidenceError: If it is not strict JSON or does not fit the schema; the message names the fields.
+        """
+        try:
+            return cls.model_validate_json(strict_json.dumps(strict_json.loads(text), indent=None))
+        except pydantic.ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(str(part) for part in problem['loc']) or 'record'}: {problem['msg']}"
+                for problem in error.errors(include_url=False)[:5]
+            )
+            raise EvidenceError(f"Not a valid {cls.__name__}: {problems}.") from error
+
+    def to_json(self) -> str:
+        """Writes the record with sorted keys."""
+        return strict_json.dumps(self.model_dump(mode="json")) + "\n"
+
+
+def utc_now() -> str:
+    """The time in UTC, to the second, as ISO 8601."""
+    return datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0).isoformat()
+
+
+def parse_time(text: str) -> datetime.datetime:
+    """Reads what `utc_now` wrote; a time without a zone is refused."""
+    try:
+        time = datetime.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise EvidenceError(f"{text!r} is not an ISO 8601 time.") from error
+    if time.tzinfo is None:
+        raise EvidenceError(f"{text!r} has no time zone.")
+    return time
+
+
+def show(value: Any) -> str:
+    """A number as people read it; epsilon and AUC are rounded up by the caller where that matters."""
+    if isinstance(value, float):
+        return "infinite" if math.isinf(value) else f"{value:.6g}"
+    return str(value)

@@ -1,0 +1,1 @@
+"""What a report says, and its forms: page, Markdown, JSON and model card."""

@@ -1,0 +1,160 @@
+"""Gathers the facts of a report from the verdict and the evidence."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tfx_privacy.accounting import gaussian_dp
+from tfx_privacy.accounting.gaussian_dp import GaussianDP
+from tfx_privacy.attacks.evaluation import PrivacyEvaluation
+from tfx_privacy.budget.runs import LedgerRun
+from tfx_privacy.errors import EvidenceError, TFXPrivacyError
+from tfx_privacy.gate import attack_limit
+from tfx_privacy.gate.attack_limit import Standing
+from tfx_privacy.gate.evidence import Evidence
+from tfx_privacy.gate.policy import GatePolicy
+from tfx_privacy.gate.slice_limits import SliceLimits
+from tfx_privacy.gate.verdict import Verdict
+from tfx_privacy.guarantee import epsilon_over_steps
+from tfx_privacy.guarantee.epsilon_over_steps import Spent
+from tfx_privacy.guarantee.mechanism import DPMechanism
+from tfx_privacy.guarantee.record import PrivacyGuarantee
+from tfx_privacy.guarantee.statement import write_statement
+from tfx_privacy.reporting import checklist
+from tfx_privacy.reporting.checklist import Metric
+from tfx_privacy.reporting.facts import (
+    BudgetPoint,
+    EvidenceFacts,
+    Lineage,
+    Problem,
+    ReportFacts,
+    Strongest,
+    VerdictFacts,
+)
+from tfx_privacy.reporting.summary import first_screen, share_left
+
+# What is computed for the report is on a coarser grid than what is stated, and never below it.
+_GRID = 1 + 1e-3
+
+_MORE_THAN_THIS_RUN = (
+    "The guarantee states more than this run's own mechanism comes to, because it is of other trainings as well, or no accountant takes "
+    "the run. A mu of this run alone would be too small."
+)
+
+
+def build(
+    verdict: Verdict,
+    evidence: Evidence,
+    *,
+    lineage: Lineage | None = None,
+    history: Sequence[BudgetPoint] = (),
+    utility: Sequence[Metric] = (),
+    software: str = "tfx-privacy",
+) -> ReportFacts:
+    """Gathers what a report says.
+
+    Args:
+      verdict: The gate's.
+      evidence: What it was made from.
+      lineage: Where the validator stood.
+      history: What the dataset was charged over time, oldest first.
+      utility: Metrics of the task; for display, no rule looks at them.
+      software: Name and version of what writes the report.
+    """
+    facts = VerdictFacts.from_json(verdict.to_json())
+    record = evidence.guarantee if isinstance(evidence.guarantee, PrivacyGuarantee) else None
+    attacked = evidence.evaluation if isinstance(evidence.evaluation, PrivacyEvaluation) else None
+    run = evidence.ledger if isinstance(evidence.ledger, LedgerRun) else None
+    lineage = lineage or Lineage()
+    strongest = _strongest(attacked, verdict.policy)
+    epsilon = facts.rule("epsilon")
+    is_established = epsilon is not None and epsilon.status != "unknown"
+    spent = _over_steps(record) if is_established else []
+    return ReportFacts(
+        software=software,
+        verdict=facts,
+        summary=first_screen(facts, evidence, record, attacked, run, strongest, lineage),
+        strongest_attack=strongest,
+        budget_left=None if run is None else share_left(run),
+        is_established=is_established,
+        gaussian_dp=_gaussian_dp(record, spent) if is_established else None,
+        epsilon_over_steps=spent,
+        coverage=checklist.coverage(record, is_established=is_established),
+        disclosure=checklist.answers(
+            record, attacked, run, signatures=evidence.signatures, is_established=is_established, utility=utility
+        ),
+        utility=list(utility),
+        budget_history=list(history),
+        lineage=lineage,
+        num_judged=0 if attacked is None else len(attack_limit.attacked(attacked)),
+        evidence=_evidence(evidence, record),
+    )
+
+
+def _evidence(evidence: Evidence, record: PrivacyGuarantee | None) -> EvidenceFacts:
+    parts: dict[str, Any] = {
+        field.name: _readable(getattr(evidence, field.name)) for field in dataclasses.fields(evidence)
+    }
+    return EvidenceFacts(**parts, statement=None if record is None else write_statement(record))
+
+
+def _readable(part: object) -> object:
+    if isinstance(part, EvidenceError):
+        return Problem(error=str(part))
+    if isinstance(part, Mapping):
+        return {name: _readable(value) for name, value in part.items()}
+    return part
+
+
+def _strongest(attacked: PrivacyEvaluation | None, policy: GatePolicy) -> Strongest | None:
+    """As `gate_attacks.check_attack_auc` chooses it: among those above their limit, else those within, else all."""
+    rows = [] if attacked is None else attack_limit.attacked(attacked)
+    if attacked is None or not rows:
+        return None
+    limits = SliceLimits(attacked, policy)
+    by_standing = {kind: [row for row in rows if limits.standing(row) is kind] for kind in Standing}
+    worst = max(by_standing[Standing.ABOVE] or by_standing[Standing.WITHIN] or rows, key=attack_limit.upper_bound)
+    return Strongest(row=worst, upper=attack_limit.upper_bound(worst), limit=limits.limit(worst))
+
+
+def _gaussian_dp(record: PrivacyGuarantee | None, spent: Sequence[Spent]) -> GaussianDP | Problem | None:
+    mechanism = None if record is None else record.mechanism
+    if record is None or not isinstance(mechanism, DPMechanism) or not mechanism.is_private:
+        return None
+    if not spent:
+        return Problem(error=_MORE_THAN_THIS_RUN)
+    run = mechanism.composition
+    return _fitted(
+        float(run["noise_multiplier"]), float(run["sampling_probability"]), int(run["steps"]), record.target_delta
+    )
+
+
+@functools.lru_cache(maxsize=32)
+def _fitted(noise: float, probability: float, steps: int, delta: float) -> GaussianDP | Problem:
+    try:
+        return gaussian_dp.fit(
+            noise_multiplier=noise, sampling_probability=probability, steps=steps, target_delta=delta
+        )
+    except TFXPrivacyError as error:
+        return Problem(error=str(error))
+
+
+def _over_steps(record: PrivacyGuarantee | None) -> list[Spent]:
+    """Empty where the guarantee states more than its own run comes to: what is shown of the run alone would be taken for all of it."""
+    mechanism = None if record is None else record.mechanism
+    if record is None or not isinstance(mechanism, DPMechanism) or not mechanism.is_private:
+        return []
+    try:
+        spent = list(_spent(mechanism.to_json(), record.target_delta))
+    except TFXPrivacyError:
+        return []
+    return spent if spent and record.stated_epsilon <= spent[-1].epsilon * _GRID else []
+
+
+@functools.lru_cache(maxsize=32)
+def _spent(mechanism: str, target_delta: float) -> tuple[Spent, ...]:
+    """By the mechanism's text, because a record with lists has no hash: three reports of one model are common."""
+    return tuple(epsilon_over_steps.over_steps(DPMechanism.from_json(mechanism), target_delta=target_delta))

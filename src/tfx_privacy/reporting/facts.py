@@ -1,0 +1,222 @@
+"""The facts of a report: what a verdict rests on, gathered once. HTML, JSON, Markdown and the model card are renderings of them.
+
+The JSON is the facts themselves, so that a report can be rendered anew from it. It is no evidence: nobody signs it, and what Pusher
+relies on is the blessing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import pydantic
+from typing_extensions import Self
+
+from tfx_privacy.accounting.gaussian_dp import GaussianDP
+from tfx_privacy.attacks.evaluation import AttackResult, PrivacyEvaluation
+from tfx_privacy.budget import renyi_filter
+from tfx_privacy.budget.runs import LedgerRun
+from tfx_privacy.errors import EvidenceError
+from tfx_privacy.gate.policy import GatePolicy
+from tfx_privacy.guarantee.epsilon_over_steps import Spent
+from tfx_privacy.guarantee.record import PrivacyGuarantee
+from tfx_privacy.records import strict_json
+from tfx_privacy.records.base import (
+    Count,
+    Digest,
+    PositiveCount,
+    Record,
+    Text,
+)
+from tfx_privacy.reporting.checklist import Answer, Coverage, Metric
+
+SCHEMA_VERSION: Literal[3] = 3
+
+JSON_NAME = "report.json"
+
+
+class Problem(Record):
+    """Why a part of the evidence is not there."""
+
+    error: str
+
+
+class Rule(Record):
+    """A rule of the gate, as its verdict has it."""
+
+    rule: str
+    status: Literal["passed", "failed", "unknown"]
+    passed: bool
+    excused: bool
+    value: str
+    limit: str
+    explanation: str
+    evidence: dict[str, str]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the rule does not stand in the way."""
+        return self.status == "passed" or (self.status == "failed" and self.excused)
+
+
+class ExceptionUsed(Record):
+    """An exception of the policy that excused a failure."""
+
+    rule: str
+    approver: str
+    reason: str
+    expires: str
+    model_digest: str | None
+    value: str
+    limit: str
+
+
+class VerdictFacts(Record):
+    """The gate's verdict as `gate.Verdict.to_json` writes it."""
+
+    model_config = pydantic.ConfigDict(extra="allow")
+
+    blessed: bool
+    headline: str
+    message: str
+    decided_at: str
+    model_digest: Digest | None
+    policy_digest: str
+    exceptions_used: list[ExceptionUsed]
+    policy: GatePolicy
+    rules: list[Rule]
+
+    @pydantic.model_validator(mode="after")
+    def _follows_from_the_rules(self) -> Self:
+        if self.blessed is not (bool(self.rules) and all(rule.holds for rule in self.rules)):
+            raise ValueError(f"blessed={self.blessed} does not follow from the rules: the report was changed")
+        if self.blessed is self.headline.startswith("NOT"):
+            raise ValueError(f"the headline {self.headline!r} is not that of blessed={self.blessed}")
+        return self
+
+    @property
+    def failures(self) -> list[Rule]:
+        """The rules that stand in the way."""
+        return [rule for rule in self.rules if not rule.holds]
+
+    def rule(self, name: str) -> Rule | None:
+        """One rule by its name."""
+        return next((rule for rule in self.rules if rule.rule == name), None)
+
+
+class EvidenceFacts(Record):
+    """What the gate looked at. A part that could not be read is the reason why."""
+
+    model_digest: str | Problem
+    guarantee: PrivacyGuarantee | Problem
+    evaluation: PrivacyEvaluation | Problem
+    upstream_blessing: str | Problem
+    ledger: LedgerRun | Problem | None
+    reference_runs: dict[str, LedgerRun | Problem]
+    signatures: dict[str, str | Problem | None]
+    statement: str | None = None
+    """Written from the guarantee's numbers; the file's own prose is no evidence."""
+
+
+class Lineage(Record):
+    """Where the validator stood, as far as its executor can see it."""
+
+    model_uri: str | None = None
+    pipeline: str | None = None
+    pipeline_run: str | None = None
+    producers: dict[str, str] = pydantic.Field(default_factory=dict)
+    """By input of the validator: the node that made it."""
+
+
+class BudgetPoint(Record):
+    """What the dataset's fullest block had been charged after one entry of the ledger."""
+
+    sequence: PositiveCount
+    at: Text
+    kind: Text
+    spent_epsilon: float
+    budget_epsilon: float
+
+
+class Tile(Record):
+    """One fact of the first screen."""
+
+    label: str
+    value: str
+    detail: str
+
+
+class Strongest(Record):
+    """The attack that the gate's verdict names: the largest upper bound among those that count."""
+
+    row: AttackResult
+    upper: float
+    """Upper confidence bound on the AUC of the attack or its mirror image."""
+    limit: float
+
+
+class ReportFacts(Record):
+    """Everything that a report says."""
+
+    schema_version: Literal[3] = SCHEMA_VERSION
+    software: Text
+    verdict: VerdictFacts
+    summary: list[Tile]
+    strongest_attack: Strongest | None
+    budget_left: float | None
+    """Share of the dataset's budget that is left, in the ledger's units; None without a ledger."""
+    is_established: bool
+    """Whether the gate could recompute the guarantee's epsilon."""
+    gaussian_dp: GaussianDP | Problem | None
+    """None without a mechanism whose privacy could be described."""
+    epsilon_over_steps: list[Spent]
+    coverage: list[Coverage]
+    disclosure: list[Answer]
+    utility: list[Metric]
+    budget_history: list[BudgetPoint]
+    lineage: Lineage
+    num_judged: Count
+    evidence: EvidenceFacts
+
+    @property
+    def guarantee(self) -> PrivacyGuarantee | None:
+        """The guarantee, where it could be read."""
+        return self.evidence.guarantee if isinstance(self.evidence.guarantee, PrivacyGuarantee) else None
+
+    @property
+    def evaluation(self) -> PrivacyEvaluation | None:
+        """The evaluation, where it could be read."""
+        return self.evidence.evaluation if isinstance(self.evidence.evaluation, PrivacyEvaluation) else None
+
+    @property
+    def ledger(self) -> LedgerRun | None:
+        """What the ledger says, where it could be read."""
+        return self.evidence.ledger if isinstance(self.evidence.ledger, LedgerRun) else None
+
+
+def read(text: str | bytes) -> ReportFacts:
+    """Reads the facts from a report's JSON.
+
+    Raises:
+      EvidenceError: If it is none, is of another version, or contradicts itself.
+    """
+    found = strict_json.loads(text)
+    version = found.get("schema_version") if isinstance(found, dict) else None
+    if version != SCHEMA_VERSION:
+        raise EvidenceError(
+            f"Expected the report of schema_version={SCHEMA_VERSION}, not {version!r}. "
+            "Give a report.json that BudgetValidator of this release wrote, or read the report.html beside it."
+        )
+    return ReportFacts.from_json(text)
+
+
+def rows_by_risk(rows: Iterable[AttackResult]) -> list[AttackResult]:
+    """Rows of attacks, the highest upper bound first, and those without numbers last."""
+    return sorted(
+        rows, key=lambda row: (-row.attack_auc_upper if row.status == "OK" else 1.0, row.slice_name, row.attack)
+    )
+
+
+def units(amount: int) -> str:
+    """An amount of a ledger in nats of Renyi divergence."""
+    return f"{amount * renyi_filter.UNIT:.4g}"

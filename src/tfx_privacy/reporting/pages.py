@@ -1,0 +1,195 @@
+"""The report's facts as one self-contained HTML file, and as Markdown. Knows no TFX, so that a command can render at once."""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jinja2
+
+from tfx_privacy.accounting import gaussian_dp
+from tfx_privacy.accounting.gaussian_dp import GaussianDP
+from tfx_privacy.attacks import exposure
+from tfx_privacy.attacks.evaluation import (
+    CONTROL,
+    WHOLE_SET,
+    AttackResult,
+    Interval,
+    PrivacyEvaluation,
+)
+from tfx_privacy.gate.attack_limit import Standing
+from tfx_privacy.gate.evidence import SIGNED_PARTS, rounded_up
+from tfx_privacy.gate.policy import GatePolicy, SliceLimit
+from tfx_privacy.gate.slice_limits import SliceLimits
+from tfx_privacy.reporting import wording
+from tfx_privacy.reporting.facts import Problem, ReportFacts, rows_by_risk, units
+from tfx_privacy.reporting.figures import captions, intervals
+
+HTML_NAME = "report.html"
+MARKDOWN_NAME = "report.md"
+_JudgedRow = tuple[AttackResult, Standing | None, float | None]
+
+
+def to_html(facts: ReportFacts) -> str:
+    """The report as one page without scripts, which loads nothing; whatever comes from the data is escaped."""
+    guarantee, evaluation = facts.guarantee, facts.evaluation
+    limit = facts.verdict.policy.max_attack_auc
+    mu = facts.gaussian_dp if isinstance(facts.gaussian_dp, GaussianDP) else None
+    # A curve that the gate could not establish is none that limits anything.
+    claimed = guarantee if facts.is_established else None
+    return _render(
+        "report.html.j2",
+        facts,
+        autoescape=True,
+        pictures=captions.of_attacks(evaluation, claimed, limit, mu=mu) if evaluation else [],
+        utility_pictures=captions.of_utility(evaluation) if evaluation else [],
+        finding_pictures=captions.of_findings(evaluation) if evaluation else [],
+        training_pictures=captions.of_training(facts),
+        budget_pictures=captions.of_budget(facts),
+    )
+
+
+def to_markdown(facts: ReportFacts) -> str:
+    """The same facts as Markdown, without pictures; whatever comes from the data is escaped."""
+    return _render("report.md.j2", facts, autoescape=False, finalize=_markdown)
+
+
+@functools.lru_cache(maxsize=2)
+def _template(name: str, *, autoescape: bool, finalize: Callable[[Any], Any] | None) -> jinja2.Template:
+    source = importlib.resources.files("tfx_privacy") / "templates" / "report" / name
+    environment = jinja2.Environment(
+        autoescape=autoescape, undefined=jinja2.StrictUndefined, trim_blocks=True, finalize=finalize
+    )
+    environment.filters.update(
+        interval=_interval, percent=_percent, tpr=_tpr, bound=_bound, leaks=intervals.leaks, rounded_up=rounded_up,
+        units=units, up=wording.rounded_up, short=wording.short, moment=wording.moment,
+    )  # fmt: skip
+    return environment.from_string(source.read_text(encoding="utf-8"))
+
+
+def _render(
+    name: str, facts: ReportFacts, *, autoescape: bool, finalize: Callable[[Any], Any] | None = None, **more: Any
+) -> str:
+    evidence, policy, gdp = facts.evidence, facts.verdict.policy, facts.gaussian_dp
+    return _template(name, autoescape=autoescape, finalize=finalize).render(
+        facts=facts,
+        verdict=facts.verdict,
+        policy=_policy_entries(policy),
+        guarantee=facts.guarantee,
+        guarantee_problem=_problem(evidence.guarantee),
+        evaluation=facts.evaluation,
+        evaluation_problem=_problem(evidence.evaluation),
+        gdp=gdp if isinstance(gdp, GaussianDP) else None,
+        gdp_problem=_problem(gdp),
+        good_fit=gaussian_dp.GOOD_FIT,
+        ledger=facts.ledger,
+        ledger_problem=_problem(evidence.ledger),
+        signatures=[(part, _signature(evidence.signatures.get(part))) for part in SIGNED_PARTS],
+        rows=_attack_rows(facts.evaluation, policy),
+        controls=_controls(facts.evaluation),
+        limit=policy.max_attack_auc,
+        lineage=_lineage(facts),
+        **more,
+    )
+
+
+def _attack_rows(evaluation: PrivacyEvaluation | None, policy: GatePolicy) -> list[_JudgedRow]:
+    """The rows of attacks on the model, each with where it stands against its limit: the riskiest judged ones first.
+
+    The third is the limit where the policy's slice_limits set one for the row's slice.
+    """
+    if evaluation is None:
+        return []
+    rows = rows_by_risk(row for row in evaluation.results if row.attack != CONTROL)
+    limits = SliceLimits(evaluation, policy)
+    return [
+        (
+            row,
+            limits.standing(row) if row.status == "OK" else None,
+            limits.limit(row) if limits.limit(row) != policy.max_attack_auc else None,
+        )
+        for row in rows
+    ]
+
+
+def _controls(evaluation: PrivacyEvaluation | None) -> list[AttackResult]:
+    """The control on the whole set, and on the slices that it makes doubtful."""
+    rows = [] if evaluation is None else [row for row in evaluation.results if row.attack == CONTROL]
+    rows.sort(key=lambda row: (row.slice_feature != WHOLE_SET, row.slice_name))
+    return [row for row in rows if row.slice_feature == WHOLE_SET or row.status == "CONFOUNDED"]
+
+
+def _lineage(facts: ReportFacts) -> list[tuple[str, str]]:
+    found = facts.lineage
+    named = [
+        ("Model's location", found.model_uri),
+        ("Pipeline", found.pipeline),
+        ("Run of the pipeline", found.pipeline_run),
+    ]
+    named += [(f"{name} comes from", producer) for name, producer in sorted(found.producers.items())]
+    return [(name, value or "not stated") for name, value in named]
+
+
+def _interval(value: Interval) -> str:
+    return f"{value.estimate:.3f} ({value.low:.3f} to {value.high:.3f})"
+
+
+def _tpr(row: AttackResult, rate: float) -> Interval | None:
+    """The row's true-positive rate at `rate`; None where too few non-members allow none."""
+    found = [point.tpr for point in row.tpr_at_fpr if math.isclose(point.false_positive_rate, rate)]
+    return found[0] if found else None
+
+
+def _bound(value: float) -> str:
+    """One end of a finding's interval; a lower bound on epsilon has no upper end."""
+    return "no end" if value >= exposure.NO_UPPER_END else f"{value:.4g}"
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:g} %"
+
+
+def _policy_entries(policy: GatePolicy) -> list[tuple[str, str]]:
+    """What the policy says, beside its exceptions, as names and texts."""
+    values = policy.model_dump(mode="json", exclude={"schema_version", "slice_limits", "exceptions"})
+    entries = [(name, _policy_text(value)) for name, value in values.items()]
+    return entries + [
+        (f"limit on {limit.slice_name}", f"{limit.max_attack_auc:g} ({_compared(limit, policy)} than the general one)")
+        for limit in policy.slice_limits
+    ]
+
+
+def _policy_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "any"
+    return "any" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _compared(limit: SliceLimit, policy: GatePolicy) -> str:
+    return "looser" if limit.max_attack_auc > policy.max_attack_auc else "not looser"
+
+
+def _signature(found: str | Problem | None) -> str:
+    if isinstance(found, Problem):
+        return f"not valid: {found.error}"
+    return "unsigned" if found is None else f"signed by {found}"
+
+
+def _problem(part: object) -> str:
+    return part.error if isinstance(part, Problem) else ""
+
+
+def _markdown(value: object) -> object:
+    """Text as Markdown shows it: one line, no markup, no HTML, no link that a reader could follow by mistake."""
+    if not isinstance(value, str):
+        return value
+    line = " ".join(value.split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = re.sub(r"([\\`*_{}\[\]#!|~$])", r"\\\1", line)
+    return line.replace("://", "&#58;//").replace("www.", "www&#46;").replace("@", "&#64;")

@@ -1,0 +1,111 @@
+"""The first screen of a report: six facts, each with its limit."""
+
+from __future__ import annotations
+
+import math
+
+from tfx_privacy.attacks.evaluation import PrivacyEvaluation
+from tfx_privacy.budget.runs import LedgerRun
+from tfx_privacy.gate.evidence import Evidence
+from tfx_privacy.guarantee.record import PrivacyGuarantee
+from tfx_privacy.reporting import wording
+from tfx_privacy.reporting.facts import (
+    Lineage,
+    Rule,
+    Strongest,
+    Tile,
+    VerdictFacts,
+)
+
+
+def share_left(run: LedgerRun) -> float:
+    return max(0.0, 1.0 - run.charged / run.budget) if run.budget else 0.0
+
+
+def first_screen(
+    verdict: VerdictFacts,
+    evidence: Evidence,
+    record: PrivacyGuarantee | None,
+    attacked: PrivacyEvaluation | None,
+    run: LedgerRun | None,
+    strongest: Strongest | None,
+    lineage: Lineage,
+) -> list[Tile]:
+    return [
+        _epsilon_tile(verdict, record),
+        _attack_tile(verdict, attacked, strongest),
+        _budget_tile(evidence, run),
+        _model_tile(evidence, lineage),
+        _dataset_tile(record),
+        _terms_tile(record),
+    ]
+
+
+def _epsilon_tile(verdict: VerdictFacts, record: PrivacyGuarantee | None) -> Tile:
+    """As the gate recomputed it, never as the file states it."""
+    rule = verdict.rule("epsilon")
+    delta = "no readable guarantee" if record is None else f"at delta {record.target_delta:g}"
+    if rule is None or rule.status == "unknown":
+        return Tile(label="Epsilon", value="not established", detail=f"{delta}; the limit is {_limit(rule)}")
+    return Tile(label="Epsilon", value=rule.value, detail=f"{delta}; the limit is {_limit(rule)}")
+
+
+def _limit(rule: Rule | None) -> str:
+    return "unknown" if rule is None else rule.limit
+
+
+def _attack_tile(verdict: VerdictFacts, attacked: PrivacyEvaluation | None, strongest: Strongest | None) -> Tile:
+    label = "Strongest attack, AUC"
+    if attacked is None or strongest is None:
+        return Tile(label=label, value="not established", detail="No attack could be judged.")
+    row = strongest.row
+    assert row.auc is not None
+    return Tile(
+        label=label,
+        value=f"{row.auc.estimate:.3f} ({row.auc.low:.3f} to {row.auc.high:.3f})",
+        detail=f"{row.attack} on {row.slice_name}, at {100 * attacked.confidence_level:g} % confidence; upper bound "
+        f"{wording.rounded_up(strongest.upper, 3)}, the limit is {strongest.limit:g}; 0.5 is guessing",
+    )
+
+
+def _budget_tile(evidence: Evidence, run: LedgerRun | None) -> Tile:
+    if run is not None:
+        of = f"epsilon {run.budget_epsilon:g} at delta {run.budget_delta:g}"
+        spent = wording.rounded_up(run.spent_epsilon, 4)
+        return Tile(
+            label="Budget left",
+            value=f"{math.floor(1000 * share_left(run)) / 10:g} %",
+            detail=f"of {run.dataset_id}'s {of}, counted in Renyi divergence; all runs together have spent epsilon {spent}",
+        )
+    if evidence.ledger is None:
+        return Tile(label="Budget left", value="not known", detail="No ledger: other runs on the same data add to it.")
+    return Tile(label="Budget left", value="not known", detail=str(evidence.ledger))
+
+
+def _model_tile(evidence: Evidence, lineage: Lineage) -> Tile:
+    origin = [text for text in (lineage.model_uri, lineage.pipeline and f"pipeline {lineage.pipeline}") if text]
+    if not isinstance(evidence.model_digest, str):
+        return Tile(label="Model", value="not identified", detail=str(evidence.model_digest))
+    return Tile(
+        label="Model",
+        value=wording.short(evidence.model_digest),
+        detail=", ".join(origin) or "location not stated",
+    )
+
+
+def _dataset_tile(record: PrivacyGuarantee | None) -> Tile:
+    if record is None:
+        return Tile(label="Dataset", value="not known", detail="no readable guarantee")
+    units = "records" if record.privacy_unit == "example" else "users"
+    size = f"{record.population.records} {units}, {record.population.source}; splits {', '.join(record.train_splits)}"
+    return Tile(label="Dataset", value=record.dataset_id or "not named", detail=size)
+
+
+def _terms_tile(record: PrivacyGuarantee | None) -> Tile:
+    if record is None:
+        return Tile(label="Privacy unit", value="not known", detail="no readable guarantee")
+    return Tile(
+        label="Privacy unit",
+        value=wording.unit(record),
+        detail=f"neighbouring relation: {wording.relation(record)}",
+    )

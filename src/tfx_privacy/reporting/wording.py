@@ -1,0 +1,48 @@
+"""Terms of a guarantee as a report words them; numbers that limit something are rounded to the safe side."""
+
+from __future__ import annotations
+
+import datetime
+import math
+
+from tfx_privacy.errors import EvidenceError
+from tfx_privacy.guarantee.record import PrivacyGuarantee
+from tfx_privacy.records.base import parse_time
+
+RELATIONS = {
+    "ADD_OR_REMOVE_ONE": "add or remove one",
+    "REPLACE_SPECIAL": "replace one by an empty one (zero-out)",
+}
+
+
+def unit(record: PrivacyGuarantee) -> str:
+    """The unit of privacy."""
+    if record.privacy_unit == "example":
+        return "one example (record)"
+    return f"one user (at most {record.max_records_per_user} records)"
+
+
+def relation(record: PrivacyGuarantee) -> str:
+    """Which datasets are neighbours."""
+    return RELATIONS[record.neighboring_relation]
+
+
+def short(digest: str) -> str:
+    """The beginning of a digest, enough to compare by eye."""
+    return f"{digest[:19]}\u2026" if len(digest) > 20 else digest
+
+
+def moment(text: str) -> str:
+    """A time as people read it: to the minute, in UTC. What is no time stays as it is."""
+    try:
+        return parse_time(text).astimezone(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    except EvidenceError:
+        return text
+
+
+def rounded_up(value: float, digits: int) -> str:
+    """Never less than it is."""
+    if not math.isfinite(value):
+        return "infinite" if value > 0 else str(value)
+    # What a sum of decimals is off by is no reason for another digit.
+    return f"{math.ceil(round(value * 10**digits, 6)) / 10**digits:.{digits}f}"

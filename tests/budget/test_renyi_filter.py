@@ -1,0 +1,137 @@
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfx_privacy.accounting.epsilon import bounds_of_runs
+from tfx_privacy.budget import renyi_filter
+from tfx_privacy.errors import AccountingError, ParameterError
+
+RUN: dict[str, Any] = {"noise_multiplier": 1.0, "sampling_probability": 0.01, "steps": 1000}
+
+
+@pytest.mark.parametrize(("epsilon", "order", "runs"), [(3.0, 8.9, 1), (8.0, 4.4, 11), (20.0, 2.6, 54)])
+def test_how_many_runs_a_budget_pays_for(epsilon: float, order: float, runs: int) -> None:
+    assert renyi_filter.best_order(epsilon=epsilon, delta=1e-6) == order
+    budget = renyi_filter.budget(order, epsilon=epsilon, delta=1e-6)
+    assert budget // renyi_filter.cost(order, **RUN) == runs
+
+
+def test_no_other_order_pays_for_more() -> None:
+    def runs(order: float) -> float:
+        try:
+            return renyi_filter.budget(order, epsilon=8.0, delta=1e-6) / renyi_filter.cost(
+                order, **{**RUN, "sampling_probability": 1.0}
+            )
+        except ParameterError:
+            return 0.0
+
+    chosen = renyi_filter.best_order(epsilon=8.0, delta=1e-6)
+    assert max(map(runs, renyi_filter.ORDERS)) == runs(chosen)
+
+
+def test_what_fits_into_a_budget_is_within_its_epsilon() -> None:
+    order = renyi_filter.best_order(epsilon=8.0, delta=1e-6)
+    one, budget = renyi_filter.cost(order, **RUN), renyi_filter.budget(order, epsilon=8.0, delta=1e-6)
+    fitting = budget // one
+    assert renyi_filter.epsilon_of(order, fitting * one, delta=1e-6) <= 8.0
+    assert renyi_filter.epsilon_of(order, (fitting + 1) * one, delta=1e-6) > 8.0
+    # The tighter accountants agree that it is: of the same runs, planned beforehand.
+    together = bounds_of_runs([RUN] * fitting, target_delta=1e-6)
+    assert together.pld is not None
+    assert together.pld < together.rdp <= 8.0
+
+
+def test_the_divergence_is_that_of_a_gaussian_where_nothing_is_sampled() -> None:
+    units = renyi_filter.cost(8.0, noise_multiplier=2.0, sampling_probability=1.0, steps=7)
+    assert units * renyi_filter.UNIT == pytest.approx(7 * 8 / (2 * 4), rel=1e-9)
+    assert units * renyi_filter.UNIT >= 7 * 8 / (2 * 4)
+
+
+def divergence_by_quadrature(order: float, noise: float, share: float) -> float:
+    """Both directions' larger divergence of the subsampled Gaussian, on a grid: Mironov et al. (2019), Section 3.3."""
+    x = np.linspace(-60 * noise, 60 * noise + 1, 20_001)
+    log_without = -(x**2) / (2 * noise**2)
+    log_with = np.logaddexp(math.log1p(-share) + log_without, math.log(share) - ((x - 1) ** 2) / (2 * noise**2))
+    log_step = math.log(x[1] - x[0]) - 0.5 * math.log(2 * math.pi * noise**2)
+
+    def renyi(p: np.ndarray, q: np.ndarray) -> float:
+        exponent = order * p + (1 - order) * q + log_step
+        top = float(exponent.max())
+        return (top + math.log(math.fsum(np.exp(exponent - top)))) / (order - 1)
+
+    return max(renyi(log_with, log_without), renyi(log_without, log_with))
+
+
+@pytest.mark.parametrize("order", [1.1, 1.5, 2.6, 4.4, 8.9, 23.0])
+@pytest.mark.parametrize(("noise", "share"), [(0.5, 0.01), (1.0, 0.05), (4.0, 0.3)])
+def test_costs_are_those_of_numerical_integration(order: float, noise: float, share: float) -> None:
+    units = renyi_filter.cost(order, noise_multiplier=noise, sampling_probability=share, steps=1)
+    exact = divergence_by_quadrature(order, noise, share)
+    assert exact - 1e-13 <= units * renyi_filter.UNIT <= exact * (1 + 1e-9) + 2e-12 / (order - 1) + 1e-12
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    order=st.sampled_from(renyi_filter.ORDERS[:60]),
+    noise=st.floats(0.3, 1e4),
+    share=st.floats(1e-9, 1.0),
+    steps=st.integers(1, 10_000_000),
+)
+def test_costs_are_whole_positive_and_never_fall_with_the_order_or_the_steps(
+    order: float, noise: float, share: float, steps: int
+) -> None:
+    run = {"noise_multiplier": noise, "sampling_probability": share}
+    try:
+        units, higher = (renyi_filter.cost(of, **run, steps=steps) for of in (order, float(math.ceil(order))))
+    except AccountingError:
+        return  # beyond every budget
+    assert type(units) is int
+    assert 0 < units < renyi_filter.MAX_UNITS
+    assert renyi_filter.cost(order, **run, steps=1) <= units
+    assert units <= higher * (1 + 1e-9) + 25 * steps
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"noise_multiplier": math.nan}, {"noise_multiplier": 0.0}, {"noise_multiplier": -1.0}, {"noise_multiplier": math.inf},
+        {"sampling_probability": 0.0}, {"sampling_probability": 1.5}, {"sampling_probability": math.nan},
+        {"steps": 0}, {"steps": 1.5}, {"steps": True}, {"steps": -3},
+    ],
+)  # fmt: skip
+def test_costs_of_nonsense_are_refused(change: dict[str, float]) -> None:
+    with pytest.raises(ParameterError):
+        renyi_filter.cost(4.4, **{**RUN, **change})
+
+
+def test_costs_beyond_all_budgets_are_refused() -> None:
+    with pytest.raises(AccountingError, match="more than any budget"):
+        renyi_filter.cost(1024.0, noise_multiplier=0.3, sampling_probability=1.0, steps=10_000_000)
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "delta"),
+    [
+        (0.0, 1e-6),
+        (-1.0, 1e-6),
+        (math.nan, 1e-6),
+        (math.inf, 1e-6),
+        (1.0, 0.0),
+        (1.0, 1.0),
+        (1.0, math.nan),
+        (1e-9, 1e-6),
+    ],
+)
+def test_budgets_of_nonsense_are_refused(epsilon: float, delta: float) -> None:
+    with pytest.raises(ParameterError):
+        renyi_filter.best_order(epsilon=epsilon, delta=delta)
+
+
+def test_nothing_spent_is_no_epsilon() -> None:
+    assert renyi_filter.epsilon_of(4.4, 0, delta=1e-6) == 0.0
+    with pytest.raises(ParameterError):
+        renyi_filter.epsilon_of(4.4, -1, delta=1e-6)

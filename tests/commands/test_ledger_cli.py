@@ -1,0 +1,146 @@
+import json
+import pathlib
+
+import pytest
+from click.testing import CliRunner, Result
+from ledgers import DIGEST, KIND, RUN, attempt_id, open_ledger
+
+from tfx_privacy import cli
+from tfx_privacy.errors import TFXPrivacyError
+from tfx_privacy.ledger import Ledger, new_run_id
+
+REGISTER = ["register", "trips", "--epsilon", "8", "--delta", "1e-6", "--population", "10000", "--approver", "Dana"]
+
+
+@pytest.fixture
+def address(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    address = f"sqlite:///{tmp_path}/folder/ledger.db"
+    monkeypatch.setenv("TFX_PRIVACY_LEDGER", address)
+    monkeypatch.setenv("COLUMNS", "160")
+    return address
+
+
+def run(*arguments: str, code: int = 0, answer: str | None = None) -> Result:
+    done = CliRunner().invoke(cli.cli, ["ledger", *arguments], input=answer)
+    assert done.exit_code == code, (done.output, done.exception)
+    return done
+
+
+def refusal(*arguments: str) -> str:
+    error = run(*arguments, code=1).exception
+    assert isinstance(error, TFXPrivacyError)
+    return str(error)
+
+
+@pytest.fixture
+def ledger(address: str) -> Ledger:
+    run("init")
+    run(*REGISTER)
+    return open_ledger(address)
+
+
+def committed(ledger: Ledger) -> str:
+    run_id = new_run_id()
+    ledger.reserve(run_id, "trips", RUN, **KIND)
+    ledger.start(run_id, attempt_id=attempt_id())
+    ledger.commit(run_id, RUN, model_digest=DIGEST, guarantee_digest=DIGEST)
+    return run_id
+
+
+def test_the_life_of_a_budget(ledger: Ledger) -> None:
+    assert "100 %" in run("show").output
+    committed(ledger)
+    dead = new_run_id()
+    ledger.reserve(dead, "trips", RUN, **KIND)
+    ledger.start(dead, attempt_id=attempt_id())
+    shown = run("show", "trips").output
+    assert "8.8 %" in shown
+    assert f"run {dead} is STARTED" in shown
+    (row,) = json.loads(run("show", "--format", "json").output)
+    assert (row["num_runs"], row["runs_left"], row["rdp_order"]) == (1, 9, 4.4)
+    assert row["spent_share"] == row["reserved_share"] == pytest.approx(1 / 11.45, rel=0.01)
+    assert row["spent_epsilon"] < row["charged_epsilon"]
+    assert row["pld_epsilon_if_planned"] < row["charged_epsilon"]
+    run("budget", "trips", "--epsilon", "10", "--approver", "Dana", "--reason", "a second model was agreed on")
+    assert "its charge stays" in run("settle", dead, "--approver", "Dana", "--reason", "node died", answer="y\n").output
+    assert "run " + dead not in run("show").output
+    kinds = [json.loads(line)["body"]["kind"] for line in run("log", "trips", "--format", "json").output.splitlines()]
+    assert kinds == ["register", "reserve", "start", "commit", "reserve", "start", "budget", "settle"]
+    assert "approver=Dana, reason=a second model was agreed on" in run("log", "trips").output
+
+
+def test_settling_asks_first(ledger: Ledger) -> None:
+    run_id = new_run_id()
+    ledger.reserve(run_id, "trips", RUN, **KIND)
+    run("settle", run_id, "--approver", "Dana", "--reason", "dead", answer="n\n", code=1)
+    assert ledger.run(run_id).state == "RESERVED"
+    assert "given back" in run("settle", run_id, "--approver", "Dana", "--reason", "dead", "--yes").output
+    assert ledger.run(run_id).charged == 0
+
+
+def test_an_export_is_verified_without_the_database(ledger: Ledger, tmp_path: pathlib.Path) -> None:
+    committed(ledger)
+    file = tmp_path / "export.jsonl"
+    run("export", "--output", str(file))
+    assert run("verify", "--export", str(file)).output == run("verify").output
+    assert run("export").output == file.read_text()
+    text = file.read_bytes()
+    for place in range(0, len(text), 7):
+        file.write_bytes(text[:place] + bytes([text[place] ^ 1]) + text[place + 1 :])
+        done = CliRunner().invoke(cli.cli, ["ledger", "verify", "--export", str(file)])
+        assert done.exit_code != 0, text[place - 20 : place + 20]
+    file.write_bytes(text[: text.rindex(b"\n", 0, -1) + 1])
+    assert "no whole export" in refusal("verify", "--export", str(file))
+
+
+def test_an_old_backup_is_found_by_a_newer_head(
+    ledger: Ledger, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy.db"
+    run("backup", str(copy))
+    committed(ledger)
+    head = run("verify").output.splitlines()[1].split()[1]
+    monkeypatch.setenv("TFX_PRIVACY_LEDGER", f"sqlite:///{copy}")
+    run("verify")
+    assert "old copy" in refusal("verify", "--head", head)
+    assert "File exists" in refusal("backup", str(copy))
+
+
+def test_blocks_are_shown_by_themselves(ledger: Ledger) -> None:
+    run("register", "rides", "--epsilon", "3", "--delta", "1e-6", "--approver", "Dana", "--block", "2024")
+    run("add-blocks", "rides", "2025", "2026", "--approver", "Dana")
+    rows = json.loads(run("show", "rides", "--format", "json").output)
+    assert [row["block"] for row in rows] == ["2024", "2025", "2026"]
+    assert "rides / 2025" in run("show", "rides").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", "rides"], "'rides' is not registered"),
+        ([*REGISTER[:3], "7", *REGISTER[4:]], "registered already, with other facts"),
+        (["register", "Rides", *REGISTER[2:]], "dataset_id='Rides'"),
+        (["register", "rides", "--epsilon", "nan", *REGISTER[4:]], "epsilon=nan"),
+        (["register", "rides", "--epsilon", "8", "--delta", "0", *REGISTER[6:]], "delta=0.0"),
+        (["register", "rides", "--epsilon", "8", "--delta", "0.01", *REGISTER[6:]], "population"),
+        (["register", "rides", "--epsilon", "0.000001", *REGISTER[4:]], "Raise epsilon"),
+        (["add-blocks", "trips", "2025", "--approver", "Dana"], "registered without blocks"),
+        (["budget", "trips", "--epsilon", "-1", "--approver", "Dana", "--reason", "x"], "epsilon=-1.0"),
+        (["budget", "trips", "--epsilon", "9", "--approver", "", "--reason", "x"], "approver=''"),
+        (["verify", "--head", "trips"], "DATASET:SEQUENCE:HASH"),
+        (["verify", "--head", "trips:7:sha256:00"], "old copy"),
+        (["settle", "0" * 32, "--approver", "Dana", "--reason", "x", "--yes"], "is not in this ledger"),
+        (["log", "rides"], "'rides' is not registered"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_one_line(ledger: Ledger, arguments: list[str], message: str) -> None:
+    text = refusal(*arguments)
+    assert message in text
+    assert "\n" not in text
+
+
+def test_without_a_ledger_the_next_step_is_said(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "tfx-privacy ledger init" in refusal("show")
+    monkeypatch.delenv("TFX_PRIVACY_LEDGER")
+    assert "TFX_PRIVACY_LEDGER is not set" in refusal("show")
+    assert "must not be given" in str(CliRunner().invoke(cli.cli, ["ledger", "--ledger", address, "show"]).exception)

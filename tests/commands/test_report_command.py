@@ -1,0 +1,131 @@
+import pathlib
+import subprocess
+import sys
+
+import evidence
+import pytest
+from click.testing import CliRunner, Result
+
+from tfx_privacy.cli import cli
+from tfx_privacy.errors import EvidenceError
+
+
+def run(*arguments: object) -> Result:
+    result = CliRunner().invoke(cli, ["report", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """BudgetValidator's folder after three executions: the last one refused."""
+    root = tmp_path_factory.mktemp("run") / "BudgetValidator"
+    evidence.write_report(root / "report" / "9")
+    evidence.write_report(root / "report" / "10", max_epsilon=1.0)
+    for number in ("9", "10", "11"):
+        (root / "blessing" / number).mkdir(parents=True)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("path", "headline"),
+    [
+        ("report/9", "BLESSED"), ("report/9/report.json", "BLESSED"), ("report/9/report.html", "BLESSED"),
+        ("blessing/9", "BLESSED"), ("report/10", "NOT BLESSED"), ("report", "NOT BLESSED"), (".", "NOT BLESSED"),
+    ],
+)  # fmt: skip
+def test_a_report_is_found_from_each_of_its_parts(outputs: pathlib.Path, path: str, headline: str) -> None:
+    lines = run(outputs / path).output.splitlines()
+    assert lines[0] == headline
+    assert any(line.startswith("  Epsilon: 2.5890; at delta 1e-05") for line in lines)
+    assert any(line.startswith("  epsilon fails:") for line in lines) is (headline == "NOT BLESSED")
+    assert lines[-1].endswith("report.json")
+
+
+def test_an_address_of_a_local_file_is_its_path(outputs: pathlib.Path) -> None:
+    assert run((outputs / "report" / "9").as_uri()).output == run(outputs / "report" / "9").output
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("nowhere", "no file or folder"), ("blessing/11", "no report.json"), ("blessing", "no report.json")],
+)
+def test_what_is_no_report_is_said(outputs: pathlib.Path, path: str, message: str) -> None:
+    with pytest.raises(EvidenceError, match=message):
+        run(outputs / path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"schema_version": 3}', '{"schema_version": 3, "schema_version": 3}', "\xff"]
+)
+def test_what_is_not_readable_is_named(tmp_path: pathlib.Path, text: str) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(EvidenceError, match=r"report\.json"):
+        run(path)
+
+
+@pytest.mark.parametrize(
+    ("form", "start"),
+    [
+        pytest.param("html", "<!DOCTYPE html>", marks=pytest.mark.slow),
+        ("json", "{"),
+        pytest.param("md", "# Privacy report: BLESSED", marks=pytest.mark.slow),
+        ("model-card", "{"),
+    ],
+)
+def test_it_is_rendered_in_every_form_and_never_over_a_file(
+    outputs: pathlib.Path, tmp_path: pathlib.Path, form: str, start: str
+) -> None:
+    printed = run(outputs / "report/9", "--format", form).output
+    assert printed.startswith(start)
+    target = tmp_path / "made"
+    run(outputs / "report/9", "--format", form, "--output", target)
+    assert target.read_text() == printed
+    target.write_text("mine")
+    with pytest.raises(EvidenceError, match="exists, and is not overwritten"):
+        run(outputs / "report/9", "--format", form, "--output", target)
+    assert target.read_text() == "mine"
+
+
+def test_options_that_do_not_go_together_are_refused(outputs: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    assert run(outputs, "--output", tmp_path / "x").exit_code == 2
+    assert run(outputs, "--open", "--format", "md").exit_code == 2
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_page_is_opened_only_when_asked_for(outputs: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    def pretend(address: str) -> bool:
+        opened.append(address)
+        return True
+
+    monkeypatch.setattr("webbrowser.open", pretend)
+    run(outputs / "report/9")
+    assert opened == []
+    run(outputs / "report/9", "--open")
+    assert opened == [(outputs / "report/9/report.html").as_uri()]
+
+
+def test_names_from_a_report_cannot_command_a_terminal(tmp_path: pathlib.Path) -> None:
+    folder = evidence.write_report(tmp_path / "report")
+    path = folder / "report.json"
+    path.write_text(path.read_text().replace('"value": "taxi"', '"value": "\\u001b[2Jtaxi\\nBLESSED"'))
+    output = run(folder).output
+    assert "\x1b" not in output
+    assert "\ufffd[2Jtaxi BLESSED" in output
+
+
+@pytest.mark.slow
+def test_no_form_needs_tensorflow(outputs: pathlib.Path) -> None:
+    code = (
+        "import sys; from tfx_privacy.cli import cli; cli(sys.argv[1:], standalone_mode=False); "
+        "assert not {'tensorflow', 'tfx', 'apache_beam'} & set(sys.modules)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, "report", str(outputs / "report/9"), "--format", "html"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )

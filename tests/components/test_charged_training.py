@@ -1,0 +1,262 @@
+import dataclasses
+import pathlib
+from typing import Any
+
+import pytest
+from ledgers import BUDGET, DATASET, new_ledger, open_ledger
+from trainer_bench import MODULE, PRIVATE, Bench
+
+from tfx_privacy import DPParameters
+from tfx_privacy.budget.runs import PlannedRun
+from tfx_privacy.errors import BudgetError, LedgerError, ParameterError
+from tfx_privacy.guarantee.mechanism import DPMechanism
+from tfx_privacy.guarantee.record import FILE_NAME, Population, facts_digest
+from tfx_privacy.ledger import Ledger, read_runs
+
+pytestmark = pytest.mark.slow
+
+DECLARED = dataclasses.replace(PRIVATE, population=300)
+CHARGED: dict[str, Any] = {"ledger": "env:TFX_PRIVACY_LEDGER", "dataset_id": DATASET}
+ENOUGH = 20.0
+PASSWORD = "not-a-secret"
+
+
+@pytest.fixture
+def bench(tmp_path: pathlib.Path) -> Bench:
+    return Bench(tmp_path / "bench")
+
+
+@pytest.fixture
+def address(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    address = f"sqlite:///{tmp_path}/ledger.db"
+    monkeypatch.setenv("TFX_PRIVACY_LEDGER", address)
+    return address
+
+
+@pytest.fixture
+def ledger(address: str) -> Ledger:
+    return new_ledger(address, epsilon=ENOUGH)
+
+
+def states(ledger: Ledger) -> list[str]:
+    return [run.state for run in ledger.verify().datasets[DATASET].runs.values()]
+
+
+def test_a_run_is_charged_and_its_guarantee_says_where(
+    bench: Bench, ledger_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TFX_PRIVACY_LEDGER", ledger_address)
+    ledger = new_ledger(ledger_address)
+    record = bench.run(DECLARED, **CHARGED)
+    found = read_runs("env:TFX_PRIVACY_LEDGER", [record.run_id])[record.run_id]
+    assert record.dataset_id == DATASET
+    assert record.ledger is not None
+    assert (found.state, found.purpose, found.blocks) == ("COMMITTED", "model", [])
+    assert (found.sequence, found.entry_hash) == (record.ledger.sequence, record.ledger.entry_hash)
+    assert (found.model_digest, found.guarantee_digest) == (record.model_digest, facts_digest(record))
+    assert isinstance(record.mechanism, DPMechanism)
+    assert found.planned == PlannedRun.of(**dict[str, Any](record.mechanism.composition))
+    assert f"dataset '{DATASET}'" in record.statement
+    assert "No budget ledger" not in record.statement
+    assert [entry.body.kind for entry in ledger.log(DATASET)] == ["register", "reserve", "start", "commit"]
+
+
+def test_without_a_ledger_the_guarantee_says_so(bench: Bench) -> None:
+    record = bench.run()
+    assert (record.ledger, record.dataset_id) == (None, None)
+    assert "No budget ledger was used" in record.statement
+
+
+def test_a_run_beyond_the_budget_reads_nothing(bench: Bench, address: str) -> None:
+    ledger = new_ledger(address, epsilon=0.6)
+    for file in bench.root.glob("examples/**/*.gz"):
+        file.unlink()  # reading would fail otherwise than by the budget
+    with pytest.raises(BudgetError, match=r"is left .* noise_multiplier of at least"):
+        bench.run(DECLARED, **CHARGED)
+    assert states(ledger) == []
+
+
+def test_what_the_refusal_names_fits(bench: Bench, address: str) -> None:
+    ledger = new_ledger(address, epsilon=0.6)
+    with pytest.raises(BudgetError) as refusal:
+        bench.run(DECLARED, **CHARGED)
+    noise = float(str(refusal.value).split("noise_multiplier of at least ")[1].split()[0])
+    bench.run(dataclasses.replace(DECLARED, noise_multiplier=noise), **CHARGED)
+    assert states(ledger) == ["COMMITTED"]
+
+
+def test_the_population_comes_from_the_ledger(bench: Bench, address: str) -> None:
+    new_ledger(address, population=300, delta=1e-4)
+    record = bench.run(PRIVATE, **CHARGED)
+    assert record.population == Population(records=300, source="declared")
+
+
+def test_a_plan_that_needs_the_data_is_refused_before_it_is_read(bench: Bench, ledger: Ledger) -> None:
+    with pytest.raises(ParameterError, match="Declare population"):
+        bench.run(PRIVATE, **CHARGED)
+    assert states(ledger) == []
+
+
+def test_a_model_that_cannot_be_built_costs_nothing(bench: Bench, ledger: Ledger) -> None:
+    bench.module(MODULE.replace("model.compile('adam', 'binary_crossentropy')", "raise ValueError('mistake')"))
+    with pytest.raises(ValueError, match="mistake"):
+        bench.run(DECLARED, **CHARGED)
+    assert states(ledger) == []
+
+
+def test_a_run_that_fails_stays_charged_and_the_next_one_pays_again(bench: Bench, ledger: Ledger) -> None:
+    with pytest.raises(ParameterError, match="Unknown label_key"):
+        bench.run(DECLARED, label_key="nothing", **CHARGED)
+    assert states(ledger) == ["STARTED"]
+    bench.run(DECLARED, **CHARGED)
+    assert states(ledger) == ["STARTED", "COMMITTED"]
+    dataset = ledger.dataset(DATASET)
+    runs = ledger.verify().datasets[DATASET].runs.values()
+    assert dataset.blocks[""].charged == sum(run.cost for run in runs)
+
+
+@pytest.mark.parametrize(
+    ("properties", "message"),
+    [
+        ({"ledger": "env:TFX_PRIVACY_LEDGER"}, "dataset_id is not set"),
+        ({"dataset_id": DATASET}, "there is no ledger"),
+        ({"ledger": "sqlite:////tmp/ledger.db", "dataset_id": DATASET}, "must not be given"),
+        ({**CHARGED, "dataset_id": "Trips of 2024"}, "lower-case"),
+        ({**CHARGED, "dataset_id": "others"}, "not registered"),
+        ({**CHARGED, "dataset_blocks": '["2024"]'}, "no block '2024'"),
+        ({**CHARGED, "ledger": "env:NOWHERE"}, "NOWHERE is not set"),
+    ],
+)
+def test_what_cannot_be_charged_is_not_trained(
+    bench: Bench, ledger: Ledger, properties: dict[str, str], message: str
+) -> None:
+    with pytest.raises((ParameterError, LedgerError), match=message):
+        bench.run(DECLARED, **properties)
+    assert states(ledger) == []
+
+
+def test_privacy_off_is_never_charged(bench: Bench, ledger: Ledger) -> None:
+    with pytest.raises(ParameterError, match="infinite epsilon"):
+        bench.run(DPParameters(enabled=False, target_delta=1e-4, expected_batch_size=50, epochs=1), **CHARGED)
+    assert states(ledger) == []
+
+
+def test_blocks_are_charged_by_themselves(bench: Bench, address: str) -> None:
+    ledger = new_ledger(address, epsilon=ENOUGH, blocks=["2023", "2024", "2025"])
+    record = bench.run(DECLARED, **CHARGED, dataset_blocks='["2024","2025"]')
+    assert record.ledger is not None
+    assert record.ledger.blocks == ["2024", "2025"]
+    charged = {name: block.charged for name, block in ledger.dataset(DATASET).blocks.items()}
+    assert charged["2023"] == 0
+    assert charged["2024"] == charged["2025"] > 0
+
+
+def test_reference_models_are_charged_as_well(bench: Bench, ledger: Ledger) -> None:
+    record = bench.run(DECLARED, num_reference_models=4, **CHARGED)
+    runs = ledger.verify().datasets[DATASET].runs
+    assert record.ledger is not None
+    (references,) = record.ledger.reference_run_ids
+    assert {run.state for run in runs.values()} == {"COMMITTED"}
+    assert runs[references].purpose == "reference_models"
+    assert runs[references].planned.steps == 2 * runs[record.run_id].planned.steps
+    assert runs[references].model_digest == record.model_digest
+
+
+def test_reference_models_that_do_not_fit_take_the_whole_run_back(bench: Bench, address: str) -> None:
+    alone = new_ledger(address, epsilon=8.0)  # for the model, and not for its reference models as well
+    run = {**CHARGED, "checkpoint_dir": str(bench.root / "checkpoints")}
+    with pytest.raises(BudgetError):
+        bench.run(DECLARED, num_reference_models=4, **run)
+    assert states(alone) == ["ABORTED"]
+    bench.run(DECLARED, **run)
+    assert states(alone) == ["ABORTED", "COMMITTED"]
+
+
+def test_a_model_that_the_ledger_does_not_take_is_removed(
+    bench: Bench, address: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tfx_privacy.components.dp_trainer import executor
+
+    save = executor._save
+
+    def settle_first(*arguments: Any) -> str:
+        digest = save(*arguments)
+        (run,) = ledger.verify().datasets[DATASET].runs
+        open_ledger(address).settle(run, approver="Dana", reason="taken for dead")
+        return digest
+
+    monkeypatch.setattr(executor, "_save", settle_first)
+    with pytest.raises(LedgerError, match="SETTLED; commit needs STARTED"):
+        bench.run(DECLARED, **CHARGED)
+    assert not (bench.root / "model").exists()
+    assert not (bench.root / "privacy_guarantee" / FILE_NAME).exists()
+
+
+def test_the_address_is_written_nowhere(
+    bench: Bench, postgresql: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    address = postgresql.create("written_nowhere")
+    monkeypatch.setenv("TFX_PRIVACY_LEDGER", address)
+    new_ledger(address)
+    bench.run(DECLARED, **CHARGED)
+    monkeypatch.setenv("TFX_PRIVACY_LEDGER", address.replace(str(postgresql.port), "1"))
+    with pytest.raises(LedgerError) as error:
+        bench.run(DECLARED, **CHARGED)
+    texts = [file.read_bytes() for file in bench.root.rglob("*") if file.is_file()]
+    texts += [caplog.text.encode(), str(error.value).encode(), repr(error.value.__cause__).encode()]
+    properties = [artifact.mlmd_artifact.SerializeToString() for kind in bench.outputs.values() for artifact in kind]
+    for text in [*texts, *properties]:
+        assert PASSWORD.encode() not in text
+        assert b"written_nowhere" not in text
+
+
+def test_a_result_from_the_cache_costs_nothing_and_a_repeated_run_pays_again(bench: Bench, ledger: Ledger) -> None:
+    from tfx.components import ImportExampleGen
+    from tfx.orchestration import pipeline
+    from tfx.proto import example_gen_pb2
+
+    from tfx_privacy.components import DPTrainer
+    from tfx_privacy.pipelines import local_runner
+
+    def run(**options: Any) -> None:
+        splits = example_gen_pb2.Input(
+            splits=[
+                example_gen_pb2.Input.Split(name="train", pattern="Split-train/*"),
+                example_gen_pb2.Input.Split(name="eval", pattern="Split-eval/*"),
+            ]
+        )
+        examples = ImportExampleGen(input_base=str(bench.root / "examples"), input_config=splits)
+        from tfx.dsl.components.common import importer
+        from tfx.types import standard_artifacts
+
+        schema = importer.Importer(
+            source_uri=str(bench.root / "schema"), artifact_type=standard_artifacts.Schema
+        ).with_id("schema")
+        trainer = DPTrainer(
+            examples=examples.outputs["examples"],
+            schema=schema.outputs["result"],
+            module_file=str(bench.root / "user_module.py"),
+            privacy=DECLARED,
+            **CHARGED,
+        )
+        local_runner.run_locally(
+            pipeline.Pipeline(
+                pipeline_name="charged",
+                pipeline_root=str(bench.root / "pipeline"),
+                components=[examples, schema, trainer],
+                metadata_connection_config=local_runner.sqlite_metadata(str(bench.root / "metadata.db")),
+                **options,
+            )
+        )
+
+    run(enable_cache=True)
+    run(enable_cache=True)
+    assert states(ledger) == ["COMMITTED"]
+    run(enable_cache=False)
+    assert states(ledger) == ["COMMITTED", "COMMITTED"]
+    labels = [entry.body.labels for entry in ledger.log(DATASET) if entry.body.kind == "reserve"]
+    assert {label["pipeline"] for label in labels} == {"charged"}
+    assert {label["node"] for label in labels} == {"DPTrainer"}
+    stored = (bench.root / "metadata.db").read_bytes()
+    assert b"ledger.db" not in stored
+    assert str(BUDGET["approver"]).encode() not in stored

@@ -1,0 +1,135 @@
+"""The policy of the gate: read strictly, and refused with the name of what is wrong."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import pathlib
+import re
+from typing import Any
+
+import malformed
+import pytest
+from places import ROOT
+
+from tfx_privacy.errors import ParameterError
+from tfx_privacy.gate import policy_file
+from tfx_privacy.gate.policy import GatePolicy
+
+YAML = malformed.GOOD_YAML
+
+
+@pytest.mark.parametrize(("name", "value"), malformed.LIMITS, ids=lambda value: repr(value)[:60])
+def test_limits_that_are_none(name: str, value: Any) -> None:
+    with pytest.raises(ParameterError) as caught:
+        GatePolicy(**{**malformed.GOOD, name: value})
+    part = value[0] if name in ("slice_limits", "exceptions") and isinstance(value, list) else {}
+    assert any(word in str(caught.value) for word in (name, *part))
+
+
+@pytest.mark.parametrize(("text", "words"), malformed.YAML.values(), ids=malformed.YAML.keys())
+def test_yaml_that_is_refused(text: str | bytes, words: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        policy_file.loads(text, kind="yaml")
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < 2_000
+
+
+@pytest.mark.parametrize(("text", "words"), malformed.JSON.values(), ids=malformed.JSON.keys())
+def test_json_that_is_refused(text: str | bytes, words: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        policy_file.loads(text, kind="json")
+    assert words in str(caught.value)
+
+
+FULL = """\
+schema_version: 1
+max_epsilon: 3
+max_delta: 1.0e-5
+max_attack_auc: 0.6      # of every slice
+slice_limits:
+- {feature: payment, max_attack_auc: 0.58}
+- feature: class
+  value: "1"
+  max_attack_auc: 0.7
+required_attacks: [loss, blind]
+required_slices: [payment, no]
+required_tasks: [binary]
+dataset_id: taxi
+privacy_unit: user
+neighboring_relation: ADD_OR_REMOVE_ONE
+signature: required
+max_age_days: 30
+exceptions:
+- rule: attack_auc
+  approver: Grace Hopper
+  reason: "The rare class is synthetic: ticket 12"
+  expires: 2026-03-01
+- {rule: epsilon, approver: A, reason: R, expires: 2026-03-01T12:00:00Z}
+- {rule: epsilon, approver: A, reason: R, expires: "2026-03-01T12:00:00+02:00"}
+"""
+
+
+def test_a_file_with_everything_in_it() -> None:
+    read = policy_file.loads(FULL, kind="yaml")
+    assert (read.max_epsilon, read.max_delta, read.ledger) == (3.0, 1e-5, "required")
+    assert [limit.slice_name for limit in read.slice_limits] == ["payment=each value", "class=1"]
+    assert read.required_slices == ["payment", "no"]
+    ends = [exception.expires_at.isoformat() for exception in read.exceptions]
+    assert ends == ["2026-03-01T00:00:00+00:00", "2026-03-01T12:00:00+00:00", "2026-03-01T10:00:00+00:00"]
+    assert read.exceptions[0].expires_at.tzinfo is datetime.timezone.utc
+
+
+def test_yaml_and_json_and_arguments_are_one_policy_with_one_digest(tmp_path: pathlib.Path) -> None:
+    read = policy_file.loads(FULL, kind="yaml")
+    again = policy_file.loads(read.canonical, kind="json")
+    assert again == read
+    assert again.digest == read.digest
+    assert json.loads(read.canonical)["max_epsilon"] == 3.0
+    arguments = GatePolicy(max_epsilon=3, max_delta=1e-5, max_attack_auc=0.6, ledger="required")
+    (tmp_path / "policy.yml").write_text(YAML)
+    (tmp_path / "policy.JSON").write_text(json.dumps(malformed.GOOD))
+    digests = {policy_file.load(tmp_path / name).digest for name in ("policy.yml", "policy.JSON")}
+    assert digests == {arguments.digest}
+    assert policy_file.loads(YAML + "max_age_days: 1\n", kind="yaml").digest != arguments.digest
+
+
+def test_a_ledger_is_demanded_by_a_file_and_not_by_arguments() -> None:
+    assert policy_file.loads(YAML, kind="yaml").ledger == "required"
+    assert policy_file.loads(YAML + "ledger: none\n", kind="yaml").ledger == "none"
+    assert GatePolicy(max_epsilon=3, max_delta=1e-5, max_attack_auc=0.6).ledger == "none"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("policy.txt", "end in .yaml"),
+        ("missing.yaml", "cannot be read"),
+        ("folder.yaml", "cannot be read"),
+        ("bad.yaml", "bad.yaml"),
+    ],
+)
+def test_files_that_cannot_be_read_are_named(tmp_path: pathlib.Path, name: str, words: str) -> None:
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "bad.yaml").write_text("max_epsilon: 3")
+    with pytest.raises(ParameterError, match=words):
+        policy_file.load(tmp_path / name)
+
+
+def test_no_prefix_of_an_embedded_policy_is_another_policy() -> None:
+    text = policy_file.loads(FULL, kind="yaml").canonical
+    for end in range(len(text)):
+        with pytest.raises(ParameterError):
+            policy_file.loads(text[:end], kind="json")
+
+
+def test_a_policy_cannot_be_changed() -> None:
+    read = policy_file.loads(YAML, kind="yaml")
+    with pytest.raises(ValueError, match="frozen"):
+        read.max_epsilon = 30.0
+
+
+def test_the_readmes_example_is_a_policy() -> None:
+    readme = ROOT / "components" / "budget_validator" / "README.md"
+    (example,) = re.findall(r"```yaml\n(.*?)```", readme.read_text(), re.DOTALL)
+    assert policy_file.loads(example, kind="yaml").exceptions[0].approver == "Grace Hopper"

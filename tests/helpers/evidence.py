@@ -1,0 +1,248 @@
+"""Builders of evidence for the gate's tests: all in order unless told otherwise."""
+
+from __future__ import annotations
+
+import datetime
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from tfx_privacy.accounting.epsilon import dp_accounting_version
+from tfx_privacy.attacks.evaluation import (
+    AttackResult,
+    Head,
+    Interval,
+    PrivacyEvaluation,
+)
+from tfx_privacy.budget.runs import LedgerPosition, LedgerRun, PlannedRun
+from tfx_privacy.gate.evidence import Evidence
+from tfx_privacy.gate.policy import GatePolicy
+from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
+from tfx_privacy.guarantee.recomputation import epsilon_with_references, stated_bounds
+from tfx_privacy.guarantee.record import (
+    Accountant,
+    Population,
+    PrivacyGuarantee,
+    ReferenceTrainings,
+    facts_digest,
+)
+from tfx_privacy.guarantee.statement import write_statement
+
+NOW = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.timezone.utc)
+ISSUED = "2026-01-02T11:00:00+00:00"
+DIGEST = "sha256:" + "a" * 64
+OTHER_DIGEST = "sha256:" + "b" * 64
+POLICY = GatePolicy(max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.6)
+
+
+def mechanism(**changes: Any) -> DPMechanism:
+    values: dict[str, Any] = {
+        "sampling_probability": 0.05,
+        "steps": 400,
+        "noise_multiplier": 1.8,
+        "l2_norm_clip": 1.0,
+        "expected_batch_size": 500.0,
+        "noise_source": "os_entropy",
+    }
+    return DPMechanism(**{**values, **changes})
+
+
+def make_guarantee(executed: DPMechanism | NoMechanism | None = None, **changes: Any) -> PrivacyGuarantee:
+    executed = executed or mechanism()
+    bounds = stated_bounds(executed, changes.get("target_delta", 1e-5))
+    values: dict[str, Any] = {
+        "run_id": "0" * 32,
+        "issued_at": ISSUED,
+        "mechanism": executed,
+        "target_delta": 1e-5,
+        "neighboring_relation": "ADD_OR_REMOVE_ONE",
+        "privacy_unit": "example",
+        "population": Population(records=10_000, source="counted"),
+        "accountant": Accountant(version=dp_accounting_version()),
+        "engine": "test",
+        "train_splits": ["train"],
+        "scope": [],
+        "model_digest": DIGEST,
+        "statement": "to be written",
+        "epsilon_pld": bounds.pld,
+        "epsilon_rdp": bounds.rdp,
+    }
+    record = PrivacyGuarantee(**{**values, **changes})
+    return record.model_copy(update={"statement": write_statement(record)})
+
+
+def row(
+    attack: str = "loss",
+    feature: str = "all",
+    value: str = "",
+    auc: tuple[float, float, float] | None = (0.5, 0.48, 0.52),
+    members: int = 10_000,
+    status: str = "OK",
+    reason: str = "",
+) -> AttackResult:
+    interval = None if auc is None else Interval(estimate=auc[0], low=auc[1], high=auc[2])
+    return AttackResult(
+        attack=attack,
+        slice_feature=feature,
+        slice_value=value,
+        num_members=members,
+        num_nonmembers=members // 2,
+        status=status,  # type: ignore[arg-type]
+        reason=reason,
+        auc=interval,
+    )
+
+
+def rows(**changes: Any) -> list[AttackResult]:
+    """The whole set and two classes, and one feature whose rare value cannot be judged."""
+    return [
+        row(),
+        row(attack="blind"),
+        row(feature="class", value="0", members=7_500),
+        row(feature="class", value="1", members=2_500),
+        row(feature="payment", value="card", members=9_900, **changes),
+        row(feature="payment", value="<other>", members=100, auc=None, status="INSUFFICIENT", reason="50 others"),
+    ]
+
+
+def make_evaluation(results: list[AttackResult] | None = None, **changes: Any) -> PrivacyEvaluation:
+    values: dict[str, Any] = {
+        "issued_at": ISSUED,
+        "model_digest": DIGEST,
+        "member_splits": ["train"],
+        "nonmember_splits": ["eval"],
+        "num_members": 10_000,
+        "num_nonmembers": 5_000,
+        "num_overlapping": 0,
+        "heads": [Head(name="", task="binary", output_key="outputs", label_key="label", from_logits=False)],
+        "slice_features": ["class", "payment"],
+        "confidence_level": 0.95,
+        "false_positive_rates": [0.01, 0.001],
+        "min_records": 300,
+        "min_slice_size": 100,
+        "sample_size": 20_000,
+        "results": rows() if results is None else results,
+        "engine": "test",
+    }
+    return PrivacyEvaluation(**{**values, **changes})
+
+
+def make_evidence(**changes: Any) -> Evidence:
+    values: dict[str, Any] = {"model_digest": DIGEST}
+    if "guarantee" not in changes:
+        values["guarantee"] = make_guarantee()
+    if "evaluation" not in changes:
+        values["evaluation"] = make_evaluation()
+    return Evidence(**{**values, **changes})
+
+
+RUN_ID = "0" * 32
+REFERENCE_RUN_ID = "1" * 32
+LEDGER_ID = "e" * 32
+ENTRY_HASH = "sha256:" + "c" * 64
+HEAD_HASH = "sha256:" + "d" * 64
+SIGNED: Mapping[str, str] = {"guarantee": "team-key", "evaluation": "team-key"}
+CHARGED_POLICY = GatePolicy(
+    max_epsilon=3.0,
+    max_delta=1e-5,
+    max_attack_auc=0.6,
+    required_attacks=["loss", "blind"],
+    required_slices=["payment"],
+    required_tasks=["binary"],
+    dataset_id="taxi",
+    privacy_unit="example",
+    neighboring_relation="ADD_OR_REMOVE_ONE",
+    ledger="required",
+    signature="required",
+    max_age_days=30.0,
+)
+"""Everything that a policy can demand."""
+
+
+def position(**changes: Any) -> LedgerPosition:
+    values: dict[str, Any] = {
+        "ledger_id": LEDGER_ID,
+        "blocks": ["2025", "2026"],
+        "sequence": 7,
+        "entry_hash": ENTRY_HASH,
+    }
+    return LedgerPosition(**{**values, **changes})
+
+
+def planned(executed: DPMechanism, **changes: Any) -> PlannedRun:
+    """What was reserved for a mechanism."""
+    composition: dict[str, Any] = executed.composition
+    return PlannedRun.of(**{**composition, **changes})
+
+
+def charged_guarantee(**changes: Any) -> PrivacyGuarantee:
+    """A guarantee whose run stands in a ledger."""
+    return make_guarantee(**{"dataset_id": "taxi", "ledger": position(), **changes})
+
+
+def ledger_run(record: PrivacyGuarantee, **changes: Any) -> LedgerRun:
+    """What an honest ledger says of a guarantee's run: reserved as executed, committed, and another run after it."""
+    executed = record.mechanism
+    assert isinstance(executed, DPMechanism)
+    assert record.ledger is not None
+    values: dict[str, Any] = {
+        "ledger_id": record.ledger.ledger_id,
+        "dataset_id": record.dataset_id,
+        "privacy_unit": record.privacy_unit,
+        "neighboring_relation": record.neighboring_relation,
+        "blocks": record.ledger.blocks,
+        "run_id": record.run_id,
+        "purpose": "model",
+        "state": "COMMITTED",
+        "planned": planned(executed),
+        "model_digest": record.model_digest,
+        "guarantee_digest": facts_digest(record),
+        "sequence": record.ledger.sequence,
+        "entry_hash": record.ledger.entry_hash,
+        "budget_epsilon": 8.0,
+        "budget_delta": 1e-6,
+        "charged": 2_000,
+        "budget": 8_000,
+        "spent_epsilon": 4.5,
+        "head_sequence": 9,
+        "head_hash": HEAD_HASH,
+    }
+    return LedgerRun(**{**values, **changes})
+
+
+def charged_evidence(**changes: Any) -> Evidence:
+    """All in order under `CHARGED_POLICY`: charged, signed."""
+    record = changes.get("guarantee", charged_guarantee())
+    run = ledger_run(record) if isinstance(record, PrivacyGuarantee) and record.ledger is not None else None
+    values: dict[str, Any] = {"guarantee": record, "ledger": run, "signatures": SIGNED}
+    return make_evidence(**{**values, **changes})
+
+
+def with_references(**changes: Any) -> PrivacyGuarantee:
+    """A charged guarantee with four reference models, whose steps one reservation covers."""
+    reference = mechanism(steps=10)
+    together = epsilon_with_references(mechanism(), reference, trainings_per_record=2, target_delta=1e-5)
+    references = ReferenceTrainings(num_models=4, trainings_per_record=2, mechanism=reference, epsilon_all=together)
+    values: dict[str, Any] = {"references": references, "ledger": position(reference_run_ids=[REFERENCE_RUN_ID])}
+    return charged_guarantee(**{**values, **changes})
+
+
+def reference_run(record: PrivacyGuarantee, **changes: Any) -> LedgerRun:
+    """What an honest ledger says of the reservation of `with_references`' reference models."""
+    reserved = planned(mechanism(), steps=20)
+    values: dict[str, Any] = {"run_id": REFERENCE_RUN_ID, "purpose": "reference_models", "planned": reserved}
+    return ledger_run(record, **{**values, **changes})
+
+
+def write_report(folder: pathlib.Path, max_epsilon: float = 3.0) -> pathlib.Path:
+    """Writes a report's facts as BudgetValidator does."""
+    from tfx_privacy.gate.decide import decide
+    from tfx_privacy.reporting.build import build
+
+    whole = charged_evidence()
+    policy = CHARGED_POLICY.model_copy(update={"max_epsilon": max_epsilon})
+    folder.mkdir(parents=True)
+    facts = build(decide(whole, policy, now=NOW), whole)
+    (folder / "report.json").write_text(facts.to_json())
+    (folder / "report.html").write_text("<!DOCTYPE html>")
+    return folder

@@ -1,0 +1,496 @@
+"""Compiling: goldens (written anew by `python tests/helpers/compiled_summary.py`), Kubeflow's rules, secrets, the kfp SDK."""
+
+import math
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import compiled_summary
+import pytest
+import yaml
+from click.testing import CliRunner
+from places import GOLDEN, HELPERS
+
+from tfx_privacy import cli
+from tfx_privacy.errors import ParameterError
+
+pytestmark = pytest.mark.slow
+
+PINNED = compiled_summary.IMAGE
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, dict[str, str]]:
+    folder = tmp_path_factory.mktemp("compiled")
+    return folder, compiled_summary.goldens(folder)
+
+
+@pytest.mark.parametrize("name", [compiled_summary.OPEN_SOURCE, compiled_summary.VERTEX])
+def test_the_taxi_pipeline_compiles_as_before(compiled: tuple[pathlib.Path, dict[str, str]], name: str) -> None:
+    assert compiled[1][name] == (GOLDEN / name).read_text()
+
+
+def test_nothing_that_is_compiled_is_cached(compiled: tuple[pathlib.Path, dict[str, str]]) -> None:
+    for name in ("taxi.yaml", "taxi.json"):
+        assert "enableCache" not in (compiled[0] / name).read_text()
+
+
+def test_kfp_loads_what_is_compiled_nests_it_and_compiles_it_again(
+    compiled: tuple[pathlib.Path, dict[str, str]], tmp_path: pathlib.Path
+) -> None:
+    """In a process of its own: kfp keeps the pipelines that it has seen."""
+    code = f"""
+import kfp
+from kfp import components, compiler, dsl
+taxi = components.load_component_from_file({str(compiled[0] / "taxi.yaml")!r})
+assert type(taxi).__name__ == "YamlComponent", taxi
+@dsl.pipeline(name="outer")
+def outer(limit: float = 2.0):
+    taxi(max_epsilon=limit)
+compiler.Compiler().compile(outer, {str(tmp_path / "outer.yaml")!r})
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=300)
+    spec, platform = yaml.safe_load_all((tmp_path / "outer.yaml").read_text())
+    (task,) = spec["root"]["dag"]["tasks"].values()
+    assert task["inputs"]["parameters"] == {"max_epsilon": {"componentInputParameter": "limit"}}
+    inner = spec["components"][task["componentRef"]["name"]]
+    assert inner["dag"]["tasks"]["Pusher"]["inputs"]["artifacts"]["model_blessing"]["taskOutputArtifact"] == {
+        "producerTask": "BudgetValidator", "outputArtifactKey": "blessing",
+    }  # fmt: skip
+    assert inner["inputDefinitions"]["parameters"]["max_attack_auc"]["defaultValue"] == 0.65
+    containers = [entry["container"] for entry in spec["deploymentSpec"]["executors"].values()]
+    assert all(container["command"][2] == "tfx_privacy.pipelines.container" for container in containers)
+    assert "secretAsEnv" in str(platform)
+
+
+# Rules.
+
+
+def importing(**options: Any) -> Any:
+    from tfx.dsl.components.common import importer
+    from tfx.types import standard_artifacts
+
+    arguments = {"source_uri": "gs://bucket/model", "artifact_type": standard_artifacts.Model}
+    return importer.Importer(**{**arguments, **options}).with_id("Import")
+
+
+def custom(
+    kind: Any = None, *, executor: Any = None, component_id: str = "Custom", driver: Any = None, **properties: Any
+) -> Any:
+    """A component without inputs, with one output and any execution properties."""
+    import wired_components
+    from tfx.dsl.components.base import base_component, base_driver, executor_spec
+    from tfx.types import channel_utils, component_spec, standard_artifacts
+
+    output = kind or standard_artifacts.Model
+    spec = type(
+        "Spec", (component_spec.ComponentSpec,),
+        {
+            "PARAMETERS": {name: component_spec.ExecutionParameter(type=object) for name in properties},
+            "INPUTS": {},
+            "OUTPUTS": {"made": component_spec.ChannelParameter(type=output)},
+        },
+    )  # fmt: skip
+    arguments = {
+        "SPEC_CLASS": spec,
+        "EXECUTOR_SPEC": executor or executor_spec.ExecutorClassSpec(wired_components.OtherExecutor),
+        "DRIVER_CLASS": driver or base_driver.BaseDriver,
+    }
+    made = type("Made", (base_component.BaseComponent,), arguments)(
+        spec(**properties, made=channel_utils.as_channel([output()]))
+    )
+    return made.with_id(component_id)
+
+
+def pipeline(*nodes: Any, **options: Any) -> Any:
+    from tfx.orchestration import pipeline as tfx_pipeline
+
+    arguments = {"pipeline_name": "rules", "pipeline_root": "gs://bucket/root"}
+    return tfx_pipeline.Pipeline(**{**arguments, **options}, components=list(nodes))
+
+
+def artifact_type(name: str, **properties: Any) -> Any:
+    from tfx.types import artifact
+
+    declared = {key: artifact.Property(type=artifact.PropertyType.FLOAT) for key in properties}
+    return type("Strange", (artifact.Artifact,), {"TYPE_NAME": name, "PROPERTIES": declared or None, "__module__": "x"})
+
+
+def infra_validator() -> Any:
+    from tfx.components import InfraValidator
+    from tfx.proto import infra_validator_pb2
+
+    serving = infra_validator_pb2.ServingSpec(tensorflow_serving=infra_validator_pb2.TensorFlowServing(tags=["latest"]))
+    source = importing()
+    return pipeline(source, InfraValidator(model=source.outputs["result"], serving_spec=serving))
+
+
+def resolving(strategy: str = "blessed") -> Any:
+    from tfx import types
+    from tfx.dsl.components.common import resolver
+    from tfx.dsl.input_resolution.strategies import latest_artifact_strategy, span_range_strategy
+    from tfx.types import standard_artifacts
+
+    kinds = {"latest": latest_artifact_strategy.LatestArtifactStrategy, "span": span_range_strategy.SpanRangeStrategy}
+    config = {"range_config": None} if strategy == "span" else {}
+    node = resolver.Resolver(
+        strategy_class=kinds[strategy], config=config, examples=types.Channel(type=standard_artifacts.Examples)
+    ).with_id("Latest")
+    return pipeline(node)
+
+
+def asking_for_any_model() -> Any:
+    from tfx import types
+    from tfx.components import BulkInferrer
+    from tfx.types import standard_artifacts
+
+    examples = importing(artifact_type=standard_artifacts.Examples)
+    return pipeline(
+        examples, BulkInferrer(examples=examples.outputs["result"], model=types.Channel(type=standard_artifacts.Model))
+    )
+
+
+def nested() -> Any:
+    return pipeline(pipeline(custom(), pipeline_name="inner"))
+
+
+def dynamic_property() -> Any:
+    from tfx.types import standard_artifacts
+
+    source = custom(standard_artifacts.Float, component_id="Source")
+    return pipeline(source, custom(limit=source.outputs["made"].future()[0].value))
+
+
+def local_class() -> Any:
+    from tfx.dsl.components.base import base_executor, executor_spec
+
+    class Local(base_executor.BaseExecutor):
+        def Do(self, *_: Any) -> None: ...
+
+    return pipeline(custom(executor=executor_spec.ExecutorClassSpec(Local)))
+
+
+def image_executor() -> Any:
+    from tfx.dsl.components.base import executor_spec
+
+    return pipeline(custom(executor=executor_spec.ExecutorSpec()))
+
+
+def other_driver() -> Any:
+    from tfx.dsl.components.base import base_driver
+
+    return pipeline(custom(driver=type("Other", (base_driver.BaseDriver,), {})))
+
+
+def module_file(root: str) -> Any:
+    from tfx.components import Transform
+    from tfx.types import standard_artifacts
+
+    examples = importing(artifact_type=standard_artifacts.Examples)
+    schema = importing(artifact_type=standard_artifacts.Schema).with_id("Schema")
+    file = str(HELPERS / "wired_components.py")
+    transform = Transform(examples=examples.outputs["result"], schema=schema.outputs["result"], module_file=file)
+    return pipeline(examples, schema, transform, pipeline_root=root)
+
+
+def pushing(folder: str) -> Any:
+    from tfx.components import Pusher
+    from tfx.proto import pusher_pb2
+
+    destination = pusher_pb2.PushDestination(filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=folder))
+    source = importing()
+    return pipeline(source, Pusher(model=source.outputs["result"], push_destination=destination))
+
+
+def two_parameters() -> Any:
+    from tfx.orchestration import data_types
+
+    first, second = (data_types.RuntimeParameter(name="limit", ptype=float, default=value) for value in (1.0, 2.0))
+    return pipeline(custom(limit=first, component_id="A"), custom(limit=second, component_id="B"))
+
+
+def no_default() -> Any:
+    from tfx.orchestration import data_types
+
+    return pipeline(custom(limit=data_types.RuntimeParameter(name="limit", ptype=float)))
+
+
+ERRORS: list[tuple[str, Callable[[], Any]]] = [
+    ("pipeline-name: .*'Rules'", lambda: pipeline(custom(), pipeline_name="Rules")),
+    ("nested-pipeline", nested),
+    ("infra-validator", infra_validator),
+    ("node-id", lambda: pipeline(custom(component_id="my_component"))),
+    ("resolver", lambda: resolving("latest")),
+    ("executor-kind", image_executor),
+    ("executor-not-importable", local_class),
+    ("channel", asking_for_any_model),
+    ("artifact-type-name: .*'Strange'", lambda: pipeline(custom(artifact_type("Strange")))),
+    ("artifact-type-name: .*'a.b.Strange'", lambda: pipeline(custom(artifact_type("a.b.Strange")))),
+    ("artifact-type-not-exported", lambda: pipeline(custom(artifact_type("tfx_privacy.Strange")))),
+    ("artifact-type-not-exported", lambda: pipeline(custom(artifact_type("tfx_privacy.PrivacyReport")))),
+    ("artifact-properties: .*epsilon", lambda: pipeline(custom(artifact_type("tfx_privacy.Strange", epsilon=1)))),
+    ("dynamic-property", dynamic_property),
+    ("property-not-finite", lambda: pipeline(custom(limit=math.inf))),
+    ("property-not-finite", lambda: pipeline(custom(limit=math.nan))),
+    ("property-type", lambda: pipeline(custom(limit={1, 2}))),
+    ("property-type", lambda: pipeline(custom(limit={"a": object()}))),
+    ("module-file", lambda: module_file("minio://mlpipeline/root")),
+    ("place", lambda: pushing("s3://bucket/serving")),
+    ("runtime-parameter", two_parameters),
+]  # fmt: skip
+WARNINGS: list[tuple[str, Callable[[], Any]]] = [
+    ("custom-driver", other_driver),
+    ("module-file", lambda: module_file("/root")),
+    ("place", lambda: pushing("/serving")),
+    ("importer-uri", lambda: pipeline(importing(source_uri="/model"))),
+    ("runtime-parameter", no_default),
+]  # fmt: skip
+
+
+def findings(built: Any, *, platform: str = "open source", image: str = PINNED) -> Iterator[tuple[str, str]]:
+    from tfx_privacy.pipelines.kubeflow import rules
+
+    for finding in rules.check(built, platform=platform, image=image):
+        assert finding.problem.endswith(".")
+        assert finding.remedy.endswith(".")
+        yield finding.severity, f"{finding.rule}: {finding.node}: {finding.message}"
+
+
+@pytest.mark.parametrize(
+    ("expected", "build"), ERRORS, ids=[f"{number} {rule}" for number, (rule, _) in enumerate(ERRORS)]
+)
+def test_what_cannot_run_is_named_with_its_rule(expected: str, build: Callable[[], Any]) -> None:
+    import re
+
+    errors = [message for severity, message in findings(build()) if severity == "error"]
+    assert any(re.match(expected, message) for message in errors), errors
+
+
+@pytest.mark.parametrize(
+    ("expected", "build"), WARNINGS, ids=[f"{number} {rule}" for number, (rule, _) in enumerate(WARNINGS)]
+)
+def test_what_may_not_work_is_a_warning(expected: str, build: Callable[[], Any]) -> None:
+    found = list(findings(build()))
+    assert [severity for severity, _ in found] == ["warning"]
+    assert found[0][1].startswith(f"{expected}: ")
+
+
+@pytest.mark.parametrize("platform", ["open source", "vertex"])
+def test_a_pipeline_that_can_run_has_no_findings(platform: str) -> None:
+    import tfx_privacy
+
+    assert (
+        list(
+            findings(
+                pipeline(importing(), custom(tfx_privacy.PrivacyReport, limit=1.0, whole=3, flag=True, text="t")),
+                platform=platform,
+            )
+        )
+        == []
+    )
+
+
+def test_vertex_ai_resolves_what_tfx_compiles_for_it() -> None:
+    assert list(findings(resolving("latest"), platform="vertex")) == []
+    ((severity, message),) = findings(resolving("span"), platform="vertex")
+    assert (severity, message.partition(":")[0]) == ("error", "resolver")
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"), [("", ("error", "image-missing")), ("a:latest", ("warning", "image-not-pinned"))]
+)
+def test_the_image_is_there_and_pinned(image: str, expected: tuple[str, str]) -> None:
+    ((severity, message),) = findings(pipeline(importing()), image=image)
+    assert (severity, message.partition(":")[0]) == expected
+
+
+def test_a_pipeline_that_cannot_run_is_not_written(tmp_path: pathlib.Path) -> None:
+    from tfx_privacy.pipelines import kubeflow
+
+    with pytest.raises(ParameterError, match="cannot run on Kubeflow:\nerror: .*\nerror: "):
+        kubeflow.compile(pipeline(custom(limit=math.nan), pipeline_name="A"), tmp_path / "p.yaml", image=PINNED)
+    assert not (tmp_path / "p.yaml").exists()
+
+
+def test_what_tfx_refuses_beyond_the_rules_is_no_traceback(tmp_path: pathlib.Path) -> None:
+    from tfx.dsl.experimental.conditionals.conditional import Cond
+
+    from tfx_privacy.pipelines import kubeflow
+
+    source = importing()
+    with Cond(
+        source.outputs["result"].future()[0].property("a") == source.outputs["result"].future()[0].split_uri("train")
+    ):
+        guarded = custom()
+    with pytest.raises(ParameterError, match="TFX's compiler for Kubeflow refuses the pipeline: NotImplementedError"):
+        kubeflow.compile(pipeline(source, guarded), tmp_path / "p.yaml", image=PINNED)
+
+
+def test_without_kfp_the_extra_to_install_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    from tfx_privacy import pipelines
+    from tfx_privacy.pipelines import kubeflow
+
+    monkeypatch.setitem(sys.modules, "tfx.orchestration.kubeflow.v2", None)
+    monkeypatch.delitem(sys.modules, kubeflow.__name__)
+    monkeypatch.delattr(pipelines, "kubeflow")
+    with pytest.raises(ParameterError, match=r"Install tfx-privacy\[kubeflow\]"):
+        CliRunner().invoke(cli.cli, ["compile", "--output", str(tmp_path / "t.yaml")], catch_exceptions=False)
+
+
+def test_a_bucket_that_this_machine_cannot_open_is_named(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tfx_privacy.pipelines import kubeflow
+
+    # Nobody listens there.
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://localhost:1")
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setenv("GCE_METADATA_HOST", "localhost:1")
+    with pytest.raises(
+        ParameterError, match="pipeline_root='gs://bucket/root' while compiling, and that cannot be opened .* --module"
+    ):
+        kubeflow.compile(module_file("gs://bucket/root"), tmp_path / "p.yaml", image=PINNED)
+
+
+# Parameters, environment.
+
+
+def test_a_pipeline_of_ones_own_compiles_without_cache_and_with_parameters(tmp_path: pathlib.Path) -> None:
+    source = tmp_path / "mine.py"
+    source.write_text(
+        "from tfx_privacy.pipelines import taxi\n"
+        "def my_pipeline():\n"
+        "    return taxi.create_taxi_pipeline(output_root='gs://b/o', metadata_connection_config=None, with_baseline=False,\n"
+        "        data_root='gs://b/d', max_epsilon=2.5, enable_cache=True)\n"
+    )
+    for flags, expected in (
+        ([], {"max_attack_auc": 0.65, "max_epsilon": 2.5, "target_epsilon": 3.0}),
+        (["--no-runtime-parameters"], {}),
+    ):
+        output = tmp_path / "mine.yaml"
+        arguments = [
+            "compile",
+            "--pipeline",
+            f"{source}:my_pipeline",
+            "--output",
+            str(output),
+            "--image",
+            PINNED,
+            *flags,
+        ]
+        done = CliRunner().invoke(cli.cli, [*arguments, "--module", "my.module", "--env", "A=1"])
+        assert done.exit_code == 0, done.exception
+        assert "warning" not in done.output
+        summary = compiled_summary.summary(output)
+        assert {name: value["defaultValue"] for name, value in summary["parameters"].items()} == expected
+        assert summary["tasks"]["DPTrainer"]["parameters"]["module_path"] == "my.module"
+        assert summary["tasks"]["Pusher"]["env"] == [{"name": "A", "value": "1"}]
+        assert "enableCache" not in output.read_text()
+
+
+def test_limits_of_a_policy_are_no_parameters(tmp_path: pathlib.Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(
+        "schema_version: 1\nmax_epsilon: 3\nmax_delta: 1.0e-5\nmax_attack_auc: 0.6\nledger: none\nsignature: required\n"
+    )
+    output = tmp_path / "taxi.yaml"
+    limits = {"max_epsilon": None, "max_delta": None, "max_attack_auc": None}
+    found = compiled_summary.compile_taxi(output, policy=policy, ledger=None, dataset_id=None, **limits)
+    assert set(compiled_summary.summary(output)["parameters"]) == {"target_epsilon"}
+    # The policy demands signatures, and nobody is known to give the keys.
+    assert [(finding.rule, finding.node) for finding in found] == [
+        ("environment", "DPTrainer"), ("environment", "PrivacyEvaluator"), ("environment", "BudgetValidator"),
+    ]  # fmt: skip
+    arguments = compiled_summary.summary(output)["tasks"]["BudgetValidator"]["arguments"]
+    assert arguments[-2:] == ["--requires_env", "TFX_PRIVACY_VERIFICATION_KEYS"]
+
+
+def test_a_ledger_whose_address_nobody_gives_is_a_warning(tmp_path: pathlib.Path) -> None:
+    found = compiled_summary.compile_taxi(tmp_path / "taxi.yaml")
+    assert [(finding.rule, finding.node) for finding in found] == [
+        ("environment", "DPTrainer"),
+        ("environment", "BudgetValidator"),
+    ]
+    given = {"env": {"TFX_PRIVACY_LEDGER": "postgresql://service@db/ledger"}}
+    assert compiled_summary.compile_taxi(tmp_path / "taxi.json", **given) == []
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options", "message"),
+    [
+        ("json", {"secrets": ["TFX_PRIVACY_LEDGER=a:b"]}, "Vertex AI has no Kubernetes secrets"),
+        ("yaml", {"secrets": ["UNKNOWN=a:b"]}, "no step reads that variable.*DPTrainer.TFX_PRIVACY_LEDGER"),
+        ("yaml", {"secrets": ["Nobody.UNKNOWN=a:b"]}, "there is no step 'Nobody'"),
+        ("yaml", {"secrets": ["TFX_PRIVACY_LEDGER=postgresql://me:hunter2@db"]}, "The secret itself must not be given"),
+        (
+            "yaml",
+            {"env": {"TFX_PRIVACY_LEDGER": "postgresql://me:hunter2@db/ledger"}},
+            "TFX_PRIVACY_LEDGER holds a secret",
+        ),
+        ("yaml", {"env": {"TFX_PRIVACY_SIGNING_KEY": "hunter2"}}, "TFX_PRIVACY_SIGNING_KEY holds a secret"),
+        ("yaml", {"env": {"TFX_PRIVACY_VERIFICATION_KEYS": "hunter2"}}, "TFX_PRIVACY_VERIFICATION_KEYS holds a secret"),
+        ("yaml", {"env": {"A B": "c"}}, "env name 'A B'"),
+        ("txt", {}, "to end in .yaml"),
+    ],
+)
+def test_secrets_do_not_get_into_what_is_compiled(
+    tmp_path: pathlib.Path, suffix: str, options: dict[str, Any], message: str
+) -> None:
+    from tfx_privacy.pipelines import kubeflow
+
+    def compile_it() -> None:
+        given = dict(options)
+        if "secrets" in given:
+            given["secrets"] = [kubeflow.Secret.parse(text) for text in given["secrets"]]
+        compiled_summary.compile_taxi(tmp_path / f"taxi.{suffix}", **given)
+
+    with pytest.raises(ParameterError, match=message) as caught:
+        compile_it()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_secrets_stand_there_as_kfp_kubernetes_writes_them(tmp_path: pathlib.Path) -> None:
+    """The same secrets for a step of the same name, by kfp-kubernetes."""
+    from kfp import compiler, dsl, kubernetes
+
+    from tfx_privacy.pipelines import kubeflow
+
+    texts = [
+        "BudgetValidator.TFX_PRIVACY_LEDGER=privacy-ledger:address",
+        "BudgetValidator.TFX_PRIVACY_SIGNING_KEY=keys:a.b",
+    ]
+    secrets = [kubeflow.Secret.parse(text) for text in texts]
+    kubeflow.compile_taxi(
+        tmp_path / "ours.yaml", image=PINNED, pipeline_root="gs://b/r", ledger="env:TFX_PRIVACY_LEDGER", dataset_id="trips",
+        secrets=secrets,
+    )  # fmt: skip
+
+    def step():  # type: ignore[no-untyped-def]
+        return dsl.ContainerSpec(image=PINNED)
+
+    step.__name__ = "BudgetValidator"
+    component = dsl.container_component(step)
+
+    @dsl.pipeline(name="theirs")
+    def theirs() -> None:
+        task = component()
+        for secret in secrets:
+            kubernetes.use_secret_as_env(task, secret.name, {secret.key: secret.variable})
+
+    compiler.Compiler().compile(theirs, str(tmp_path / "theirs.yaml"))
+    ours, oracle = (list(yaml.safe_load_all((tmp_path / name).read_text()))[1] for name in ("ours.yaml", "theirs.yaml"))
+    (expected,) = oracle["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
+    assert ours == {
+        "platforms": {"kubernetes": {"deploymentSpec": {"executors": {"BudgetValidator_executor": expected}}}}
+    }
+
+
+def test_public_keys_may_stand_there_and_shared_secrets_may_not() -> None:
+    from tfx_privacy.pipelines.kubeflow import environment
+    from tfx_privacy.records import signing
+
+    environment.check_plain({signing.VERIFICATION_KEYS_VARIABLE: signing.new_key("ed25519", "a").verification})
+    with pytest.raises(ParameterError, match="holds a secret"):
+        environment.check_plain({signing.VERIFICATION_KEYS_VARIABLE: signing.new_key("hmac-sha256", "a").verification})
