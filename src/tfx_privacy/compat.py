@@ -15,7 +15,7 @@ from typing import Any
 
 
 def tensorflow_privacy(submodule: str) -> Any:
-    """Imports `tensorflow_privacy.<submodule>` past the package's broken `__init__`."""
+    """Imports `tensorflow_privacy.<submodule>`, of the extra, past the package's broken `__init__`: for tests and benchmarks."""
     sys.skip_tf_privacy_import = True  # type: ignore[attr-defined]
     return importlib.import_module(f"tensorflow_privacy.{submodule}")
 
