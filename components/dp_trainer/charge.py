@@ -76,7 +76,7 @@ class Charge:
         assert plan.noise_multiplier is not None
         self.plan = plan
         self._ledger, self._account = ledger, account
-        self._run = PlannedRun.of(noise_multiplier=plan.noise_multiplier, **plan.resolved.composition)
+        self._run = PlannedRun.of_event(plan.resolved.event(plan.noise_multiplier))
         self._attempt_id = secrets.token_hex(16)
         self._checkpoints = checkpoints
         self._note = _read_note(checkpoints)
@@ -229,12 +229,8 @@ def _plan(ledger: Ledger, account: Account, privacy: DPParameters) -> Plan:
 
 def _executed(mechanism: DPMechanism | NoMechanism, times: int = 1) -> PlannedRun:
     assert isinstance(mechanism, DPMechanism)
-    run = mechanism.composition
-    return PlannedRun.of(
-        noise_multiplier=float(run["noise_multiplier"]),
-        sampling_probability=float(run["sampling_probability"]),
-        steps=int(run["steps"]) * times,
-    )
+    run = PlannedRun.of_event(mechanism.event)
+    return run.changed(steps=run.steps * times)
 
 
 def _read_note(checkpoints: training.Checkpoints | None) -> _Note:

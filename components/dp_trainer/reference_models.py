@@ -220,7 +220,7 @@ class Journal:
 
 
 def _composition(mechanism: DPMechanism | NoMechanism) -> Any:
-    return mechanism.steps if isinstance(mechanism, NoMechanism) else mechanism.composition
+    return mechanism.steps if isinstance(mechanism, NoMechanism) else mechanism.event
 
 
 def train(

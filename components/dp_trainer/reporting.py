@@ -21,9 +21,7 @@ def reporter(resolved: ResolvedParameters, noise_multiplier: float | None) -> Ca
         share = f"step {progress.step} of {progress.steps}"
         if noise_multiplier is not None and privacy.target_delta is not None:
             so_far = dataclasses.replace(resolved, steps=progress.step)
-            spent = rdp_epsilon(
-                noise_multiplier=noise_multiplier, **so_far.composition, target_delta=privacy.target_delta
-            )
+            spent = rdp_epsilon(so_far.event(noise_multiplier), target_delta=privacy.target_delta)
             tf.summary.scalar("privacy/epsilon_rdp", spent, step=progress.step)
             tf.summary.scalar("privacy/noise_multiplier", noise_multiplier, step=progress.step)
             share += f", epsilon at most {spent:.3f}"

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfx_privacy import DPParameters, calibrate_noise_multiplier, epsilon
-from tfx_privacy.accounting.epsilon import dp_sgd_event, epsilon_bounds, rdp_epsilon
+from tfx_privacy.accounting.composition import dp_sgd_event
+from tfx_privacy.accounting.epsilon import epsilon_bounds, rdp_epsilon
 from tfx_privacy.errors import ParameterError
 
 GOLDEN = [
@@ -86,7 +87,9 @@ def test_noise_still_to_be_calibrated() -> None:
 @pytest.mark.parametrize(("noise", "delta"), [(0.35, 1e-5), (1.0, 1e-15)], ids=["large epsilon", "tiny delta"])
 def test_where_pld_is_not_usable_the_rdp_bound_stands(noise: float, delta: float) -> None:
     """PLD takes gigabytes for large epsilon and answers infinity for a delta of 1e-15."""
-    bounds = epsilon_bounds(noise_multiplier=noise, sampling_probability=0.1, steps=1000, target_delta=delta)
+    bounds = epsilon_bounds(
+        dp_sgd_event(noise_multiplier=noise, sampling_probability=0.1, steps=1000), target_delta=delta
+    )
     assert bounds.pld is None
     assert math.isfinite(bounds.rdp)
     assert bounds.best == bounds.rdp
@@ -126,15 +129,8 @@ def test_epsilon_falls_with_noise_and_grows_with_steps_and_probability(
     noise: float, probability: float, steps: int, delta: float
 ) -> None:
     def spent(**changes: Any) -> float:
-        return rdp_epsilon(
-            **{
-                "noise_multiplier": noise,
-                "sampling_probability": probability,
-                "steps": steps,
-                "target_delta": delta,
-                **changes,
-            }
-        )
+        numbers = {"noise_multiplier": noise, "sampling_probability": probability, "steps": steps, **changes}
+        return rdp_epsilon(dp_sgd_event(**numbers), target_delta=delta)
 
     base = spent()
     assert math.isfinite(base)

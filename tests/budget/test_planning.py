@@ -9,7 +9,9 @@ from click.testing import CliRunner, Result
 
 from tfx_privacy import cli
 from tfx_privacy.accounting import calibration
+from tfx_privacy.accounting.composition import dp_sgd_event
 from tfx_privacy.accounting.epsilon import rdp_epsilon
+from tfx_privacy.accounting.rounding import significant_up
 from tfx_privacy.budget import planning, renyi_filter
 from tfx_privacy.budget.runs import PlannedRun
 from tfx_privacy.errors import ParameterError
@@ -48,13 +50,13 @@ def test_the_noise_shown_is_the_noise_accounted() -> None:
     (run,) = planning.plan(population=10_000, target_epsilons=[1.0], expected_batch_sizes=[256], epochs=[3])
     shown = float(f"{run.noise_multiplier:.4g}")
     assert shown == run.noise_multiplier
-    assert run.run.composition == {"noise_multiplier": shown, "sampling_probability": 0.0256, "steps": 118}
-    assert run.epsilon == rdp_epsilon(**run.run.composition, target_delta=1e-5)
+    assert run.run.terms == (shown, 0.0256, 118)
+    assert run.epsilon == rdp_epsilon(run.run.event, target_delta=1e-5)
 
 
 @pytest.mark.parametrize("value", [1.14741, 0.99999, 9999.99, 0.3, 1.0, 123456.0, 3.0001e-7])
 def test_rounding_up_never_lowers_and_changes_little(value: float) -> None:
-    rounded = planning.rounded_up(value)
+    rounded = significant_up(value, planning.NOISE_DIGITS)
     assert value <= rounded <= value * 1.001
     assert float(f"{rounded:.4g}") == rounded
 
@@ -64,7 +66,9 @@ def test_the_other_way_round_noise_gives_epsilon() -> None:
         population=100_000, noise_multipliers=[1.0], expected_batch_sizes=[1000], epochs=[10], target_delta=1e-6
     )
     assert run.target_epsilon is None
-    assert run.epsilon == rdp_epsilon(noise_multiplier=1.0, sampling_probability=0.01, steps=1000, target_delta=1e-6)
+    assert run.epsilon == rdp_epsilon(
+        dp_sgd_event(noise_multiplier=1.0, sampling_probability=0.01, steps=1000), target_delta=1e-6
+    )
 
 
 def test_pld_calls_for_less_noise_than_rdp() -> None:
@@ -78,7 +82,7 @@ def test_passes_are_accounted_without_amplification() -> None:
     (run,) = planning.plan(
         population=10_000, target_epsilons=[3.0], expected_batch_sizes=[100], epochs=[7], sampling="shuffled"
     )
-    assert run.run.composition == {"noise_multiplier": run.noise_multiplier, "sampling_probability": 1.0, "steps": 7}
+    assert run.run.terms == (run.noise_multiplier, 1.0, 7)
     assert run.steps == 700
 
 
@@ -104,7 +108,7 @@ def test_runs_allowed_are_those_that_the_filter_admits() -> None:
     """The golden case of the ledger: 11 such runs in (8, 1e-6), and a twelfth would be over."""
     assert planning.runs_in_budget(RUN, epsilon=8.0, delta=1e-6) == 11
     order = renyi_filter.best_order(epsilon=8.0, delta=1e-6)
-    cost = renyi_filter.cost(order, **RUN.composition)
+    cost = renyi_filter.cost(order, RUN.event)
     counts = [planning.runs_allowed(left, order, RUN) for left in (-cost, 0, cost - 1, cost, 3 * cost - 1, 3 * cost)]
     assert counts == [0, 0, 0, 1, 2, 3]
 

@@ -1,12 +1,14 @@
 import math
 from typing import Any
 
+import dp_accounting
+import evidence
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfx_privacy.accounting.epsilon import bounds_of_runs
+from tfx_privacy.accounting.composition import dp_sgd_event
 from tfx_privacy.budget import renyi_filter
 from tfx_privacy.errors import AccountingError, ParameterError
 
@@ -17,14 +19,14 @@ RUN: dict[str, Any] = {"noise_multiplier": 1.0, "sampling_probability": 0.01, "s
 def test_how_many_runs_a_budget_pays_for(epsilon: float, order: float, runs: int) -> None:
     assert renyi_filter.best_order(epsilon=epsilon, delta=1e-6) == order
     budget = renyi_filter.budget(order, epsilon=epsilon, delta=1e-6)
-    assert budget // renyi_filter.cost(order, **RUN) == runs
+    assert budget // renyi_filter.cost(order, dp_sgd_event(**RUN)) == runs
 
 
 def test_no_other_order_pays_for_more() -> None:
     def runs(order: float) -> float:
         try:
             return renyi_filter.budget(order, epsilon=8.0, delta=1e-6) / renyi_filter.cost(
-                order, **{**RUN, "sampling_probability": 1.0}
+                order, dp_sgd_event(**{**RUN, "sampling_probability": 1.0})
             )
         except ParameterError:
             return 0.0
@@ -35,18 +37,18 @@ def test_no_other_order_pays_for_more() -> None:
 
 def test_what_fits_into_a_budget_is_within_its_epsilon() -> None:
     order = renyi_filter.best_order(epsilon=8.0, delta=1e-6)
-    one, budget = renyi_filter.cost(order, **RUN), renyi_filter.budget(order, epsilon=8.0, delta=1e-6)
+    one, budget = renyi_filter.cost(order, dp_sgd_event(**RUN)), renyi_filter.budget(order, epsilon=8.0, delta=1e-6)
     fitting = budget // one
     assert renyi_filter.epsilon_of(order, fitting * one, delta=1e-6) <= 8.0
     assert renyi_filter.epsilon_of(order, (fitting + 1) * one, delta=1e-6) > 8.0
     # The tighter accountants agree that it is: of the same runs, planned beforehand.
-    together = bounds_of_runs([RUN] * fitting, target_delta=1e-6)
+    together = evidence.bounds_together([dp_sgd_event(**RUN)] * fitting, target_delta=1e-6)
     assert together.pld is not None
     assert together.pld < together.rdp <= 8.0
 
 
 def test_the_divergence_is_that_of_a_gaussian_where_nothing_is_sampled() -> None:
-    units = renyi_filter.cost(8.0, noise_multiplier=2.0, sampling_probability=1.0, steps=7)
+    units = renyi_filter.cost(8.0, dp_sgd_event(noise_multiplier=2.0, sampling_probability=1.0, steps=7))
     assert units * renyi_filter.UNIT == pytest.approx(7 * 8 / (2 * 4), rel=1e-9)
     assert units * renyi_filter.UNIT >= 7 * 8 / (2 * 4)
 
@@ -69,7 +71,7 @@ def divergence_by_quadrature(order: float, noise: float, share: float) -> float:
 @pytest.mark.parametrize("order", [1.1, 1.5, 2.6, 4.4, 8.9, 23.0])
 @pytest.mark.parametrize(("noise", "share"), [(0.5, 0.01), (1.0, 0.05), (4.0, 0.3)])
 def test_costs_are_those_of_numerical_integration(order: float, noise: float, share: float) -> None:
-    units = renyi_filter.cost(order, noise_multiplier=noise, sampling_probability=share, steps=1)
+    units = renyi_filter.cost(order, dp_sgd_event(noise_multiplier=noise, sampling_probability=share, steps=1))
     exact = divergence_by_quadrature(order, noise, share)
     assert exact - 1e-13 <= units * renyi_filter.UNIT <= exact * (1 + 1e-9) + 2e-12 / (order - 1) + 1e-12
 
@@ -84,14 +86,17 @@ def test_costs_are_those_of_numerical_integration(order: float, noise: float, sh
 def test_costs_are_whole_positive_and_never_fall_with_the_order_or_the_steps(
     order: float, noise: float, share: float, steps: int
 ) -> None:
-    run = {"noise_multiplier": noise, "sampling_probability": share}
+    def cost(of: float, number: int) -> int:
+        run = dp_sgd_event(noise_multiplier=noise, sampling_probability=share, steps=number)
+        return renyi_filter.cost(of, run)
+
     try:
-        units, higher = (renyi_filter.cost(of, **run, steps=steps) for of in (order, float(math.ceil(order))))
+        units, higher = (cost(of, steps) for of in (order, float(math.ceil(order))))
     except AccountingError:
         return  # beyond every budget
     assert type(units) is int
     assert 0 < units < renyi_filter.MAX_UNITS
-    assert renyi_filter.cost(order, **run, steps=1) <= units
+    assert cost(order, 1) <= units
     assert units <= higher * (1 + 1e-9) + 25 * steps
 
 
@@ -104,13 +109,20 @@ def test_costs_are_whole_positive_and_never_fall_with_the_order_or_the_steps(
     ],
 )  # fmt: skip
 def test_costs_of_nonsense_are_refused(change: dict[str, float]) -> None:
+    numbers = {**RUN, **change}
     with pytest.raises(ParameterError):
-        renyi_filter.cost(4.4, **{**RUN, **change})
+        renyi_filter.cost(4.4, dp_sgd_event(**numbers))
+    # Nor of an event that somebody made by hand.
+    step = dp_accounting.PoissonSampledDpEvent(
+        numbers["sampling_probability"], dp_accounting.GaussianDpEvent(numbers["noise_multiplier"])
+    )
+    with pytest.raises(ParameterError):
+        renyi_filter.cost(4.4, dp_accounting.SelfComposedDpEvent(step, numbers["steps"]))
 
 
 def test_costs_beyond_all_budgets_are_refused() -> None:
     with pytest.raises(AccountingError, match="more than any budget"):
-        renyi_filter.cost(1024.0, noise_multiplier=0.3, sampling_probability=1.0, steps=10_000_000)
+        renyi_filter.cost(1024.0, dp_sgd_event(noise_multiplier=0.3, sampling_probability=1.0, steps=10_000_000))
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ import json
 import pathlib
 from typing import Any
 
+import evidence
 import pytest
 from ledgers import DATASET, new_ledger
 from trainer_bench import MODULE, PRIVATE, Bench
 
-from tfx_privacy.accounting.epsilon import bounds_of_runs
 from tfx_privacy.errors import CheckpointError, EvidenceError, ParameterError
 from tfx_privacy.guarantee.mechanism import DPMechanism
 from tfx_privacy.guarantee.recomputation import epsilon_of_this_run, recomputed_epsilon
@@ -70,7 +70,7 @@ def test_a_guarantee_is_of_both_trainings(base: Bench, bench: Bench, generation:
     assert (record.base_model.model_digest, record.base_model.run_id) == (first.model_digest, first.run_id)
     assert record.base_model.epsilon == first.stated_epsilon
     parts = [training for training in (first.mechanism, record.mechanism) if isinstance(training, DPMechanism)]
-    together = bounds_of_runs([part.composition for part in parts], target_delta=1e-4)
+    together = evidence.bounds_together([part.event for part in parts], target_delta=1e-4)
     assert record.stated_epsilon == recomputed_epsilon(record) == together.best > first.stated_epsilon
     assert [(item.artifact, item.covered) for item in record.scope] == [("schema", True), ("base_model", True)]
     saved = [tf.saved_model.load(str(each.root / "model/Format-Serving")).model_weights for each in (base, bench)]

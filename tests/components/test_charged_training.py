@@ -55,7 +55,7 @@ def test_a_run_is_charged_and_its_guarantee_says_where(
     assert (found.sequence, found.entry_hash) == (record.ledger.sequence, record.ledger.entry_hash)
     assert (found.model_digest, found.guarantee_digest) == (record.model_digest, facts_digest(record))
     assert isinstance(record.mechanism, DPMechanism)
-    assert found.planned == PlannedRun.of(**dict[str, Any](record.mechanism.composition))
+    assert found.planned == PlannedRun.of_event(record.mechanism.event)
     assert f"dataset '{DATASET}'" in record.statement
     assert "No budget ledger" not in record.statement
     assert [entry.body.kind for entry in ledger.log(DATASET)] == ["register", "reserve", "start", "commit"]

@@ -10,6 +10,7 @@ import pytest
 from trainer_bench import INPUT_FN, MODULE, NUM_RECORDS, PRIVATE, Bench
 
 from tfx_privacy import DPParameters
+from tfx_privacy.accounting.composition import dp_sgd_event
 from tfx_privacy.accounting.epsilon import epsilon_bounds
 from tfx_privacy.attacks import history as attack_history
 from tfx_privacy.attacks import record_keys, reference_models
@@ -41,7 +42,9 @@ def test_the_guarantee_is_of_what_was_executed(bench: Bench) -> None:
     assert isinstance(executed, DPMechanism)
     assert (executed.steps, executed.sampling_probability) == (12, 50 / NUM_RECORDS)
     assert executed.noise_source == "os_entropy"
-    bounds = epsilon_bounds(noise_multiplier=1.0, sampling_probability=50 / NUM_RECORDS, steps=12, target_delta=1e-4)
+    bounds = epsilon_bounds(
+        dp_sgd_event(noise_multiplier=1.0, sampling_probability=50 / NUM_RECORDS, steps=12), target_delta=1e-4
+    )
     assert (record.epsilon_pld, record.epsilon_rdp) == (bounds.pld, bounds.rdp)
     assert record.population == Population(records=NUM_RECORDS, source="counted")
     assert record.train_splits == ["train"]
@@ -346,7 +349,9 @@ def test_the_guarantee_counts_reference_trainings(bench: Bench) -> None:
     assert sum(found.training_sizes) == NUM_RECORDS + 50
     assert record.references is not None
     assert record.references.mechanism == executed
-    together = epsilon_bounds(noise_multiplier=1.0, sampling_probability=50 / NUM_RECORDS, steps=24, target_delta=1e-4)
+    together = epsilon_bounds(
+        dp_sgd_event(noise_multiplier=1.0, sampling_probability=50 / NUM_RECORDS, steps=24), target_delta=1e-4
+    )
     assert record.references.epsilon_all == together.best > record.stated_epsilon
     assert recomputed_epsilon(record) == record.stated_epsilon
     folder = bench.root / "reference_models"
@@ -381,7 +386,7 @@ def test_reference_trainings_of_a_killed_component_count(bench: Bench, monkeypat
     assert record.references is not None
     assert (record.references.lost_trainings, record.references.trainings_per_record) == (2, 3)
     together = epsilon_bounds(
-        noise_multiplier=1.0, sampling_probability=50 / NUM_RECORDS, steps=4 * 12, target_delta=1e-4
+        dp_sgd_event(noise_multiplier=1.0, sampling_probability=50 / NUM_RECORDS, steps=4 * 12), target_delta=1e-4
     )
     assert record.references.epsilon_all == together.best
     again = bench.run(checkpoint_dir=folder, num_reference_models=2)
@@ -493,7 +498,7 @@ def test_reference_trainings_keep_the_composition() -> None:
         for units in (40, 150, 700):
             plan = trainer.plan(own, units)
             assert (plan.steps, plan.compositions) == (own.steps, own.compositions)
-            assert plan.composition == own.composition
+            assert plan.event(1.0) == own.event(1.0)
             assert plan.expected_batch_size is not None
             assert plan.expected_batch_size == pytest.approx(plan.sampling_probability * units)
             assert plan.count_standard_deviation == own.count_standard_deviation or own.parameters.clipping == "flat"

@@ -9,7 +9,7 @@ from typing import Any
 import evidence
 import pytest
 
-from tfx_privacy.budget.runs import LedgerRun, PlannedRun
+from tfx_privacy.budget.runs import LedgerRun
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.gate import decide as gate
 from tfx_privacy.gate.evidence import SIGNED_PARTS
@@ -51,7 +51,7 @@ def test_a_charged_and_signed_model_is_blessed_under_everything_that_can_be_dema
     assert verdict.headline == "BLESSED"
 
 
-PLANNED: dict[str, Any] = evidence.mechanism().composition
+PLANNED = evidence.planned(evidence.mechanism())
 LEDGER: dict[str, tuple[dict[str, Any], str]] = {
     "reserved only": ({"state": "RESERVED"}, "RESERVED, not COMMITTED"),
     "broken off": ({"state": "STARTED"}, "STARTED, not COMMITTED"),
@@ -75,10 +75,10 @@ LEDGER: dict[str, tuple[dict[str, Any], str]] = {
     "of another relation": ({"neighboring_relation": "REPLACE_SPECIAL"}, "neighboring_relation"),
     "beyond the end": ({"head_sequence": 6}, "beyond the ledger's last one"),
     "the last one, with another hash": ({"head_sequence": 7}, "has another hash"),
-    "for more noise": ({"planned": PlannedRun.of(**{**PLANNED, "noise_multiplier": 1.9})}, "less than the 1.9"),
-    "for fewer steps": ({"planned": PlannedRun.of(**{**PLANNED, "steps": 399})}, "steps=400 are more than the 399"),
-    "for rarer batches": ({"planned": PlannedRun.of(**{**PLANNED, "sampling_probability": 0.04})}, "sampling_probability"),
-    "for larger batches": ({"planned": PlannedRun.of(**{**PLANNED, "sampling_probability": 0.06})}, "sampling_probability"),
+    "for more noise": ({"planned": PLANNED.changed(noise_multiplier=1.9)}, "less than the 1.9"),
+    "for fewer steps": ({"planned": PLANNED.changed(steps=399)}, "steps=400 are more than the 399"),
+    "for rarer batches": ({"planned": PLANNED.changed(sampling_probability=0.04)}, "sampling_probability"),
+    "for larger batches": ({"planned": PLANNED.changed(sampling_probability=0.06)}, "sampling_probability"),
 }  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def test_a_run_that_the_ledger_does_not_bear_out(changes: dict[str, Any], words:
 
 def test_what_was_reserved_may_be_more_than_was_executed() -> None:
     """A run that ends early, or that was charged for less noise, spent no more than it was charged."""
-    more = PlannedRun.of(**{**PLANNED, "steps": 500, "noise_multiplier": 1.7})
+    more = PLANNED.changed(steps=500, noise_multiplier=1.7)
     assert failures(ledger=run(planned=more)) == set()
     assert failures(ledger=run(head_sequence=7, head_hash=evidence.ENTRY_HASH)) == set()
     assert failures(ledger=run(blocks=["2026", "2025"])) == set()
@@ -172,9 +172,9 @@ def test_reference_models_that_were_charged() -> None:
     [
         {"state": "RESERVED"}, {"state": "STARTED"}, {"state": "ABORTED"}, {"state": "SETTLED"}, {"purpose": "model"}, {"dataset_id": "census"},
         {"blocks": ["2025"]}, {"ledger_id": "9" * 32}, {"run_id": "9" * 32}, {"privacy_unit": "user"},
-        {"planned": PlannedRun.of(**{**PLANNED, "steps": 19})},
-        {"planned": PlannedRun.of(**{**PLANNED, "steps": 20, "noise_multiplier": 1.9})},
-        {"planned": PlannedRun.of(**{**PLANNED, "steps": 20, "sampling_probability": 0.04})},
+        {"planned": PLANNED.changed(steps=19)},
+        {"planned": PLANNED.changed(steps=20, noise_multiplier=1.9)},
+        {"planned": PLANNED.changed(steps=20, sampling_probability=0.04)},
     ],
     ids=str,
 )  # fmt: skip
@@ -189,7 +189,7 @@ def test_reference_runs_that_are_missing_unreadable_or_counted_twice() -> None:
     assert failures(guarantee=record) == {"ledger"}
     assert references(evidence.with_references(ledger=evidence.position())) == {"ledger"}
     twice = evidence.with_references(ledger=evidence.position(reference_run_ids=[evidence.REFERENCE_RUN_ID] * 2))
-    half = evidence.reference_run(twice, planned=PlannedRun.of(**{**PLANNED, "steps": 10}))
+    half = evidence.reference_run(twice, planned=PLANNED.changed(steps=10))
     assert references(twice, half, half) == {"ledger"}
     bare = evidence.charged_guarantee(ledger=evidence.position(reference_run_ids=[evidence.REFERENCE_RUN_ID]))
     assert references(bare, evidence.reference_run(bare)) == {"ledger"}
@@ -200,7 +200,7 @@ def test_an_attempt_that_came_to_nothing_counts_for_nothing(state: str) -> None:
     record = evidence.with_references(ledger=evidence.position(reference_run_ids=[evidence.REFERENCE_RUN_ID, "2" * 32]))
     other = evidence.reference_run(record, run_id="2" * 32, state=state)
     assert references(record, evidence.reference_run(record), other) == set()
-    half = evidence.reference_run(record, planned=PlannedRun.of(**{**PLANNED, "steps": 10}))
+    half = evidence.reference_run(record, planned=PLANNED.changed(steps=10))
     assert references(record, half, other) == {"ledger"}
 
 

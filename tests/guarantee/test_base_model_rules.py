@@ -7,7 +7,7 @@ import evidence
 import pytest
 
 from tfx_privacy import DPParameters
-from tfx_privacy.accounting.epsilon import bounds_of_runs, epsilon_bounds
+from tfx_privacy.accounting.epsilon import epsilon_bounds
 from tfx_privacy.errors import EvidenceError, ParameterError
 from tfx_privacy.gate import policy_file
 from tfx_privacy.gate.decide import decide
@@ -32,8 +32,8 @@ NOT_PRIVATE = {
 }
 
 
-def compositions(*trainings: DPMechanism | NoMechanism) -> list[dict[str, float | int]]:
-    return [each.composition for each in trainings if isinstance(each, DPMechanism)]
+def events(*trainings: DPMechanism | NoMechanism) -> list[Any]:
+    return [each.event for each in trainings if isinstance(each, DPMechanism)]
 
 
 def base_guarantee(executed: DPMechanism | NoMechanism | None = None, **changes: Any) -> PrivacyGuarantee:
@@ -66,7 +66,7 @@ def rule(name: str, record: PrivacyGuarantee, limits: GatePolicy = evidence.POLI
 
 def test_both_trainings_are_added_up() -> None:
     record = warm(base())
-    together = bounds_of_runs(compositions(*base().trainings, OWN), target_delta=1e-5)
+    together = evidence.bounds_together(events(*base().trainings, OWN), target_delta=1e-5)
     alone = recomputed_epsilon(evidence.make_guarantee())
     assert recomputed_epsilon(record) == record.stated_epsilon == together.best
     assert alone < together.best < alone + base_guarantee().stated_epsilon
@@ -76,7 +76,7 @@ def test_both_trainings_are_added_up() -> None:
 def test_of_one_mechanism_twice_it_is_a_run_twice_as_long() -> None:
     """An oracle that knows nothing of base models."""
     record = warm(base(base_guarantee(OWN)))
-    longer = epsilon_bounds(**{**OWN.composition, "steps": 800}, target_delta=1e-5)
+    longer = epsilon_bounds(OWN.event_of(steps=800, passes=None), target_delta=1e-5)
     assert longer.best <= record.stated_epsilon <= longer.best * 1.002
 
 
@@ -141,7 +141,7 @@ def test_a_chain_of_base_models_counts_in_full() -> None:
     second = base(first)
     assert second.trainings == [*base().trainings, OWN]
     assert second.epsilon == first.stated_epsilon
-    three = bounds_of_runs(compositions(*second.trainings, OWN), target_delta=1e-5)
+    three = evidence.bounds_together(events(*second.trainings, OWN), target_delta=1e-5)
     assert recomputed_epsilon(warm(second)) == three.best
 
 

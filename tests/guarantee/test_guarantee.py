@@ -5,6 +5,7 @@ from typing import Any
 import evidence
 import pytest
 
+from tfx_privacy.accounting.composition import dp_sgd_event
 from tfx_privacy.accounting.epsilon import epsilon_bounds
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.errors import EvidenceError
@@ -80,12 +81,12 @@ def test_epsilon_is_recomputed_from_the_mechanism() -> None:
     record = evidence.make_guarantee()
     executed = record.mechanism
     assert isinstance(executed, DPMechanism)
-    bounds = epsilon_bounds(
+    run = dp_sgd_event(
         noise_multiplier=executed.noise_multiplier,
         sampling_probability=executed.sampling_probability,
         steps=executed.steps,
-        target_delta=record.target_delta,
     )
+    bounds = epsilon_bounds(run, target_delta=record.target_delta)
     assert recomputed_epsilon(record) == bounds.pld
     forged = record.model_copy(update={"epsilon_pld": 0.1})
     with pytest.raises(EvidenceError, match="states epsilon=0.1, but its mechanism comes to"):

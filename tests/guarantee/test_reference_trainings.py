@@ -8,6 +8,7 @@ import evidence
 import numpy as np
 import pytest
 
+from tfx_privacy.accounting.composition import dp_sgd_event
 from tfx_privacy.accounting.epsilon import epsilon_bounds
 from tfx_privacy.attacks import reference_models
 from tfx_privacy.attacks.record_keys import record_keys
@@ -138,12 +139,12 @@ def test_epsilon_of_all_is_that_of_one_longer_run() -> None:
     """A record takes part in the model's training and in one of each pair's."""
     executed = evidence.mechanism()
     found = epsilon_with_references(executed, executed, trainings_per_record=2, target_delta=1e-5)
-    longer = epsilon_bounds(
+    run = dp_sgd_event(
         noise_multiplier=executed.noise_multiplier,
         sampling_probability=executed.sampling_probability,
         steps=3 * executed.steps,
-        target_delta=1e-5,
     )
+    longer = epsilon_bounds(run, target_delta=1e-5)
     assert found == longer.best
     record = evidence.make_guarantee(references=make_trainings())
     assert recomputed_epsilon(record) == evidence.make_guarantee().stated_epsilon < found
@@ -156,9 +157,8 @@ def test_epsilon_of_all_with_passes_of_a_tree() -> None:
     resumed = evidence.mechanism(**shuffled, passes=[4, 2, 4], steps=10)
     reference = evidence.mechanism(**shuffled, passes=[4, 4], steps=8, sampling_probability=0.06)
     found = epsilon_with_references(resumed, reference, trainings_per_record=1, target_delta=1e-5)
-    bounds = epsilon_bounds(
-        noise_multiplier=4.0, sampling_probability=1.0, steps=(3 + 2 + 3) + (3 + 3), target_delta=1e-5
-    )
+    run = dp_sgd_event(noise_multiplier=4.0, sampling_probability=1.0, steps=(3 + 2 + 3) + (3 + 3))
+    bounds = epsilon_bounds(run, target_delta=1e-5)
     assert found == bounds.best
 
 

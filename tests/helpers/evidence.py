@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfx_privacy.accounting.epsilon import dp_accounting_version
+from tfx_privacy.accounting import composition
+from tfx_privacy.accounting.epsilon import COARSE_INTERVAL, EpsilonBounds, dp_accounting_version, epsilon_bounds
 from tfx_privacy.attacks.evaluation import (
     AttackResult,
     Head,
@@ -171,8 +172,7 @@ def position(**changes: Any) -> LedgerPosition:
 
 def planned(executed: DPMechanism, **changes: Any) -> PlannedRun:
     """What was reserved for a mechanism."""
-    composition: dict[str, Any] = executed.composition
-    return PlannedRun.of(**{**composition, **changes})
+    return PlannedRun.of_event(executed.event).changed(**changes)
 
 
 def charged_guarantee(**changes: Any) -> PrivacyGuarantee:
@@ -246,3 +246,10 @@ def write_report(folder: pathlib.Path, max_epsilon: float = 3.0) -> pathlib.Path
     (folder / "report.json").write_text(facts.to_json())
     (folder / "report.html").write_text("<!DOCTYPE html>")
     return folder
+
+
+def bounds_together(events: Sequence[Any], *, target_delta: float) -> EpsilonBounds:
+    """Bounds of several runs, on the grid that a guarantee with a base model is accounted on."""
+    return epsilon_bounds(
+        composition.composed(events), target_delta=target_delta, value_discretization_interval=COARSE_INTERVAL
+    )

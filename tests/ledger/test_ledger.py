@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ledgers import BUDGET, DATASET, DIGEST, KIND, OTHER_DIGEST, RUN, attempt_id, new_ledger, open_ledger
 
+from tfx_privacy.accounting.composition import dp_sgd_event, terms
 from tfx_privacy.budget import renyi_filter
 from tfx_privacy.budget.runs import PlannedRun
 from tfx_privacy.errors import BudgetError, LedgerError, ParameterError
@@ -18,9 +19,9 @@ from tfx_privacy.ledger import Ledger, budgets, new_run_id, read_runs, source
 from tfx_privacy.ledger.database import Database
 
 BLOCKS = ["2023", "2024", "2025"]
-COST = renyi_filter.cost(renyi_filter.best_order(epsilon=8.0, delta=1e-6), **RUN.composition)
-SHORTER = PlannedRun.of(**{**RUN.composition, "steps": 999})
-LONGER = PlannedRun.of(**{**RUN.composition, "steps": 1001})
+COST = renyi_filter.cost(renyi_filter.best_order(epsilon=8.0, delta=1e-6), RUN.event)
+SHORTER = RUN.changed(steps=999)
+LONGER = RUN.changed(steps=1001)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -98,8 +99,8 @@ def test_as_many_runs_fit_as_the_literature_says(file: pathlib.Path, epsilon: fl
 def test_the_very_last_unit_is_spent_and_not_one_more(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     budget = ledger.dataset(DATASET).budget
     costs = {RUN.steps: budget - 1, 1: 1, 2: 2}
-    monkeypatch.setattr(renyi_filter, "cost", lambda order, *, steps, **_: costs[steps])
-    steps = lambda number: PlannedRun.of(**{**RUN.composition, "steps": number})
+    monkeypatch.setattr(renyi_filter, "cost", lambda order, event: costs[terms(event).steps])
+    steps = lambda number: RUN.changed(steps=number)
     reserve(ledger)
     with pytest.raises(BudgetError):
         reserve(ledger, steps(2))
@@ -119,7 +120,7 @@ def test_costs_are_rounded_up_and_budgets_down() -> None:
         assert renyi_filter.epsilon_of(order, units, delta=1e-6) <= epsilon
         event = dp_event.PoissonSampledDpEvent(0.01, dp_event.GaussianDpEvent(noise))
         exact = float(rdp.RdpAccountant([order]).compose(event).rdp[0])
-        cost = renyi_filter.cost(order, noise_multiplier=noise, sampling_probability=0.01, steps=1)
+        cost = renyi_filter.cost(order, dp_sgd_event(noise_multiplier=noise, sampling_probability=0.01, steps=1))
         assert exact <= cost * renyi_filter.UNIT <= exact + 2 * renyi_filter.UNIT
 
 
@@ -225,7 +226,7 @@ def test_only_a_run_that_never_started_is_given_back(ledger: Ledger) -> None:
 
 def test_a_run_that_executed_more_than_was_reserved_is_refused(ledger: Ledger) -> None:
     run_id = started(ledger)
-    noisier = PlannedRun.of(**{**RUN.composition, "noise_multiplier": 0.99})
+    noisier = RUN.changed(noise_multiplier=0.99)
     for executed in (LONGER, noisier):
         with pytest.raises(LedgerError, match="executed more than was reserved"):
             commit(ledger, run_id, executed)
@@ -254,7 +255,7 @@ def test_a_refusal_says_what_is_left_and_what_fits(ledger: Ledger) -> None:
     for _ in range(10):
         reserve(ledger)
     # An eleventh would fit; twice its steps do not.
-    planned = PlannedRun.of(**{**RUN.composition, "steps": 2000})
+    planned = RUN.changed(steps=2000)
     with pytest.raises(BudgetError) as refusal:
         reserve(ledger, planned)
     message = str(refusal.value)
@@ -263,11 +264,11 @@ def test_a_refusal_says_what_is_left_and_what_fits(ledger: Ledger) -> None:
     assert "Nothing was charged" in message
     steps = int(re.findall(r"at most (\d+) steps", message)[0])
     noise = float(re.findall(r"noise_multiplier of at least ([\d.]+)", message)[0])
-    reserve(ledger, PlannedRun.of(**{**planned.composition, "steps": steps}))
+    reserve(ledger, planned.changed(steps=steps))
     with pytest.raises(BudgetError, match=r"noise_multiplier of at least \d+|No run of this kind fits"):
-        reserve(ledger, PlannedRun.of(**{**planned.composition, "noise_multiplier": noise}))
+        reserve(ledger, planned.changed(noise_multiplier=noise))
     other = open_copy_with(ledger, 10)
-    other.reserve(new_run_id(), "again", PlannedRun.of(**{**planned.composition, "noise_multiplier": noise}), **KIND)
+    other.reserve(new_run_id(), "again", planned.changed(noise_multiplier=noise), **KIND)
 
 
 def open_copy_with(ledger: Ledger, runs: int) -> Ledger:
@@ -431,7 +432,7 @@ def test_a_malformed_start_or_commit_is_refused(ledger: Ledger) -> None:
 def test_no_run_costs_nothing_or_nan(number: Any) -> None:
     for name in ("noise_multiplier", "sampling_probability", "steps"):
         with pytest.raises(ParameterError):
-            PlannedRun.of(**{**RUN.composition, name: number})
+            RUN.changed(**{name: number})
 
 
 @pytest.mark.parametrize("value", ["NULL", "'NaN'", "-1", "'x'", str(2**62)])

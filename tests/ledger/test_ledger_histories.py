@@ -18,7 +18,7 @@ from tfx_privacy.ledger import Ledger, replay
 
 PLANS = [PlannedRun.of(noise_multiplier=1.0, sampling_probability=0.01, steps=steps) for steps in (1000, 1500, 3000)]
 ORDER = renyi_filter.best_order(epsilon=8.0, delta=1e-6)
-COSTS = [renyi_filter.cost(ORDER, **plan.composition) for plan in PLANS]
+COSTS = [renyi_filter.cost(ORDER, plan.event) for plan in PLANS]
 EPSILONS = (4.0, 6.0, 8.0, 10.0)
 BUDGETS = {epsilon: renyi_filter.budget(ORDER, epsilon=epsilon, delta=1e-6) for epsilon in EPSILONS}
 DIGESTS = [f"sha256:{digit * 64}" for digit in "01"]

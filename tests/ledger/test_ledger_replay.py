@@ -12,7 +12,7 @@ from tfx_privacy.ledger import entries, replay
 
 LEDGER_ID, FIRST, SECOND = "0" * 32, "1" * 32, "2" * 32
 ORDER = renyi_filter.best_order(epsilon=8.0, delta=1e-6)
-COST = renyi_filter.cost(ORDER, **RUN.composition)
+COST = renyi_filter.cost(ORDER, RUN.event)
 BUDGET = renyi_filter.budget(ORDER, epsilon=8.0, delta=1e-6)
 
 
@@ -74,7 +74,7 @@ def test_what_follows_the_rules_is_valid() -> None:
     assert dataset.runs[FIRST].state == "COMMITTED"
 
 
-TWICE = PlannedRun.of(**{**RUN.composition, "steps": 2000})
+TWICE = RUN.changed(steps=2000)
 BROKEN: dict[str, tuple[list[Any], str]] = {
     "a run too many": ([registered(), *(reserved(f"{n:032x}") for n in range(12))], "does not fit into the budget"),
     "a run for half its cost": ([registered(), reserved(cost=COST // 2)], "cost of .* is not what its run comes to"),

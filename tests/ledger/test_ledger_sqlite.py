@@ -21,7 +21,7 @@ from tfx_privacy.budget import renyi_filter
 from tfx_privacy.errors import LedgerError
 from tfx_privacy.ledger import Ledger, anchor, new_run_id
 
-COST = renyi_filter.cost(renyi_filter.best_order(epsilon=8.0, delta=1e-6), **RUN.composition)
+COST = renyi_filter.cost(renyi_filter.best_order(epsilon=8.0, delta=1e-6), RUN.event)
 
 
 @pytest.fixture

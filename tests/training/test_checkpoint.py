@@ -13,6 +13,7 @@ import pytest
 from places import HELPERS
 from small_models import GENERATIONS, make_data, make_model, resolved, weights
 
+from tfx_privacy.accounting.composition import terms
 from tfx_privacy.errors import CheckpointError, ParameterError
 
 pytestmark = pytest.mark.engine
@@ -139,7 +140,7 @@ def test_passes_that_were_broken_off_count_as_begun(tmp_path: pathlib.Path, algo
         run(tmp_path, kill_at=6, run=passes, every=2)
     _, executed = run(tmp_path, run=passes, every=2)
     assert executed.passes[:2] == [4, 2]
-    assert executed.composition["steps"] <= passes.compositions
+    assert terms(executed.event).steps <= passes.compositions
     assert passes.compositions_of([6, sum(executed.passes[2:]) + 1]) > passes.compositions or executed.steps == 16
 
 

@@ -19,6 +19,7 @@ from small_models import (
 )
 
 from tfx_privacy import DPParameters
+from tfx_privacy.accounting.composition import dp_sgd_event, terms
 from tfx_privacy.accounting.epsilon import epsilon_bounds, rdp_epsilon
 from tfx_privacy.errors import ModelError
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
@@ -306,7 +307,7 @@ def test_passes_are_accounted_without_amplification() -> None:
     run = resolved(100, sampling="shuffled", expected_batch_size=30, steps=10)
     executed = train(make_model(), data, run).mechanism
     assert (executed.passes, executed.sampling) == ([4, 4, 2], "shuffled")
-    assert executed.composition == {"noise_multiplier": 1.0, "sampling_probability": 1.0, "steps": 3}
+    assert terms(executed.event) == (1.0, 1.0, 3)
 
 
 def test_dp_ftrl_is_accounted_as_the_tree_that_it_is() -> None:
@@ -319,7 +320,7 @@ def test_dp_ftrl_is_accounted_as_the_tree_that_it_is() -> None:
     executed = train(model, data, run).mechanism
     assert (executed.kind, executed.passes) == ("dp_ftrl", [10, 10, 10])
     assert accuracy(model, data) > 0.8
-    ours = rdp_epsilon(**executed.composition, target_delta=1e-6)
+    ours = rdp_epsilon(executed.event, target_delta=1e-6)
     tree = dp_accounting.SingleEpochTreeAggregationDpEvent(1.0, 10)
     accountant = rdp.RdpAccountant(neighboring_relation=dp_accounting.NeighboringRelation.REPLACE_SPECIAL)
     theirs = accountant.compose(tree, 3).get_epsilon(1e-6)
@@ -387,7 +388,7 @@ def test_the_audit_of_a_run_is_below_what_it_claims_and_finds_missing_noise() ->
     from tfx_privacy.accounting.auditing import audit_bounds
 
     changes = {"steps": 60, "noise_multiplier": 2.0, "expected_batch_size": 40}
-    claimed = epsilon_bounds(noise_multiplier=2.0, sampling_probability=0.2, steps=60, target_delta=1e-5)
+    claimed = epsilon_bounds(dp_sgd_event(noise_multiplier=2.0, sampling_probability=0.2, steps=60), target_delta=1e-5)
     honest, broken = canary_scores(changes), canary_scores(changes, wrong_noise=0.125)
     # The scores are in units of the noise that should have been there.
     assert audit_bounds(honest.scores, honest.is_member, delta=1e-5).one_run_f_dp <= claimed.best

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
 
 from tfx_privacy import _validate
 from tfx_privacy.accounting.composition import MAX_NOISE_MULTIPLIER, MIN_NOISE_MULTIPLIER
 from tfx_privacy.accounting.epsilon import (
     COARSE_INTERVAL,
     MEDIUM_INTERVAL,
-    epsilon_bounds_on_grid,
+    epsilon_bounds,
     rdp_epsilon,
 )
 from tfx_privacy.accounting.parameters import ACCOUNTANTS, DPParameters
@@ -56,15 +55,22 @@ def calibrate_noise_multiplier(
     resolved = wished.resolve()
     assert wished.target_epsilon is not None
 
-    run: dict[str, Any] = {**resolved.composition, "target_delta": target_delta}
     # As a start for PLD a rough answer is enough.
     tolerance = _CALIBRATION_TOLERANCE / 10 if accountant == "rdp" else _ROUGH_TOLERANCE
-    by_rdp = _bracket(lambda sigma: rdp_epsilon(noise_multiplier=sigma, **run), wished.target_epsilon, tolerance)
+
+    def epsilon_by_rdp(noise_multiplier: float) -> float:
+        return rdp_epsilon(resolved.event(noise_multiplier), target_delta=target_delta)
+
+    by_rdp = _bracket(epsilon_by_rdp, wished.target_epsilon, tolerance)
     if accountant == "rdp":
         return by_rdp
 
     def by_pld(interval: float) -> Callable[[float], float]:
-        return lambda sigma: epsilon_bounds_on_grid(interval, noise_multiplier=sigma, **run).best
+        return lambda noise_multiplier: (
+            epsilon_bounds(
+                resolved.event(noise_multiplier), target_delta=target_delta, value_discretization_interval=interval
+            ).best
+        )
 
     # A coarser grid is faster. It never states less: its points are also on the finer one, and losses between them are accounted
     # by the chord, which is longer there (Doroshenko et al. 2022). So each answer is a valid start for the next search.

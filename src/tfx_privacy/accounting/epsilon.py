@@ -1,6 +1,6 @@
 r"""Epsilon of a DP-SGD run, by two accountants that check each other.
 
->>> from tfx_privacy.privacy import DPParameters, epsilon
+>>> from tfx_privacy import DPParameters, epsilon
 >>> round(epsilon(DPParameters(noise_multiplier=3.0, sampling_probability=0.1, steps=512), target_delta=1e-6), 2)
 3.77
 
@@ -16,13 +16,16 @@ import dataclasses
 import functools
 import importlib.metadata
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from tfx_privacy import _validate
-from tfx_privacy.accounting.composition import MAX_NOISE_MULTIPLIER, MAX_STEPS, MIN_NOISE_MULTIPLIER
+from tfx_privacy.accounting.composition import checked
 from tfx_privacy.accounting.parameters import ACCOUNTANTS, DPParameters
 from tfx_privacy.errors import AccountingError, ParameterError
+
+if TYPE_CHECKING:
+    from dp_accounting import DpEvent
 
 # PLD needs time and memory that grow with epsilon and gains little there; RDP is a valid bound as well.
 MAX_EPSILON_FOR_PLD = 100.0
@@ -34,7 +37,7 @@ MIN_DELTA_FOR_PLD = 1e-12
 _PLD_OVER_RDP = 1e-3
 
 # Of the privacy losses' grid: what is stated, and what a search may use on its way.
-_FINE_INTERVAL, MEDIUM_INTERVAL, COARSE_INTERVAL = 1e-4, 2e-4, 1e-3
+FINE_INTERVAL, MEDIUM_INTERVAL, COARSE_INTERVAL = 1e-4, 2e-4, 1e-3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,117 +91,62 @@ def epsilon(parameters: DPParameters, *, target_delta: float, accountant: str = 
         return math.inf
     if parameters.noise_multiplier is None:
         raise ParameterError("noise_multiplier is not set. Call calibrate_noise_multiplier() or give noise_multiplier.")
-    resolved = parameters.resolve()
-    arguments: dict[str, Any] = {
-        "noise_multiplier": parameters.noise_multiplier,
-        **resolved.composition,
-        "target_delta": target_delta,
-    }
+    event = parameters.resolve().event(parameters.noise_multiplier)
     if accountant == "rdp":
-        return rdp_epsilon(**arguments)
-    return epsilon_bounds(**arguments).best
+        return rdp_epsilon(event, target_delta=target_delta)
+    return epsilon_bounds(event, target_delta=target_delta).best
 
 
 @functools.lru_cache(maxsize=256)
 def epsilon_bounds(
-    *, noise_multiplier: float, sampling_probability: float, steps: int, target_delta: float
+    event: DpEvent, *, target_delta: float, value_discretization_interval: float = FINE_INTERVAL
 ) -> EpsilonBounds:
-    """Accounts one run by both accountants and refuses if they contradict each other.
+    """Accounts one run, or several, by both accountants.
+
+    For several runs this is their epsilon as if all had been planned beforehand. Where later ones were chosen after earlier ones were
+    seen it is no proven bound (Rogers et al. 2016, https://arxiv.org/abs/1605.08294): for information, next to what
+    `budget.renyi_filter` adds up.
 
     Args:
-      noise_multiplier: Noise standard deviation / l2_norm_clip, in [0.3, 1e4].
-      sampling_probability: In (0, 1].
-      steps: Number of updates, 1 to 1e7.
+      event: Of `composition.dp_sgd_event`, or of `composition.composed`.
       target_delta: In (0, 1).
+      value_discretization_interval: Of the privacy losses' grid. A coarser one is faster, and never states less.
 
     Returns:
       Both bounds, finite and not negative.
 
     Raises:
       ParameterError: If an argument is outside its range.
-      AccountingError: If a result is not finite, negative, or PLD exceeds RDP.
+      AccountingError: If a result is not finite, negative, or PLD exceeds RDP on the finest grid.
     """
-    return epsilon_bounds_on_grid(
-        _FINE_INTERVAL,
-        noise_multiplier=noise_multiplier,
-        sampling_probability=sampling_probability,
-        steps=steps,
-        target_delta=target_delta,
-    )
-
-
-def epsilon_bounds_on_grid(interval: float, *, target_delta: float, **run: Any) -> EpsilonBounds:
-    return _bounds_of_events(interval, [dp_sgd_event(**run)], target_delta)
-
-
-def _bounds_of_events(interval: float, events: Sequence[Any], target_delta: float) -> EpsilonBounds:
-    rdp = _account_events(_rdp_accountant, events, target_delta)
+    event = checked(event)
+    rdp = _account(_rdp_accountant, event, target_delta)
     if not (rdp <= MAX_EPSILON_FOR_PLD and target_delta >= MIN_DELTA_FOR_PLD):
         return EpsilonBounds(pld=None, rdp=rdp)
-    pld = _account_events(functools.partial(_pld_accountant, interval), events, target_delta)
-    if interval == _FINE_INTERVAL and not pld <= rdp * (1.0 + _PLD_OVER_RDP):
+    pld = _account(functools.partial(_pld_accountant, value_discretization_interval), event, target_delta)
+    if value_discretization_interval == FINE_INTERVAL and not pld <= rdp * (1.0 + _PLD_OVER_RDP):
         raise AccountingError(
-            f"The accountants contradict each other: PLD epsilon={pld!r} is above RDP epsilon={rdp!r} for {events} at "
+            f"The accountants contradict each other: PLD epsilon={pld!r} is above RDP epsilon={rdp!r} for {event} at "
             f"delta={target_delta:g}. Use other parameters, and please report these."
         )
     # A PLD of exactly zero is a truncation; RDP's small number is the honest one.
     return EpsilonBounds(pld=min(pld, rdp) if pld > 0.0 else rdp, rdp=rdp)
 
 
-def bounds_of_runs(runs: Sequence[Mapping[str, Any]], *, target_delta: float) -> EpsilonBounds:
-    """Epsilon of several runs together, as if all of them had been planned beforehand.
-
-    Where later runs were chosen after earlier ones were seen this is no proven bound (Rogers et al. 2016,
-    https://arxiv.org/abs/1605.08294): for information, beside what `rdp_filter` adds up.
-
-    Args:
-      runs: `noise_multiplier`, `sampling_probability` and `steps` of each; at least one.
-      target_delta: In (0, 1).
-
-    Returns:
-      Both bounds.
-    """
-    return _bounds_of_events(COARSE_INTERVAL, [dp_sgd_event(**run) for run in runs], target_delta)
+def rdp_epsilon(event: DpEvent, *, target_delta: float) -> float:
+    """Accounts by Renyi DP alone (fractions of a second); arguments as `epsilon_bounds`."""
+    return _account(_rdp_accountant, checked(event), target_delta)
 
 
-def rdp_epsilon(*, noise_multiplier: float, sampling_probability: float, steps: int, target_delta: float) -> float:
-    """Accounts one run by Renyi DP alone (fractions of a second); arguments as `epsilon_bounds`."""
-    event = dp_sgd_event(noise_multiplier=noise_multiplier, sampling_probability=sampling_probability, steps=steps)
-    return _account_events(_rdp_accountant, [event], target_delta)
-
-
-def _account_events(make_accountant: Callable[[], Any], events: Sequence[Any], target_delta: float) -> float:
+def _account(make_accountant: Callable[[], Any], event: DpEvent, target_delta: float) -> float:
     target_delta = _validate.open_interval(0.0, 1.0, target_delta=target_delta)
-    accountant = make_accountant()
     try:
-        for event in events:
-            accountant.compose(event)
-        result = float(accountant.get_epsilon(target_delta))
+        result = float(make_accountant().compose(event).get_epsilon(target_delta))
     except (MemoryError, ArithmeticError, ValueError) as error:
-        raise AccountingError(f"The accountant failed for {events} at delta={target_delta:g}: {error}.") from error
+        raise AccountingError(f"The accountant failed for {event} at delta={target_delta:g}: {error}.") from error
     if not (math.isfinite(result) and result >= 0.0):
-        raise AccountingError(f"The accountant answered epsilon={result!r} for {events} at delta={target_delta:g}.")
+        raise AccountingError(f"The accountant answered epsilon={result!r} for {event} at delta={target_delta:g}.")
     return result
-
-
-def dp_sgd_event(*, noise_multiplier: float, sampling_probability: float, steps: int) -> Any:
-    """The one shape of `dp_accounting.DpEvent` that this project accounts.
-
-    All numbers are validated and coerced first: an int noise multiplier inside a nested event
-    gives a 23 times too small epsilon, and NaN hangs the accountant or gives zero.
-    """
-    import dp_accounting
-
-    noise_multiplier = _validate.closed_interval(
-        MIN_NOISE_MULTIPLIER, MAX_NOISE_MULTIPLIER, noise_multiplier=noise_multiplier
-    )
-    sampling_probability = _validate.half_open_interval(0.0, 1.0, sampling_probability=sampling_probability)
-    steps = _validate.positive_integer(maximum=MAX_STEPS, steps=steps)
-    gaussian = dp_accounting.GaussianDpEvent(noise_multiplier)
-    step = (
-        gaussian if sampling_probability == 1.0 else dp_accounting.PoissonSampledDpEvent(sampling_probability, gaussian)
-    )
-    return dp_accounting.SelfComposedDpEvent(step, steps)
 
 
 def _pld_accountant(interval: float) -> Any:

@@ -4,22 +4,22 @@ A mechanism is mu-GDP if telling its two neighbouring outputs apart is at least 
 2022, https://arxiv.org/abs/1905.02383). Training by DP-SGD is nearly such a mechanism, so that mu says nearly all that can be said of it,
 and models whose epsilons are stated at different deltas can be compared (Gomez et al. 2025, https://arxiv.org/abs/2503.10945).
 
->>> found = fit(noise_multiplier=2.0, sampling_probability=1.0, steps=1)
+>>> found = fit(dp_sgd_event(noise_multiplier=2.0, sampling_probability=1.0, steps=1))
 >>> round(found.mu, 3), found.fit_error < 1e-3
 (0.5, True)
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
 
+from tfx_privacy.accounting.composition import checked
 from tfx_privacy.accounting.epsilon import (
     MAX_EPSILON_FOR_PLD,
     MIN_DELTA_FOR_PLD,
-    dp_sgd_event,
     rdp_epsilon,
 )
 from tfx_privacy.errors import AccountingError
@@ -29,6 +29,9 @@ from tfx_privacy.records.base import (
     Probability,
     Record,
 )
+
+if TYPE_CHECKING:
+    from dp_accounting import DpEvent
 
 SMALLEST_DELTA = 1e-7
 """Down to here mu must cover the privacy profile. Deltas that are much smaller are of events that nobody will see, and near the size of
@@ -57,7 +60,7 @@ class GaussianDP(Record):
     smallest_delta: OpenProbability
 
 
-def fit(*, noise_multiplier: float, sampling_probability: float, steps: int, target_delta: float = 1.0) -> GaussianDP:
+def fit(event: DpEvent, *, target_delta: float = 1.0) -> GaussianDP:
     """The smallest mu that covers a run, and how much it overstates.
 
     With delta(e) the run's privacy profile by privacy loss distributions, the larger of both directions, and delta_mu(e) that of mu-GDP:
@@ -68,9 +71,7 @@ def fit(*, noise_multiplier: float, sampling_probability: float, steps: int, tar
       a -> f(a + k) - k, belongs to the profile delta(e) + k (1 + exp(e)), so that this is the distance of Gomez et al. (2025).
 
     Args:
-      noise_multiplier: Noise standard deviation / clip.
-      sampling_probability: In (0, 1]; 1 for passes, in which nothing is amplified.
-      steps: Number of mechanisms.
+      event: The run, of `composition.dp_sgd_event`.
       target_delta: Where a smaller delta than `SMALLEST_DELTA` is stated, mu covers the profile down to that one.
 
     Returns:
@@ -81,7 +82,7 @@ def fit(*, noise_multiplier: float, sampling_probability: float, steps: int, tar
       AccountingError: If the profile is not usable: the run is too far from private.
     """
     smallest = max(min(SMALLEST_DELTA, target_delta), MIN_DELTA_FOR_PLD)
-    epsilons, deltas = _profile(smallest, noise_multiplier, sampling_probability, steps)
+    epsilons, deltas = _profile(smallest, checked(event))
     mu = _smallest_mu(epsilons, deltas) * _ROUNDING
     # 1 + exp(e) would overflow, where the quotient is zero long since.
     error = np.max((profile(mu, epsilons) - deltas) / (1.0 + np.exp(np.minimum(epsilons, 700.0))))
@@ -101,25 +102,24 @@ def true_positive_rate(mu: float, false_positive_rate: np.ndarray) -> np.ndarray
     return np.asarray(special.ndtr(special.ndtri(false_positive_rate) + mu))
 
 
-def _profile(smallest: float, noise: float, probability: float, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def _profile(smallest: float, event: DpEvent) -> tuple[np.ndarray, np.ndarray]:
     """Epsilons from 0 on, and the deltas there, as long as these are at least `smallest`."""
     from dp_accounting import pld
 
     accountant = pld.PLDAccountant(value_discretization_interval=_INTERVAL)
-    run: dict[str, Any] = {"noise_multiplier": noise, "sampling_probability": probability, "steps": steps}
     # Beyond this epsilon the distributions need gigabytes, and mu would say what infinity says.
-    bound = rdp_epsilon(**run, target_delta=smallest)
+    bound = rdp_epsilon(event, target_delta=smallest)
     if not bound <= 2 * MAX_EPSILON_FOR_PLD:
-        raise AccountingError(f"epsilon={bound:g} at delta={smallest:g} is too large for a privacy profile of {run}.")
+        raise AccountingError(f"epsilon={bound:g} at delta={smallest:g} is too large for a privacy profile of {event}.")
     epsilons = np.linspace(0.0, bound, _NUM_EPSILONS)
     try:
-        accountant.compose(dp_sgd_event(**run))
+        accountant.compose(event)
         deltas = np.asarray(accountant.get_delta(epsilons), dtype=np.float64)
     except (MemoryError, ArithmeticError) as error:
-        raise AccountingError(f"The accountant failed for {run}: {error}.") from error
+        raise AccountingError(f"The accountant failed for {event}: {error}.") from error
     known = deltas >= smallest
     if not (np.isfinite(deltas).all() and known.any()):
-        raise AccountingError(f"There is no usable privacy profile of {run}: no delta is at least {smallest:g}.")
+        raise AccountingError(f"There is no usable privacy profile of {event}: no delta is at least {smallest:g}.")
     return epsilons[known], deltas[known]
 
 

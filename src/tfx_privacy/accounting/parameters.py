@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfx_privacy import _validate
 from tfx_privacy.accounting.composition import (
@@ -13,11 +13,14 @@ from tfx_privacy.accounting.composition import (
     MAX_STEPS,
     MIN_NOISE_MULTIPLIER,
     RELATION_OF_SAMPLING,
-    composition,
     compositions_of_passes,
+    training_event,
 )
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.records import strict_json
+
+if TYPE_CHECKING:
+    from dp_accounting import DpEvent
 
 # Calibration to less is meaningless: the accountants answer with a shortcut's value.
 MIN_TARGET_EPSILON = 1e-3
@@ -366,12 +369,19 @@ class ResolvedParameters:
             )
         return float(rest**-0.5)
 
-    @property
-    def composition(self) -> dict[str, Any]:
-        """What the run comes to for the accountants: `sampling_probability` and `steps` of `accounting.epsilon_bounds`."""
-        passes = None if self.steps_per_pass is None else self.passes(self.steps)
-        tree = self.parameters.algorithm == "dp_ftrl"
-        return composition(self.sampling_probability, steps=self.steps, passes=passes, tree=tree)
+    def event(self, noise_multiplier: float) -> DpEvent:
+        """The run's composition for the accountants, with so much noise.
+
+        Raises:
+          ParameterError: If a number is outside the accountants' range.
+        """
+        return training_event(
+            noise_multiplier=noise_multiplier,
+            sampling_probability=self.sampling_probability,
+            steps=self.steps,
+            passes=None if self.steps_per_pass is None else self.passes(self.steps),
+            tree=self.parameters.algorithm == "dp_ftrl",
+        )
 
     @property
     def compositions(self) -> int:

@@ -17,6 +17,7 @@ from tfx_privacy import _validate
 from tfx_privacy.accounting import epsilon as accounting
 from tfx_privacy.accounting.calibration import calibrate_noise_multiplier
 from tfx_privacy.accounting.parameters import DPParameters
+from tfx_privacy.accounting.rounding import significant_up
 from tfx_privacy.budget import renyi_filter
 from tfx_privacy.budget.runs import PlannedRun
 from tfx_privacy.errors import ParameterError
@@ -24,7 +25,7 @@ from tfx_privacy.errors import ParameterError
 DEFAULT_TARGET_EPSILONS = (1.0, 3.0, 8.0)
 DEFAULT_EPOCHS = (10.0,)
 # Of a noise multiplier; 0.1 % at most is lost by rounding up to so many digits.
-_DIGITS = 4
+NOISE_DIGITS = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -164,7 +165,7 @@ def runs_allowed(left_units: int, order: float, run: PlannedRun) -> int:
     """
     if isinstance(left_units, bool) or not isinstance(left_units, int):
         raise ParameterError(f"Expected left_units={left_units!r} to be a whole number.")
-    return max(0, left_units) // renyi_filter.cost(order, **run.composition)
+    return max(0, left_units) // renyi_filter.cost(order, run.event)
 
 
 def runs_in_budget(run: PlannedRun, *, epsilon: float, delta: float) -> int:
@@ -196,7 +197,7 @@ def _planned(parameters: DPParameters) -> PlannedTraining:
             target_delta=delta,
             accountant=parameters.accountant,
         )
-        noise = rounded_up(calibrated)
+        noise = significant_up(calibrated, NOISE_DIGITS)
     assert noise is not None
     executed = dataclasses.replace(parameters, target_epsilon=None, noise_multiplier=noise)
     resolved = executed.resolve()
@@ -216,18 +217,5 @@ def _planned(parameters: DPParameters) -> PlannedTraining:
         accountant=parameters.accountant,
         sampling=parameters.sampling,
         algorithm=parameters.algorithm,
-        run=PlannedRun.of(noise_multiplier=noise, **resolved.composition),
+        run=PlannedRun.of_event(resolved.event(noise)),
     )
-
-
-def rounded_up(value: float, digits: int = _DIGITS) -> float:
-    """A positive number with so many digits, never less than it was.
-
-    >>> rounded_up(1.14741), rounded_up(1.147)
-    (1.148, 1.147)
-    """
-    rounded = float(f"{value:.{digits}g}")
-    if rounded >= value:
-        return rounded
-    step = 10.0 ** (math.floor(math.log10(value)) - digits + 1)
-    return float(f"{rounded + step:.{digits}g}")

@@ -6,7 +6,8 @@ beforehand is (Feldman and Zrnic 2021, https://arxiv.org/abs/2008.11193, Theorem
 https://arxiv.org/abs/2103.01379), for concurrent runs as well (Haney et al. 2023, https://arxiv.org/abs/2309.05901).
 
 >>> order = best_order(epsilon=8.0, delta=1e-6)
->>> budget(order, epsilon=8.0, delta=1e-6) // cost(order, noise_multiplier=1.0, sampling_probability=0.01, steps=1000)
+>>> run = dp_sgd_event(noise_multiplier=1.0, sampling_probability=0.01, steps=1000)
+>>> budget(order, epsilon=8.0, delta=1e-6) // cost(order, run)
 11
 """
 
@@ -14,10 +15,14 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import TYPE_CHECKING
 
 from tfx_privacy import _validate
-from tfx_privacy.accounting.epsilon import dp_sgd_event
+from tfx_privacy.accounting.composition import Terms, checked, dp_sgd_event, terms
 from tfx_privacy.errors import AccountingError, ParameterError
+
+if TYPE_CHECKING:
+    from dp_accounting import DpEvent
 
 UNIT = 2.0**-40
 """Of Renyi divergence (nats): amounts are whole multiples, so that sums do not depend on their order."""
@@ -65,26 +70,25 @@ def budget(order: float, *, epsilon: float, delta: float) -> int:
     return units
 
 
-def cost(order: float, *, noise_multiplier: float, sampling_probability: float, steps: int) -> int:
+def cost(order: float, event: DpEvent) -> int:
     """Renyi divergence of a run at the order, in units, rounded up.
 
     Mironov et al. (2019), https://arxiv.org/abs/1908.10530, as dp-accounting computes it.
+
+    Args:
+      order: One of `ORDERS`.
+      event: The run, of `composition.dp_sgd_event`.
 
     Raises:
       ParameterError: If a number is outside the accountants' range.
       AccountingError: If the divergence is not finite, or larger than any budget.
     """
-    units = math.ceil(
-        _divergence_of_run(
-            _order(order), noise_multiplier=noise_multiplier, sampling_probability=sampling_probability, steps=steps
-        )
-        * (1 + 1e-12)
-        / UNIT
-    )
+    run = terms(checked(event))
+    units = math.ceil(_divergence_of_run(_order(order), run) * (1 + 1e-12) / UNIT)
     if not 0 < units < MAX_UNITS:
         raise AccountingError(
-            f"A run with noise_multiplier={noise_multiplier:g}, sampling_probability={sampling_probability:g} and steps={steps} costs "
-            f"more than any budget allows at the Renyi order {order:g}. Use more noise."
+            f"A run with noise_multiplier={run.noise_multiplier:g}, sampling_probability={run.sampling_probability:g} and "
+            f"steps={run.steps} costs more than any budget allows at the Renyi order {order:g}. Use more noise."
         )
     return units
 
@@ -102,11 +106,11 @@ def epsilon_of(order: float, units: int, *, delta: float) -> float:
     return max(0.0, units * UNIT - _conversion(order, delta))
 
 
-@functools.lru_cache(maxsize=4096, typed=True)  # True equals 1, and is no number of steps
-def _divergence_of_run(order: float, *, noise_multiplier: float, sampling_probability: float, steps: int) -> float:
+@functools.lru_cache(maxsize=4096)
+def _divergence_of_run(order: float, run: Terms) -> float:
     from dp_accounting import rdp
 
-    event = dp_sgd_event(noise_multiplier=noise_multiplier, sampling_probability=sampling_probability, steps=steps)
+    event = dp_sgd_event(**run._asdict())
     orders = [max(1.01, math.floor(order)), order, math.ceil(order)]
     try:
         below, found, above = map(float, rdp.RdpAccountant(orders).compose(event).rdp)
@@ -115,7 +119,7 @@ def _divergence_of_run(order: float, *, noise_multiplier: float, sampling_probab
     # At a fractional order terms cancel. The divergence never falls with the order, so that whole orders, where all terms are
     # positive, show whether what is left is true, and give a bound where it is not.
     value = found if below <= found <= above else above
-    value = max(value, 0.0) + steps * _SERIES_ERROR / (order - 1)
+    value = max(value, 0.0) + run.steps * _SERIES_ERROR / (order - 1)
     if not (math.isfinite(value) and value > 0.0):
         raise AccountingError(
             f"The accountant answered a Renyi divergence of {value!r} for {event} at order {order:g}."

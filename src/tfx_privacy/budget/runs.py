@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pydantic
 from typing_extensions import Self
 
-from tfx_privacy import _validate
-from tfx_privacy.accounting.composition import MAX_NOISE_MULTIPLIER, MAX_STEPS, MIN_NOISE_MULTIPLIER
+from tfx_privacy.accounting.composition import Terms, checked_terms, dp_sgd_event, terms
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.records import base, digest, strict_json
 from tfx_privacy.records.base import (
@@ -17,6 +16,9 @@ from tfx_privacy.records.base import (
     PositiveCount,
     Record,
 )
+
+if TYPE_CHECKING:
+    from dp_accounting import DpEvent
 
 Identifier = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,126}[a-z0-9])?$")]
 """Of a dataset or a block: lower-case letters, digits, dots, dashes, underscores."""
@@ -56,34 +58,45 @@ class PlannedRun(Record):
 
     @pydantic.model_validator(mode="after")
     def _in_range(self) -> Self:
-        numbers = self.composition
-        _validate.closed_interval(
-            MIN_NOISE_MULTIPLIER, MAX_NOISE_MULTIPLIER, noise_multiplier=numbers["noise_multiplier"]
-        )
-        _validate.half_open_interval(0.0, 1.0, sampling_probability=numbers["sampling_probability"])
-        _validate.positive_integer(maximum=MAX_STEPS, steps=self.steps)
+        checked_terms(**self.terms._asdict())
         return self
 
     @classmethod
     def of(cls, *, noise_multiplier: float, sampling_probability: float, steps: int) -> PlannedRun:
-        """The run that a composition (`DPMechanism.composition`) comes to.
+        """The run of these numbers.
 
         Raises:
           ParameterError: If a number is outside the accountants' range.
         """
-        noise = _validate.closed_interval(MIN_NOISE_MULTIPLIER, MAX_NOISE_MULTIPLIER, noise_multiplier=noise_multiplier)
-        share = _validate.half_open_interval(0.0, 1.0, sampling_probability=sampling_probability)
-        steps = _validate.positive_integer(maximum=MAX_STEPS, steps=steps)
-        return cls(noise_multiplier=noise.hex(), sampling_probability=share.hex(), steps=steps)
+        run = checked_terms(noise_multiplier=noise_multiplier, sampling_probability=sampling_probability, steps=steps)
+        return cls(
+            noise_multiplier=run.noise_multiplier.hex(),
+            sampling_probability=run.sampling_probability.hex(),
+            steps=run.steps,
+        )
+
+    @classmethod
+    def of_event(cls, event: DpEvent) -> PlannedRun:
+        """The run of an event that `composition.dp_sgd_event` made."""
+        return cls.of(**terms(event)._asdict())
+
+    def changed(self, **numbers: Any) -> PlannedRun:
+        """The same run with other numbers.
+
+        Raises:
+          ParameterError: If a number is outside the accountants' range.
+        """
+        return self.of(**{**self.terms._asdict(), **numbers})
 
     @property
-    def composition(self) -> dict[str, Any]:
-        """`noise_multiplier`, `sampling_probability` and `steps` of the accountants."""
-        return {
-            "noise_multiplier": float.fromhex(self.noise_multiplier),
-            "sampling_probability": float.fromhex(self.sampling_probability),
-            "steps": self.steps,
-        }
+    def terms(self) -> Terms:
+        """The numbers: noise multiplier, sampling probability and steps."""
+        return Terms(float.fromhex(self.noise_multiplier), float.fromhex(self.sampling_probability), self.steps)
+
+    @property
+    def event(self) -> DpEvent:
+        """The composition, for the accountants."""
+        return dp_sgd_event(**self.terms._asdict())
 
     @property
     def canonical(self) -> str:

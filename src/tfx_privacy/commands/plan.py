@@ -217,7 +217,8 @@ def _show(
     import rich.console
     import rich.table
 
-    from tfx_privacy.budget.planning import rounded_up
+    from tfx_privacy.accounting.rounding import significant_up
+    from tfx_privacy.budget.planning import NOISE_DIGITS
 
     console = rich.console.Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
     first = runs[0]
@@ -242,7 +243,7 @@ def _show(
             str(run.steps),
             f"{run.noise_multiplier:g}",
             f"{run.noise_of_mean_gradient:.3g}",
-            f"{rounded_up(run.epsilon):g}",
+            f"{significant_up(run.epsilon, NOISE_DIGITS):g}",
         ]
         table.add_row(*cells, *(str(row[name]) for name in counts))
     console.print(table)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -101,11 +100,6 @@ class Finding:
     explanation: str
     excusable: bool = False
     """The failure is known to be one, and is no more than a risk that a policy's exception may accept."""
-
-
-def rounded_up(value: float) -> str:
-    """A spent epsilon as people read it: never less than it is."""
-    return f"{math.ceil(value * 1e4) / 1e4:.4f}" if math.isfinite(value) else str(value)
 
 
 def _known(part: object, kind: type[_Part]) -> _Part:

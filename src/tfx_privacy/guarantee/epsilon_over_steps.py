@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
-from tfx_privacy.accounting.composition import composition
-from tfx_privacy.accounting.epsilon import bounds_of_runs
+from tfx_privacy.accounting.epsilon import COARSE_INTERVAL, epsilon_bounds
 from tfx_privacy.errors import TFXPrivacyError
 from tfx_privacy.guarantee.mechanism import DPMechanism
 from tfx_privacy.records.base import PositiveCount, Record
+
+if TYPE_CHECKING:
+    from dp_accounting import DpEvent
 
 # Each costs a tenth of a second, or a few.
 MAX_POINTS = 8
@@ -35,26 +37,25 @@ def over_steps(mechanism: DPMechanism, *, target_delta: float) -> list[Spent]:
       At most `MAX_POINTS` points by ascending step; empty if the accountant takes no such run or has no number for a part of it.
     """
     try:
-        return [
-            Spent(step=step, epsilon=bounds_of_runs([part], target_delta=target_delta).best)
-            for step, part in _parts(mechanism)
-        ]
+        return [Spent(step=step, epsilon=_coarse(part, target_delta)) for step, part in _parts(mechanism)]
     except TFXPrivacyError:
         return []
 
 
-def _parts(mechanism: DPMechanism) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Numbers of steps, and what each comes to for the accountants; whole passes where the data were read in passes."""
-    tree, share = mechanism.kind == "dp_ftrl", mechanism.sampling_probability
-    noise = {"noise_multiplier": mechanism.noise_multiplier}
+def _coarse(event: DpEvent, target_delta: float) -> float:
+    return epsilon_bounds(event, target_delta=target_delta, value_discretization_interval=COARSE_INTERVAL).best
+
+
+def _parts(mechanism: DPMechanism) -> Iterator[tuple[int, DpEvent]]:
+    """Numbers of steps, each with its composition; whole passes where the data were read in passes."""
     if mechanism.passes is None:
         for step in _spread(mechanism.steps):
-            yield step, {**noise, **composition(share, steps=step, passes=None, tree=tree)}
+            yield step, mechanism.event_of(steps=step, passes=None)
         return
     ends = list(itertools.accumulate(mechanism.passes))
     for num_passes in _spread(len(ends)):
-        step, passes = ends[num_passes - 1], mechanism.passes[:num_passes]
-        yield step, {**noise, **composition(share, steps=step, passes=passes, tree=tree)}
+        step = ends[num_passes - 1]
+        yield step, mechanism.event_of(steps=step, passes=mechanism.passes[:num_passes])
 
 
 def _spread(last: int) -> list[int]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import pydantic
 from typing_extensions import Self
 
-from tfx_privacy.accounting.composition import composition
+from tfx_privacy.accounting.composition import terms, training_event
 from tfx_privacy.records.base import (
     OpenProbability,
     PositiveCount,
     PositiveFloat,
     Record,
 )
+
+if TYPE_CHECKING:
+    from dp_accounting import DpEvent
 
 # What only tests may use; whoever knows the seed can subtract the noise.
 TEST_NOISE = "deterministic_test"
@@ -83,10 +87,23 @@ class DPMechanism(Record):
         return self.noise_source != TEST_NOISE
 
     @property
-    def composition(self) -> dict[str, float | int]:
-        """What it comes to for the accountants: `noise_multiplier`, `sampling_probability` and `steps` of `epsilon_bounds`."""
-        run = composition(self.sampling_probability, steps=self.steps, passes=self.passes, tree=self.kind == "dp_ftrl")
-        return {"noise_multiplier": self.noise_multiplier, **run}
+    def event(self) -> DpEvent:
+        """The composition that was executed, for the accountants.
+
+        Raises:
+          ParameterError: If a number is outside the accountants' range.
+        """
+        return self.event_of(steps=self.steps, passes=self.passes)
+
+    def event_of(self, *, steps: int, passes: Sequence[int] | None) -> DpEvent:
+        """The composition of a part of the run: so many steps, or these passes."""
+        return training_event(
+            noise_multiplier=self.noise_multiplier,
+            sampling_probability=self.sampling_probability,
+            steps=steps,
+            passes=passes,
+            tree=self.kind == "dp_ftrl",
+        )
 
 
 class NoMechanism(Record):
@@ -100,5 +117,5 @@ def same_noise(mechanism: DPMechanism | NoMechanism, reference: DPMechanism | No
     """Whether both add the same noise to samples of the same kind, so that one accounting covers both."""
     if isinstance(mechanism, NoMechanism) or isinstance(reference, NoMechanism):
         return isinstance(mechanism, NoMechanism) and isinstance(reference, NoMechanism)
-    own, other = mechanism.composition, reference.composition
-    return all(own[name] == other[name] for name in ("noise_multiplier", "sampling_probability"))
+    own, other = terms(mechanism.event), terms(reference.event)
+    return own._replace(steps=0) == other._replace(steps=0)

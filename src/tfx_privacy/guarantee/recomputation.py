@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import NamedTuple
 
-from tfx_privacy.accounting.composition import RELATION_OF_SAMPLING
-from tfx_privacy.accounting.epsilon import EpsilonBounds, bounds_of_runs, epsilon_bounds
+from tfx_privacy.accounting.composition import RELATION_OF_SAMPLING, composed, dp_sgd_event, terms
+from tfx_privacy.accounting.epsilon import COARSE_INTERVAL, EpsilonBounds, epsilon_bounds
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism, same_noise
 from tfx_privacy.guarantee.record import BaseModel, Epsilon, PrivacyGuarantee
@@ -102,9 +101,8 @@ def _bounds(
     if base_model is None or not base_model.is_private:
         if isinstance(mechanism, NoMechanism) or not mechanism.is_private:
             return None
-        return epsilon_bounds(**mechanism.composition, target_delta=target_delta)
-    terms = (base_model.neighboring_relation, base_model.privacy_unit)
-    if terms != (neighboring_relation, privacy_unit):
+        return epsilon_bounds(mechanism.event, target_delta=target_delta)
+    if (base_model.neighboring_relation, base_model.privacy_unit) != (neighboring_relation, privacy_unit):
         return None
     runs = []
     for training in (*base_model.trainings, mechanism):
@@ -112,13 +110,9 @@ def _bounds(
             return None
         if RELATION_OF_SAMPLING[training.sampling] != neighboring_relation:
             return None
-        runs.append(tuple(training.composition.items()))
-    return _bounds_of_runs(tuple(runs), target_delta)
-
-
-@functools.lru_cache(maxsize=256)
-def _bounds_of_runs(runs: tuple[tuple[tuple[str, float | int], ...], ...], target_delta: float) -> EpsilonBounds:
-    return bounds_of_runs([dict(run) for run in runs], target_delta=target_delta)
+        runs.append(training.event)
+    # Each kind of run is a distribution of its own: the coarse grid, which never states less, keeps that affordable.
+    return epsilon_bounds(composed(runs), target_delta=target_delta, value_discretization_interval=COARSE_INTERVAL)
 
 
 def epsilon_with_references(
@@ -153,10 +147,9 @@ def epsilon_with_references(
         return math.inf
     if not (mechanism.is_private and reference.is_private):
         return math.inf
-    run = mechanism.composition
-    steps = int(run["steps"]) + trainings_per_record * int(reference.composition["steps"])
-    bounds = epsilon_bounds(**{**run, "steps": steps}, target_delta=target_delta)
-    return bounds.best
+    run, other = terms(mechanism.event), terms(reference.event)
+    together = run._replace(steps=run.steps + trainings_per_record * other.steps)
+    return epsilon_bounds(dp_sgd_event(**together._asdict()), target_delta=target_delta).best
 
 
 def _check_references(guarantee: PrivacyGuarantee) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.guarantee.mechanism import AdaptiveClipping, DPMechanism, NoMechanism
 from tfx_privacy.guarantee.recomputation import epsilon_of_this_run
 from tfx_privacy.guarantee.record import Audit, Epsilon, PrivacyGuarantee
@@ -196,5 +195,4 @@ def _reference_sentences(guarantee: PrivacyGuarantee) -> list[str]:
 
 
 def _shown(epsilon: Epsilon | None) -> str:
-    """Rounded up, so that the prose never states less than the number."""
-    return "infinite" if epsilon in (None, "inf") else f"{math.ceil(float(epsilon) * 1e4) / 1e4:.4f}"
+    return "infinite" if epsilon is None else rounded_up(float(epsilon))

@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 from tfx_privacy.accounting.composition import MAX_NOISE_MULTIPLIER
+from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.budget import renyi_filter
 from tfx_privacy.budget.runs import PlannedRun
 from tfx_privacy.errors import TFXPrivacyError
@@ -29,7 +30,7 @@ def refusal(dataset: DatasetRow, blocks: list[str], planned: PlannedRun, cost: i
     lines = [
         f"The budget of dataset {dataset.dataset_id!r}{where} does not suffice: this run would take {percent(cost / dataset.budget)} of "
         f"epsilon={dataset.epsilon:g} at delta={dataset.delta:g}, and {percent(rest / dataset.budget, down=True)} is left (runs so far, "
-        f"those that died included, come to epsilon={rounded_up(spent)}).",
+        f"those that died included, come to epsilon={rounded_up(spent, 3, trimmed=True)}).",
         "Nothing was charged, and no record was read.",
     ]
     lines.append(_fitting(dataset.order, planned, rest))
@@ -51,15 +52,14 @@ def _fitting(order: float, planned: PlannedRun, rest: int) -> str:
 
 def fitting_noise_multiplier(order: float, planned: PlannedRun, rest: int) -> float | None:
     """The least noise with which the run would cost at most `rest` units, to four digits and rounded up; None if there is none."""
-    run = planned.composition
 
     def fits(noise_multiplier: float) -> bool:
         try:
-            return renyi_filter.cost(order, **{**run, "noise_multiplier": noise_multiplier}) <= rest
+            return renyi_filter.cost(order, planned.changed(noise_multiplier=noise_multiplier).event) <= rest
         except TFXPrivacyError:
             return False
 
-    low, high = run["noise_multiplier"], run["noise_multiplier"]
+    low = high = planned.terms.noise_multiplier
     while not fits(high):
         if high >= MAX_NOISE_MULTIPLIER:
             return None
@@ -73,11 +73,10 @@ def fitting_noise_multiplier(order: float, planned: PlannedRun, rest: int) -> fl
 
 def fitting_steps(order: float, planned: PlannedRun, rest: int) -> int:
     """The most steps with which the run would cost at most `rest` units; 0 for none."""
-    run = planned.composition
     low, high = 0, planned.steps
     while low < high:
         middle = (low + high + 1) // 2
-        if renyi_filter.cost(order, **{**run, "steps": middle}) <= rest:
+        if renyi_filter.cost(order, planned.changed(steps=middle).event) <= rest:
             low = middle
         else:
             high = middle - 1
@@ -88,11 +87,6 @@ def percent(share: float, *, down: bool = False) -> str:
     """A share to a tenth of a percent, rounded to the side that promises less."""
     tenths = 1000 * share
     return f"{(math.floor(tenths) if down else math.ceil(tenths)) / 10:g} %"
-
-
-def rounded_up(epsilon: float) -> str:
-    """A spent epsilon to three decimals: never less than it is."""
-    return f"{math.ceil(epsilon * 1e3) / 1e3:g}"
 
 
 @dataclasses.dataclass(frozen=True)

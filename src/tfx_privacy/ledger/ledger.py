@@ -251,7 +251,7 @@ class Ledger:
         check_identifier(dataset_id=dataset_id)
         names = _sorted(blocks)
         # Computed before the lock is taken: accounting may take a while.
-        cost = renyi_filter.cost(self._order(dataset_id), **planned.composition)
+        cost = renyi_filter.cost(self._order(dataset_id), planned.event)
 
         def make(dataset: DatasetRow) -> Record:
             _check_kind(dataset, privacy_unit=privacy_unit, neighboring_relation=neighboring_relation)

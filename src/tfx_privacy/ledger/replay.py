@@ -197,7 +197,7 @@ def _change_budget(entry: Entry, body: BudgetChanged, dataset: DatasetRow) -> No
 def _reserve(entry: Entry, body: Reserved, dataset: DatasetRow) -> None:
     if body.run_id in dataset.runs:
         raise _broken(entry, f"run {body.run_id} was reserved before")
-    computed = renyi_filter.cost(dataset.order, **body.planned.composition)
+    computed = renyi_filter.cost(dataset.order, body.planned.event)
     if not _is_near(body.cost, computed):
         raise _broken(entry, f"its cost of {body.cost} units is not what its run comes to, {computed}")
     names = entries.block_names(body.blocks)
@@ -229,9 +229,7 @@ def _advance(entry: Entry, body: Started | Committed | Aborted | Settled, datase
             raise _broken(entry, f"attempt {body.attempt} does not come after attempt {run.attempt}")
         run.state, run.attempt, run.attempt_id = "STARTED", body.attempt, body.attempt_id
     elif isinstance(body, Committed):
-        executed, planned = (
-            renyi_filter.cost(dataset.order, **each.composition) for each in (body.executed, run.planned)
-        )
+        executed, planned = (renyi_filter.cost(dataset.order, each.event) for each in (body.executed, run.planned))
         # Compared with the plan's cost as it is computed here and now: what was charged may be a unit off on another machine, and a
         # log that was valid on one must be so on all.
         if not executed <= planned:

@@ -7,9 +7,10 @@ from typing import Any
 
 import rich.table
 
+from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.budget import renyi_filter
 from tfx_privacy.ledger import budgets, totals
-from tfx_privacy.ledger.budgets import percent, rounded_up
+from tfx_privacy.ledger.budgets import percent
 from tfx_privacy.ledger.replay import DatasetRow
 
 EXPLANATION = (
@@ -38,8 +39,8 @@ def table(found: Sequence[dict[str, Any]]) -> rich.table.Table:
             percent(row["spent_share"]),
             percent(row["reserved_share"]),
             percent(row["left_share"], down=True),
-            rounded_up(row["charged_epsilon"]),
-            "-" if pld is None else rounded_up(pld),
+            rounded_up(row["charged_epsilon"], 3, trimmed=True),
+            "-" if pld is None else rounded_up(pld, 3, trimmed=True),
             "-" if row["runs_left"] is None else str(row["runs_left"]),
         )
     return made

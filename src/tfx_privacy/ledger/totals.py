@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tfx_privacy.accounting.epsilon import EpsilonBounds, bounds_of_runs
+from tfx_privacy.accounting.composition import composed, dp_sgd_event
+from tfx_privacy.accounting.epsilon import COARSE_INTERVAL, EpsilonBounds, epsilon_bounds
 from tfx_privacy.ledger import entries
 from tfx_privacy.ledger.replay import DatasetRow
 
@@ -25,13 +26,13 @@ def bounds_if_planned(dataset: DatasetRow, block: str) -> EpsilonBounds | None:
     kinds: dict[tuple[float, float], int] = {}
     for run in dataset.runs.values():
         if run.state != "ABORTED" and block in entries.block_names(run.blocks):
-            plan = run.planned.composition
-            key = plan["noise_multiplier"], plan["sampling_probability"]
-            kinds[key] = kinds.get(key, 0) + int(plan["steps"])
+            plan = run.planned.terms
+            key = plan.noise_multiplier, plan.sampling_probability
+            kinds[key] = kinds.get(key, 0) + plan.steps
     if not 0 < len(kinds) <= MAX_KINDS:
         return None
     runs = [
-        {"noise_multiplier": noise, "sampling_probability": share, "steps": steps}
+        dp_sgd_event(noise_multiplier=noise, sampling_probability=share, steps=steps)
         for (noise, share), steps in kinds.items()
     ]
-    return bounds_of_runs(runs, target_delta=dataset.delta)
+    return epsilon_bounds(composed(runs), target_delta=dataset.delta, value_discretization_interval=COARSE_INTERVAL)

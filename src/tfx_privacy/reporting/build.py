@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfx_privacy.accounting import gaussian_dp
 from tfx_privacy.accounting.gaussian_dp import GaussianDP
@@ -35,6 +35,9 @@ from tfx_privacy.reporting.facts import (
     VerdictFacts,
 )
 from tfx_privacy.reporting.summary import first_screen, share_left
+
+if TYPE_CHECKING:
+    from dp_accounting import DpEvent
 
 # What is computed for the report is on a coarser grid than what is stated, and never below it.
 _GRID = 1 + 1e-3
@@ -126,18 +129,13 @@ def _gaussian_dp(record: PrivacyGuarantee | None, spent: Sequence[Spent]) -> Gau
         return None
     if not spent:
         return Problem(error=_MORE_THAN_THIS_RUN)
-    run = mechanism.composition
-    return _fitted(
-        float(run["noise_multiplier"]), float(run["sampling_probability"]), int(run["steps"]), record.target_delta
-    )
+    return _fitted(mechanism.event, record.target_delta)
 
 
 @functools.lru_cache(maxsize=32)
-def _fitted(noise: float, probability: float, steps: int, delta: float) -> GaussianDP | Problem:
+def _fitted(event: DpEvent, target_delta: float) -> GaussianDP | Problem:
     try:
-        return gaussian_dp.fit(
-            noise_multiplier=noise, sampling_probability=probability, steps=steps, target_delta=delta
-        )
+        return gaussian_dp.fit(event, target_delta=target_delta)
     except TFXPrivacyError as error:
         return Problem(error=str(error))
 

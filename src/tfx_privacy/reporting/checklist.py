@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, get_args
 
+from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.budget.runs import LedgerRun
 from tfx_privacy.errors import EvidenceError
@@ -150,7 +151,7 @@ def _population(record: PrivacyGuarantee) -> Coverage:
 def _references(record: PrivacyGuarantee) -> Iterator[Coverage]:
     if record.references is not None:
         together = record.references.epsilon_all
-        limit = "nothing limits" if together == "inf" else f"epsilon {wording.rounded_up(float(together), 4)} limits"
+        limit = "nothing limits" if together == "inf" else f"epsilon {rounded_up(float(together), 4)} limits"
         yield Coverage(
             use=f"{record.references.num_models} reference models",
             covered="no",
@@ -262,7 +263,7 @@ def _unit_note(record: PrivacyGuarantee) -> str:
 def _formal(record: PrivacyGuarantee) -> str:
     if not _is_private(record):
         return "Epsilon is infinite: nothing is limited."
-    return f"Approximate differential privacy: epsilon = {wording.rounded_up(record.stated_epsilon, 4)} at delta = {record.target_delta:g}, {_beside(record)}"
+    return f"Approximate differential privacy: epsilon = {rounded_up(record.stated_epsilon, 4)} at delta = {record.target_delta:g}, {_beside(record)}"
 
 
 def _beside(record: PrivacyGuarantee) -> str:
@@ -336,7 +337,7 @@ def _shown_metric(metric: Metric) -> str:
 def _all_releases(record: PrivacyGuarantee | None, run: LedgerRun | None) -> str:
     if run is not None:
         return (
-            f"All runs that were charged to dataset {run.dataset_id!r}: epsilon {wording.rounded_up(run.spent_epsilon, 4)} of a budget of "
+            f"All runs that were charged to dataset {run.dataset_id!r}: epsilon {rounded_up(run.spent_epsilon, 4)} of a budget of "
             f"{run.budget_epsilon:g} at delta {run.budget_delta:g}. Uses that nobody charged are not in it."
         )
     if record is None:

@@ -13,6 +13,7 @@ import jinja2
 
 from tfx_privacy.accounting import gaussian_dp
 from tfx_privacy.accounting.gaussian_dp import GaussianDP
+from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.attacks import exposure
 from tfx_privacy.attacks.evaluation import (
     CONTROL,
@@ -22,7 +23,7 @@ from tfx_privacy.attacks.evaluation import (
     PrivacyEvaluation,
 )
 from tfx_privacy.gate.attack_limit import Standing
-from tfx_privacy.gate.evidence import SIGNED_PARTS, rounded_up
+from tfx_privacy.gate.evidence import SIGNED_PARTS
 from tfx_privacy.gate.policy import GatePolicy, SliceLimit
 from tfx_privacy.gate.slice_limits import SliceLimits
 from tfx_privacy.reporting import wording
@@ -66,7 +67,7 @@ def _template(name: str, *, autoescape: bool, finalize: Callable[[Any], Any] | N
     )
     environment.filters.update(
         interval=_interval, percent=_percent, tpr=_tpr, bound=_bound, leaks=intervals.leaks, rounded_up=rounded_up,
-        units=units, up=wording.rounded_up, short=wording.short, moment=wording.moment,
+        units=units, up=rounded_up, short=wording.short, moment=wording.moment,
     )  # fmt: skip
     return environment.from_string(source.read_text(encoding="utf-8"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.budget.runs import LedgerRun
 from tfx_privacy.gate.evidence import Evidence
@@ -19,6 +20,7 @@ from tfx_privacy.reporting.facts import (
 
 
 def share_left(run: LedgerRun) -> float:
+    """Returns the share of the dataset's budget that is left, from 0 to 1."""
     return max(0.0, 1.0 - run.charged / run.budget) if run.budget else 0.0
 
 
@@ -31,6 +33,7 @@ def first_screen(
     strongest: Strongest | None,
     lineage: Lineage,
 ) -> list[Tile]:
+    """Returns the six tiles in reading order; what could not be read says so in its tile."""
     return [
         _epsilon_tile(verdict, record),
         _attack_tile(verdict, attacked, strongest),
@@ -64,14 +67,14 @@ def _attack_tile(verdict: VerdictFacts, attacked: PrivacyEvaluation | None, stro
         label=label,
         value=f"{row.auc.estimate:.3f} ({row.auc.low:.3f} to {row.auc.high:.3f})",
         detail=f"{row.attack} on {row.slice_name}, at {100 * attacked.confidence_level:g} % confidence; upper bound "
-        f"{wording.rounded_up(strongest.upper, 3)}, the limit is {strongest.limit:g}; 0.5 is guessing",
+        f"{rounded_up(strongest.upper, 3)}, the limit is {strongest.limit:g}; 0.5 is guessing",
     )
 
 
 def _budget_tile(evidence: Evidence, run: LedgerRun | None) -> Tile:
     if run is not None:
         of = f"epsilon {run.budget_epsilon:g} at delta {run.budget_delta:g}"
-        spent = wording.rounded_up(run.spent_epsilon, 4)
+        spent = rounded_up(run.spent_epsilon, 4)
         return Tile(
             label="Budget left",
             value=f"{math.floor(1000 * share_left(run)) / 10:g} %",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.guarantee.record import PrivacyGuarantee
@@ -38,11 +37,3 @@ def moment(text: str) -> str:
         return parse_time(text).astimezone(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     except EvidenceError:
         return text
-
-
-def rounded_up(value: float, digits: int) -> str:
-    """Never less than it is."""
-    if not math.isfinite(value):
-        return "infinite" if value > 0 else str(value)
-    # What a sum of decimals is off by is no reason for another digit.
-    return f"{math.ceil(round(value * 10**digits, 6)) / 10**digits:.{digits}f}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 import datetime
 import math
 
-from tfx_privacy.gate.evidence import Evidence, Finding, rounded_up
+from tfx_privacy.accounting.rounding import rounded_up
+from tfx_privacy.gate.evidence import Evidence, Finding
 from tfx_privacy.gate.policy import GatePolicy
 from tfx_privacy.guarantee.recomputation import recomputed_epsilon
 

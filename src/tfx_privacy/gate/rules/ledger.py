@@ -11,9 +11,11 @@ import datetime
 import math
 from collections.abc import Iterator, Sequence
 
+from tfx_privacy.accounting.composition import terms
+from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.budget.runs import LedgerPosition, LedgerRun
 from tfx_privacy.errors import EvidenceError
-from tfx_privacy.gate.evidence import Evidence, Finding, rounded_up
+from tfx_privacy.gate.evidence import Evidence, Finding
 from tfx_privacy.gate.policy import GatePolicy
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 from tfx_privacy.guarantee.record import PrivacyGuarantee, ReferenceTrainings, facts_digest
@@ -137,20 +139,23 @@ def _not_in_the_chain(run: LedgerRun) -> Iterator[str]:
 def _more_than_reserved(mechanism: DPMechanism | NoMechanism, run: LedgerRun) -> Iterator[str]:
     """How an execution goes beyond what its reservation was charged for."""
     yield from _other_than_reserved(mechanism, run)
-    if isinstance(mechanism, DPMechanism) and not mechanism.composition["steps"] <= run.planned.steps:
-        yield f"steps={mechanism.composition['steps']} are more than the {run.planned.steps} that were reserved"
+    steps = terms(mechanism.event).steps if isinstance(mechanism, DPMechanism) else 0
+    if not steps <= run.planned.steps:
+        yield f"steps={steps} are more than the {run.planned.steps} that were reserved"
 
 
 def _other_than_reserved(mechanism: DPMechanism | NoMechanism, run: LedgerRun) -> Iterator[str]:
     if isinstance(mechanism, NoMechanism):
         yield "it was charged for noise, but the model was trained without any"
         return
-    executed, planned = mechanism.composition, run.planned.composition
-    if not executed["noise_multiplier"] >= planned["noise_multiplier"]:
-        yield f"noise_multiplier={executed['noise_multiplier']:g} is less than the {planned['noise_multiplier']:g} that was reserved"
-    if executed["sampling_probability"] != planned["sampling_probability"]:
+    executed, planned = terms(mechanism.event), run.planned.terms
+    if not executed.noise_multiplier >= planned.noise_multiplier:
         yield (
-            f"sampling_probability={executed['sampling_probability']:g} is not the {planned['sampling_probability']:g} "
+            f"noise_multiplier={executed.noise_multiplier:g} is less than the {planned.noise_multiplier:g} that was reserved"
+        )
+    if executed.sampling_probability != planned.sampling_probability:
+        yield (
+            f"sampling_probability={executed.sampling_probability:g} is not the {planned.sampling_probability:g} "
             "that was reserved"
         )
 
@@ -191,7 +196,7 @@ def _more_references_than_reserved(references: ReferenceTrainings, found: Sequen
     """Whether reservations cover all trainings, the lost ones included: a record is in one half of each pair that an attempt begins."""
     if isinstance(references.mechanism, NoMechanism):
         return
-    steps = int(references.mechanism.composition["steps"])
+    steps = terms(references.mechanism.event).steps
     needed = (references.num_models + references.lost_trainings) * steps
     reserved = 2 * sum(answer.planned.steps for answer in found if answer.state in _CHARGED)
     if not needed <= reserved:

@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from tfx_privacy.accounting import gaussian_dp
 from tfx_privacy.accounting.gaussian_dp import GaussianDP
+from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.attacks.evaluation import Checkpoint, Curve, PrivacyEvaluation
 from tfx_privacy.guarantee.record import PrivacyGuarantee
 from tfx_privacy.reporting.figures import svg
@@ -120,12 +121,17 @@ def _paint_roc(figure: Figure, curve: Curve, guarantee: PrivacyGuarantee | None,
     if guarantee is not None and math.isfinite(guarantee.stated_epsilon):
         rates = np.geomspace(MIN_RATE, 1.0, 200)
         bound = trade_off(rates, guarantee.stated_epsilon, guarantee.target_delta)
-        name = f"limit by epsilon = {_rounded_up(guarantee.stated_epsilon)}, delta = {guarantee.target_delta:g}"
+        name = f"limit by epsilon = {rounded_up(guarantee.stated_epsilon, 2, trimmed=True)}, delta = {guarantee.target_delta:g}"
         axes.plot(rates, bound, color=svg.BLUE, linestyle="-.", linewidth=1.6, label=name)
         if mu is not None:
             closer = gaussian_dp.true_positive_rate(mu.mu, rates)
             axes.plot(
-                rates, closer, color="black", linestyle=":", linewidth=1.8, label=f"limit by mu = {_rounded_up(mu.mu)}"
+                rates,
+                closer,
+                color="black",
+                linestyle=":",
+                linewidth=1.8,
+                label=f"limit by mu = {rounded_up(mu.mu, 2, trimmed=True)}",
             )
     for axis, set_scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
         set_scale("log")
@@ -199,8 +205,4 @@ def _claim(guarantee: PrivacyGuarantee | None) -> str:
     if guarantee is None or not math.isfinite(guarantee.stated_epsilon):
         return "No finite epsilon is claimed."
     at = trade_off(np.array([0.01]), guarantee.stated_epsilon, guarantee.target_delta)[0]
-    return f"The claimed epsilon of {_rounded_up(guarantee.stated_epsilon)} limits the rate at 1.0% to {at:.2%}."
-
-
-def _rounded_up(epsilon: float) -> str:
-    return f"{math.ceil(epsilon * 100) / 100:g}"
+    return f"The claimed epsilon of {rounded_up(guarantee.stated_epsilon, 2, trimmed=True)} limits the rate at 1.0% to {at:.2%}."

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.guarantee.epsilon_over_steps import Spent
-from tfx_privacy.reporting import wording
 from tfx_privacy.reporting.facts import BudgetPoint
 from tfx_privacy.reporting.figures import svg
 
@@ -34,7 +34,7 @@ def over_steps(points: Sequence[Spent], *, stated: float, limit: float, prefix: 
         prefix=prefix,
         title="Epsilon over the steps of training",
         description=f"From {points[0].epsilon:.3g} after {points[0].step} steps to {last.epsilon:.3g} after {last.step}; "
-        f"{wording.rounded_up(stated, 4)} is stated for the whole, and {limit:g} allowed.",
+        f"{rounded_up(stated, 4)} is stated for the whole, and {limit:g} allowed.",
     )
 
 
@@ -56,7 +56,7 @@ def over_time(points: Sequence[BudgetPoint], *, prefix: str = "budget") -> str |
         height=3.4,
         prefix=prefix,
         title="What the dataset was charged over time",
-        description=f"{len(points)} entries; after the last one, of {last.at}, epsilon {wording.rounded_up(last.spent_epsilon, 4)} of "
+        description=f"{len(points)} entries; after the last one, of {last.at}, epsilon {rounded_up(last.spent_epsilon, 4)} of "
         f"{last.budget_epsilon:g} was spent.",
     )
 
@@ -68,7 +68,7 @@ def _paint_steps(figure: Figure, points: Sequence[Spent], stated: float, limit: 
     axes.plot(steps, epsilons, color=svg.BLUE, marker="o", markersize=3.5, linewidth=1.6, label="spent")
     axes.plot(
         steps[-1:], [stated], color=svg.ORANGE, marker="D", markersize=6, linestyle="none",
-        label=f"stated for the whole run: {wording.rounded_up(stated, 4)}",
+        label=f"stated for the whole run: {rounded_up(stated, 4)}",
     )  # fmt: skip
     axes.axhline(limit, color=svg.RED, linestyle="-.", linewidth=1.2, label=f"limit ({limit:g})")
     axes.set_ylim(0.0, 1.12 * max(*epsilons, stated, limit))
