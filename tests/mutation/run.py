@@ -1,14 +1,15 @@
-"""Applies every privacy bug of `mutants.py`, and demands that the fast tests find each.
+"""Applies every privacy bug of `mutants`, and demands that the fast tests find each.
 
     python tests/mutation/run.py [--only WORD] [--processes 2]
 
 Prints killed or survived for each, and ends with 1 if one survived or could not be applied. No file is changed: TensorFlow is
-imported once, and each bug gets a forked process in which the import system hands out the changed source.
+imported once, and each bug gets a forked process in which the import system hands out the changed module.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -19,9 +20,13 @@ import sys
 import time
 from collections.abc import Sequence
 from types import CodeType, ModuleType
+from typing import NamedTuple
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from addressing import Package, Place
+from mutants import MUTANTS, POSTGRESQL, Mutant
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 ROOT = TESTS.parent
@@ -40,117 +45,161 @@ SHARED = (
     "dp_accounting.pld",
 )
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from mutants import MUTANTS, Mutant
+class Bug(NamedTuple):
+    """A mutant that is ready to run."""
+
+    mutant: Mutant
+    place: Place
+    tree: ast.Module
+    tests: list[str]
+
+
+class _Running(NamedTuple):
+    bug: Bug
+    log: pathlib.Path
+    started: float
 
 
 class _Changed(importlib.machinery.SourceFileLoader):
-    """Loads a module from source with one place changed."""
+    """Loads a module from its changed tree."""
 
-    def __init__(self, mutant: Mutant, path: str) -> None:
-        super().__init__(mutant.module, path)
-        self._mutant = mutant
+    def __init__(self, bug: Bug) -> None:
+        super().__init__(bug.place.module, str(bug.place.path))
+        self._tree = bug.tree
 
     def get_code(self, fullname: str) -> CodeType:
-        source = mutated(self._mutant, pathlib.Path(self.path).read_text())
-        return self.source_to_code(source.encode(), self.path)
+        return self.source_to_code(self._tree, self.path)
 
 
 class _Finder(importlib.abc.MetaPathFinder):
     """Hands out the changed module."""
 
-    def __init__(self, mutant: Mutant) -> None:
-        self._mutant = mutant
+    def __init__(self, bug: Bug) -> None:
+        self._bug = bug
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != self._mutant.module:
+        if fullname != self._bug.place.module:
             return None
-        file = str(source_file(self._mutant))
-        return importlib.util.spec_from_file_location(fullname, file, loader=_Changed(self._mutant, file))
+        return importlib.util.spec_from_file_location(fullname, self._bug.place.path, loader=_Changed(self._bug))
 
 
-def source_file(mutant: Mutant) -> pathlib.Path:
-    """The module's file."""
-    return ROOT / "src" / (mutant.module.replace(".", "/") + ".py")
-
-
-def mutated(mutant: Mutant, source: str) -> str:
-    """The source with the bug.
+def prepared(mutant: Mutant, code: Package) -> Bug:
+    """The mutant, applied.
 
     Raises:
-      ValueError: If the place is not there, or is there several times.
+      ValueError: If its place or one of its tests is not there, or is there several times.
     """
-    if source.count(mutant.old) != 1:
-        raise ValueError(f"{mutant.name}: the place stands {source.count(mutant.old)} times in {mutant.module}")
-    changed = source.replace(mutant.old, mutant.new)
-    compile(changed, mutant.module, "exec")
-    return changed
+    place = code.find(mutant.where)
+    tests = [str(_test(name)) for name in mutant.tests.split()]
+    return Bug(mutant, place, place.changed(mutant.old, mutant.new), tests)
 
 
-def run_tests(mutant: Mutant, log: pathlib.Path) -> None:
+def all_prepared(mutants: Sequence[Mutant]) -> tuple[list[Bug], list[str]]:
+    """The mutants, applied, and what is wrong with those that cannot be."""
+    code = Package(ROOT / "src" / "tfx_privacy", without=["templates"])  # the templates are projects of their own
+    bugs, problems = [], []
+    for mutant in mutants:
+        try:
+            bugs.append(prepared(mutant, code))
+        except ValueError as error:
+            problems.append(f"{mutant.name} ({mutant.where}): {error}")
+    return bugs, problems
+
+
+def _test(name: str) -> pathlib.Path:
+    found = list(TESTS.rglob(f"{name}.py"))
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} files under {TESTS} are named {name}.py")
+    return found[0]
+
+
+def run_tests(bug: Bug, log: pathlib.Path) -> None:
     """In the forked process: runs the tests and ends with pytest's exit code."""
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    sys.meta_path.insert(0, _Finder(mutant))
+    sys.meta_path.insert(0, _Finder(bug))
     import pytest
 
-    files = [str(TESTS / f"{name}.py") for name in mutant.tests.split()]
     arguments = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:randomly", f"--rootdir={ROOT}"]
     basetemp = log.with_suffix(".tmp")
-    os._exit(int(pytest.main([*arguments, f"--basetemp={basetemp}", *files])))
+    os._exit(int(pytest.main([*arguments, f"--basetemp={basetemp}", *bug.tests])))
 
 
 def main() -> int:
     """Runs all, and prints a line each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--only", default="", help="bugs whose name or module holds this word")
+    parser.add_argument("--only", default="", help="bugs whose name, address or module holds this word")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    chosen = [mutant for mutant in MUTANTS if options.only in f"{mutant.name} {mutant.module}"]
-    for mutant in chosen:
-        mutated(mutant, source_file(mutant).read_text())
-    for module in SHARED:
-        importlib.import_module(module)
-    loaded = [name for name in sys.modules if name.startswith("tfx_privacy")]
-    assert not loaded, loaded
+    mutants = MUTANTS if _has_postgresql() else [mutant for mutant in MUTANTS if mutant not in POSTGRESQL]
+    bugs, problems = all_prepared(mutants)
+    problems = [problem for problem in problems if options.only in problem]
+    if problems:
+        print(*problems, sep="\n")
+        return 1
+    chosen = [bug for bug in bugs if options.only in f"{bug.mutant.name} {bug.mutant.where} {bug.place.module}"]
+    if not chosen:
+        parser.error(f"no bug holds the word {options.only}")
+    _import_shared()
     logs = ROOT / ".cache" / "mutation"
     logs.mkdir(parents=True, exist_ok=True)
     outcomes = _run_all(chosen, logs, options.processes)
-    survived = [name for name, outcome in outcomes.items() if outcome != "killed"]
+    survived = [outcome for outcome in outcomes if outcome != "killed"]
     print(f"{len(outcomes) - len(survived)} of {len(outcomes)} killed, {len(survived)} survived")
     return 1 if survived else 0
 
 
-def _run_all(chosen: Sequence[Mutant], logs: pathlib.Path, processes: int) -> dict[str, str]:
+def _has_postgresql() -> bool:
+    sys.path.insert(0, str(_test("postgresql_server").parent))
+    server = importlib.import_module("postgresql_server")
+    try:
+        return bool(server.program("postgres"))
+    except server.NoServerError:
+        return False
+
+
+def _import_shared() -> None:
+    for module in SHARED:
+        importlib.import_module(module)
+    loaded = [name for name in sys.modules if name.startswith("tfx_privacy")]
+    assert not loaded, loaded
+
+
+def _run_all(chosen: Sequence[Bug], logs: pathlib.Path, processes: int) -> list[str]:
     waiting = list(enumerate(chosen))
-    running: dict[int, tuple[Mutant, pathlib.Path, float]] = {}
-    outcomes: dict[str, str] = {}
+    running: dict[int, _Running] = {}
+    outcomes = []
     while waiting or running:
         while waiting and len(running) < processes:
-            number, mutant = waiting.pop(0)
-            log = logs / f"{number:02d}.log"
-            sys.stdout.flush()
-            child = os.fork()
-            if child == 0:
-                run_tests(mutant, log)
-            running[child] = (mutant, log, time.monotonic())
+            number, bug = waiting.pop(0)
+            child, started = _start(bug, logs / f"{number:02d}.log")
+            running[child] = started
         time.sleep(0.2)
-        for child, (mutant, log, started) in list(running.items()):
-            code = _ended(child, started)
-            if code is None:
-                continue
-            del running[child]
-            outcomes[mutant.name] = _outcome(code)
-            seconds = time.monotonic() - started
-            print(
-                f"{outcomes[mutant.name]:9} {seconds:4.0f} s  {mutant.name}  ({mutant.module}; {log.relative_to(ROOT)})",
-                flush=True,
-            )
+        for child, one in list(running.items()):
+            code = _ended(child, one.started)
+            if code is not None:
+                del running[child]
+                outcomes.append(_outcome(code))
+                _tell(one, outcomes[-1])
     return outcomes
+
+
+def _start(bug: Bug, log: pathlib.Path) -> tuple[int, _Running]:
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        run_tests(bug, log)
+    return child, _Running(bug, log, time.monotonic())
+
+
+def _tell(one: _Running, outcome: str) -> None:
+    seconds = time.monotonic() - one.started
+    mutant, place = one.bug.mutant, one.bug.place
+    print(f"{outcome:9} {seconds:4.0f} s  {mutant.name}  ({place.module}; {one.log.relative_to(ROOT)})", flush=True)
 
 
 def _ended(child: int, started: float) -> int | None:

@@ -1,0 +1,28 @@
+"""Privacy bugs, each a change of one place, with the tests that must find it. `python tests/mutation/run.py` applies them."""
+
+from __future__ import annotations
+
+from mutants.accounting import ACCOUNTING
+from mutants.attacks import ATTACKS
+from mutants.base_models import BASE_MODELS
+from mutants.clipping import CLIPPING
+from mutants.gate import GATE
+from mutants.inputs import INPUTS
+from mutants.kubeflow import KUBEFLOW
+from mutants.ledger import LEDGER, POSTGRESQL
+from mutants.migration import MIGRATION
+from mutants.mutant import Mutant
+from mutants.noise import NOISE
+from mutants.planning import PLANNING
+from mutants.policy import POLICY
+from mutants.report import REPORT
+from mutants.sampling import SAMPLING
+from mutants.signing import SIGNING
+from mutants.validation import VALIDATION
+
+__all__ = ["MUTANTS", "POSTGRESQL", "Mutant"]
+
+MUTANTS = [
+    *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER,
+    *KUBEFLOW, *MIGRATION, *REPORT, *BASE_MODELS, *INPUTS, *POSTGRESQL,
+]  # fmt: skip

@@ -1,0 +1,140 @@
+"""Bugs in the attacks, and in what the gate makes of their results."""
+
+from __future__ import annotations
+
+from mutants.mutant import Mutant
+
+ATTACKS = [
+    Mutant(
+        "ties are wins", "auc_and_variance",
+        "beaten = (np.cumsum(others) - 0.5 * others) / n0", "beaten = np.cumsum(others) / n0",
+        "test_attack_statistics",
+    ),
+    Mutant(
+        "the others have no variance", "auc_and_variance",
+        "variance += float(others @ (beating - auc) ** 2) / (n0 - 1) / n0", "variance += 0.0",
+        "test_attack_statistics",
+    ),
+    Mutant(
+        "the rate is of members", "tpr_interval",
+        "above = _above(counts.others)", "above = _above(counts.members)", "test_attack_statistics",
+    ),
+    Mutant(
+        "the threshold is given", "tpr_interval",
+        "fewest = int(stats.binom.ppf(alpha / 4, n0, false_positive_rate)) - 1",
+        "fewest = math.floor(false_positive_rate * n0 + 1e-9)", "test_attack_statistics",
+    ),
+    Mutant(
+        "the best threshold of the same records", "advantage_interval",
+        "((0, 1), (1, 0))", "((0, 0), (1, 1))", "test_attack_statistics",
+    ),
+    Mutant(
+        "many tests are one", "holm",
+        "np.maximum.accumulate(values[order] * factors)", "np.maximum.accumulate(values[order])",
+        "test_attack_statistics",
+    ),
+    Mutant(
+        "an attacker knows its records", "cross_fitted",
+        "training, testing = folds != fold, folds == fold", "training, testing = folds == fold, folds == fold",
+        "test_attack_rules",
+    ),
+    Mutant("folds are independent", "_from_sample", "independent=not fitted", "independent=True", "test_attack_rules"),
+    Mutant("any slice is large enough", "_judge", "settings.min_slice_size", "1", "test_attack_rules"),
+    Mutant(
+        "the control is not asked", "_with_control",
+        "not _p_value(row) > CONTROL_SIGNIFICANCE", "_p_value(row) < 0.0", "test_attack_rules",
+    ),
+    Mutant(
+        "whatever the control says is a shift", "_with_control",
+        "not _p_value(row) > CONTROL_SIGNIFICANCE", "", "test_attack_rules",
+    ),
+    Mutant(
+        "no score is the lowest", "tally:_counts",
+        "usable = ~np.isnan(scores)", "usable, scores = np.ones(len(scores), bool), np.nan_to_num(scores, nan=-1e30)",
+        "test_tally test_attack_rules",
+    ),
+    Mutant(
+        "the sample prefers large hashes", "smallest",
+        'order = np.argsort(hashes, kind="stable")', 'order = np.argsort(~hashes, kind="stable")', "test_tally",
+    ),
+    Mutant(
+        "a value's place does not matter", "_of_values",
+        "return mixed(mixed(values.view(np.uint64)) ^ value_seeds)",
+        "return mixed(mixed(values.view(np.uint64)) + 0 * value_seeds)", "test_tally",
+    ),
+    Mutant(
+        "calibrated by models that know the record", "scores",
+        "difference(target[0], out)", "difference(target[0], inside)", "test_reference_attacks",
+    ),
+    Mutant(
+        "a is chosen on the target", "scores",
+        "offline_a = choose_offline_a(references[1], bits)",
+        "offline_a = choose_offline_a(np.column_stack([target[1], references[1][:, 1:]]), bits)",
+        "test_reference_attacks",
+    ),
+    Mutant(
+        "the density for the tail", "lira_offline",
+        "stats.norm.logsf", "stats.norm.logpdf", "test_reference_attacks",
+    ),
+    Mutant(
+        "the likelihood of being wrong", "log_likelihoods",
+        "-np.logaddexp(0.0, -rescaled[np.arange(len(labels)), labels])",
+        "-np.logaddexp(0.0, rescaled[np.arange(len(labels)), labels])", "test_heads",
+    ),
+    Mutant(
+        "confident predictions are all alike", "rescaled_logits",
+        "np.put_along_axis(rescaled, top, np.take_along_axis(values, top, -1) - others, -1)", "pass", "test_heads",
+    ),
+    Mutant(
+        "the mirror image is harmless", "AttackResult.attack_auc_upper",
+        "return max(self.auc.high, 1.0 - self.auc.low)", "return self.auc.high", "test_gate_small_slices",
+    ),
+    Mutant(
+        "the mirror image of a small slice is harmless", "Bar._strict_lower",
+        "estimate < 0.5", "False", "test_gate_small_slices",
+    ),
+    Mutant(
+        "a confounded slice will do", "check_coverage",
+        'row.status == "UNSUPPORTED" or (row.status == "CONFOUNDED" and row.attack in REQUIRED_ATTACKS)',
+        'row.status == "UNSUPPORTED"', "test_gate_small_slices",
+    ),
+    Mutant(
+        "small slices leak together", "_coverage",
+        "small and limits.bar(small[0]).jointly_within(small)", "small", "test_gate_small_slices",
+    ),
+    Mutant(
+        "nothing shows on a small slice", "Bar.standing",
+        "return Standing.OPEN if self._strict_lower(row) <= self.limit else Standing.ABOVE", "return Standing.OPEN",
+        "test_gate_small_slices",
+    ),
+    Mutant(
+        "intervals of any confidence", "check_coverage",
+        "not record.confidence_level >= MIN_CONFIDENCE_LEVEL", "not record.confidence_level >= 0.0", "test_gate",
+    ),
+    Mutant(
+        "large slices may be pooled", "check_coverage",
+        "not record.min_slice_size <= MAX_SLICE_SIZE_POOLED", "not record.min_slice_size <= 10**9", "test_gate",
+    ),
+    Mutant(
+        "any number of records on both sides", "check_splits",
+        "record.num_overlapping <= MAX_OVERLAP * smaller", "record.num_overlapping <= smaller", "test_gate",
+    ),
+    Mutant(
+        "the control need not have been run", "REQUIRED_ATTACKS",
+        "REQUIRED_ATTACKS = (LOSS, CONTROL)", "REQUIRED_ATTACKS = (LOSS,)", "test_gate test_gate_small_slices",
+    ),
+    Mutant(
+        "records count once for every value", "_coverage",
+        "total = max(record.num_members, sum(row.num_members for row in rows))", "total = record.num_members",
+        "test_gate",
+    ),
+    Mutant(
+        "every slice is small", "Bar.is_small",
+        "(self.strict + self.quantile) * min(self._deviation(row), widest)",
+        "(self.strict + self.quantile) * max(self._deviation(row), 1.0)", "test_gate_small_slices",
+    ),
+    Mutant(
+        "the threshold is measured where it was chosen", "clopper_pearson_epsilon_lower_bound",
+        "shown(measured_on, thresholds[at : at + 1])", "shown(chosen_on, thresholds[at : at + 1])", "test_auditing",
+    ),
+]  # fmt: skip

@@ -1,0 +1,68 @@
+"""Bugs in how a private base model is counted in."""
+
+from __future__ import annotations
+
+from mutants.mutant import Mutant
+
+BASE_MODELS = [
+    Mutant(
+        "the base model costs nothing", "recomputation:_bounds",
+        "base_model is None or not base_model.is_private", "True", "test_base_model_rules",
+    ),
+    Mutant(
+        "only the last base model counts", "begin_from",
+        "trainings=[*earlier, record.mechanism]", "trainings=[record.mechanism]", "test_base_model_rules",
+    ),
+    Mutant(
+        "trainings on other terms are added up", "recomputation:_bounds",
+        "... != (neighboring_relation, privacy_unit)", "False", "test_base_model_rules",
+    ),
+    Mutant(
+        "a base model's relation is believed", "recomputation:_bounds",
+        "RELATION_OF_SAMPLING[training.sampling] != neighboring_relation", "False", "test_base_model_rules",
+    ),
+    Mutant(
+        "another model's guarantee will do", "begin_from",
+        "record.model_digest == model_digest", "", "test_base_model_rules",
+    ),
+    Mutant("a base guarantee is believed", "begin_from", "recomputed_epsilon(record)", "", "test_base_model_rules"),
+    Mutant(
+        "a base model without privacy is a start", "check_composable",
+        'any(training.kind == "none" or not training.is_private for training in base.trainings)', "False",
+        "test_base_model_rules",
+    ),
+    Mutant(
+        "what the base model was not covered for is forgotten", "base_model:scope_of",
+        "return [added, *(_inherited(item) for item in record.scope if not item.covered)]", "return [added]",
+        "test_base_model_rules",
+    ),
+    Mutant(
+        "the ledger forgets the base model", "facts_digest",
+        "guarantee.base_model is None", "True", "test_base_model_rules",
+    ),
+    Mutant(
+        "a base model outside the ledger", "check_ledger",
+        "base.ledger_id != position.ledger_id", "False", "test_base_model_rules",
+    ),
+    Mutant(
+        "an unsigned base guarantee", "_rests_on_unsigned",
+        "return record.base_model.is_private and not record.base_model.signed_by", "return False",
+        "test_base_model_rules",
+    ),
+    Mutant(
+        "preprocessing's allowance is for tuning too", "allowed_outside",
+        '(policy.allow_non_dp_preprocessing, ("transform_graph", "schema"))',
+        '(policy.allow_non_dp_preprocessing, ("transform_graph", "schema", "hyperparameters"))',
+        "test_base_model_rules",
+    ),
+    Mutant(
+        "one allowed item allows all", "check_scope",
+        "all(item.artifact in allowed for item in uncovered)", "any(item.artifact in allowed for item in uncovered)",
+        "test_base_model_rules",
+    ),
+    Mutant(
+        "references begin from a private model", "PrivacyGuarantee._consistent",
+        "self.references is not None and self.base_model is not None and self.base_model.is_private", "False",
+        "test_base_model_rules",
+    ),
+]  # fmt: skip

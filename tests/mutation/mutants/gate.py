@@ -1,0 +1,48 @@
+"""Bugs in the gate's rules on the guarantee."""
+
+from __future__ import annotations
+
+from mutants.mutant import Mutant
+
+GATE = [
+    Mutant(
+        "a test's noise is as good", "DPMechanism.is_private",
+        "return self.noise_source != TEST_NOISE", "return True", "test_guarantee test_gate",
+    ),
+    Mutant(
+        "what is stated is believed", "recomputed_epsilon",
+        "not guarantee.stated_epsilon >= bounds.best * (1 - 1e-6)", "False", "test_guarantee test_gate",
+    ),
+    Mutant(
+        "epsilon may be anything", "check_epsilon",
+        "math.isfinite(epsilon) and epsilon <= policy.max_epsilon", "math.isfinite(epsilon)", "test_gate",
+    ),
+    Mutant(
+        "an infinite epsilon passes", "check_epsilon",
+        "math.isfinite(epsilon) and epsilon <= policy.max_epsilon",
+        "not math.isfinite(epsilon) or epsilon <= policy.max_epsilon", "test_gate",
+    ),
+    Mutant(
+        "a bound that is no number passes", "upper_bound",
+        "return upper if is_known(row) else 1.0", "return upper if is_known(row) else 0.5", "test_gate",
+    ),
+    Mutant(
+        "the estimate for the upper bound", "upper_bound",
+        "upper = row.attack_auc_upper", "upper = row.auc.estimate if row.auc else 1.0", "test_gate",
+    ),
+    Mutant(
+        "an error in a rule passes", "decide:_apply",
+        "known, finding = False, Finding(False, _UNKNOWN, str(error))",
+        "known, finding = True, Finding(True, _UNKNOWN, str(error))", "test_gate",
+    ),
+    Mutant("another model's guarantee", "check_digest", "stated != digest", "False", "test_gate"),
+    Mutant(
+        "the audit's defect is overlooked", "recomputed_epsilon",
+        "guarantee.audit is not None and not guarantee.audit.epsilon_lower_bound <= claimed", "False", "test_gate",
+    ),
+    Mutant(
+        "the audit makes no correction", "_checked_levels",
+        "return delta, (1.0 - confidence) / len(_GUESSED_SHARES)", "return delta, 10 * (1.0 - confidence)",
+        "test_auditing",
+    ),
+]  # fmt: skip

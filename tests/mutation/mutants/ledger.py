@@ -1,0 +1,101 @@
+"""Bugs in the ledger of budgets."""
+
+from __future__ import annotations
+
+from mutants.mutant import Mutant
+
+LEDGER = [
+    Mutant(
+        "SQLite reads before it locks", "_sqlite._begin",
+        'connection.exec_driver_sql(f"BEGIN {mode}")', 'connection.exec_driver_sql("BEGIN DEFERRED")',
+        "test_ledger_race",
+    ),
+    Mutant(
+        "a connection crosses a fork", "os.register_at_fork",
+        "os.register_at_fork(before=_close_all)", "assert _close_all", "test_ledger_sqlite",
+    ),
+    Mutant(
+        "a run that started is given back", "_STATES_BEFORE",
+        '("RESERVED",)', '("RESERVED", "STARTED")', "test_ledger",
+    ),
+    Mutant(
+        "a run that ended is resumed", "_STATES_BEFORE",
+        '("RESERVED", "STARTED")', '("RESERVED", "STARTED", "COMMITTED", "SETTLED")', "test_ledger",
+    ),
+    Mutant(
+        "an earlier attempt goes on", "_advance",
+        "not body.attempt > run.attempt", "not body.attempt >= run.attempt", "test_ledger",
+    ),
+    Mutant(
+        "more was executed than reserved", "_advance",
+        "not executed <= planned", "not executed <= 2 * planned", "test_ledger",
+    ),
+    Mutant(
+        "one block of several is charged", "_reserve",
+        "for name in names: ...", "for name in names[:1]: ...", "test_ledger",
+    ),
+    Mutant(
+        "the log may overspend", "_reserve",
+        "not block.charged + body.cost <= dataset.budget", "not block.charged <= dataset.budget", "test_ledger_replay",
+    ),
+    Mutant(
+        "the log may state any cost", "_reserve",
+        "not _is_near(body.cost, computed)", "not body.cost > 0", "test_ledger_replay",
+    ),
+    Mutant(
+        "an entry need not follow from the one before", "_check_link",
+        "entry.previous_hash != previous", "not entry.previous_hash", "test_ledger_tampering",
+    ),
+    Mutant(
+        "an entry's hash is not looked at", "_check_link",
+        "entry.hash != entry.expected_hash", "not entry.hash", "test_ledger_tampering",
+    ),
+    Mutant(
+        "the hash leaves the time out", "Entry.expected_hash",
+        'exclude={"hash"}', 'exclude={"hash", "at"}', "test_ledger_tampering",
+    ),
+    Mutant(
+        "the tables are not held against the log", "_compare",
+        "type(row[name]) is not type(value) or row[name] != value", "type(row[name]) is not type(value)",
+        "test_ledger_tampering",
+    ),
+    Mutant("the last unit cannot be spent", "Ledger.reserve.make", "not cost <= ...", "not cost < ...", "test_ledger"),
+    Mutant("the emptiest block decides", "left", "max(... for name in ...)", "min(... for name in ...)", "test_ledger"),
+    Mutant(
+        "a repeated request is carried out again", "Ledger._append.add",
+        "before is not None", "before is None and False", "test_ledger",
+    ),
+    Mutant(
+        "another plan under the same name is taken for the same", "Ledger._append.add",
+        "not same(before.body)", "not before.body", "test_ledger",
+    ),
+    Mutant("a run of another unit is charged", "_check_kind", "value != registered", "not value", "test_ledger"),
+    Mutant(
+        "the anchor is read after the ledger", "Anchor._lines",
+        "while end > 0: ...",
+        """
+        end = self.end()
+        while end > 0: ...
+        """,
+        "test_ledger_sqlite",
+    ),
+    Mutant(
+        "an old copy is not noticed", "require_head",
+        "found == entry_hash", "found == entry_hash or found is None", "test_ledger_sqlite",
+    ),
+    Mutant("a cost is rounded down", "cost", "math.ceil", "math.floor", "test_ledger"),
+    Mutant("a budget is rounded up", "renyi_filter:budget", "math.floor", "math.ceil", "test_ledger"),
+    Mutant(
+        "a run of NaN noise is planned", "checked_terms",
+        "_validate.closed_interval(MIN_NOISE_MULTIPLIER, MAX_NOISE_MULTIPLIER, noise_multiplier=noise_multiplier)",
+        "noise_multiplier", "test_ledger",
+    ),
+]  # fmt: skip
+
+# Found by two connections to a real server, where there is one.
+POSTGRESQL = [
+    Mutant(
+        "PostgreSQL's row is not locked", "read_dataset",
+        "statement.with_for_update() if locked else statement", "statement", "test_ledger_race",
+    ),
+]  # fmt: skip

@@ -1,0 +1,42 @@
+"""Bugs in what the report claims."""
+
+from __future__ import annotations
+
+from mutants.mutant import Mutant
+
+REPORT = [
+    Mutant(
+        "a report that was turned is read", "VerdictFacts._follows_from_the_rules",
+        "self.blessed is not (bool(self.rules) and all(rule.holds for rule in self.rules))",
+        "not isinstance(self.blessed, bool)", "test_report_facts",
+    ),
+    Mutant(
+        "an epsilon that was not established is claimed", "build:build",
+        'is_established = epsilon is not None and epsilon.status != "unknown"', "is_established = epsilon is not None",
+        "test_report_facts",
+    ),
+    Mutant("the first row is the strongest attack", "_strongest", "key=...", "key=lambda row: 0", "test_report_facts"),
+    Mutant(
+        "mu is of the last run alone", "_over_steps",
+        "record.stated_epsilon <= spent[-1].epsilon * _GRID", "True", "test_report_facts",
+    ),
+    Mutant(
+        "what was not covered is covered", "checklist:_upstream",
+        'covered="yes" if item.covered else "no"', 'covered="yes"', "test_report_facts",
+    ),
+    Mutant(
+        "mu covers a part of the profile", "_smallest_mu",
+        "np.all(deltas <= profile(middle, epsilons))", "np.any(deltas <= profile(middle, epsilons))",
+        "test_gaussian_dp",
+    ),
+    Mutant(
+        "the error of fit is too small", "fit",
+        "(profile(mu, epsilons) - deltas) / (1.0 + np.exp(np.minimum(epsilons, 700.0)))",
+        "(profile(mu, epsilons) - deltas) / (1.0 + np.exp(np.minimum(2 * epsilons, 700.0))) / 2", "test_gaussian_dp",
+    ),
+    Mutant(
+        "a file is written over", "report:_write",
+        'output.open("x", encoding="utf-8")', 'output.open("w", encoding="utf-8")', "test_report_command",
+    ),
+    Mutant("a report commands the terminal", "_line", "sign.isprintable()", "sign", "test_report_command"),
+]  # fmt: skip
