@@ -12,6 +12,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.attacks import evaluation
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.attacks.membership.evaluate import Settings
@@ -21,6 +22,7 @@ from tfx_privacy.components.privacy_evaluator.attack_pipeline import Task
 from tfx_privacy.components.privacy_evaluator.findings import Wanted
 from tfx_privacy.components.privacy_evaluator.reader import ModelReader
 from tfx_privacy.errors import DataError, ParameterError
+from tfx_privacy.gate import attack_limit
 from tfx_privacy.records import signing, strict_json
 
 PRIVACY_EVALUATION_KEY = "privacy_evaluation"
@@ -183,15 +185,16 @@ def _names(exec_properties: Mapping[str, Any], key: str) -> list[str]:
 
 def _show(artifact: types.Artifact, record: PrivacyEvaluation) -> None:
     """Display copies for ML Metadata, as text."""
-    judged = [row for row in record.results if row.status == "OK" and row.attack != evaluation.CONTROL]
     artifact.set_string_custom_property("model_digest", record.model_digest)
-    if judged:
-        worst = max(judged, key=lambda row: row.attack_auc_upper)
-        artifact.set_string_custom_property("attack_auc_upper", f"{worst.attack_auc_upper:.4f}")
-        artifact.set_string_custom_property("attack_slice", worst.slice_name)
-        logging.info(
-            "PrivacyEvaluator: the strongest attack is %s on %s, upper bound %.4f.",
-            worst.attack,
-            worst.slice_name,
-            worst.attack_auc_upper,
-        )
+    strongest = attack_limit.strongest(record)
+    if strongest is None:
+        return
+    upper = rounded_up(attack_limit.upper_bound(strongest))
+    artifact.set_string_custom_property("attack_auc_upper", upper)
+    artifact.set_string_custom_property("attack_slice", strongest.slice_name)
+    logging.info(
+        "PrivacyEvaluator: the strongest attack is %s on %s, upper bound %s.",
+        strongest.attack,
+        strongest.slice_name,
+        upper,
+    )

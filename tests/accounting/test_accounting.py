@@ -2,8 +2,10 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
+import dp_accounting
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -71,6 +73,33 @@ def test_events_with_impossible_numbers_are_not_built(arguments: dict[str, Any])
     """Some of them hang the accountant."""
     with pytest.raises(ParameterError):
         dp_sgd_event(**{"noise_multiplier": 1.0, "sampling_probability": 0.1, "steps": 10, **arguments})
+
+
+@pytest.mark.parametrize("wrap", [lambda event: event, lambda event: dp_accounting.ComposedDpEvent((event,))])
+def test_a_whole_number_as_noise_costs_what_the_double_does(wrap: Callable[[Any], Any]) -> None:
+    """dp-accounting 0.4.3 alone states an epsilon that is many times too small for it."""
+    step = dp_accounting.PoissonSampledDpEvent(0.0173, dp_accounting.GaussianDpEvent(2))
+    by_hand = wrap(dp_accounting.SelfComposedDpEvent(step, 317))
+    ours = dp_sgd_event(noise_multiplier=2.0, sampling_probability=0.0173, steps=317)
+    # By hand first: results are kept by event, and these are equal.
+    found = epsilon_bounds(by_hand, target_delta=1e-5), rdp_epsilon(by_hand, target_delta=1e-5)
+    epsilon_bounds.cache_clear()
+    assert found == (epsilon_bounds(ours, target_delta=1e-5), rdp_epsilon(ours, target_delta=1e-5))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        dp_accounting.GaussianDpEvent(1.0),
+        dp_accounting.SelfComposedDpEvent(dp_accounting.LaplaceDpEvent(1.0), 3),
+        dp_accounting.ComposedDpEvent(()),
+        dp_accounting.NoOpDpEvent(),
+    ],
+    ids=["bare", "Laplace", "nothing composed", "nothing at all"],
+)
+def test_no_other_event_is_accounted(event: Any) -> None:
+    with pytest.raises(ParameterError, match="Expected event"):
+        epsilon_bounds(event, target_delta=1e-5)
 
 
 def test_no_mechanism_is_infinite() -> None:

@@ -27,7 +27,7 @@ class Standing(enum.Enum):
     ABOVE = (
         "it does not, on enough records for a harmless model to have kept it, or the lower bound is above the limit too"
     )
-    OPEN = "it does not, but neither would a harmless model have done, on so few records"
+    INCONCLUSIVE = "it does not, but neither would a harmless model have done, on so few records"
 
 
 def attacked(record: PrivacyEvaluation) -> list[AttackResult]:
@@ -48,7 +48,7 @@ def is_known(row: AttackResult) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
-class Bar:
+class AttackLimit:
     """What every row of one evaluation is held against; NaN and whatever else cannot be compared is ABOVE.
 
     Attributes:
@@ -62,8 +62,8 @@ class Bar:
     strict: float
 
     @classmethod
-    def of(cls, record: PrivacyEvaluation, limit: float) -> Bar:
-        """The bar for an evaluation with at least one row that was judged."""
+    def of(cls, record: PrivacyEvaluation, limit: float) -> AttackLimit:
+        """The limit for an evaluation with at least one row that was judged."""
         return cls(
             limit=limit,
             quantile=float(stats.norm.isf((1.0 - record.confidence_level) / 2)),
@@ -76,7 +76,11 @@ class Bar:
             return Standing.WITHIN
         if not self.is_small(row):
             return Standing.ABOVE
-        return Standing.OPEN if self._strict_lower(row) <= self.limit else Standing.ABOVE
+        return Standing.INCONCLUSIVE if self._strict_lower(row) <= self.limit else Standing.ABOVE
+
+    def tells_alone(self, row: AttackResult) -> bool:
+        """Whether a row says something of the model without others: it is of enough records, or exceeds the limit for certain."""
+        return not self.is_small(row) or not self._strict_lower(row) <= self.limit
 
     def is_small(self, row: AttackResult) -> bool:
         """Whether a harmless model could exceed the limit here by more than its part of the chance of a false refusal."""
@@ -108,3 +112,25 @@ class Bar:
             return low
         factor = self.strict / self.quantile
         return float(special.expit(special.logit(estimate) - factor * (special.logit(estimate) - special.logit(low))))
+
+
+REFERENCE_LIMIT = 0.6
+"""On a slice on which a harmless model may exceed this upper bound by chance, a high bound says little of the model."""
+
+
+def strongest(record: PrivacyEvaluation) -> AttackResult | None:
+    """The strongest attack of an evaluation: the one choice that the gate, the report and ML Metadata quote.
+
+    The largest upper bound among the rows that tell by themselves: on the whole set, on slices large enough for
+    `REFERENCE_LIMIT`, and on smaller ones where the lower bound, corrected for the number of rows, is above it. No policy takes
+    part, so all who quote it quote the same row.
+
+    Returns:
+      The row; None if no attack could be judged.
+    """
+    rows = attacked(record)
+    if not rows:
+        return None
+    limit = AttackLimit.of(record, REFERENCE_LIMIT)
+    telling = [row for row in rows if limit.tells_alone(row)]
+    return max(telling or rows, key=upper_bound)

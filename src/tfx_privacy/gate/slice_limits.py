@@ -11,7 +11,7 @@ from tfx_privacy.attacks.evaluation import (
     PrivacyEvaluation,
 )
 from tfx_privacy.gate import attack_limit
-from tfx_privacy.gate.attack_limit import Bar, Standing
+from tfx_privacy.gate.attack_limit import AttackLimit, Standing
 from tfx_privacy.gate.policy import GatePolicy, SliceLimit
 
 
@@ -26,16 +26,20 @@ class SliceLimits:
         """For an evaluation with at least one row that was judged."""
         self._record = record
         self._policy = policy
-        self._bar_of_limit = functools.lru_cache(maxsize=None)(functools.partial(Bar.of, record))
+        self._attack_limit_of = functools.lru_cache(maxsize=None)(functools.partial(AttackLimit.of, record))
 
     def limit(self, row: AttackResult) -> float:
         """Largest upper bound on the AUC of any attack on the row's slice."""
         own = self._own(row)
         return self._policy.max_attack_auc if own is None else own.max_attack_auc
 
-    def bar(self, row: AttackResult) -> Bar:
+    def has_own(self, row: AttackResult) -> bool:
+        """Whether the policy has another limit for the row's slice than for all others."""
+        return self.limit(row) != self._policy.max_attack_auc
+
+    def attack_limit(self, row: AttackResult) -> AttackLimit:
         """What the row is held against."""
-        return self._bar_of_limit(self.limit(row))
+        return self._attack_limit_of(self.limit(row))
 
     def stands_alone(self, row: AttackResult) -> bool:
         """Whether the policy names this very slice, which then must keep its limit by itself."""
@@ -44,8 +48,8 @@ class SliceLimits:
 
     def standing(self, row: AttackResult) -> Standing:
         """Where a row stands against its limit."""
-        found = self.bar(row).standing(row)
-        return Standing.ABOVE if found is Standing.OPEN and self.stands_alone(row) else found
+        found = self.attack_limit(row).standing(row)
+        return Standing.ABOVE if found is Standing.INCONCLUSIVE and self.stands_alone(row) else found
 
     def unjudged(self) -> list[str]:
         """Limits that are stricter than what holds without them, and that no slice was judged by."""

@@ -13,7 +13,6 @@ from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.budget.runs import LedgerRun
 from tfx_privacy.errors import EvidenceError, TFXPrivacyError
 from tfx_privacy.gate import attack_limit
-from tfx_privacy.gate.attack_limit import Standing
 from tfx_privacy.gate.evidence import Evidence
 from tfx_privacy.gate.policy import GatePolicy
 from tfx_privacy.gate.slice_limits import SliceLimits
@@ -113,14 +112,10 @@ def _readable(part: object) -> object:
 
 
 def _strongest(attacked: PrivacyEvaluation | None, policy: GatePolicy) -> Strongest | None:
-    """As `gate_attacks.check_attack_auc` chooses it: among those above their limit, else those within, else all."""
-    rows = [] if attacked is None else attack_limit.attacked(attacked)
-    if attacked is None or not rows:
+    row = None if attacked is None else attack_limit.strongest(attacked)
+    if attacked is None or row is None:
         return None
-    limits = SliceLimits(attacked, policy)
-    by_standing = {kind: [row for row in rows if limits.standing(row) is kind] for kind in Standing}
-    worst = max(by_standing[Standing.ABOVE] or by_standing[Standing.WITHIN] or rows, key=attack_limit.upper_bound)
-    return Strongest(row=worst, upper=attack_limit.upper_bound(worst), limit=limits.limit(worst))
+    return Strongest(row=row, upper=attack_limit.upper_bound(row), limit=SliceLimits(attacked, policy).limit(row))
 
 
 def _gaussian_dp(record: PrivacyGuarantee | None, spent: Sequence[Spent]) -> GaussianDP | Problem | None:

@@ -86,4 +86,12 @@ ACCOUNTING = [
         "_descend(by_pld(...), wished.target_epsilon, nearly, slope=slope)[0]",
         "0.99 * _descend(by_pld(...), wished.target_epsilon, nearly, slope=slope)[0]", "test_accounting",
     ),
+    Mutant(
+        "epsilon is rounded to the nearest", "rounded_up",
+        "decimal.ROUND_CEILING", "decimal.ROUND_HALF_EVEN", "test_rounding",
+    ),
+    Mutant(
+        "events are taken as they come", "checked",
+        "return dp_sgd_event(**terms(event)._asdict())", "return event", "test_accounting",
+    ),
 ]  # fmt: skip

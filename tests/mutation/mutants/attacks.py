@@ -90,7 +90,7 @@ ATTACKS = [
         "return max(self.auc.high, 1.0 - self.auc.low)", "return self.auc.high", "test_gate_small_slices",
     ),
     Mutant(
-        "the mirror image of a small slice is harmless", "Bar._strict_lower",
+        "the mirror image of a small slice is harmless", "AttackLimit._strict_lower",
         "estimate < 0.5", "False", "test_gate_small_slices",
     ),
     Mutant(
@@ -100,11 +100,11 @@ ATTACKS = [
     ),
     Mutant(
         "small slices leak together", "_coverage",
-        "small and limits.bar(small[0]).jointly_within(small)", "small", "test_gate_small_slices",
+        "small and limits.attack_limit(small[0]).jointly_within(small)", "small", "test_gate_small_slices",
     ),
     Mutant(
-        "nothing shows on a small slice", "Bar.standing",
-        "return Standing.OPEN if self._strict_lower(row) <= self.limit else Standing.ABOVE", "return Standing.OPEN",
+        "nothing shows on a small slice", "AttackLimit.standing",
+        "return Standing.INCONCLUSIVE if self._strict_lower(row) <= self.limit else Standing.ABOVE", "return Standing.INCONCLUSIVE",
         "test_gate_small_slices",
     ),
     Mutant(
@@ -129,9 +129,18 @@ ATTACKS = [
         "test_gate",
     ),
     Mutant(
-        "every slice is small", "Bar.is_small",
+        "every slice is small", "AttackLimit.is_small",
         "(self.strict + self.quantile) * min(self._deviation(row), widest)",
         "(self.strict + self.quantile) * max(self._deviation(row), 1.0)", "test_gate_small_slices",
+    ),
+    Mutant(
+        "the strongest attack is the noisiest one", "strongest",
+        "max(telling or rows, key=upper_bound)", "max(rows, key=upper_bound)", "test_strongest_attack",
+    ),
+    Mutant(
+        "the strongest attack is the likeliest one", "strongest",
+        "max(telling or rows, key=upper_bound)", "max(telling or rows, key=lambda row: row.auc.estimate)",
+        "test_strongest_attack test_gate",
     ),
     Mutant(
         "the threshold is measured where it was chosen", "clopper_pearson_epsilon_lower_bound",

@@ -15,7 +15,7 @@ REPORT = [
         'is_established = epsilon is not None and epsilon.status != "unknown"', "is_established = epsilon is not None",
         "test_report_facts",
     ),
-    Mutant("the first row is the strongest attack", "_strongest", "key=...", "key=lambda row: 0", "test_report_facts"),
+    Mutant("the first row is the strongest attack", "_strongest", "attack_limit.strongest(attacked)", "attacked.results[0]", "test_strongest_attack"),
     Mutant(
         "mu is of the last run alone", "_over_steps",
         "record.stated_epsilon <= spent[-1].epsilon * _GRID", "True", "test_report_facts",

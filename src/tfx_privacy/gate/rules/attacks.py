@@ -46,24 +46,47 @@ def check_attack_auc(evidence: Evidence, policy: GatePolicy, now: datetime.datet
     by_standing: dict[Standing, list[AttackResult]] = {kind: [] for kind in Standing}
     for row in judged:
         by_standing[limits.standing(row)].append(row)
-    refusing, left_open = by_standing[Standing.ABOVE], by_standing[Standing.OPEN]
-    worst = max(refusing or by_standing[Standing.WITHIN] or judged, key=attack_limit.upper_bound)
-    upper, level = attack_limit.upper_bound(worst), record.confidence_level
-    value = f"{_show_auc(worst)}, {worst.slice_name}"
-    text = f"{worst.attack} on {worst.slice_name} has attack_auc={_show_auc(worst)}, {level:.0%} confidence"
+    refusing, inconclusive = by_standing[Standing.ABOVE], by_standing[Standing.INCONCLUSIVE]
+    strongest = attack_limit.strongest(record)
+    assert strongest is not None
+    value = f"{_show_auc(strongest)}, {strongest.slice_name}"
     if not refusing:
-        more = f" {len(left_open)} rows are of slices too small to tell by themselves." if left_open else ""
-        return Finding(True, value, f"The strongest attack, {text}, is within {_limit(limits, worst, policy)}.{more}")
-    slices = sorted({row.slice_name for row in refusing})
-    more = f" Slices above their limit: {', '.join(slices)}." if len(slices) > 1 else ""
+        return Finding(True, value, _passed(record, limits, strongest, len(inconclusive)))
     return Finding(
         False,
         value,
-        f"The attack {text}: the upper bound {upper:.4f} is above {_limit(limits, worst, policy)}.{more} "
-        "Train with more noise or less over-fitting; or, if the interval is wide, give PrivacyEvaluator more records.",
+        _refused(record, limits, strongest, refusing),
         # A bound that is no number shows nothing that somebody could answer for.
         excusable=all(attack_limit.is_known(row) and row.attack_auc_upper > limits.limit(row) for row in refusing),
     )
+
+
+def _passed(record: PrivacyEvaluation, limits: SliceLimits, strongest: AttackResult, num_inconclusive: int) -> str:
+    text = f"The strongest attack, {_show_row(record, strongest)}, is within {_limit(limits, strongest)}."
+    if limits.standing(strongest) is Standing.INCONCLUSIVE:
+        text = (
+            f"The strongest attack, {_show_row(record, strongest)}, is on too few records to tell at {_limit(limits, strongest)}: "
+            "it was judged together with other small slices."
+        )
+    if num_inconclusive:
+        text += f" {num_inconclusive} rows are of slices too small to tell by themselves."
+    return text
+
+
+def _refused(
+    record: PrivacyEvaluation, limits: SliceLimits, strongest: AttackResult, refusing: list[AttackResult]
+) -> str:
+    worst = max(refusing, key=attack_limit.upper_bound)
+    text = (
+        f"The attack {_show_row(record, worst)}: the upper bound {attack_limit.upper_bound(worst):.4f} is above "
+        f"{_limit(limits, worst)}."
+    )
+    slices = sorted({row.slice_name for row in refusing})
+    if len(slices) > 1:
+        text += f" Slices above their limit: {', '.join(slices)}."
+    if strongest not in refusing:
+        text += f" The strongest attack, {_show_row(record, strongest)}, keeps its limit."
+    return f"{text} Train with more noise or less over-fitting; or, if the interval is wide, give PrivacyEvaluator more records."
 
 
 def check_coverage(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
@@ -211,17 +234,21 @@ def _coverage(record: PrivacyEvaluation, feature: str, limits: SliceLimits) -> f
     found = [row for row in rows if row.status == "OK"]
     if not (total > 0 and found):
         return 0.0
-    small = [row for row in found if limits.bar(row).is_small(row) and not limits.stands_alone(row)]
+    small = [row for row in found if limits.attack_limit(row).is_small(row) and not limits.stands_alone(row)]
     judged = sum(row.num_members for row in found) - sum(row.num_members for row in small)
     # All of them are held against the feature's one limit: a slice with a limit of its own is not among them.
-    if small and limits.bar(small[0]).jointly_within(small):
+    if small and limits.attack_limit(small[0]).jointly_within(small):
         judged += sum(row.num_members for row in small)
     return judged / total
 
 
-def _limit(limits: SliceLimits, row: AttackResult, policy: GatePolicy) -> str:
+def _limit(limits: SliceLimits, row: AttackResult) -> str:
     own = limits.limit(row)
-    return f"max_attack_auc={own:g}" + ("" if own == policy.max_attack_auc else " of its slice_limits")
+    return f"max_attack_auc={own:g}" + (" of its slice_limits" if limits.has_own(row) else "")
+
+
+def _show_row(record: PrivacyEvaluation, row: AttackResult) -> str:
+    return f"{row.attack} on {row.slice_name} has attack_auc={_show_auc(row)}, {record.confidence_level:.0%} confidence"
 
 
 def _show_auc(row: AttackResult) -> str:
