@@ -6,7 +6,7 @@ import pytest
 
 from tfx_privacy import DPParameters
 from tfx_privacy.accounting.composition import compositions_of_passes
-from tfx_privacy.errors import EvidenceError, ParameterError
+from tfx_privacy.errors import ParameterError
 
 GOOD: dict[str, Any] = {"noise_multiplier": 1.0, "target_delta": 1e-6, "sampling_probability": 0.01, "steps": 100}
 
@@ -72,7 +72,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         (changed(audit_canaries=True), "audit_canaries=True"),
         (changed(audit_canaries=100.5), "audit_canaries=100.5"),
         (changed(accountant="prv"), "accountant='prv' to be one of pld, rdp"),
-        (changed(enabled=False), "no noise_multiplier=1.0"),
+        (changed(enabled=False), "noise_multiplier=1.0 has no meaning"),
         (changed(enabled=1), "enabled=1 to be True or False"),
     ],
 )
@@ -158,5 +158,19 @@ def test_json_round_trip_and_unknown_names() -> None:
     assert DPParameters.from_json(parameters.to_json()) == parameters
     with pytest.raises(ParameterError, match="noise"):
         DPParameters.from_json('{"noise": 1}')
-    with pytest.raises(EvidenceError, match="duplicate key 'steps'"):
-        DPParameters.from_json('{"steps": 1, "steps": 2}')
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"steps": 1, "steps": 2}', "duplicate key 'steps'"),
+        ('{"noise_multiplier": NaN}', "NaN"),
+        ('{"noise_multiplier": 1e400}', "noise_multiplier"),
+        ("noise_multiplier: 1.0", "strict JSON"),
+        ("[1]", "Known:"),
+        ("", "strict JSON"),
+    ],
+)
+def test_a_json_that_is_no_parameters_is_a_parameter_error(text: str, problem: str) -> None:
+    with pytest.raises(ParameterError, match=problem):
+        DPParameters.from_json(text)
