@@ -23,8 +23,10 @@ export IPYTHONDIR := $(CACHE)/ipython
 
 # A file of tests stays in one process: importing TensorFlow costs more than most tests.
 PARALLEL := --numprocesses 2 --dist loadfile
+# The fast tests, and the share of the package that they run: it has a floor (pyproject.toml).
+COVERAGE := .venv/bin/pytest $(PARALLEL) -m 'not slow' --cov --cov-report=term
 
-.PHONY: help env demo test test-fast test-long mutation check docs format lock clean clean-env
+.PHONY: help env demo test test-fast coverage test-long mutation check docs format release lock clean clean-env
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,13 +40,17 @@ demo: env ## Run the Chicago Taxi pipeline three times: pushed, refused, refused
 
 test: check ## Linters, types, layers, every test, and the tests of the tests
 	.venv/bin/python tests/mutation/run.py
-	.venv/bin/pytest $(PARALLEL)
+	$(COVERAGE)
+	.venv/bin/pytest $(PARALLEL) -m slow
 
-mutation: env ## Apply every privacy bug of tests/mutation/mutants.py: the fast tests must find each
+mutation: env ## Apply every privacy bug of tests/mutation/mutants/: the fast tests must find each
 	.venv/bin/python tests/mutation/run.py
 
 test-fast: env ## The tests a developer runs while working (under 3 minutes)
 	.venv/bin/pytest $(PARALLEL) -m 'not slow'
+
+coverage: env ## The fast tests with coverage, which must not fall below its floor
+	$(COVERAGE)
 
 test-long: env ## What takes many minutes: 1,600 kills, 1,000 races, 10,000 histories, every byte of a ledger
 	.venv/bin/pytest -m long -s
@@ -52,16 +58,20 @@ test-long: env ## What takes many minutes: 1,600 kills, 1,000 races, 10,000 hist
 docs: env ## Build docs/ and the docstrings into .cache/site
 	@NO_MKDOCS_2_WARNING=true .venv/bin/mkdocs build --quiet --strict
 
-check: env docs ## Linters, type checks, layer contracts, declared dependencies, documentation
+check: env docs ## Linters, type checks, layer contracts, declared dependencies, documentation and its prose
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
 	.venv/bin/deptry .
+	.venv/bin/python scripts/prose.py
 
 format: env ## Format the code
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+release: env ## Check and build a release: changelog, sdist, wheel, digests; uploads nothing
+	@.venv/bin/python scripts/release.py
 
 lock: ## Resolve pyproject.toml into requirements.lock again
 	@mkdir -p $(TMPDIR)

@@ -1,7 +1,7 @@
 """The statistics of the attacks on the same scores: ours, and tensorflow-empirical-privacy's; and RMIA's score by sorting.
 
-`python -m benchmarks.attacks`, from the root of the repository. Every way runs in a fresh process of one compute thread. What is measured
-begins with the scores in memory: imports, and the scores themselves, come before.
+`python -m benchmarks.attacks`, from the root of the repository. Every way runs in a fresh process of one compute
+thread. What is measured begins with the scores in memory: imports, and the scores themselves, come before.
 """
 
 from __future__ import annotations

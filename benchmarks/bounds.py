@@ -1,7 +1,8 @@
 """How much the attacks' bounds vary from one private training to the next: what a limit must leave room for.
 
-`python -m benchmarks.bounds`, from the root of the repository, after `make demo` (it reads demo_output/). Each round trains the taxi model anew
-and attacks it, by DPTrainer's and PrivacyEvaluator's executors; about half a minute of processor time.
+`python -m benchmarks.bounds`, from the root of the repository, after `make demo` (it reads demo_output/). Each round
+trains the taxi model anew and attacks it, by DPTrainer's and PrivacyEvaluator's executors; about half a minute of
+processor time.
 """
 
 from __future__ import annotations

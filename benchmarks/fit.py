@@ -1,7 +1,8 @@
 """A whole training run against Keras' own `fit`: sampling, noise, input and progress included.
 
-`python -m benchmarks.fit`, from the root of the repository. The model has the shape of the taxi example's. Each way is run for few
-and for many epochs, in turn (A B B A ...): the difference is what an epoch costs, the rest is start-up (tracing, checks, compilation).
+`python -m benchmarks.fit`, from the root of the repository. The model has the shape of the taxi example's. Each way is
+run for few and for many epochs, in turn (A B B A ...): the difference is what an epoch costs, the rest is start-up
+(tracing, checks, compilation).
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def main() -> None:
                 ways[name](epochs)
                 seconds[name, epochs].append(time.process_time() - started)
     print(
-        f"{_RECORDS} records of {_WIDTH} numbers, batch {_BATCH}, Dense 64, Dense 32, Dense 1, Adam; {options.rounds} rounds"
+        f"{_RECORDS} records of {_WIDTH} numbers, batch {_BATCH}, Dense 64, Dense 32, Dense 1, Adam; {options.rounds} "
+        "rounds"
     )
     print(f"TensorFlow {tf.__version__}, {type(_model()).__module__.split('.')[0]}, one thread, CPU seconds (median)\n")
     print("| way | an epoch | start-up | 22 epochs |\n| --- | --- | --- | --- |")

@@ -1,7 +1,8 @@
 """How long the budget ledger takes: `python -m benchmarks.ledger --help`.
 
-A ledger of many entries is written in bulk, with the ledger's own functions. Then charging a run is timed in turn with the least that a
-database can do for it: one row that is inserted and committed, by the bare driver, on the same disk or server.
+A ledger of many entries is written in bulk, with the ledger's own functions. Then charging a run is timed in
+turn with the least that a database can do for it: one row that is inserted and committed, by the bare driver,
+on the same disk or server.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Where PrivacyEvaluator's scoring spends its processor time: ever more of the work, on the files that benchmarks.scoring made.
 
-`python -m benchmarks.scoring_stages`, after `python -m benchmarks.scoring`. All stages run in turn in one process, where the model is loaded.
+`python -m benchmarks.scoring_stages`, after `python -m benchmarks.scoring`. All stages run in turn in one process,
+where the model is loaded.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@
 * W4 wide tabular: 20 categories of 1000 values (Embedding 16 each) and 20 numbers, Dense 128, Dense 64, one logit.
 * W5 text: one transformer encoder block (64 wide, two heads, 64 tokens), average, two classes.
 
-Only NumPy is imported here; Keras arrives as a module's name, so that interpreters without TensorFlow read the data too.
+Only NumPy is imported here; Keras arrives as a module's name, so that interpreters without
+TensorFlow read the data too.
 """
 
 from __future__ import annotations
@@ -141,8 +142,8 @@ def make_batch(name: str, batch_size: int, *, seed: int = 0) -> Batch:
       seed: Of the data.
 
     Returns:
-      Features (an array, or a tuple of arrays) and labels: int32 of shape (batch_size,), or for a single logit float32 of
-      shape (batch_size, 1).
+      Features (an array, or a tuple of arrays) and labels: int32 of shape (batch_size,), or for a single logit float32
+      of shape (batch_size, 1).
     """
     workload = WORKLOADS[name]
     random = np.random.default_rng(seed)

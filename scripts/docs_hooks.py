@@ -15,6 +15,7 @@ _PAGES = {
     "README.md": "index.md",
     "ARCHITECTURE.md": "architecture.md",
     "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
     **{
         f"components/{name}/README.md": f"components/{name}.md"
         for name in ("dp_trainer", "privacy_evaluator", "budget_validator", "canary_inserter", "verifying_pusher")

@@ -1,7 +1,7 @@
 """The variants, by name, and what each of them promises to `benchmarks.worker`.
 
-A family is one module of this package with a function `prepare(variant, setting) -> PreparedStep`. This file imports none of
-them: the command line knows all names without TensorFlow, torch or jax.
+A family is one module of this package with a function `prepare(variant, setting) -> PreparedStep`. This file imports
+none of them: the command line knows all names without TensorFlow, torch or jax.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class Family:
 
     Attributes:
       module: Inside `benchmarks.variants`.
-      interpreter: Which command line option names its Python: "tensorflow" (the one that runs the benchmark), "opacus", "jax".
+      interpreter: Which command line option names its Python: "tensorflow" (the one that runs the
+        benchmark), "opacus", "jax".
       variants: Names, in the order of the table.
       requires: Packages as one imports them.
       distributions: Packages whose versions belong beside the numbers.

@@ -1,6 +1,7 @@
 """Our engine.
 
-* `ours`: as DPTrainer runs it: Poisson batches of the given expected size, gathered and padded inside the graph, sixteen steps a call.
+* `ours`: as DPTrainer runs it: Poisson batches of the given expected size, gathered and padded inside the graph,
+  sixteen steps a call.
 * `ours_fixed`: one batch of exactly the given size, one step a call: what the other variants do.
 """
 
@@ -17,7 +18,7 @@ from benchmarks.variants.keras_case import keras_case
 from tfx_privacy import DPParameters
 from tfx_privacy.training import ColumnarDataset, Layout, Performance, keras_api, probe
 from tfx_privacy.training.batches import ResidentData
-from tfx_privacy.training.private_step import PrivateStep
+from tfx_privacy.training.private_step import Execution, PrivateStep, StepSettings
 from tfx_privacy.training.sampling import PoissonSampler
 
 _RECORDS_PER_BATCH = 8
@@ -72,14 +73,12 @@ def _dataset(model: Any, setting: Setting, num_records: int) -> ColumnarDataset:
 
 
 def _step(model: Any, data: ResidentData, setting: Setting, performance: Performance) -> PrivateStep:
-    return PrivateStep(
-        model,
-        data,
+    settings = StepSettings(
         l2_norm_clip=setting.l2_norm_clip,
         noise_multiplier=setting.noise_multiplier,
-        expected_batch_size=setting.batch_size,
-        performance=performance,
+        expected_batch_size=float(setting.batch_size),
     )
+    return PrivateStep(model, data, settings, Execution(performance=performance))
 
 
 def _repeat(step: PrivateStep, batches: list[np.ndarray], steps: int) -> None:

@@ -99,7 +99,8 @@ def make_batch(name: str, batch_size: int) -> tuple[tuple[torch.Tensor, ...], to
     arrays = features if isinstance(features, tuple) else (features,)
     inputs = tuple(torch.from_numpy(array) for array in arrays)
     if name == "W2":
-        # Not by `permute`, whose strides make convolutions answer channels last, which Opacus' convolution rule misreads.
+        # Not by `permute`, whose strides make convolutions answer channels last, which Opacus'
+        # convolution rule misreads.
         inputs = (inputs[0].reshape(batch_size, 1, 28, 28),)
     if workloads.WORKLOADS[name].is_binary:
         return inputs, torch.from_numpy(labels)[:, 0]

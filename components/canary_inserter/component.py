@@ -8,7 +8,7 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel_utils, component_spec, standard_artifacts
 
-from tfx_privacy.components import artifacts
+from tfx_privacy.components import artifacts, keys
 from tfx_privacy.components.canary_inserter import drawing, executor
 from tfx_privacy.records import strict_json
 
@@ -19,7 +19,7 @@ class CanaryInserterSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "mode": component_spec.ExecutionParameter(type=str),
         "split": component_spec.ExecutionParameter(type=str),
-        "label_key": component_spec.ExecutionParameter(type=str, optional=True),
+        keys.LABEL_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         "num_canaries": component_spec.ExecutionParameter(type=int),
         "repetitions": component_spec.ExecutionParameter(type=str),
         "canaries_per_repetition": component_spec.ExecutionParameter(type=int),
@@ -31,12 +31,12 @@ class CanaryInserterSpec(component_spec.ComponentSpec):
         "secret_length": component_spec.ExecutionParameter(type=int),
     }
     INPUTS = {
-        executor.EXAMPLES_KEY: component_spec.ChannelParameter(type=standard_artifacts.Examples),
-        executor.SCHEMA_KEY: component_spec.ChannelParameter(type=standard_artifacts.Schema),
+        keys.EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        keys.SCHEMA: component_spec.ChannelParameter(type=standard_artifacts.Schema),
     }
     OUTPUTS = {
         executor.OUTPUT_EXAMPLES_KEY: component_spec.ChannelParameter(type=standard_artifacts.Examples),
-        executor.CANARIES_KEY: component_spec.ChannelParameter(type=artifacts.Canaries),
+        keys.CANARIES: component_spec.ChannelParameter(type=artifacts.Canaries),
     }
 
 

@@ -26,16 +26,13 @@ from tfx.utils import io_utils
 from tfx_privacy import _validate
 from tfx_privacy._version import __version__
 from tfx_privacy.attacks import canaries
-from tfx_privacy.components import _files
+from tfx_privacy.components import _files, keys
 from tfx_privacy.components.canary_inserter import drawing
 from tfx_privacy.errors import DataError, ParameterError
 from tfx_privacy.records import base, strict_json
 
-EXAMPLES_KEY = "examples"
-SCHEMA_KEY = "schema"
 # Not "examples": TFX wants one name for one channel of a component.
 OUTPUT_EXAMPLES_KEY = "examples_with_canaries"
-CANARIES_KEY = "canaries"
 
 INSERTED_PROPERTY = "inserted_canary_records"
 """On the copy of the examples, so that whoever finds it knows that it is not for serving."""
@@ -116,7 +113,7 @@ class Executor(base_executor.BaseExecutor):
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         settings = Settings.from_properties(exec_properties)
-        examples = _files.single(input_dict, EXAMPLES_KEY)
+        examples = _files.single(input_dict, keys.EXAMPLES)
         files = _split_files(examples, settings.split)
         domains, num_records = drawing.observe(_read(files), _schema(input_dict))
         _check(settings, domains, num_records)
@@ -138,7 +135,7 @@ class Executor(base_executor.BaseExecutor):
             [inserted[int(index)] for index in random.permutation(len(inserted))],
         )
         copy.set_int_custom_property(INSERTED_PROPERTY, len(inserted))
-        target = artifact_utils.get_single_instance(output_dict[CANARIES_KEY])
+        target = artifact_utils.get_single_instance(output_dict[keys.CANARIES])
         _write_canaries(target, settings, num_records, assigned, records)
         logging.info("%d canary records stand among %d of split %r.", len(inserted), num_records, settings.split)
 
@@ -239,7 +236,7 @@ def _copy(examples: types.Artifact, copy: types.Artifact) -> None:
 
 def _schema(input_dict: Mapping[str, list[types.Artifact]]) -> schema_pb2.Schema:
     return io_utils.parse_pbtxt_file(
-        io_utils.get_only_uri_in_dir(_files.single(input_dict, SCHEMA_KEY).uri), schema_pb2.Schema()
+        io_utils.get_only_uri_in_dir(_files.single(input_dict, keys.SCHEMA).uri), schema_pb2.Schema()
     )
 
 
@@ -281,7 +278,7 @@ def _text(mode: str, properties: Mapping[str, Any]) -> drawing.Text | None:
 
 
 def _list(properties: Mapping[str, Any], key: str) -> list[Any]:
-    value = strict_json.loads(properties[key])
+    value = strict_json.parameter(**{key: properties[key]})
     if not isinstance(value, list):
         raise ParameterError(f"Expected {key}={properties[key]} to be a JSON list.")
     return value

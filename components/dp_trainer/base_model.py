@@ -23,8 +23,8 @@ from tfx_privacy.guarantee.base_model import (
     declared_public,
     scope_of,
 )
-from tfx_privacy.guarantee.record import FILE_NAME, BaseModel, PrivacyGuarantee, ScopeItem, facts_digest
-from tfx_privacy.records import signing
+from tfx_privacy.guarantee.record import FILE_NAME, BaseModel, PrivacyGuarantee, ScopeItem, guarantee_digest
+from tfx_privacy.records import statement
 
 BASE_MODEL_KEY = "base_model"
 BASE_MODEL_GUARANTEE_KEY = "base_model_guarantee"
@@ -119,10 +119,10 @@ def bind(start: Start, checkpoints: training.Checkpoints | None) -> None:
 
 
 def _record(artifact: types.Artifact) -> tuple[PrivacyGuarantee, str | None]:
-    read_text = _signatures.read_signed_text(artifact.uri, FILE_NAME, signing.GUARANTEE_TYPE)
+    read_text = _signatures.read_signed_text(artifact.uri, FILE_NAME)
     if isinstance(read_text.signer, EvidenceError):
         raise EvidenceError(f"The signature of the base model's guarantee is not valid: {read_text.signer}")
-    return PrivacyGuarantee.from_json(read_text.text), read_text.signer
+    return statement.from_json(PrivacyGuarantee, read_text.text), read_text.signer
 
 
 def _check_ledger(account: Account, record: PrivacyGuarantee) -> None:
@@ -137,7 +137,7 @@ def _check_ledger(account: Account, record: PrivacyGuarantee) -> None:
             f"The base model's guarantee names run {record.run_id} of ledger {record.ledger.ledger_id[:8]}, which the ledger of "
             f"{account.source} does not bear out: {error} Train both with one ledger."
         ) from error
-    stated = (record.ledger.ledger_id, "COMMITTED", record.model_digest, facts_digest(record))
+    stated = (record.ledger.ledger_id, "COMMITTED", record.model_digest, guarantee_digest(record))
     if (run.ledger_id, run.state, run.model_digest, run.guarantee_digest) != stated:
         raise EvidenceError(
             f"The ledger of {account.source} does not bear out the base model's guarantee: run {record.run_id} is {run.state} there, of model "

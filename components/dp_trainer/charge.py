@@ -17,7 +17,7 @@ from absl import logging
 from tfx_privacy import training
 from tfx_privacy.accounting.parameters import DPParameters, ResolvedParameters
 from tfx_privacy.budget.runs import LedgerPosition, PlannedRun
-from tfx_privacy.components.dp_trainer import guarantee as statement
+from tfx_privacy.components.dp_trainer.guarantee import calibrated_noise
 from tfx_privacy.components.dp_trainer.request import Account
 from tfx_privacy.errors import (
     CheckpointError,
@@ -26,7 +26,7 @@ from tfx_privacy.errors import (
     ParameterError,
 )
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
-from tfx_privacy.guarantee.record import PrivacyGuarantee, facts_digest
+from tfx_privacy.guarantee.record import PrivacyGuarantee, guarantee_digest
 from tfx_privacy.guarantee.statement import write_statement
 from tfx_privacy.ledger import Ledger, new_run_id
 from tfx_privacy.records import strict_json
@@ -42,7 +42,7 @@ class Plan:
     noise_multiplier: float | None
 
 
-class Uncharged:
+class UnmeteredRun:
     """A run without a ledger: its guarantee says so."""
 
     plan: Plan | None = None
@@ -68,7 +68,7 @@ class _Note:
     reference_run_ids: list[str]
 
 
-class Charge:
+class MeteredRun:
     """A run that was charged, and has started."""
 
     def __init__(self, ledger: Ledger, account: Account, plan: Plan, checkpoints: training.Checkpoints | None) -> None:
@@ -128,7 +128,7 @@ class Charge:
         Raises:
           LedgerError: If the ledger does not take it; the model must not be kept then.
         """
-        facts = facts_digest(record)
+        facts = guarantee_digest(record)
         if self._references is not None:
             assert record.references is not None
             executed = _executed(record.references.mechanism, times=record.references.num_models // 2)
@@ -178,13 +178,13 @@ class Charge:
 
 
 @contextlib.contextmanager
-def charged(
+def meter(
     account: Account | None,
     privacy: DPParameters,
     num_references: int,
     checkpoints: training.Checkpoints | None,
     labels: Mapping[str, str],
-) -> Iterator[Charge | Uncharged]:
+) -> Iterator[MeteredRun | UnmeteredRun]:
     """A run that may read records now: charged, where there is a ledger, and started.
 
     Args:
@@ -199,16 +199,16 @@ def charged(
       LedgerError: If the run cannot be charged.
     """
     if account is None:
-        yield Uncharged()
+        yield UnmeteredRun()
         return
     with Ledger(account.source) as ledger:
-        charge = Charge(ledger, account, _plan(ledger, account, privacy), checkpoints)
-        charge.begin(num_references, labels)
+        run = MeteredRun(ledger, account, _plan(ledger, account, privacy), checkpoints)
+        run.begin(num_references, labels)
         try:
-            yield charge
+            yield run
         except BaseException:
             logging.error(
-                "DPTrainer: run %s ended early; it stays charged to dataset %r", charge.run_id, account.dataset_id
+                "DPTrainer: run %s ended early; it stays charged to dataset %r", run.run_id, account.dataset_id
             )
             raise
 
@@ -224,7 +224,7 @@ def _plan(ledger: Ledger, account: Account, privacy: DPParameters) -> Plan:
             "(`tfx-privacy ledger register --population`), or give sampling_probability and steps."
         )
     resolved = privacy.resolve()
-    return Plan(resolved, statement.calibrated_noise(resolved))
+    return Plan(resolved, calibrated_noise(resolved))
 
 
 def _executed(mechanism: DPMechanism | NoMechanism, times: int = 1) -> PlannedRun:

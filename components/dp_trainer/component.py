@@ -16,7 +16,7 @@ from tfx.utils import json_utils
 from tfx_privacy import _validate, training
 from tfx_privacy.accounting.parameters import DPParameters
 from tfx_privacy.attacks import reference_models as references
-from tfx_privacy.components import artifacts
+from tfx_privacy.components import artifacts, keys
 from tfx_privacy.components.dp_trainer import base_model as base_models
 from tfx_privacy.components.dp_trainer import executor, request
 from tfx_privacy.errors import ParameterError
@@ -31,12 +31,12 @@ class DPTrainerSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         request.PRIVACY_KEY: component_spec.ExecutionParameter(type=str),
         request.TARGET_EPSILON_KEY: component_spec.ExecutionParameter(type=float, optional=True),
-        request.LABEL_KEY: component_spec.ExecutionParameter(type=str, optional=True),
+        keys.LABEL_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         request.CHECKPOINT_DIR_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         request.DISTRIBUTION_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         request.NUM_REFERENCE_MODELS_KEY: component_spec.ExecutionParameter(type=int, optional=True),
         request.ATTACKS_DURING_TRAINING_KEY: component_spec.ExecutionParameter(type=int, optional=True),
-        request.LEDGER_KEY: component_spec.ExecutionParameter(type=str, optional=True),
+        keys.LEDGER: component_spec.ExecutionParameter(type=str, optional=True),
         request.DATASET_ID_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         request.DATASET_BLOCKS_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         base_models.BASE_MODEL_IS_PUBLIC_KEY: component_spec.ExecutionParameter(type=int, optional=True),
@@ -48,9 +48,9 @@ class DPTrainerSpec(component_spec.ComponentSpec):
         "custom_config": component_spec.ExecutionParameter(type=str, optional=True),
     }
     INPUTS = {
-        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
-        "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph, optional=True),
-        "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema, optional=True),
+        keys.EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        keys.TRANSFORM_GRAPH: component_spec.ChannelParameter(type=standard_artifacts.TransformGraph, optional=True),
+        keys.SCHEMA: component_spec.ChannelParameter(type=standard_artifacts.Schema, optional=True),
         base_models.BASE_MODEL_KEY: component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
         base_models.BASE_MODEL_GUARANTEE_KEY: component_spec.ChannelParameter(
             type=artifacts.PrivacyGuarantee, optional=True
@@ -60,10 +60,10 @@ class DPTrainerSpec(component_spec.ComponentSpec):
         ),
     }
     OUTPUTS = {
-        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
-        "model_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
-        executor.PRIVACY_GUARANTEE_KEY: component_spec.ChannelParameter(type=artifacts.PrivacyGuarantee),
-        executor.REFERENCE_MODELS_KEY: component_spec.ChannelParameter(type=artifacts.ReferenceModels),
+        keys.MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model),
+        keys.MODEL_RUN: component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
+        keys.PRIVACY_GUARANTEE: component_spec.ChannelParameter(type=artifacts.PrivacyGuarantee),
+        keys.REFERENCE_MODELS: component_spec.ChannelParameter(type=artifacts.ReferenceModels),
     }
 
 

@@ -15,30 +15,29 @@ from tfx.types import artifact_utils
 from tfx_privacy import training
 from tfx_privacy.accounting.parameters import ResolvedParameters
 from tfx_privacy.attacks import history as attack_history
-from tfx_privacy.attacks import reference_models as records_of_references
 from tfx_privacy.attacks.evaluation import Checkpoint
-from tfx_privacy.components import _files, _signatures
+from tfx_privacy.components import _files, _signatures, keys
 from tfx_privacy.components.dp_trainer import (
     base_model,
     charge,
     export,
+    reference_models,
+    reference_training,
     reporting,
 )
-from tfx_privacy.components.dp_trainer import (
-    guarantee as statement,
-)
-from tfx_privacy.components.dp_trainer import (
-    reference_models as references,
-)
 from tfx_privacy.components.dp_trainer import request as requests
+from tfx_privacy.components.dp_trainer.guarantee import (
+    calibrated_noise,
+    keras_version,
+    make_guarantee,
+    scope_of,
+    write_guarantee,
+)
+from tfx_privacy.components.dp_trainer.reference_models import Journal
 from tfx_privacy.components.dp_trainer.request import Request
-from tfx_privacy.errors import ParameterError, TFXPrivacyError
-from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
-from tfx_privacy.guarantee.record import PrivacyGuarantee, ReferenceTrainings, ScopeItem
+from tfx_privacy.errors import TFXPrivacyError
+from tfx_privacy.guarantee.record import PrivacyGuarantee, ScopeItem
 from tfx_privacy.training import keras_api, over_training
-
-PRIVACY_GUARANTEE_KEY = "privacy_guarantee"
-REFERENCE_MODELS_KEY = "reference_models"
 
 _REPORTS_PER_RUN = 20
 
@@ -65,8 +64,8 @@ class Executor(trainer_executor.GenericExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         request = self._request(input_dict, output_dict, exec_properties)
         start = base_model.read(input_dict, exec_properties, request.privacy, request.account)
-        _check_references(request, start)
-        scope_items = statement.scope_of(
+        reference_training.check_start(request, start)
+        scope_items = scope_of(
             input_dict,
             request.fn_args,
             hyperparameters_are_public=exec_properties.get(requests.HYPERPARAMETERS_ARE_PUBLIC_KEY) == 1,
@@ -77,12 +76,12 @@ class Executor(trainer_executor.GenericExecutor):
         labels, num_references = self._labels(), request.num_references
         with _checkpoints(exec_properties) as checkpoints:
             base_model.bind(start, checkpoints)
-            with charge.charged(request.account, request.privacy, num_references, checkpoints, labels) as charged:
+            with charge.meter(request.account, request.privacy, num_references, checkpoints, labels) as run:
                 record = self._train_and_save(
-                    request, model, charged, checkpoints, start, [*scope_items, *start.scope], output_dict
+                    request, model, run, checkpoints, start, [*scope_items, *start.scope], output_dict
                 )
-                artifact = artifact_utils.get_single_instance(output_dict[PRIVACY_GUARANTEE_KEY])
-                statement.write_guarantee(artifact, record)
+                artifact = artifact_utils.get_single_instance(output_dict[keys.PRIVACY_GUARANTEE])
+                write_guarantee(artifact, record)
                 if checkpoints:
                     checkpoints.finish()
         logging.info("DPTrainer: %s", record.statement)
@@ -91,7 +90,7 @@ class Executor(trainer_executor.GenericExecutor):
         self,
         request: Request,
         model: Any,
-        charged: charge.Charge | charge.Uncharged,
+        run: charge.MeteredRun | charge.UnmeteredRun,
         checkpoints: training.Checkpoints | None,
         start: base_model.Start,
         scope_items: list[ScopeItem],
@@ -101,25 +100,26 @@ class Executor(trainer_executor.GenericExecutor):
         records = request.read(request.fn_args.train_files, model)
         held_out = request.read_held_out(model)
         attack = over_training.LossAttack(model, records, held_out) if request.num_attacks and held_out else None
-        pool = _pool(request, records, held_out)
+        pool = reference_training.pool(request, records, held_out)
         if pool is not None:
             records = pool.members
-        plan = charged.plan or _plan(request, records)
+        plan = run.plan or _plan(request, records)
         if pool is not None:
-            references.check(plan.resolved, pool, request.num_references)
-        engine = f"tensorflow {tf.__version__}, {statement.keras_version(model)}"
+            reference_models.check(plan.resolved, pool, request.num_references)
+        engine = f"tensorflow {tf.__version__}, {keras_version(model)}"
         outcome, history = self._train(
             model, records, plan.resolved, plan.noise_multiplier, request, attack, checkpoints=checkpoints
         )
-        artifact = artifact_utils.get_single_instance(output_dict["model"])
+        artifact = artifact_utils.get_single_instance(output_dict[keys.MODEL])
         digest = _save(model, request, artifact)
         if attack is not None:
             _write_history(request, attack, history, digest)
-        reference_models = artifact_utils.get_single_instance(output_dict[REFERENCE_MODELS_KEY])
-        charged.start_references()
-        journal = references.Journal(checkpoints)
-        trainings = _train_references(request, model, pool, plan, outcome.mechanism, digest, journal, reference_models)
-        record = statement.make_guarantee(
+        references = artifact_utils.get_single_instance(output_dict[keys.REFERENCE_MODELS])
+        run.start_references()
+        trainings = reference_training.train(
+            request, model, pool, plan, outcome.mechanism, digest, Journal(checkpoints), references
+        )
+        record = make_guarantee(
             outcome,
             plan.resolved,
             digest,
@@ -127,14 +127,14 @@ class Executor(trainer_executor.GenericExecutor):
             scope_items,
             engine,
             trainings,
-            charged.run_id,
+            run.run_id,
             start.model,
         )
         try:
-            return charged.commit(record)
+            return run.commit(record)
         except TFXPrivacyError:
             # A model whose run the ledger does not know must not lie about for others to find.
-            for uri in (artifact.uri, reference_models.uri):
+            for uri in (artifact.uri, references.uri):
                 fileio.rmtree(uri)
             raise
 
@@ -170,7 +170,7 @@ class Executor(trainer_executor.GenericExecutor):
         return Request(
             privacy=privacy,
             account=requests.read_account(exec_properties, privacy),
-            label_key=exec_properties.get(requests.LABEL_KEY) or requests.user_function(exec_properties, "LABEL_KEY"),
+            label_key=exec_properties.get(keys.LABEL_KEY) or requests.user_function(exec_properties, "LABEL_KEY"),
             splits=splits,
             held_out_splits=requests.eval_splits(input_dict, exec_properties, splits) if reads_held_out else [],
             num_references=num_references,
@@ -212,25 +212,6 @@ class Executor(trainer_executor.GenericExecutor):
         return outcome, history
 
 
-def _check_references(request: Request, start: base_model.Start) -> None:
-    if request.num_references and start.is_private:
-        raise ParameterError(
-            f"reference_models={request.num_references} does not go with a base model that was trained on private records: their models would "
-            "begin from it, and so have seen the records that they must not have seen. Set reference_models=0, or begin from a public model."
-        )
-
-
-def _pool(
-    request: Request, records: training.ColumnarDataset, held_out: training.ColumnarDataset | None
-) -> references.Pool | None:
-    """What reference models are trained on; None without them."""
-    if not request.num_references:
-        return None
-    assert held_out is not None
-    assert request.label_key is not None
-    return references.Pool.of(records, held_out, request.label_key, request.privacy.user_id_key)
-
-
 def _write_history(
     request: Request, attack: over_training.LossAttack, checkpoints: list[Checkpoint], digest: str
 ) -> None:
@@ -251,55 +232,14 @@ def _save(model: Any, request: Request, artifact: types.Artifact) -> str:
     """Saves the model; returns its digest."""
     export.save(model, request.fn_args, request.label_key, request.signatures_fn, request.privacy.user_id_key)
     if request.label_key:
-        artifact.set_string_custom_property(requests.LABEL_KEY, request.label_key)
+        artifact.set_string_custom_property(keys.LABEL_KEY, request.label_key)
     return _files.directory_digest(artifact.uri)
 
 
 def _plan(request: Request, records: training.ColumnarDataset) -> charge.Plan:
     """The run in full, for the records that were counted."""
     resolved = request.privacy.resolve(population=records.num_units(request.privacy.privacy_unit))
-    return charge.Plan(resolved, statement.calibrated_noise(resolved))
-
-
-def _train_references(
-    request: Request,
-    model: Any,
-    pool: references.Pool | None,
-    plan: charge.Plan,
-    mechanism: DPMechanism | NoMechanism,
-    digest: str,
-    journal: references.Journal,
-    artifact: types.Artifact,
-) -> ReferenceTrainings | None:
-    """Trains the reference models and writes their record, which says so where there are none."""
-    privacy, trainings = plan.resolved.parameters, None
-    reference_set = records_of_references.no_references(model_digest=digest, train_splits=request.splits)
-    if pool is not None:
-        assert privacy.target_delta is not None
-        references.start_afresh(model)
-        trained = references.train(
-            request.make_model,
-            pool,
-            plan.resolved,
-            plan.noise_multiplier,
-            num_models=request.num_references,
-            folder=artifact.uri,
-            specs=export.feature_specs(model, request.fn_args, request.label_key, privacy.user_id_key),
-            journal=journal,
-            strategy=request.strategy,
-        )
-        trainings = references.trainings(trained, mechanism, privacy.target_delta)
-        reference_set = references.record(
-            trained,
-            pool,
-            model_digest=digest,
-            train_splits=request.splits,
-            eval_splits=request.held_out_splits,
-            user_id_key=privacy.user_id_key,
-        )
-    _files.write_text(artifact.uri, records_of_references.FILE_NAME, reference_set.to_json())
-    artifact.set_string_custom_property("num_models", str(reference_set.num_models))
-    return trainings
+    return charge.Plan(resolved, calibrated_noise(resolved))
 
 
 def _checkpoints(exec_properties: dict[str, Any]) -> contextlib.AbstractContextManager[training.Checkpoints | None]:

@@ -8,15 +8,10 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from tfx_privacy.attacks import reference_models
+from tfx_privacy.components import serving
 from tfx_privacy.components.dp_trainer import data
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.training import keras_api, validation
-
-SERVING = "serving_default"
-TRANSFORM = "transform_features"
-FEATURES = reference_models.SIGNATURE
-OUTPUT_KEY = reference_models.OUTPUT_KEY
 
 
 def save(
@@ -113,12 +108,16 @@ def feature_specs(model: Any, fn_args: Any, label_key: str | None, user_id_key: 
 def _write(module: tf.Module, model: Any, folder: str) -> None:
     # Layers and weights by themselves: Keras' own saving would trace every layer several times.
     module.model_layers, module.model_weights = model.layers, keras_api.all_variables(model)
-    signatures = {name: getattr(module, name) for name in (SERVING, TRANSFORM, FEATURES) if hasattr(module, name)}
+    signatures = {
+        name: getattr(module, name)
+        for name in (serving.SERVING, serving.TRANSFORM_FEATURES, serving.FROM_FEATURES)
+        if hasattr(module, name)
+    }
     tf.saved_model.save(module, folder, signatures=signatures)
 
 
 def _from_features(model: Any, specs: dict[str, Any]) -> Any:
-    inputs = {name: reference_models.input_name(name) for name in specs}
+    inputs = {name: serving.input_name(name) for name in specs}
     signature = {
         inputs[name]: tf.TensorSpec([None, *spec.shape], spec.dtype, name=inputs[name]) for name, spec in specs.items()
     }
@@ -182,7 +181,7 @@ def _answer(model: Any, features: dict[str, Any]) -> dict[str, Any]:
     """The model's outputs by name; an only one is called `outputs`."""
     names = keras_api.input_names(model) or list(features)
     outputs = model({name: features[name] for name in names}, training=False)
-    return {name or OUTPUT_KEY: output for name, output in keras_api.outputs_by_name(model, outputs).items()}
+    return {name or serving.OUTPUT_KEY: output for name, output in keras_api.outputs_by_name(model, outputs).items()}
 
 
 def _signature(function: Callable[[Any], dict[str, Any]]) -> Any:

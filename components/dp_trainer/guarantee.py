@@ -14,7 +14,7 @@ from tfx_privacy._version import __version__
 from tfx_privacy.accounting.calibration import calibrate_noise_multiplier
 from tfx_privacy.accounting.epsilon import dp_accounting_version
 from tfx_privacy.accounting.parameters import ResolvedParameters
-from tfx_privacy.components import _signatures
+from tfx_privacy.components import _signatures, keys
 from tfx_privacy.components.dp_trainer import scope
 from tfx_privacy.guarantee.recomputation import stated_bounds
 from tfx_privacy.guarantee.record import (
@@ -27,7 +27,7 @@ from tfx_privacy.guarantee.record import (
     ScopeItem,
 )
 from tfx_privacy.guarantee.statement import write_statement
-from tfx_privacy.records import base, signing
+from tfx_privacy.records import base, statement
 from tfx_privacy.training import keras_api
 
 # Where display copies stand in ML Metadata: as text, because doubles are rounded there.
@@ -103,7 +103,7 @@ def make_guarantee(
 
 def write_guarantee(artifact: types.Artifact, record: PrivacyGuarantee) -> None:
     """Writes the file, signed where there is a key, and what people want to see into custom properties."""
-    _signatures.write_signed_text(artifact.uri, FILE_NAME, record.to_json(), signing.GUARANTEE_TYPE)
+    _signatures.write_signed_text(artifact.uri, FILE_NAME, statement.to_json(record))
     for name in _SHOWN:
         artifact.set_string_custom_property(name, str(getattr(record, name)))
 
@@ -121,7 +121,7 @@ def scope_of(
 def _of_preprocessing(input_dict: dict[str, list[types.Artifact]], fn_args: Any) -> list[ScopeItem]:
     if fn_args.transform_graph_path:
         return [scope.of_transform_graph(fn_args.transform_graph_path)]
-    if input_dict.get("schema"):
+    if input_dict.get(keys.SCHEMA):
         detail = "Names, types and shapes of the features were taken from it to parse the records; no values."
         return [ScopeItem(artifact="schema", covered=True, detail=detail)]
     return []

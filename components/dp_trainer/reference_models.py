@@ -266,12 +266,12 @@ def train(
         trained.digests.append(_files.directory_digest(path))
         trained.sizes.append(len(half))
         trained.mechanisms.append(outcome.mechanism)
-        start_afresh(model)
+        clear_keras_session(model)
         logging.info("DPTrainer: reference model %d of %d was trained on %d records", number + 1, num_models, len(half))
     return trained
 
 
-def start_afresh(model: Any) -> None:
+def clear_keras_session(model: Any) -> None:
     """Frees what Keras keeps of a model, and seeds its generation of Keras anew: seeds are no model's own."""
     keras: Any = importlib.import_module("keras" if keras_api.is_keras_3(model) else "tf_keras")
     keras.backend.clear_session()

@@ -19,6 +19,7 @@ from tfx_privacy import _validate, training
 from tfx_privacy.accounting.parameters import DPParameters
 from tfx_privacy.attacks import reference_models as records_of_references
 from tfx_privacy.budget.runs import check_identifier
+from tfx_privacy.components import keys
 from tfx_privacy.components.dp_trainer import data
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.ledger import source
@@ -27,13 +28,11 @@ from tfx_privacy.training import keras_api
 
 PRIVACY_KEY = "privacy"
 TARGET_EPSILON_KEY = "target_epsilon"
-LABEL_KEY = "label_key"
 CHECKPOINT_DIR_KEY = "checkpoint_dir"
 DISTRIBUTION_KEY = "distribution"
 DISTRIBUTIONS = ("none", "mirrored")
 NUM_REFERENCE_MODELS_KEY = "num_reference_models"
 ATTACKS_DURING_TRAINING_KEY = "attacks_during_training"
-LEDGER_KEY = "ledger"
 DATASET_ID_KEY = "dataset_id"
 DATASET_BLOCKS_KEY = "dataset_blocks"
 HYPERPARAMETERS_KEY = "hyperparameters"
@@ -148,9 +147,9 @@ def read_account(exec_properties: dict[str, Any], privacy: DPParameters) -> Acco
     """
     blocks = exec_properties.get(DATASET_BLOCKS_KEY)
     return check_account(
-        exec_properties.get(LEDGER_KEY) or None,
+        exec_properties.get(keys.LEDGER) or None,
         exec_properties.get(DATASET_ID_KEY) or None,
-        strict_json.loads(blocks) if blocks else [],
+        strict_json.parameter(dataset_blocks=blocks) if blocks else [],
         privacy,
     )
 
@@ -216,7 +215,7 @@ def eval_splits(
 
 
 def _known_splits(input_dict: dict[str, list[types.Artifact]], wanted: list[str]) -> list[str]:
-    for artifact in input_dict["examples"]:
+    for artifact in input_dict[keys.EXAMPLES]:
         present = sorted(artifact_utils.decode_split_names(artifact.split_names))
         for split in wanted:
             if split not in present:
@@ -237,8 +236,8 @@ def num_reference_models(exec_properties: dict[str, Any], input_fn: Callable[...
     number = records_of_references.check_num_models(reference_models=exec_properties.get(NUM_REFERENCE_MODELS_KEY) or 0)
     if number and input_fn is not None:
         raise ParameterError(
-            f"reference_models={number} does not go with an input_fn in the module: what it makes of a record is known to it alone, so that "
-            "an attack cannot find out which half the record was in. Move its work into preprocessing_fn, or set reference_models=0."
+            f"reference_models={number} is not supported with input_fn: the attack could not reproduce its record keys. Move its "
+            "work into preprocessing_fn, or set reference_models=0."
         )
     return number
 

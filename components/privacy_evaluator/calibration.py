@@ -14,8 +14,8 @@ from tfx_privacy.attacks import evaluation, record_keys, reference_models
 from tfx_privacy.attacks.membership import heads, reference
 from tfx_privacy.attacks.membership.heads import Head
 from tfx_privacy.attacks.reference_models import ReferenceSet
-from tfx_privacy.components import _files
-from tfx_privacy.components.privacy_evaluator.reader import BATCH_SIZE, LoadedReader, by_input_name
+from tfx_privacy.components import _files, serving
+from tfx_privacy.components.privacy_evaluator.reader import BATCH_SIZE, LoadedReader
 from tfx_privacy.components.privacy_evaluator.sampled import SampledRecords
 from tfx_privacy.errors import EvidenceError
 
@@ -138,7 +138,7 @@ def _signals(
 
 def _signature(uri: str, number: int) -> Any:
     model = tf.saved_model.load(os.path.join(uri, str(number)))
-    function = model.signatures[reference_models.SIGNATURE]
+    function = model.signatures[serving.FROM_FEATURES]
     function._keeps_alive = model  # variables live as long as the object that holds them
     return function
 
@@ -166,9 +166,9 @@ def _keys(batches: list[dict[str, Any]], record: ReferenceSet) -> np.ndarray:
 
 def _ask(models: list[Any], features: Mapping[str, Any]) -> np.ndarray:
     """Outputs of every model, of shape (num_records, num_models, ...)."""
-    named = by_input_name(features)
+    named = serving.by_input_name(features)
     answers = []
     for model in models:
         inputs = {name: named[name] for name in model.structured_input_signature[1]}
-        answers.append(model(**inputs)[reference_models.OUTPUT_KEY].numpy())
+        answers.append(model(**inputs)[serving.OUTPUT_KEY].numpy())
     return np.stack(answers, axis=1)

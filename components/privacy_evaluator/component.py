@@ -11,7 +11,7 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import channel_utils, component_spec, standard_artifacts
 
 from tfx_privacy import _validate
-from tfx_privacy.components import artifacts
+from tfx_privacy.components import artifacts, keys
 from tfx_privacy.components.privacy_evaluator import executor
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, parse_heads, parse_slices, slicing_json
 from tfx_privacy.errors import ParameterError
@@ -40,16 +40,16 @@ class PrivacyEvaluatorSpec(component_spec.ComponentSpec):
         "false_positive_rates": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
-        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
-        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
-        "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph, optional=True),
-        "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema, optional=True),
-        "reference_models": component_spec.ChannelParameter(type=artifacts.ReferenceModels, optional=True),
-        "model_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun, optional=True),
-        "canaries": component_spec.ChannelParameter(type=artifacts.Canaries, optional=True),
+        keys.EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        keys.MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model),
+        keys.TRANSFORM_GRAPH: component_spec.ChannelParameter(type=standard_artifacts.TransformGraph, optional=True),
+        keys.SCHEMA: component_spec.ChannelParameter(type=standard_artifacts.Schema, optional=True),
+        keys.REFERENCE_MODELS: component_spec.ChannelParameter(type=artifacts.ReferenceModels, optional=True),
+        keys.MODEL_RUN: component_spec.ChannelParameter(type=standard_artifacts.ModelRun, optional=True),
+        keys.CANARIES: component_spec.ChannelParameter(type=artifacts.Canaries, optional=True),
     }
     OUTPUTS = {
-        executor.PRIVACY_EVALUATION_KEY: component_spec.ChannelParameter(type=artifacts.PrivacyEvaluation),
+        keys.PRIVACY_EVALUATION: component_spec.ChannelParameter(type=artifacts.PrivacyEvaluation),
     }
 
 

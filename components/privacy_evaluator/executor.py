@@ -16,18 +16,16 @@ from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.attacks import evaluation
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.attacks.membership.evaluate import Settings
-from tfx_privacy.components import _files, _signatures
+from tfx_privacy.components import _files, _signatures, keys
 from tfx_privacy.components.privacy_evaluator import attack_pipeline, findings, heads, resolution
 from tfx_privacy.components.privacy_evaluator.attack_pipeline import Task
 from tfx_privacy.components.privacy_evaluator.findings import Wanted
 from tfx_privacy.components.privacy_evaluator.reader import ModelReader
 from tfx_privacy.errors import DataError, ParameterError
 from tfx_privacy.gate import attack_limit
-from tfx_privacy.records import signing, strict_json
+from tfx_privacy.records import statement, strict_json
 
-PRIVACY_EVALUATION_KEY = "privacy_evaluation"
 # On the model artifact, by DPTrainer: so that the label need not be named twice.
-LABEL_KEY_PROPERTY = "label_key"
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -53,13 +51,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         _signatures.check_signing_key()
         splits = _splits(exec_properties)
-        files = tuple(_files_of(input_dict["examples"], names) for names in splits)
-        model = artifact_utils.get_single_instance(input_dict["model"])
-        target = artifact_utils.get_single_instance(output_dict[PRIVACY_EVALUATION_KEY])
+        files = tuple(_files_of(input_dict[keys.EXAMPLES], names) for names in splits)
+        model = artifact_utils.get_single_instance(input_dict[keys.MODEL])
+        target = artifact_utils.get_single_instance(output_dict[keys.PRIVACY_EVALUATION])
         # The digest before scoring: what is attacked is what is named.
         reader = _reader(input_dict, exec_properties, model, _files.directory_digest(model.uri))
         reader.check()
-        wanted = _wanted(exec_properties, _optional_uri(input_dict, "canaries"))
+        wanted = _wanted(exec_properties, _optional_uri(input_dict, keys.CANARIES))
         reader.check_features([*wanted.sensitive_features, *(name for name, _ in wanted.properties)])
         resolved = resolution.resolve(reader, files)
         task = Task(
@@ -70,15 +68,15 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             splits=splits,
             settings=_settings(exec_properties),
             max_overlap=float(exec_properties["max_overlap"]),
-            references_uri=_optional_uri(input_dict, "reference_models"),
-            model_run_uri=_optional_uri(input_dict, "model_run"),
+            references_uri=_optional_uri(input_dict, keys.REFERENCE_MODELS),
+            model_run_uri=_optional_uri(input_dict, keys.MODEL_RUN),
             wanted=wanted,
         )
         with self._make_beam_pipeline() as pipeline:
             attack_pipeline.build(pipeline, task, files)
-        record = PrivacyEvaluation.from_json(_files.read_text(target.uri, evaluation.FILE_NAME))
+        record = statement.from_json(PrivacyEvaluation, _files.read_text(target.uri, evaluation.FILE_NAME))
         # Again, and signed: a worker of Beam, which wrote it, need not have the key.
-        _signatures.write_signed_text(target.uri, evaluation.FILE_NAME, record.to_json(), signing.EVALUATION_TYPE)
+        _signatures.write_signed_text(target.uri, evaluation.FILE_NAME, statement.to_json(record))
         _show(target, record)
 
 
@@ -119,13 +117,13 @@ def _reader(
     model: types.Artifact,
     model_digest: str,
 ) -> ModelReader:
-    transform_graph, schema = input_dict.get("transform_graph"), input_dict.get("schema")
+    transform_graph, schema = input_dict.get(keys.TRANSFORM_GRAPH), input_dict.get(keys.SCHEMA)
     schema_uri = artifact_utils.get_single_uri(schema) if schema else None
     return ModelReader(
         model_path=path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model)),
         model_digest=model_digest,
         signature_name=exec_properties["signature_name"],
-        heads=_heads(exec_properties, model.get_string_custom_property(LABEL_KEY_PROPERTY)),
+        heads=_heads(exec_properties, model.get_string_custom_property(keys.LABEL_KEY)),
         slices=heads.parse_slices(exec_properties["slicing_specs"]),
         transform_graph_path=artifact_utils.get_single_uri(transform_graph) if transform_graph else None,
         schema_path=io_utils.get_only_uri_in_dir(schema_uri) if schema_uri else None,
@@ -149,7 +147,7 @@ def _heads(exec_properties: Mapping[str, Any], label_of_model: str) -> tuple[hea
 
 
 def _settings(exec_properties: Mapping[str, Any]) -> Settings:
-    rates = strict_json.loads(exec_properties["false_positive_rates"])
+    rates = strict_json.parameter(false_positive_rates=exec_properties["false_positive_rates"])
     return Settings(
         confidence_level=float(exec_properties["confidence_level"]),
         false_positive_rates=tuple(float(rate) for rate in rates),
@@ -177,7 +175,7 @@ def _optional_uri(input_dict: Mapping[str, list[types.Artifact]], key: str) -> s
 
 
 def _names(exec_properties: Mapping[str, Any], key: str) -> list[str]:
-    values = strict_json.loads(exec_properties[key])
+    values = strict_json.parameter(**{key: exec_properties[key]})
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise ParameterError(f"Expected {key}={values!r} to be a list of names.")
     return values
@@ -185,7 +183,7 @@ def _names(exec_properties: Mapping[str, Any], key: str) -> list[str]:
 
 def _show(artifact: types.Artifact, record: PrivacyEvaluation) -> None:
     """Display copies for ML Metadata, as text."""
-    artifact.set_string_custom_property("model_digest", record.model_digest)
+    artifact.set_string_custom_property(keys.MODEL_DIGEST, record.model_digest)
     strongest = attack_limit.strongest(record)
     if strongest is None:
         return

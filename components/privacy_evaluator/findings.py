@@ -11,14 +11,14 @@ import numpy as np
 import tensorflow as tf
 from tfx.dsl.io import fileio
 
-from tfx_privacy.attacks import attribute, canaries, exposure, properties, reference_models
+from tfx_privacy.attacks import attribute, canaries, exposure, properties
 from tfx_privacy.attacks.evaluation import Family, Finding
 from tfx_privacy.attacks.membership import heads
 from tfx_privacy.attacks.membership.heads import Head
-from tfx_privacy.components import _files
+from tfx_privacy.components import _files, serving
 from tfx_privacy.components.privacy_evaluator import inversion, scoring
 from tfx_privacy.components.privacy_evaluator.calibration import Calibrated
-from tfx_privacy.components.privacy_evaluator.reader import BATCH_SIZE, FROM_FEATURES, LoadedReader, by_input_name
+from tfx_privacy.components.privacy_evaluator.reader import BATCH_SIZE, LoadedReader
 from tfx_privacy.components.privacy_evaluator.sampled import SampledRecords
 from tfx_privacy.errors import EvidenceError
 
@@ -194,23 +194,21 @@ def _canaries(
 
 def _inversion(loaded: LoadedReader, tasks: tuple[Head, ...], sides: Sides, confidence_level: float) -> Finding:
     classes = [side.classes for side in sides]
-    if FROM_FEATURES not in loaded.signatures or len(tasks) != 1 or classes[0] is None or classes[1] is None:
-        reason = (
-            f"it needs one head with classes, and a model with the signature {FROM_FEATURES!r}, as DPTrainer exports it"
-        )
+    if serving.FROM_FEATURES not in loaded.signatures or len(tasks) != 1 or classes[0] is None or classes[1] is None:
+        reason = f"it needs one head with classes, and a model with the signature {serving.FROM_FEATURES!r}, as DPTrainer exports it"
         return _absent("model_inversion", "all classes", reason)
-    function = loaded.signatures[FROM_FEATURES]
+    function = loaded.signatures[serving.FROM_FEATURES]
     inputs = function.structured_input_signature[1]
     features = [
         {
             name: value.numpy()
-            for name, value in by_input_name(loaded.transformed(_tensor(side))).items()
+            for name, value in serving.by_input_name(loaded.transformed(_tensor(side))).items()
             if name in inputs
         }
         for side in sides
     ]
     return inversion.invert(
-        lambda found: function(**found)[reference_models.OUTPUT_KEY],
+        lambda found: function(**found)[serving.OUTPUT_KEY],
         features[0],
         classes[0],
         features[1],

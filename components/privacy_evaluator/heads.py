@@ -144,7 +144,7 @@ def _slice(item: Any) -> SliceSpec:
 
 
 def _list(text: str, name: str) -> list[Any]:
-    values = strict_json.loads(text)
+    values = strict_json.parameter(**{name: text})
     if not isinstance(values, list):
         raise ParameterError(f"Expected {name}={values!r} to be a list.")
     return values

@@ -8,6 +8,7 @@ from tfx_privacy.attacks import evaluation
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.components import _files
 from tfx_privacy.components.privacy_evaluator import tensorboard, tfma_result
+from tfx_privacy.records import statement
 
 TFMA_FOLDER = "tfma"
 """`tensorflow_model_analysis.load_eval_result` reads it."""
@@ -23,4 +24,4 @@ def write(uri: str, record: PrivacyEvaluation) -> None:
     """
     tfma_result.write(os.path.join(uri, TFMA_FOLDER), record)
     tensorboard.write(os.path.join(uri, TENSORBOARD_FOLDER), record)
-    _files.write_text(uri, evaluation.FILE_NAME, record.to_json())
+    _files.write_text(uri, evaluation.FILE_NAME, statement.to_json(record))

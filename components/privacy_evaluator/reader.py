@@ -15,16 +15,15 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import schema_utils
 from tfx.utils import io_utils
 
-from tfx_privacy.attacks import reference_models
 from tfx_privacy.attacks.membership import hashing
 from tfx_privacy.attacks.membership.tally import SliceColumn
+from tfx_privacy.components import serving
 from tfx_privacy.components.privacy_evaluator import columns as columns_of
 from tfx_privacy.components.privacy_evaluator import slicing
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, SliceSpec
 from tfx_privacy.errors import DataError, ModelError, ParameterError
 
 BATCH_SIZE = 1024
-FROM_FEATURES = reference_models.SIGNATURE
 _OUTPUT = "output/"
 _TOLERANCE = 1e-4
 
@@ -190,16 +189,16 @@ class LoadedReader:
         served, fused = self.predict(records), self.read(records).outputs
         if not agree(served, fused):
             raise ModelError(
-                f"The model's signatures {self.reader.signature_name!r} and {FROM_FEATURES!r} disagree on the same records. The model "
+                f"The model's signatures {self.reader.signature_name!r} and {serving.FROM_FEATURES!r} disagree on the same records. The model "
                 "that is served must be the model that is attacked: export it again, or leave out the second signature."
             )
 
     def can_fuse(self, records: Any) -> bool:
         """Whether `from_features` takes what the examples give, and says of some records what the served signature does."""
-        if FROM_FEATURES not in self._model.signatures:
+        if serving.FROM_FEATURES not in self._model.signatures:
             return False
-        _, inputs = self._model.signatures[FROM_FEATURES].structured_input_signature
-        features = by_input_name(self.transformed(records))
+        _, inputs = self._model.signatures[serving.FROM_FEATURES].structured_input_signature
+        features = serving.by_input_name(self.transformed(records))
         fits = all(
             isinstance(features.get(name), tf.Tensor)
             and features[name].dtype == spec.dtype
@@ -208,7 +207,7 @@ class LoadedReader:
         )
         if not fits:
             return False
-        outputs = self._model.signatures[FROM_FEATURES](**{name: features[name] for name in inputs})
+        outputs = self._model.signatures[serving.FROM_FEATURES](**{name: features[name] for name in inputs})
         return agree(self.predict(records), {name: value.numpy() for name, value in outputs.items()})
 
     def first_texts(self, feature: str, records: Any) -> list[str]:
@@ -263,8 +262,8 @@ class LoadedReader:
         features = dict(self._transform(dict(raw))) if self._transform else raw
         found |= {f"label/{name}": columns_of.dense(features[name]) for name in self._label_keys}
         if self.reader.fused:
-            function = self._model.signatures[FROM_FEATURES]
-            named = by_input_name(features)
+            function = self._model.signatures[serving.FROM_FEATURES]
+            named = serving.by_input_name(features)
             inputs = {name: named[name] for name in function.structured_input_signature[1]}
             found |= {f"{_OUTPUT}{name}": value for name, value in function(**inputs).items()}
         for name in sorted({name for spec in self.reader.slices for name in spec.features}):
@@ -325,11 +324,6 @@ def _without_records(message: str) -> Iterator[None]:
         yield
     except tf.errors.InvalidArgumentError:
         raise DataError(message) from None
-
-
-def by_input_name(features: Mapping[str, Any]) -> dict[str, Any]:
-    """Features under the names that the signature `from_features` takes them by."""
-    return {reference_models.input_name(name): feature for name, feature in features.items()}
 
 
 def agree(served: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.types import standard_component_specs
 
+from tfx_privacy.components import keys
 from tfx_privacy.components.budget_validator import executor as validator
 from tfx_privacy.components.verifying_pusher import executor as pusher
 from tfx_privacy.errors import ParameterError, TFXPrivacyError
@@ -176,7 +177,7 @@ def _needs_of(node: Any, signed: bool) -> Iterator[Need]:
         text = node.exec_properties.get(standard_component_specs.CUSTOM_CONFIG_KEY)
         unsigned = pusher.Settings.from_custom_config(text).allow_missing_keys
         yield Need(node.id, signing.VERIFICATION_KEYS_VARIABLE, required=not unsigned)
-    ledger = node.exec_properties.get(validator.LEDGER_KEY)
+    ledger = node.exec_properties.get(keys.LEDGER)
     if (trains or decides) and isinstance(ledger, str):
         yield Need(node.id, source.check_name(ledger), required=True)
 

@@ -28,6 +28,7 @@ _LINEAGE_OPERATION, _LINEAGE_POLICIES = "tfx.LatestPolicyModel", (2, 4)
 
 
 def check_baseline(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
+    """Yields findings on a node that may take a model as baseline though BudgetValidator refused it."""
     found = Finder(graph, node)
     asked = [channel for taken in node.inputs.values() for channel in resolved_from(taken)]
     if isinstance(node, resolver.Resolver):

@@ -21,6 +21,7 @@ from tfx_privacy.pipelines.lint.graph import (
 
 
 def check_validator(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
+    """Yields findings on a BudgetValidator whose executor or inputs make its verdict worthless."""
     if not roles.is_validator(node):
         if isinstance(node, BudgetValidator):
             yield Finder(graph, node).error(
@@ -102,6 +103,7 @@ def _ledger(graph: Graph, node: Node, found: Finder) -> Iterator[Finding]:
 
 
 def check_replayed(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
+    """Yields a finding on a BudgetValidator whose earlier verdict the cache may return again."""
     if not roles.is_validator(node) or not graph.caches(node):
         return
     found = Finder(graph, node)

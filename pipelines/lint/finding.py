@@ -52,6 +52,7 @@ class Finder:
         self.warning = self._with(WARNING)
 
     def finding(self, rule: str, severity: str, problem: str, remedy: str) -> Finding:
+        """Returns a finding on this node, with a severity that is only known at run time."""
         return Finding(rule=rule, severity=severity, node=self._name, problem=problem, remedy=remedy)
 
     def _with(self, severity: str) -> Callable[[str, str, str], Finding]:
@@ -59,10 +60,12 @@ class Finder:
 
 
 def describe(graph: Graph, channel: channels.BaseChannel) -> str:
+    """Returns the words for where a channel comes from, as a message names it."""
     return describe_origin(graph, origin_of(channel))
 
 
 def describe_origin(graph: Graph, origin: Output | Elsewhere | None) -> str:
+    """Returns the words for an origin: a node's output, somewhere else, or "not wired"."""
     if origin is None:
         return "not wired"
     return f"{graph.name(origin.node)}'s {origin.key}" if isinstance(origin, Output) else origin.what

@@ -37,6 +37,7 @@ _USUAL_ORDER = pipeline_pb2.NodeExecutionOptions.ALL_UPSTREAM_NODES_SUCCEEDED
 
 
 def check_pusher(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
+    """Yields findings on a pusher that may push a model without a verdict on that model."""
     if not roles.is_pusher(node):
         return
     found = Finder(graph, node)
@@ -156,6 +157,7 @@ def _stands_in_all(contexts: set[Any], others: set[Any]) -> bool:
 
 
 def check_asynchronous(graph: Graph) -> Iterator[Finding]:
+    """Yields a finding for each pipeline that has a pusher and does not run node after node."""
     pushers = [node for node in graph.nodes if roles.is_pusher(node)]
     for pipeline in graph.pipelines:
         if pushers and pipeline.execution_mode != tfx_pipeline.ExecutionMode.SYNC:

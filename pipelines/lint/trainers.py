@@ -24,6 +24,7 @@ from tfx_privacy.pipelines.lint.graph import (
 
 
 def check_trainer(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
+    """Yields a finding on a trainer without differential privacy whose model or hyperparameters are used."""
     if not roles.is_other_trainer(node):
         return
     beside, behind = _reach(graph, node)

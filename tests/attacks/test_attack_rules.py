@@ -1,4 +1,7 @@
-"""What makes a row of an attack trustworthy: folds that do not see each other, sizes, and the control's verdict. Small and fast."""
+"""What makes a row of an attack trustworthy: folds that do not see each other, sizes, and the control's verdict.
+
+Small and fast.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,8 @@ def by_fold(scores: list[np.ndarray], folds: list[np.ndarray]) -> list[counting.
 
 def test_the_folds_of_a_classifier_are_not_taken_for_independent() -> None:
     """An accidental difference that both folds share is found in each by the classifier of the other: of 300 runs without a leak
-    more than 8 % would be called one at 5 % (24 have a chance of 6e-3 at a true rate of 5 %, 34 one of 1e-5)."""
+    more than 8 % would be called one at 5 % (24 have a chance of 6e-3 at a true rate of 5 %, 34 one of 1e-5).
+    """
     careful = careless = 0
     for seed in range(300):
         strata = by_fold(*coin_attacker(seed))

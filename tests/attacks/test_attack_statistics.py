@@ -62,7 +62,10 @@ def test_the_interval_of_the_auc_covers(shift: float) -> None:
 
 @pytest.mark.parametrize(("right_members", "right_others"), [(0.8, 0.8), (0.99, 0.97), (1.0, 0.999)])
 def test_the_interval_of_two_values_covers(right_members: float, right_others: float) -> None:
-    """The label-only attack. Binomial(1000, 0.95) is below 0.91 with a chance of 1e-7; near certainty it covers more."""
+    """The label-only attack.
+
+    Binomial(1000, 0.95) is below 0.91 with a chance of 1e-7; near certainty it covers more.
+    """
     random = np.random.default_rng(3)
     truth = 0.5 + (right_members - right_others) / 2
     covered = 0
@@ -145,8 +148,11 @@ def test_closed_forms_of_a_gaussian_shift() -> None:
 
 @pytest.mark.parametrize("rate", [0.01, 0.1])
 def test_the_interval_of_the_tpr_covers_the_rate_in_the_population(rate: float) -> None:
-    """Of 500 runs at least 0.95 are covered; fewer than 450 have a chance below 1e-6. A Clopper-Pearson interval with the
-    threshold taken as given, as everybody else computes it, covers less than 0.85 at 1 %."""
+    """Of 500 runs at least 0.95 are covered; fewer than 450 have a chance below 1e-6.
+
+    A Clopper-Pearson interval with the
+    threshold taken as given, as everybody else computes it, covers less than 0.85 at 1 %.
+    """
     random = np.random.default_rng(7)
     truth = stats.norm.cdf(1 + stats.norm.ppf(rate))
     covered = naive = 0

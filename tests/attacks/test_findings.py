@@ -91,8 +91,11 @@ def test_trees_find_the_leak_too_and_are_repeatable() -> None:
 
 @pytest.mark.parametrize("share", [0.02, 0.5])
 def test_the_interval_of_a_difference_of_means_covers(share: float) -> None:
-    """Gains of 0 with a few large ones, as leaks of rare values make them. Binomial(1000, 0.95) is above 0.92 but for 1e-4;
-    the rare case is skewed, and below 0.90 would be no interval of 95 %."""
+    """Gains of 0 with a few large ones, as leaks of rare values make them.
+
+    Binomial(1000, 0.95) is above 0.92 but for 1e-4;
+    the rare case is skewed, and below 0.90 would be no interval of 95 %.
+    """
     random = np.random.default_rng(3)
     covered = 0
     for _ in range(1000):

@@ -194,8 +194,11 @@ def verdict(run: Any, members: int, others: int) -> set[str]:
 def test_the_gate_refuses_a_harmless_model_in_at_most_5_percent_of_runs_over_all_slices_and_attacks(
     members: int, others: int, num_groups: int, runs: int, allowed: int
 ) -> None:
-    """Eight attacks on all slices, and the control. At a true rate of 5 % more refusals than are allowed have a chance of 6e-3
-    (8 runs) and 2e-3 (100 runs). The rule "no upper bound above the limit" would refuse most of the runs."""
+    """Eight attacks on all slices, and the control.
+
+    At a true rate of 5 % more refusals than are allowed have a chance of 6e-3
+    (8 runs) and 2e-3 (100 runs). The rule "no upper bound above the limit" would refuse most of the runs.
+    """
     refused = above = 0
     for seed in range(runs):
         run = attack_data.run(members, others, 1000 + seed, num_groups=num_groups)

@@ -109,7 +109,8 @@ def test_rmia_of_a_large_population_needs_no_matrix() -> None:
 
 def test_rmia_s_score_has_the_auc_of_its_ratio() -> None:
     """But for the ties that a population of 20,000 makes: each pair of records that it does not part has a chance of about
-    1e-4, and some of the low end have none below them."""
+    1e-4, and some of the low end have none below them.
+    """
     random = np.random.default_rng(6)
     ratios, population = np.r_[random.normal(0.7, 1, 2000), random.normal(0, 1, 2000)], random.normal(0, 2, 20_000)
     assert interval(reference.rmia(ratios, population)).estimate == pytest.approx(interval(ratios).estimate, abs=1e-4)
@@ -205,8 +206,11 @@ def test_one_pair_of_reference_models_already_helps() -> None:
 
 
 def test_nothing_is_found_where_there_is_nothing() -> None:
-    """Reference models that learn, a target that does not. Of 200 runs each interval covers one half in 95 %: fewer than 176
-    have a chance of 1e-4, for each of four attacks; an interval of half the width would cover 135."""
+    """Reference models that learn, a target that does not.
+
+    Of 200 runs each interval covers one half in 95 %: fewer than 176
+    have a chance of 1e-4, for each of four attacks; an interval of half the width would cover 135.
+    """
     covered = dict.fromkeys(ATTACKS, 0)
     halved = 0
     for seed in range(200):

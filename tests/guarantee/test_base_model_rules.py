@@ -21,7 +21,7 @@ from tfx_privacy.guarantee.base_model import (
 )
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 from tfx_privacy.guarantee.recomputation import epsilon_of_this_run, recomputed_epsilon, stated_bounds
-from tfx_privacy.guarantee.record import BaseModel, PrivacyGuarantee, ScopeItem, facts_digest
+from tfx_privacy.guarantee.record import BaseModel, PrivacyGuarantee, ScopeItem, guarantee_digest
 
 OWN = evidence.mechanism()
 BASE_DIGEST = evidence.OTHER_DIGEST
@@ -216,8 +216,8 @@ def test_reference_models_do_not_begin_from_private_records() -> None:
 def test_the_ledger_keeps_what_training_began_from() -> None:
     """Taking the base model out of the file changes what the ledger has a digest of; guarantees without one keep theirs."""
     record = warm(base())
-    assert facts_digest(record) != facts_digest(record.model_copy(update={"base_model": None}))
-    assert facts_digest(evidence.make_guarantee()) == facts_digest(
+    assert guarantee_digest(record) != guarantee_digest(record.model_copy(update={"base_model": None}))
+    assert guarantee_digest(evidence.make_guarantee()) == guarantee_digest(
         PrivacyGuarantee.from_json(evidence.make_guarantee().to_json())
     )
     charged = evidence.charged_guarantee(**_charged_parts())

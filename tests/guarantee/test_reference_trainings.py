@@ -12,6 +12,7 @@ from tfx_privacy.accounting.composition import dp_sgd_event
 from tfx_privacy.accounting.epsilon import epsilon_bounds
 from tfx_privacy.attacks import reference_models
 from tfx_privacy.attacks.record_keys import record_keys
+from tfx_privacy.components import serving
 from tfx_privacy.errors import EvidenceError, ParameterError
 from tfx_privacy.guarantee.mechanism import NoMechanism
 from tfx_privacy.guarantee.recomputation import epsilon_with_references, recomputed_epsilon
@@ -91,10 +92,8 @@ def test_numbers_of_reference_models_that_are_taken() -> None:
 
 def test_names_of_inputs() -> None:
     taken = ["trip_miles", "Abc", "class"]
-    assert [reference_models.input_name(name) for name in taken] == taken
-    replaced = [
-        reference_models.input_name(name) for name in ("trip miles", "trip-miles", "1st", "self", "é", "_x", "")
-    ]
+    assert [serving.input_name(name) for name in taken] == taken
+    replaced = [serving.input_name(name) for name in ("trip miles", "trip-miles", "1st", "self", "é", "_x", "")]
     assert len(set(replaced)) == 7
     assert all(name.startswith("feature_") for name in replaced)
 

@@ -25,7 +25,7 @@ from tfx_privacy.guarantee.record import (
     Population,
     PrivacyGuarantee,
     ReferenceTrainings,
-    facts_digest,
+    guarantee_digest,
 )
 from tfx_privacy.guarantee.statement import write_statement
 
@@ -196,7 +196,7 @@ def ledger_run(record: PrivacyGuarantee, **changes: Any) -> LedgerRun:
         "state": "COMMITTED",
         "planned": planned(executed),
         "model_digest": record.model_digest,
-        "guarantee_digest": facts_digest(record),
+        "guarantee_digest": guarantee_digest(record),
         "sequence": record.ledger.sequence,
         "entry_hash": record.ledger.entry_hash,
         "budget_epsilon": 8.0,

@@ -21,7 +21,6 @@ import sqlalchemy as sa
 from ledgers import BUDGET, DATASET, KIND, RUN, attempt_id, open_ledger
 
 from tfx_privacy.budget import renyi_filter
-from tfx_privacy.budget.runs import PlannedRun
 from tfx_privacy.errors import BudgetError
 from tfx_privacy.ledger import Ledger, new_run_id
 
@@ -184,5 +183,5 @@ def executed(world: World, run_id: str) -> int:
 
 
 def _cost(order: float, chunks: int) -> int:
-    run = PlannedRun.of(**{**RUN.composition, "steps": _STEPS * chunks})
-    return renyi_filter.cost(order, **run.composition)
+    run = RUN.changed(steps=_STEPS * chunks)
+    return renyi_filter.cost(order, run.event)

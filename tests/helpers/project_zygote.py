@@ -31,7 +31,7 @@ _IMPORTED = (
     "tfx_privacy.ledger",
     "tfx_privacy.pipelines.kubeflow",
     "tfx_privacy.pipelines.lint",
-    "tfx_privacy.pipelines.taxi.results",
+    "tfx_privacy.pipelines.results",
 )
 
 

@@ -122,7 +122,7 @@ def _arm(moment: str | None, executor: Any, reporting: Any) -> None:
         "in a step": (reporting, "reporter", lambda *_: _kill_in_step),
         "before saving": (executor, "_save", _kill),
         "after saving": (executor, "_save", _and_kill(executor._save)),
-        "after commit": (executor.statement, "write_guarantee", _kill),
+        "after commit": (executor, "write_guarantee", _kill),
     }
     assert tuple(places) == MOMENTS
     if moment is not None:

@@ -403,7 +403,8 @@ def test_scikit_learn_beside_a_keras_model_is_no_other_library(tmp_path: pathlib
         "tf.data.experimental.make_batched_features_dataset(fn_args.train_files, 48, {}, drop_final_batch=True)",
         "tf.data.TFRecordDataset(fn_args.train_files).batch(48, drop_remainder=True)",
         "fn_args.data_accessor.tf_dataset_factory(fn_args.train_files, tfxio.TensorFlowDatasetOptions(48), None)",
-        "fn_args.data_accessor.tf_dataset_factory(fn_args.train_files, tfxio.TensorFlowDatasetOptions(batch_size=48), None).repeat()",
+        "fn_args.data_accessor.tf_dataset_factory(fn_args.train_files, tfxio.TensorFlowDatasetOptions(batch_size=48), "
+        "None).repeat()",
     ],
 )
 def test_a_reader_inside_run_fn_is_found(tmp_path: pathlib.Path, reader: str) -> None:

@@ -5,27 +5,10 @@ import re
 import shutil
 import subprocess
 import sys
-import zipfile
 
 import pytest
 from places import ROOT
-
-LINKED = ("components", "pipelines", "templates")
-
-
-def shipped_files() -> set[str]:
-    """Every module and data file of the package, by its path inside the wheel."""
-    folders = {"tfx_privacy": ROOT / "src" / "tfx_privacy"}
-    folders |= {f"tfx_privacy/{name}": ROOT / name for name in LINKED}
-    found = set()
-    for prefix, folder in folders.items():
-        for path in folder.rglob("*"):
-            inside = path.relative_to(folder)
-            if path.is_file() and "__pycache__" not in path.parts and not path.is_symlink():
-                if prefix == "tfx_privacy" and inside.parts[0] in LINKED:
-                    continue
-                found.add(f"{prefix}/{inside.as_posix()}")
-    return {name for name in found if not name.endswith("README.md")}
+from release import LINKED, packed_files, shipped_files
 
 
 def test_the_three_links_resolve() -> None:
@@ -48,9 +31,8 @@ def test_the_wheel_holds_every_module_and_data_file(tmp_path: pathlib.Path) -> N
     build = "import setuptools.build_meta as backend; backend.build_wheel('dist')"
     subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
     (wheel,) = (source / "dist").glob("*.whl")
-    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    packed = {name for name in packed if not name.endswith("README.md")}
-    assert packed == shipped_files()
+    packed = packed_files(wheel)
+    assert packed == shipped_files(ROOT)
     assert {"tfx_privacy/py.typed", "tfx_privacy/templates/report/report.html.j2"} <= packed
 
 

@@ -135,7 +135,8 @@ def test_one_bad_loss_is_fatal_there_and_counted_here(theirs: Any, kinds: Any, b
 
 def test_their_lower_bound_on_epsilon_is_none(theirs: Any, kinds: Any) -> None:
     """Theirs: above 0 in most runs without any leak, at a nominal 5 %. Ours: tests of AUC = 1/2 at 5 % reject 5 % of them; more
-    than 12 of 60 have a chance of 1e-5. (Lower bounds on epsilon are of canaries: test_audit.)"""
+    than 12 of 60 have a chance of 1e-5. (Lower bounds on epsilon are of canaries: test_audit.)
+    """
     exceeded = rejected = 0
     for seed in range(60):
         random = np.random.default_rng(100 + seed)
@@ -149,8 +150,11 @@ def test_their_lower_bound_on_epsilon_is_none(theirs: Any, kinds: Any) -> None:
 
 
 def test_their_advantage_is_above_zero_without_a_leak(theirs: Any, kinds: Any) -> None:
-    """Theirs: the maximum over thresholds, 0.1 on the average of 100 records a side. Ours: cross-fitted, 0 on the average; six
-    of its standard errors are allowed."""
+    """Theirs: the maximum over thresholds, 0.1 on the average of 100 records a side.
+
+    Ours: cross-fitted, 0 on the average; six
+    of its standard errors are allowed.
+    """
     largest, fair = [], []
     for seed in range(60):
         random = np.random.default_rng(200 + seed)
@@ -168,8 +172,11 @@ def test_their_advantage_is_above_zero_without_a_leak(theirs: Any, kinds: Any) -
 
 
 def test_their_positive_predictive_value_is_one_by_chance(theirs: Any, kinds: Any) -> None:
-    """Theirs: the largest over all thresholds, 1 where the single lowest loss happens to be a member's. Ours reports the TPR at a
-    rate, and none where fewer than ten others lie above the threshold."""
+    """Theirs: the largest over all thresholds, 1 where the single lowest loss happens to be a member's.
+
+    Ours reports the TPR at a
+    rate, and none where fewer than ten others lie above the threshold.
+    """
     ones = 0
     for seed in range(60):
         random = np.random.default_rng(300 + seed)
@@ -202,8 +209,11 @@ def test_their_entropy_needs_logits(theirs: Any, kinds: Any) -> None:
 
 
 def test_their_losses_saturate(theirs: Any, kinds: Any) -> None:
-    """Theirs: members and others of margins 60 and 45 all have a loss of 0, an AUC of 1/2. Ours: told apart perfectly; and those
-    that are wrong by more than 18.4 as well."""
+    """Theirs: members and others of margins 60 and 45 all have a loss of 0, an AUC of 1/2.
+
+    Ours: told apart perfectly; and those
+    that are wrong by more than 18.4 as well.
+    """
     zero, labels = np.zeros(50), np.ones(50, int)
     for inside, outside in ((60.0, 45.0), (-30.0, -45.0)):
         members, others = (np.column_stack([zero, zero + margin]) for margin in (inside, outside))
@@ -241,7 +251,8 @@ def test_they_reject_the_labels_of_a_regression(theirs: Any, kinds: Any) -> None
 
 def test_their_slices_forget_a_loss_of_one_s_own(theirs: Any, kinds: Any) -> None:
     """Theirs: a custom loss that tells all members has an AUC of 1 on the whole set, and that of the cross-entropy by class.
-    Ours: a loss is an output as any other (task "loss"), and stays what it is in every slice."""
+    Ours: a loss is an output as any other (task "loss"), and stays what it is in every slice.
+    """
     logits, labels = classification(10, 300, 0.0)
     other_logits, other_labels = classification(11, 300, 0.0)
 
@@ -264,8 +275,11 @@ def test_their_slices_forget_a_loss_of_one_s_own(theirs: Any, kinds: Any) -> Non
 
 
 def test_their_auc_below_one_half_is_only_logged(theirs: Any, kinds: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Theirs: a perfect attack with the sign turned has an AUC of 0 and at once an advantage of 1. Ours: the row's upper bound,
-    which the gate reads, is 1 for both signs, and the advantage has its sign."""
+    """Theirs: a perfect attack with the sign turned has an AUC of 0 and at once an advantage of 1.
+
+    Ours: the row's upper bound,
+    which the gate reads, is 1 for both signs, and the advantage has its sign.
+    """
     inside, outside = np.arange(300.0) + 1000, np.arange(300.0)
     with caplog.at_level(logging.INFO):
         (found,) = attack(theirs, kinds, loss_train=inside, loss_test=outside)
@@ -281,8 +295,11 @@ def test_their_auc_below_one_half_is_only_logged(theirs: Any, kinds: Any, caplog
 
 
 def test_their_single_logit_is_always_class_zero(theirs: Any, kinds: Any) -> None:
-    """Theirs: argmax over one column, so that correctness is the share of label 0, and the entropy is an IndexError. Ours: right
-    where the sign is."""
+    """Theirs: argmax over one column, so that correctness is the share of label 0, and the entropy is an IndexError.
+
+    Ours: right
+    where the sign is.
+    """
     logit, labels = np.array([[2.0], [-1.0], [3.0], [-2.0]] * 30), np.array([1, 0, 1, 1] * 30)
     with pytest.raises(IndexError):
         attack(
@@ -301,8 +318,11 @@ def test_their_single_logit_is_always_class_zero(theirs: Any, kinds: Any) -> Non
 
 
 def test_their_weights_make_a_leak(theirs: Any, kinds: Any) -> None:
-    """Theirs: a loss times its sample's weight, so that members with a tenth of the others' weight look memorised. Ours takes
-    outputs and labels; nothing is weighted."""
+    """Theirs: a loss times its sample's weight, so that members with a tenth of the others' weight look memorised.
+
+    Ours takes
+    outputs and labels; nothing is weighted.
+    """
     logits, labels = classification(12, 500, 0.0)
     other_logits, other_labels = classification(13, 500, 0.0)
     found = [

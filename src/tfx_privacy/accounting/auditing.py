@@ -216,10 +216,10 @@ def clopper_pearson_epsilon_lower_bound(
 ) -> float:
     """Epsilon of one threshold's rates: Jagielski et al. (2020), https://arxiv.org/abs/2006.07709, for independent canaries.
 
-    A threshold t on one half of the canaries, and whether to look above or below it, is the one that shows most there; on
-    the other half that event alone is measured. By (epsilon, delta)-DP P[above t | in] <= e^epsilon P[above t | out] +
-    delta, and P[below t | out] <= e^epsilon P[below t | in] + delta. The two probabilities have one-sided intervals of
-    Clopper and Pearson (1934), each with half of the error (Bonferroni).
+    A threshold t on one half of the canaries, and whether to look above or below it, is the one that shows most there;
+    on the other half that event alone is measured. By (epsilon, delta)-DP P[above t | in] <= e^epsilon P[above t |
+    out] + delta, and P[below t | out] <= e^epsilon P[below t | in] + delta. The two probabilities have one-sided
+    intervals of Clopper and Pearson (1934), each with half of the error (Bonferroni).
 
     Unlike the bounds of one run it needs canaries whose scores do not depend on each other given who took part: audit
     slots, or one canary from each of many runs. Halves are by the canaries' places, so that who took part must have

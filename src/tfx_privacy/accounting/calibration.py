@@ -72,8 +72,9 @@ def calibrate_noise_multiplier(
             ).best
         )
 
-    # A coarser grid is faster. It never states less: its points are also on the finer one, and losses between them are accounted
-    # by the chord, which is longer there (Doroshenko et al. 2022). So each answer is a valid start for the next search.
+    # A coarser grid is faster. It never states less: its points are also on the finer one, and losses between them are
+    # accounted by the chord, which is longer there (Doroshenko et al. 2022). So each answer is a valid start for the
+    # next search.
     nearly, slope = _descend(by_pld(COARSE_INTERVAL), wished.target_epsilon, by_rdp, slope=-1.5)
     return _descend(by_pld(MEDIUM_INTERVAL), wished.target_epsilon, nearly, slope=slope)[0]
 
@@ -81,8 +82,8 @@ def calibrate_noise_multiplier(
 def _bracket(epsilon_of: Callable[[float], float], target: float, tolerance: float) -> float:
     """A noise multiplier that meets the target, at most `tolerance` (relative) above one that does not.
 
-    Epsilon is nearly a power of the noise multiplier: a guess between two points aims a little to one side and then to the other,
-    so that the bracket closes from both.
+    Epsilon is nearly a power of the noise multiplier: a guess between two points aims a little to one side and then to
+    the other, so that the bracket closes from both.
     """
     low, high = MIN_NOISE_MULTIPLIER, MIN_NOISE_MULTIPLIER
     epsilon_low = epsilon_high = epsilon_of(low)
@@ -90,8 +91,8 @@ def _bracket(epsilon_of: Callable[[float], float], target: float, tolerance: flo
         low, epsilon_low = high, epsilon_high
         if low >= MAX_NOISE_MULTIPLIER:
             raise ParameterError(
-                f"target_epsilon={target!r} cannot be reached: the largest noise_multiplier, {MAX_NOISE_MULTIPLIER:g}, still "
-                f"spends epsilon={epsilon_low:.3g}. Lower steps or sampling_probability."
+                f"target_epsilon={target!r} cannot be reached: the largest noise_multiplier, {MAX_NOISE_MULTIPLIER:g}, "
+                f"still spends epsilon={epsilon_low:.3g}. Lower steps or sampling_probability."
             )
         high = min(low * min(8.0, max(2.0, epsilon_low / target)), MAX_NOISE_MULTIPLIER)
         epsilon_high = epsilon_of(high)

@@ -22,7 +22,8 @@ MIN_NOISE_MULTIPLIER = 0.3
 MAX_NOISE_MULTIPLIER = 1e4
 MAX_STEPS = 10_000_000
 
-# By sampling: adding a record shifts the others between the batches of a pass, so only replacing it by nothing is covered.
+# By sampling: adding a record shifts the others between the batches of a pass, so only replacing it
+# by nothing is covered.
 RELATION_OF_SAMPLING = {"poisson": "ADD_OR_REMOVE_ONE", "shuffled": "REPLACE_SPECIAL"}
 
 
@@ -40,8 +41,8 @@ class Terms(NamedTuple):
 def dp_sgd_event(*, noise_multiplier: float, sampling_probability: float, steps: int) -> DpEvent:
     """The one shape of event that this project accounts: `steps` Gaussian mechanisms, Poisson-sampled below probability 1.
 
-    All numbers are validated and coerced first: for an int noise multiplier inside a nested event dp-accounting 0.4.3 states an
-    epsilon that is 23 times too small, and NaN hangs it or gives zero.
+    All numbers are validated and coerced first: for an int noise multiplier inside a nested event dp-accounting 0.4.3
+    states an epsilon that is 23 times too small, and NaN hangs it or gives zero.
 
     Args:
       noise_multiplier: Noise standard deviation / l2_norm_clip, in [0.3, 1e4].
@@ -98,8 +99,9 @@ def training_event(
 def compositions_of_passes(passes: Sequence[int], *, tree: bool) -> int:
     """Gaussian mechanisms that one unit is part of in passes of so many steps each.
 
-    In a pass each unit takes part in one step. With tree aggregation that is one leaf of a binary tree, and the sums of at most
-    floor(log2(steps)) + 1 of its nodes hold it (Kairouz et al. 2021, https://arxiv.org/abs/2103.00039, Theorem 4.1).
+    In a pass each unit takes part in one step. With tree aggregation that is one leaf of a binary tree, and the
+    sums of at most floor(log2(steps)) + 1 of its nodes hold it (Kairouz et al. 2021,
+    https://arxiv.org/abs/2103.00039, Theorem 4.1).
     """
     return sum(steps.bit_length() if tree else 1 for steps in passes)
 
@@ -138,7 +140,8 @@ def checked(event: DpEvent) -> DpEvent:
     """The same event made anew, with every number validated and coerced.
 
     Raises:
-      ParameterError: If it is neither an event of `dp_sgd_event` nor one of `composed`, or a number is outside its range.
+      ParameterError: If it is neither an event of `dp_sgd_event` nor one of `composed`, or a number
+        is outside its range.
     """
     import dp_accounting
 

@@ -63,8 +63,8 @@ def dp_accounting_version() -> str:
 def epsilon(parameters: DPParameters, *, target_delta: float, accountant: str = "pld") -> float:
     r"""Returns the epsilon that a training run spends at `target_delta`.
 
-    Composition of Poisson-subsampled Gaussian mechanisms, Abadi et al. (2016),
-    https://arxiv.org/abs/1607.00133, Section 3.2; for data read in passes, of Gaussian mechanisms without amplification.
+    Composition of Poisson-subsampled Gaussian mechanisms, Abadi et al. (2016), https://arxiv.org/abs/1607.00133,
+    Section 3.2; for data read in passes, of Gaussian mechanisms without amplification.
 
     >>> round(epsilon(DPParameters(noise_multiplier=1.0, sampling_probability=0.01, steps=1000), target_delta=1e-5,
     ...               accountant='rdp'), 4)
@@ -103,9 +103,9 @@ def epsilon_bounds(
 ) -> EpsilonBounds:
     """Accounts one run, or several, by both accountants.
 
-    For several runs this is their epsilon as if all had been planned beforehand. Where later ones were chosen after earlier ones were
-    seen it is no proven bound (Rogers et al. 2016, https://arxiv.org/abs/1605.08294): for information, next to what
-    `budget.renyi_filter` adds up.
+    For several runs this is their epsilon as if all had been planned beforehand. Where later ones were chosen after
+    earlier ones were seen it is no proven bound (Rogers et al. 2016, https://arxiv.org/abs/1605.08294): for
+    information, next to what `budget.renyi_filter` adds up.
 
     Args:
       event: Of `composition.dp_sgd_event`, or of `composition.composed`.

@@ -1,9 +1,11 @@
 r"""Gaussian differential privacy of a run: one number that holds for every delta at once.
 
-A mechanism is mu-GDP if telling its two neighbouring outputs apart is at least as hard as telling N(0, 1) from N(mu, 1) (Dong, Roth, Su
-2022, https://arxiv.org/abs/1905.02383). Training by DP-SGD is nearly such a mechanism, so that mu says nearly all that can be said of it,
-and models whose epsilons are stated at different deltas can be compared (Gomez et al. 2025, https://arxiv.org/abs/2503.10945).
+A mechanism is mu-GDP if telling its two neighbouring outputs apart is at least as hard as telling N(0, 1) from N(mu, 1)
+(Dong, Roth, Su 2022, https://arxiv.org/abs/1905.02383). Training by DP-SGD is nearly such a mechanism, so that mu says
+nearly all that can be said of it, and models whose epsilons are stated at different deltas can be compared (Gomez et
+al. 2025, https://arxiv.org/abs/2503.10945).
 
+>>> from tfx_privacy.accounting.composition import dp_sgd_event
 >>> found = fit(dp_sgd_event(noise_multiplier=2.0, sampling_probability=1.0, steps=1))
 >>> round(found.mu, 3), found.fit_error < 1e-3
 (0.5, True)
@@ -34,11 +36,12 @@ if TYPE_CHECKING:
     from dp_accounting import DpEvent
 
 SMALLEST_DELTA = 1e-7
-"""Down to here mu must cover the privacy profile. Deltas that are much smaller are of events that nobody will see, and near the size of
-what the accountant cuts off; with subsampling the last of the tail is never Gaussian."""
+"""Down to here mu must cover the privacy profile. Deltas that are much smaller are of events that nobody will see, and
+near the size of what the accountant cuts off; with subsampling the last of the tail is never Gaussian."""
 GOOD_FIT = 1e-2
 """Gomez et al. (2025) advise to report mu where the error is below this."""
-# Privacy losses' grid. A coarser one states slightly more, never less (accounting.py), and a report must not cost seconds.
+# Privacy losses' grid. A coarser one states slightly more, never less (accounting.py), and a report
+# must not cost seconds.
 _INTERVAL = 1e-3
 _NUM_EPSILONS = 4_000
 _MAX_MU = 1e3
@@ -53,7 +56,8 @@ class GaussianDP(Record):
     mu: PositiveFloat
     """For every epsilon with delta(epsilon) >= `smallest_delta` the mechanism's delta is at most that of mu-GDP."""
     fit_error: Probability
-    """How much mu overstates: the smallest k such that the mechanism's trade-off curve, moved down and left by k, is below that of mu-GDP.
+    """How much mu overstates: the smallest k such that the mechanism's trade-off curve, moved down and left by k, is
+    below that of mu-GDP.
 
     The mechanism is then nowhere better than mu-GDP says by more than k in either error rate of an attack.
     """
@@ -63,12 +67,15 @@ class GaussianDP(Record):
 def fit(event: DpEvent, *, target_delta: float = 1.0) -> GaussianDP:
     """The smallest mu that covers a run, and how much it overstates.
 
-    With delta(e) the run's privacy profile by privacy loss distributions, the larger of both directions, and delta_mu(e) that of mu-GDP:
+    With delta(e) the run's privacy profile by privacy loss distributions, the larger of both directions, and
+    delta_mu(e) that of mu-GDP:
 
-    * mu is the smallest with delta(e) <= delta_mu(e) wherever delta(e) >= `SMALLEST_DELTA`. That is an upper bound on the run, because
-      a trade-off curve is the envelope of the lines that belong to its profile (Dong et al. 2022, Proposition 2.12).
-    * The error is max over e of (delta_mu(e) - delta(e)) / (1 + exp(e)): a trade-off curve f that is moved by k in both error rates,
-      a -> f(a + k) - k, belongs to the profile delta(e) + k (1 + exp(e)), so that this is the distance of Gomez et al. (2025).
+    * mu is the smallest with delta(e) <= delta_mu(e) wherever delta(e) >= `SMALLEST_DELTA`. That is an upper bound on
+      the run, because a trade-off curve is the envelope of the lines that belong to its profile (Dong et al. 2022,
+      Proposition 2.12).
+    * The error is max over e of (delta_mu(e) - delta(e)) / (1 + exp(e)): a trade-off curve f that is moved by k in both
+      error rates, a -> f(a + k) - k, belongs to the profile delta(e) + k (1 + exp(e)), so that this is the distance of
+      Gomez et al. (2025).
 
     Args:
       event: The run, of `composition.dp_sgd_event`.

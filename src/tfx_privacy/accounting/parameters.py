@@ -74,11 +74,11 @@ class DPParameters:
     """"dp_sgd": independent noise at every step; "dp_ftrl": tree aggregation (Kairouz et al. 2021,
     https://arxiv.org/abs/2103.00039), for data that is read in passes (`sampling="shuffled"`)."""
     sampling: str = "poisson"
-    """"poisson": each unit enters each batch independently, which amplifies privacy; "shuffled": each unit once in every pass, in
-    batches of `expected_batch_size`, for which no amplification is claimed."""
+    """"poisson": each unit enters each batch independently, which amplifies privacy; "shuffled": each unit once in
+    every pass, in batches of `expected_batch_size`, for which no amplification is claimed."""
     clipping: str = "flat"
-    """"flat": `l2_norm_clip` throughout; "adaptive": from there it follows a quantile of the gradients' norms (Andrew et al. 2021,
-    https://arxiv.org/abs/1905.03871), whose budget is part of `noise_multiplier`."""
+    """"flat": `l2_norm_clip` throughout; "adaptive": from there it follows a quantile of the gradients' norms (Andrew
+    et al. 2021, https://arxiv.org/abs/1905.03871), whose budget is part of `noise_multiplier`."""
     clip_quantile: float = 0.5
     """Share of the units whose gradient an adaptive clip leaves whole."""
     clip_learning_rate: float = 0.2
@@ -86,19 +86,20 @@ class DPParameters:
     clip_count_noise: float | None = None
     """Standard deviation of the noise on the number of units within the clip; left out, 1/20 of the expected batch."""
     privacy_unit: str = "example"
-    """Whose presence is hidden: one record ("example"), or all records of one person ("user"), who is then drawn, clipped and
-    counted as one."""
+    """Whose presence is hidden: one record ("example"), or all records of one person ("user"), who is then drawn,
+    clipped and counted as one."""
     user_id_key: str | None = None
     """Name of the feature that tells users apart; needed for `privacy_unit="user"`. The model does not see it."""
     max_records_per_user: int | None = None
     """Records that are used of one user at most, a random choice of them; needed for `privacy_unit="user"`."""
     secure_noise: bool = False
-    """Noise in float64 as a sum of four (Holohan and Braghin 2021), against attacks on its last bits; about ten times slower."""
+    """Noise in float64 as a sum of four (Holohan and Braghin 2021), against attacks on its last
+    bits; about ten times slower."""
     audit_canaries: int = 0
     """Audit slots: canary gradients on a vector beside the model, which show what noise and clipping really did."""
     neighboring_relation: str | None = None
-    """Which datasets are neighbours; follows from `sampling`: one unit more or less ("ADD_OR_REMOVE_ONE"), or one unit replaced by
-    nothing ("REPLACE_SPECIAL")."""
+    """Which datasets are neighbours; follows from `sampling`: one unit more or less ("ADD_OR_REMOVE_ONE"), or one unit
+    replaced by nothing ("REPLACE_SPECIAL")."""
     accountant: str = "pld"
     """Accountant that `target_epsilon` is calibrated with: "pld" (tight) or "rdp"."""
     enabled: bool = True
@@ -119,8 +120,12 @@ class DPParameters:
 
     @classmethod
     def from_json(cls, text: str) -> DPParameters:
-        """Reads what `to_json` wrote; unknown names are refused."""
-        values = strict_json.loads(text)
+        """Reads what `to_json` wrote.
+
+        Raises:
+          ParameterError: If it is not strict JSON, or names an unknown parameter.
+        """
+        values = strict_json.parameter(privacy=text)
         names = [field.name for field in dataclasses.fields(cls)]
         if not isinstance(values, dict) or not set(values) <= set(names):
             unknown = sorted(set(values) - set(names)) if isinstance(values, dict) else [values]
@@ -184,7 +189,8 @@ class DPParameters:
         _validate.one_of(CLIPPINGS, clipping=self.clipping)
         if self.algorithm == "dp_ftrl" and self.sampling != "shuffled":
             raise ParameterError(
-                f"algorithm='dp_ftrl' reads the data in passes, but sampling={self.sampling!r}. Set sampling='shuffled'."
+                f"algorithm='dp_ftrl' reads the data in passes, but sampling={self.sampling!r}. Set "
+                "sampling='shuffled'."
             )
         relation = RELATION_OF_SAMPLING[self.sampling]
         if self.neighboring_relation is None:
@@ -196,8 +202,8 @@ class DPParameters:
             )
         if self.sampling == "shuffled" and self.expected_batch_size is None:
             raise ParameterError(
-                f"sampling='shuffled' cuts passes into batches, but expected_batch_size={self.expected_batch_size!r}. Give "
-                "expected_batch_size instead of sampling_probability."
+                f"sampling='shuffled' cuts passes into batches, but expected_batch_size={self.expected_batch_size!r}. "
+                "Give expected_batch_size instead of sampling_probability."
             )
         if self.clipping == "adaptive" and self.algorithm == "dp_ftrl":
             raise ParameterError(
@@ -241,18 +247,17 @@ class DPParameters:
     def _check_noise(self) -> None:
         if not self.enabled:
             if self.noise_multiplier is not None or self.target_epsilon is not None:
-                raise ParameterError(
-                    f"Expected no noise_multiplier={self.noise_multiplier!r} and no target_epsilon={self.target_epsilon!r} "
-                    "with enabled=False. Remove them, or train with privacy."
-                )
+                given = {"noise_multiplier": self.noise_multiplier, "target_epsilon": self.target_epsilon}
+                names = " and ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
+                raise ParameterError(f"{names} has no meaning with enabled=False. Remove it, or set enabled=True.")
             return
         if self.noise_multiplier is None and self.target_epsilon is None:
             raise ParameterError("Neither noise_multiplier nor target_epsilon is set. Give one of them.")
         if self.noise_multiplier is not None:
             if self.target_epsilon is not None:
                 raise ParameterError(
-                    f"Both noise_multiplier={self.noise_multiplier!r} and target_epsilon={self.target_epsilon!r} are set. "
-                    "Give one: the other follows from it."
+                    f"Both noise_multiplier={self.noise_multiplier!r} and target_epsilon={self.target_epsilon!r} are "
+                    "set. Give one: the other follows from it."
                 )
             self._set(
                 "noise_multiplier",
@@ -267,7 +272,8 @@ class DPParameters:
             epsilon = _validate.positive(target_epsilon=self.target_epsilon)
             if not epsilon >= MIN_TARGET_EPSILON:
                 raise ParameterError(
-                    f"Expected target_epsilon={epsilon!r} >= {MIN_TARGET_EPSILON}. Smaller targets cannot be calibrated."
+                    f"Expected target_epsilon={epsilon!r} >= {MIN_TARGET_EPSILON}. Smaller targets cannot be "
+                    "calibrated."
                 )
             self._set("target_epsilon", epsilon)
 
@@ -305,7 +311,8 @@ class DPParameters:
             )
         if not self.expected_batch_size <= records:
             raise ParameterError(
-                f"Expected expected_batch_size={self.expected_batch_size} <= population={records}. Lower expected_batch_size."
+                f"Expected expected_batch_size={self.expected_batch_size} <= population={records}. Lower "
+                "expected_batch_size."
             )
         return self.expected_batch_size / records
 
@@ -322,8 +329,8 @@ class DPParameters:
             )
         if self.enabled and self.target_delta is not None and not self.target_delta < 1.0 / records:
             raise ParameterError(
-                f"Expected target_delta={self.target_delta:g} < 1 / population = {1.0 / records:.3g}. A delta of that size "
-                "allows publishing a whole record; use a smaller one."
+                f"Expected target_delta={self.target_delta:g} < 1 / population = {1.0 / records:.3g}. A delta of that "
+                "size allows publishing a whole record; use a smaller one."
             )
 
     def _set(self, name: str, value: Any) -> None:
@@ -364,8 +371,8 @@ class ResolvedParameters:
         rest = noise_multiplier**-2 - (2.0 * self.count_standard_deviation) ** -2
         if not rest > 0.0:
             raise ParameterError(
-                f"clip_count_noise={self.count_standard_deviation:g} alone spends what noise_multiplier={noise_multiplier:g} "
-                f"allows. Set clip_count_noise above {noise_multiplier / 2:g}."
+                f"clip_count_noise={self.count_standard_deviation:g} alone spends what "
+                f"noise_multiplier={noise_multiplier:g} allows. Set clip_count_noise above {noise_multiplier / 2:g}."
             )
         return float(rest**-0.5)
 
@@ -387,8 +394,8 @@ class ResolvedParameters:
     def compositions(self) -> int:
         """Of how many Gaussian mechanisms the run is the composition, with the noise multiplier as it is.
 
-        With Poisson sampling the steps; in passes the passes, because each unit takes part once in each; with tree aggregation the
-        nodes of each pass's tree that one unit is part of (Kairouz et al. 2021, Theorem 4.1).
+        With Poisson sampling the steps; in passes the passes, because each unit takes part once in each; with tree
+        aggregation the nodes of each pass's tree that one unit is part of (Kairouz et al. 2021, Theorem 4.1).
         """
         return self.compositions_of([self.steps])
 

@@ -50,7 +50,8 @@ class AttributeRecords:
       losses: The model's loss (nats) of each record with the feature set to each candidate value, of shape
         (num_records, num_values).
       true: Index of the record's real value, of shape (num_records,).
-      features: The other features and the label as numbers, of shape (num_records, num_features); NaN is a missing value.
+      features: The other features and the label as numbers, of shape (num_records, num_features);
+        NaN is a missing value.
       folds: 0 or 1 from a hash of the record, of shape (num_records,). Only those of non-members are used: imputation
         learns from fold 0.
     """
@@ -108,8 +109,8 @@ def attribute_inference(
       min_records: Smallest number of members, of judged non-members, and of those that imputation learns from.
 
     Returns:
-      The finding: OK; INSUFFICIENT for fewer records; UNSUPPORTED for fewer than 2 or more than 20 values, for one value
-      only, or if more than 1 % of a side's records are not finite.
+      The finding: OK; INSUFFICIENT for fewer records; UNSUPPORTED for fewer than 2 or more than 20 values, for one
+      value only, or if more than 1 % of a side's records are not finite.
 
     Raises:
       ParameterError: If shapes or indices do not fit each other.
@@ -215,8 +216,9 @@ def difference_of_means(
 ) -> tuple[float, float, float, float]:
     """Difference of two means of numbers in [-1, 1] with Welch's (1947) interval.
 
-    Where neither side varies, the interval allows for the share of other values that so many equal ones leave possible,
-    (alpha / 4) ** (1 / n), and the p-value is that of a permutation test: all but one of the splits look less like a leak.
+    Where neither side varies, the interval allows for the share of other values that so many equal ones
+    leave possible, (alpha / 4) ** (1 / n), and the p-value is that of a permutation test: all but one of the
+    splits look less like a leak.
 
     Args:
       first: Of shape (n,), n >= 2.

@@ -25,9 +25,9 @@ from tfx_privacy.records.base import (
     PositiveCount,
     Record,
     Text,
+    VersionedRecord,
 )
 
-SCHEMA_VERSION: Literal[1] = 1
 FILE_NAME = "canaries.json"
 RECORDS_FILE_NAME = "canaries.tfrecord.gz"
 MAX_CANARIES = 50_000
@@ -56,10 +56,9 @@ class Canary(Record):
         return self
 
 
-class CanarySet(Record):
+class CanarySet(VersionedRecord):
     """All canaries of one run of CanaryInserter."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
     issued_at: Text
     mode: Mode
     split: Text

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
+from tfx_privacy.records import statement
 from tfx_privacy.records.base import (
     Count,
     Digest,
@@ -15,8 +16,8 @@ from tfx_privacy.records.base import (
     Record,
     Text,
 )
+from tfx_privacy.records.statement import ModelRecord
 
-SCHEMA_VERSION: Literal[2] = 2
 FILE_NAME = "privacy_evaluation.json"
 WHOLE_SET = "all"
 CLASS_FEATURE = "class"
@@ -61,7 +62,8 @@ class AttackResult(Record):
 
     attack: Text
     slice_feature: Text
-    """"all" for the whole set, "class" for the label, "correct" for whether the model is right, else the feature's name."""
+    """"all" for the whole set, "class" for the label, "correct" for whether the model is right,
+    else the feature's name."""
     slice_value: Text
     """"" for the whole set; "<other>" pools values that are too rare to judge alone."""
     num_members: Count
@@ -198,10 +200,11 @@ class References(Record):
     """Of all reference models together."""
 
 
-class PrivacyEvaluation(Record):
+class PrivacyEvaluation(ModelRecord):
     """All attacks on one model, bound to it by digest."""
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    predicate_type: ClassVar[str] = f"{statement.PREDICATE_TYPES}/evaluation/v1"
+
     issued_at: Text
     model_digest: Digest
     member_splits: Annotated[list[Text], pydantic.Field(min_length=1)]
@@ -222,7 +225,8 @@ class PrivacyEvaluation(Record):
     min_records: PositiveCount
     min_slice_size: PositiveCount
     sample_size: PositiveCount
-    """Records per side that attacks with a classifier or reference models were run on, at most; all others see every record."""
+    """Records per side that attacks with a classifier or reference models were run on, at most; all
+    others see every record."""
     results: Annotated[list[AttackResult], pydantic.Field(min_length=1)]
     findings: list[Finding] = []
     curves: list[Curve] = []

@@ -62,8 +62,8 @@ def exposures(losses: Any, references: Any) -> np.ndarray:
 def expected_exposure(num_references: int) -> float:
     """Mean exposure (bits) of a canary that was not memorised.
 
-    It then is one of R + 1 exchangeable records and has every rank from 1 to R + 1 with the same probability, so that the
-    mean is log2 R - log2((R + 1)!) / (R + 1); for large R that is log2 e = 1.44. Ties make it smaller.
+    It then is one of R + 1 exchangeable records and has every rank from 1 to R + 1 with the same probability, so that
+    the mean is log2 R - log2((R + 1)!) / (R + 1); for large R that is log2 e = 1.44. Ties make it smaller.
 
     >>> round(expected_exposure(1), 6), round(expected_exposure(10_000), 3)
     (-0.5, 1.442)
@@ -75,9 +75,9 @@ def expected_exposure(num_references: int) -> float:
 def memorisation_p_value(losses: Any, references: Any) -> float:
     """Probability of so large a mean exposure if inserted canaries and references are exchangeable.
 
-    Of one canary: rank / (R + 1). Of several: they share their references, so that their ranks depend on each other; the
-    p-value is (1 + larger draws) / (1 + draws) over 9,999 draws of which canaries were inserted, with a fixed seed, which
-    is exact as a test (Phipson and Smyth 2010, https://arxiv.org/abs/1603.05766). It is never below 1e-4.
+    Of one canary: rank / (R + 1). Of several: they share their references, so that their ranks depend on each other;
+    the p-value is (1 + larger draws) / (1 + draws) over 9,999 draws of which canaries were inserted, with a fixed seed,
+    which is exact as a test (Phipson and Smyth 2010, https://arxiv.org/abs/1603.05766). It is never below 1e-4.
 
     Args:
       losses: As of `exposures`; at least one.
@@ -102,11 +102,11 @@ def memorisation_p_value(losses: Any, references: Any) -> float:
 def canary_exposure(losses: Any, repetitions: Any, references: Any, *, confidence_level: float = 0.95) -> list[Finding]:
     """One finding for each number of repetitions, ascending.
 
-    The interval covers the mean exposure of all canaries of the kind against these references. It is a percentile bootstrap
-    (2,000 resamples, fixed seed), widened for few canaries by Student's t (the "expanded percentile" of Hesterberg 2015,
-    https://arxiv.org/abs/1411.5279). References are resampled too, because what is `harmless` is an average over them.
-    Where all canaries have the same exposure, which resampling takes for certain, the interval allows for the share of
-    others that may still be.
+    The interval covers the mean exposure of all canaries of the kind against these references. It is a percentile
+    bootstrap (2,000 resamples, fixed seed), widened for few canaries by Student's t (the "expanded percentile" of
+    Hesterberg 2015, https://arxiv.org/abs/1411.5279). References are resampled too, because what is `harmless` is an
+    average over them. Where all canaries have the same exposure, which resampling takes for certain, the interval
+    allows for the share of others that may still be.
 
     Args:
       losses: The model's losses of the inserted canaries, of shape (num_canaries,).
@@ -115,9 +115,9 @@ def canary_exposure(losses: Any, repetitions: Any, references: Any, *, confidenc
       confidence_level: Of the two-sided interval, in (0, 1).
 
     Returns:
-      Findings with the mean exposure, harmless at `expected_exposure`; INSUFFICIENT below 10 canaries or 100 references,
-      UNSUPPORTED where a loss is not finite. Details named "model-based" extrapolate by a skew-normal fit of the
-      references' losses, and nobody vouches for them.
+      Findings with the mean exposure, harmless at `expected_exposure`; INSUFFICIENT below 10 canaries or 100
+      references, UNSUPPORTED where a loss is not finite. Details named "model-based" extrapolate by a skew-normal fit
+      of the references' losses, and nobody vouches for them.
 
     Raises:
       ParameterError: If shapes do not fit, or a number of repetitions is below one.
@@ -187,17 +187,18 @@ def epsilon_finding(
 ) -> Finding:
     """The formal lower bound on epsilon from canaries put in or left out by fair coins.
 
-    The estimate is Steinke et al.'s (2023) bound, valid for every mechanism; the two sharper ones, which assume more, are
-    details. A lower bound has no upper end: `high` is `NO_UPPER_END`, so that whoever compares it with a limit refuses,
-    and "largest bound that could show" says what perfect guesses of as many canaries would give. A bound of 0 therefore
-    never says that epsilon is small.
+    The estimate is Steinke et al.'s (2023) bound, valid for every mechanism; the two sharper ones, which assume more,
+    are details. A lower bound has no upper end: `high` is `NO_UPPER_END`, so that whoever compares it with a limit
+    refuses, and "largest bound that could show" says what perfect guesses of as many canaries would give. A bound of 0
+    therefore never says that epsilon is small.
 
     Args:
       scores: Higher for canaries that look like members, such as minus the loss; of shape (num_canaries,).
       is_member: Booleans of shape (num_canaries,), from independent fair coins.
       delta: Probability, in (0, 1), at which epsilon is stated.
       confidence_level: With which the bound is not above the true epsilon.
-      repetitions: How often a canary that is in was inserted. The bound then is on the epsilon of as many records together.
+      repetitions: How often a canary that is in was inserted. The bound then is on the epsilon of
+        as many records together.
 
     Returns:
       The finding, harmless at 0; INSUFFICIENT below 100 canaries, UNSUPPORTED where a score is not finite.

@@ -1,11 +1,10 @@
 """The attack on a model as it was during training: the record that DPTrainer writes beside its logs when asked.
 
-Its values are functions of the records without any noise. No guarantee covers them: whoever may not see the records may not see these.
+Its values are functions of the records without any noise. No guarantee covers them: whoever may not see the records may
+not see these.
 """
 
 from __future__ import annotations
-
-from typing import Literal
 
 import pydantic
 from typing_extensions import Self
@@ -15,18 +14,16 @@ from tfx_privacy.records.base import (
     Digest,
     OpenProbability,
     PositiveCount,
-    Record,
     Text,
+    VersionedRecord,
 )
 
-SCHEMA_VERSION: Literal[1] = 1
 FILE_NAME = "attack_history.json"
 
 
-class AttackHistory(Record):
+class AttackHistory(VersionedRecord):
     """Checkpoints in the order of training."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
     model_digest: Digest | None = None
     """Of the model that training ended with; None where it was not saved yet."""
     member_splits: list[Text]

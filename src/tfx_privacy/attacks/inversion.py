@@ -2,9 +2,9 @@
 
 Gradient ascent on a class's confidence (Fredrikson et al. 2015, https://doi.org/10.1145/2810103.2813677) finds what the
 model takes for typical of the class. That a picture of a person comes out shows no memory of a record: it may be the
-class's prototype, which is what a model is for. It is a leak of training data only where the reconstruction is nearer to
-the records that were trained on than to as many records of the same class that were not. And a class says something of
-a person only if it stands for one person.
+class's prototype, which is what a model is for. It is a leak of training data only where the reconstruction is nearer
+to the records that were trained on than to as many records of the same class that were not. And a class says something
+of a person only if it stands for one person.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def inversion_finding(
       confidence_level: Of the two-sided interval, in (0, 1).
 
     Returns:
-      The finding, harmless at 0.5; INSUFFICIENT below 10 classes with different distances, UNSUPPORTED where a distance is
-      not finite.
+      The finding, harmless at 0.5; INSUFFICIENT below 10 classes with different distances, UNSUPPORTED where a distance
+      is not finite.
 
     Raises:
       ParameterError: If shapes do not fit, a distance is negative, or the sides' numbers of records differ.
@@ -104,6 +104,6 @@ def _sign_test(nearer_by: np.ndarray, means: list[np.ndarray], confidence_level:
 def _check_numbers(num_train: np.ndarray, num_heldout: np.ndarray) -> None:
     if not ((num_train == num_heldout) & (num_train >= 1)).all():
         raise ParameterError(
-            "Expected as many training as held-out records of each class, and at least one: the nearest of more records is "
-            "nearer. Take as many of both."
+            "Expected as many training as held-out records of each class, and at least one: the nearest of more "
+            "records is nearer. Take as many of both."
         )

@@ -27,13 +27,14 @@ _DRAWS = 9999
 def property_inference(name: str, shares: Any, behaviour: Any, *, confidence_level: float = 0.95) -> Finding:
     """Attacks one property of the training set with reference models.
 
-    Models 2j and 2j + 1 were trained on complementary halves. A ridge regression without intercept learns from all other
-    pairs how the difference of two models' behaviour goes with the difference of their shares, and guesses which half of
-    the pair that was left out has more. Pairs of equal shares are left out.
+    Models 2j and 2j + 1 were trained on complementary halves. A ridge regression without intercept learns from all
+    other pairs how the difference of two models' behaviour goes with the difference of their shares, and guesses which
+    half of the pair that was left out has more. Pairs of equal shares are left out.
 
-    The guesses depend on each other through the pairs they are learnt from, so that the p-value comes from swapping the
-    shares within pairs (all ways up to 12 pairs, else 9,999 draws with a fixed seed), which is exact. The interval is that
-    of Clopper and Pearson; where the p-value is above half of 1 - `confidence_level`, its lower end is not above 0.5.
+    The guesses depend on each other through the pairs they are learnt from, so that the p-value comes from
+    swapping the shares within pairs (all ways up to 12 pairs, else 9,999 draws with a fixed seed), which is exact.
+    The interval is that of Clopper and Pearson; where the p-value is above half of 1 - `confidence_level`, its
+    lower end is not above 0.5.
 
     Args:
       name: The property, as people read it.
@@ -42,9 +43,8 @@ def property_inference(name: str, shares: Any, behaviour: Any, *, confidence_lev
       confidence_level: Of the two-sided interval, in (0, 1).
 
     Returns:
-      The finding, harmless at 0.5. INSUFFICIENT below 16 models (8 pairs of different shares, of which only 8 right guesses
-      show a leak); UNSUPPORTED where an output
-      is not finite or all models behave alike.
+      The finding, harmless at 0.5. INSUFFICIENT below 16 models (8 pairs of different shares, of which only 8 right
+      guesses show a leak); UNSUPPORTED where an output is not finite or all models behave alike.
 
     Raises:
       ParameterError: If shapes do not fit, the number of models is odd, or a share is outside [0, 1].

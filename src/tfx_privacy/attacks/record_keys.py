@@ -1,7 +1,7 @@
 """A number for every record, by which it is found again and assigned to halves, wherever its features are computed.
 
-Equal records have equal keys, whatever batch they are read in. Keys are hashes with a public salt, not secrets: whoever holds a
-record can compute its key, so that a list of keys tells who is on it.
+Equal records have equal keys, whatever batch they are read in. Keys are hashes with a public salt, not secrets: whoever
+holds a record can compute its key, so that a list of keys tells who is on it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
 # Of the 52 bits of a float64's mantissa, the ones that are left out: 10 are kept.
 _DROPPED_BITS = 42
-# Where numbers are rounded up. Not the middle: short binary fractions, such as 2049, would lie exactly on an edge, and noise in
-# the last bit would then decide. This edge is no short fraction.
+# Where numbers are rounded up. Not the middle: short binary fractions, such as 2049, would lie exactly on an edge, and
+# noise in the last bit would then decide. This edge is no short fraction.
 _ROUNDING = np.uint64(0x278DDE6E5FD)
 _KEPT = np.uint64(_BITS ^ ((1 << _DROPPED_BITS) - 1))
 # Below float32's smallest normal number some kernels return zero.
@@ -36,10 +36,11 @@ _BLOCK = 1 << 16
 def record_keys(features: Mapping[str, np.ndarray]) -> np.ndarray:
     """Keys of records, from all their features.
 
-    Integers, booleans and texts count exactly. Of floats the first 10 bits of the mantissa count, because the same transformation
-    run by Beam and by a SavedModel may differ in the last bits; a record of which a float lies that close to the edge of two roundings
-    gets another key (of float32 features that are off by at most one in the last bit, about one in 12,000). Zeros are alike, and so are NaNs. The widths of
-    types make no difference (int32 or int64, float32 or float64), nor do axes of length one.
+    Integers, booleans and texts count exactly. Of floats the first 10 bits of the mantissa count, because the same
+    transformation run by Beam and by a SavedModel may differ in the last bits; a record of which a float lies that
+    close to the edge of two roundings gets another key (of float32 features that are off by at most one in the last
+    bit, about one in 12,000). Zeros are alike, and so are NaNs. The widths of types make no difference (int32 or int64,
+    float32 or float64), nor do axes of length one.
 
     Args:
       features: By name, arrays of shape (num_records, ...) of numbers, booleans, texts or bytes.

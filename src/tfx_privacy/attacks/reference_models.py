@@ -1,17 +1,16 @@
 """The reference models that calibrated attacks compare a model with: which records each was trained on, and for which model.
 
-Models come in pairs. Model 2 * pair + side was trained on the records of the pool (training and evaluation splits) whose bit
-`record_keys.fold_bits(keys, pair)` equals `side`. So each record, member of the model's training data or not, is in the training data of
-one model of each pair and absent from the other's: members and non-members are treated alike.
+Models come in pairs. Model 2 * pair + side was trained on the records of the pool (training and evaluation
+splits) whose bit `record_keys.fold_bits(keys, pair)` equals `side`. So each record, member of the model's
+training data or not, is in the training data of one model of each pair and absent from the other's: members and
+non-members are treated alike.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import pydantic
@@ -27,17 +26,13 @@ from tfx_privacy.records.base import (
     PositiveCount,
     Record,
     Text,
+    VersionedRecord,
 )
 
-SCHEMA_VERSION: Literal[1] = 1
 FILE_NAME = "reference_models.json"
-# The signature that takes features by name, of reference models and of the model itself.
-SIGNATURE = "from_features"
-OUTPUT_KEY = "outputs"
 SAMPLE_SIZE = 10_000
 
 Key = Annotated[int, pydantic.Field(ge=0, lt=1 << 64)]
-_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 class SampleKeys(Record):
@@ -57,10 +52,9 @@ class SampleKeys(Record):
         return self
 
 
-class ReferenceSet(Record):
+class ReferenceSet(VersionedRecord):
     """The reference models of one model; none with `num_models=0`."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
     num_models: Annotated[int, pydantic.Field(ge=0, le=MAX_REFERENCE_MODELS)]
     model_digest: Digest
     """Of the model that they are compared with."""
@@ -71,8 +65,8 @@ class ReferenceSet(Record):
     eval_splits: list[Text]
     """Splits whose records it did not see; pool of the reference models together with `train_splits`."""
     key_features: list[Text]
-    """Features, as training parsed them, that keys are made of, the label among them; the user id alone where users are the
-    privacy unit."""
+    """Features, as training parsed them, that keys are made of, the label among them; the user id alone where users are
+    the privacy unit."""
     user_id_key: Text | None = None
     """Feature that keys are made of, where users are the privacy unit."""
     sample_keys: SampleKeys
@@ -146,21 +140,10 @@ def check_num_models(**kwargs: Any) -> int:
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole or not 0 <= value <= MAX_REFERENCE_MODELS or value % 2:
         raise ParameterError(
-            f"Expected {name}={value!r} to be 0, or an even number from 2 to {MAX_REFERENCE_MODELS}. Models come in pairs: each "
-            "record is in the training data of one and absent from the other's."
+            f"Expected {name}={value!r} to be 0, or an even number from 2 to {MAX_REFERENCE_MODELS}. Models come in "
+            "pairs: each record is in the training data of one and absent from the other's."
         )
     return value
-
-
-def input_name(feature: str) -> str:
-    """The name under which the signature `from_features` takes a feature: its own where TensorFlow allows that.
-
-    >>> input_name("trip_miles"), input_name("trip miles")
-    ('trip_miles', 'feature_b47fe190')
-    """
-    if _PLAIN_NAME.fullmatch(feature) and feature != "self":
-        return feature
-    return f"feature_{hashlib.blake2b(feature.encode(), digest_size=4).hexdigest()}"
 
 
 def sample_of(keys: np.ndarray) -> list[int]:
@@ -180,8 +163,8 @@ def matched_share(stored: Sequence[int], keys: np.ndarray) -> float:
       keys: uint64 of shape (num_records,): keys of the reader's records of that side, all of them or a part.
 
     Returns:
-      Share of the given keys, up to the largest one that is stored, that are stored; 0 where there is nothing to compare. It is near 1
-      for the records that the reference models were trained on, and 0 for others.
+      Share of the given keys, up to the largest one that is stored, that are stored; 0 where there is nothing to
+      compare. It is near 1 for the records that the reference models were trained on, and 0 for others.
     """
     found = np.unique(keys)
     if len(stored) >= SAMPLE_SIZE:

@@ -43,8 +43,8 @@ class PlannedTraining:
     epochs: float
     steps: int
     noise_multiplier: float
-    """Noise standard deviation / `l2_norm_clip`. Where it was calibrated, rounded up to four digits before it was accounted:
-    what a table shows is what the epsilon belongs to."""
+    """Noise standard deviation / `l2_norm_clip`. Where it was calibrated, rounded up to four digits before it was
+    accounted: what a table shows is what the epsilon belongs to."""
     epsilon: float
     """What the run spends at `target_delta` (nats), an upper bound; at most `target_epsilon` where there is one."""
     accountant: str
@@ -57,8 +57,8 @@ class PlannedTraining:
     def noise_of_mean_gradient(self) -> float:
         """Standard deviation of the noise on each coordinate of a step's mean gradient, in clips.
 
-        A record's gradient is at most one clip long, and so is the mean: this is the noise that the signal is up against. With
-        tree aggregation it is the noise of one node of the tree.
+        A record's gradient is at most one clip long, and so is the mean: this is the noise that the signal is up
+        against. With tree aggregation it is the noise of one node of the tree.
         """
         return self.noise_multiplier / self.expected_batch_size
 
@@ -77,9 +77,9 @@ def plan(
 ) -> list[PlannedTraining]:
     """Accounts every combination of the arguments.
 
-    Calibration and epsilon are those of training (`accounting`): Poisson-subsampled Gaussian mechanisms, Abadi et al. (2016),
-    https://arxiv.org/abs/1607.00133; in passes, Gaussian mechanisms without amplification. With Poisson sampling, neighbours are
-    datasets with one unit more or less.
+    Calibration and epsilon are those of training (`accounting`): Poisson-subsampled Gaussian mechanisms, Abadi et al.
+    (2016), https://arxiv.org/abs/1607.00133; in passes, Gaussian mechanisms without amplification. With Poisson
+    sampling, neighbours are datasets with one unit more or less.
 
     Args:
       population: Number of records; of users, if a user is the privacy unit.
@@ -88,7 +88,8 @@ def plan(
       noise_multipliers: Each has its epsilon accounted. Without these and targets, `DEFAULT_TARGET_EPSILONS`.
       expected_batch_sizes: `suggest_batch_sizes` if left out.
       epochs: Expected number of times that a record is drawn.
-      accountant: "rdp" (half a second a run), or "pld" (two), which calls for less noise and is what a guarantee states.
+      accountant: "rdp" (half a second a run), or "pld" (two), which calls for less noise and is
+        what a guarantee states.
       sampling: As in `DPParameters`.
       algorithm: As in `DPParameters`.
 
@@ -171,7 +172,8 @@ def runs_allowed(left_units: int, order: float, run: PlannedRun) -> int:
 def runs_in_budget(run: PlannedRun, *, epsilon: float, delta: float) -> int:
     """How many such runs fit into a whole budget, at the Renyi order that suits the budget best.
 
-    A single run whose PLD epsilon is the budget's need not fit: the filter pays for letting the runs be chosen as one goes.
+    A single run whose PLD epsilon is the budget's need not fit: the filter pays for letting the
+    runs be chosen as one goes.
 
     Args:
       run: The run.

@@ -1,8 +1,8 @@
 """Budget arithmetic: Renyi DP at one order that is fixed beforehand, in whole numbers.
 
-Teams choose the next run after they saw the last one. Composing what they chose as if it had been planned is no valid bound for
-privacy loss distributions, nor for the best of many Renyi orders; the sum of Renyi divergences at one order that was fixed
-beforehand is (Feldman and Zrnic 2021, https://arxiv.org/abs/2008.11193, Theorem 4.3; Lecuyer 2021,
+Teams choose the next run after they saw the last one. Composing what they chose as if it had been planned is no valid
+bound for privacy loss distributions, nor for the best of many Renyi orders; the sum of Renyi divergences at one order
+that was fixed beforehand is (Feldman and Zrnic 2021, https://arxiv.org/abs/2008.11193, Theorem 4.3; Lecuyer 2021,
 https://arxiv.org/abs/2103.01379), for concurrent runs as well (Haney et al. 2023, https://arxiv.org/abs/2309.05901).
 
 >>> order = best_order(epsilon=8.0, delta=1e-6)
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 UNIT = 2.0**-40
 """Of Renyi divergence (nats): amounts are whole multiples, so that sums do not depend on their order."""
-MAX_UNITS = 2**62
-"""Larger costs are refused; sums of two stay within a database's 64-bit integers."""
-# dp-accounting ends its series for a step's exp((order - 1) * divergence) - 1 at terms of exp(-30), and rounds. Such an error, measured
-# against numerical integration, is below 1e-12; a step is charged this much more.
+MAX_UNITS = 2**53
+"""Amounts are below it, which is a divergence of 8192: canonical JSON keeps such numbers exactly (RFC 8785)."""
+# dp-accounting ends its series for a step's exp((order - 1) * divergence) - 1 at terms of exp(-30), and rounds. Such an
+# error, measured against numerical integration, is below 1e-12; a step is charged this much more.
 _SERIES_ERROR = 2.0**-39
 ORDERS = tuple(
     [1 + step / 10 for step in range(1, 100)]
@@ -63,9 +63,15 @@ def budget(order: float, *, epsilon: float, delta: float) -> int:
       ParameterError: If nothing may be spent at this order.
     """
     units = math.floor(_divergence(_order(order), *_bounds(epsilon, delta)) / UNIT)
-    if not 0 < units < MAX_UNITS:
+    if not units > 0:
         raise ParameterError(
-            f"A budget of epsilon={epsilon!r} at delta={delta!r} allows nothing at the Renyi order {order:g}. Raise epsilon."
+            f"A budget of epsilon={epsilon!r} at delta={delta!r} allows nothing at the Renyi order {order:g}. Raise "
+            "epsilon."
+        )
+    if not units < MAX_UNITS:
+        raise ParameterError(
+            f"A budget of epsilon={epsilon!r} at delta={delta!r} is a Renyi divergence of {MAX_UNITS * UNIT:g} or "
+            "more, beyond what is counted. Lower epsilon."
         )
     return units
 
@@ -87,8 +93,8 @@ def cost(order: float, event: DpEvent) -> int:
     units = math.ceil(_divergence_of_run(_order(order), run) * (1 + 1e-12) / UNIT)
     if not 0 < units < MAX_UNITS:
         raise AccountingError(
-            f"A run with noise_multiplier={run.noise_multiplier:g}, sampling_probability={run.sampling_probability:g} and "
-            f"steps={run.steps} costs more than any budget allows at the Renyi order {order:g}. Use more noise."
+            f"A run with noise_multiplier={run.noise_multiplier:g}, sampling_probability={run.sampling_probability:g} "
+            f"and steps={run.steps} costs more than any budget allows at the Renyi order {order:g}. Use more noise."
         )
     return units
 
@@ -116,8 +122,8 @@ def _divergence_of_run(order: float, run: Terms) -> float:
         below, found, above = map(float, rdp.RdpAccountant(orders).compose(event).rdp)
     except (ArithmeticError, ValueError) as error:
         raise AccountingError(f"The accountant failed for {event} at the Renyi order {order:g}: {error}.") from error
-    # At a fractional order terms cancel. The divergence never falls with the order, so that whole orders, where all terms are
-    # positive, show whether what is left is true, and give a bound where it is not.
+    # At a fractional order terms cancel. The divergence never falls with the order, so that whole orders, where all
+    # terms are positive, show whether what is left is true, and give a bound where it is not.
     value = found if below <= found <= above else above
     value = max(value, 0.0) + run.steps * _SERIES_ERROR / (order - 1)
     if not (math.isfinite(value) and value > 0.0):

@@ -15,6 +15,7 @@ from tfx_privacy.records.base import (
     Digest,
     PositiveCount,
     Record,
+    VersionedRecord,
 )
 
 if TYPE_CHECKING:
@@ -43,15 +44,14 @@ def check_identifier(**kwargs: str) -> str:
         return pydantic.TypeAdapter(Identifier).validate_python(value, strict=True)
     except pydantic.ValidationError:
         raise ParameterError(
-            f"Expected {name}={value!r} to be 1 to 128 lower-case letters, digits, dots, dashes and underscores, beginning and ending "
-            "with a letter or digit."
+            f"Expected {name}={value!r} to be 1 to 128 lower-case letters, digits, dots, dashes and underscores, "
+            "beginning and ending with a letter or digit."
         ) from None
 
 
-class PlannedRun(Record):
+class PlannedRun(VersionedRecord):
     """What is reserved: `steps` Gaussian mechanisms, Poisson-subsampled unless `sampling_probability` is one."""
 
-    schema_version: Literal[1] = 1
     noise_multiplier: HexFloat
     sampling_probability: HexFloat
     steps: PositiveCount
@@ -138,14 +138,15 @@ class LedgerRun(Record):
     model_digest: Digest | None
     """As committed; None before."""
     guarantee_digest: Digest | None
-    """Of the guarantee's facts, `guarantee.facts_digest`, as committed."""
+    """Of the guarantee's facts, `guarantee.guarantee_digest`, as committed."""
     sequence: PositiveCount | None
     """Of the entry that committed the run."""
     entry_hash: Digest | None
     budget_epsilon: base.PositiveFloat
     budget_delta: base.OpenProbability
     charged: Count
-    """What the fullest of the run's blocks was charged, in units of 2**-40 of Renyi divergence at the dataset's order."""
+    """What the fullest of the run's blocks was charged, in units of 2**-40 of Renyi divergence at the dataset's
+    order."""
     budget: Count
     """What a block may be charged, in the same units."""
     spent_epsilon: float

@@ -52,7 +52,10 @@ from tfx_privacy.errors import ParameterError
 )
 @click.option(
     "--runtime-parameters/--no-runtime-parameters", default=True, show_default=True,
-    help="Let whoever starts a run set max_epsilon, max_attack_auc and target_epsilon; what is in the pipeline are the defaults.",
+    help=(
+        "Let whoever starts a run set max_epsilon, max_attack_auc and target_epsilon; what is in the pipeline are the "
+        "defaults."
+    ),
 )  # fmt: skip
 @click.option(
     "--module",
@@ -72,7 +75,7 @@ def compile(output: pathlib.Path, target: str | None, image: str, module: str | 
     taxi_options = {name: options.pop(name) for name in ("pipeline_root", "data_root", "serving_model_dir", "ledger")}
     given = [f"--{name.replace('_', '-')}" for name, value in taxi_options.items() if value is not None]
     if target is not None and given:
-        raise click.UsageError(f"{', '.join(given)} is for the taxi pipeline; {target} says it for itself.")
+        raise click.UsageError(f"{', '.join(given)} applies only to the built-in taxi pipeline; set it in {target}.")
     env = dict(_variable(text) for text in options.pop("variables"))
     pipeline = None if target is None else loading.load_pipeline(target)
     try:

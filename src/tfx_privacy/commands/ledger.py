@@ -22,7 +22,10 @@ _ANSWER_BEFORE = "Settle run {run_id} ({state})? A process that is still at work
 @click.group()
 @click.option(
     "--ledger", "source", default="env:TFX_PRIVACY_LEDGER", show_default=True, metavar="env:VARIABLE",
-    help="Environment variable with the ledger's address, e.g. sqlite:////srv/privacy/ledger.db or postgresql://user@host/database.",
+    help=(
+        "Environment variable with the ledger's address, e.g. sqlite:////srv/privacy/ledger.db or "
+        "postgresql://user@host/database."
+    ),
 )  # fmt: skip
 @click.pass_context
 def ledger(context: click.Context, source: str) -> None:
@@ -64,7 +67,8 @@ def init(context: click.Context) -> None:
 def register(context: click.Context, /, dataset_id: str, **facts: Any) -> None:
     """Register a dataset with its budget, once for its whole life.
 
-    DATASET_ID names the people's data, not a copy or a path of it: the same people under another name would have another budget.
+    DATASET_ID names the people's data, not a copy or a path of it: the same people under another name would have
+    another budget.
     """
     opened = _open(context)
     opened.register(dataset_id, **facts)
@@ -128,7 +132,8 @@ def _print_pending(dataset: DatasetRow) -> None:
     pending = [run for run in dataset.runs.values() if run.state in ("RESERVED", "STARTED")]
     for run in pending[:_MAX_PENDING]:
         click.echo(
-            f"{dataset.dataset_id}: run {run.run_id} is {run.state}, with {percent(run.cost / dataset.budget)} of the budget."
+            f"{dataset.dataset_id}: run {run.run_id} is {run.state}, with {percent(run.cost / dataset.budget)} of the "
+            "budget."
         )
     if len(pending) > _MAX_PENDING:
         click.echo(f"{dataset.dataset_id}: and {len(pending) - _MAX_PENDING} more runs that did not end.")
@@ -179,8 +184,8 @@ def verify(
 ) -> None:
     """Check every entry and every sum, and that the ledger is no old copy.
 
-    A chain of hashes shows edits; that the newest entries are missing is shown by a head that was kept elsewhere: --head, --guarantee, or
-    the file in the environment variable TFX_PRIVACY_LEDGER_ANCHOR.
+    A chain of hashes shows edits; that the newest entries are missing is shown by a head that was kept elsewhere:
+    --head, --guarantee, or the file in the environment variable TFX_PRIVACY_LEDGER_ANCHOR.
     """
     from tfx_privacy.ledger import exports, verification
 
@@ -191,7 +196,8 @@ def verify(
         verified = exports.verify(exported.read_text(encoding="utf-8"))
         verification.require_heads(verified, known)
     click.echo(
-        f"Ledger {verified.ledger_id}: {verified.num_entries} entries of {len(verified.datasets)} datasets are in order."
+        f"Ledger {verified.ledger_id}: {verified.num_entries} entries of {len(verified.datasets)} datasets are in "
+        "order."
     )
     for dataset in verified.datasets.values():
         click.echo(f"  head {dataset.dataset_id}:{dataset.head_sequence}:{dataset.head_hash}")
@@ -208,8 +214,9 @@ def _head(text: str) -> tuple[str, int, str]:
 
 def _head_of_guarantee(path: pathlib.Path) -> tuple[str, int, str]:
     from tfx_privacy.guarantee.record import PrivacyGuarantee
+    from tfx_privacy.records import statement
 
-    record = PrivacyGuarantee.from_json(path.read_bytes())
+    record = statement.from_json(PrivacyGuarantee, path.read_bytes())
     if record.ledger is None or record.dataset_id is None:
         raise ParameterError(f"The guarantee in {path} names no ledger: its run was charged to no budget.")
     return record.dataset_id, record.ledger.sequence, record.ledger.entry_hash

@@ -40,8 +40,9 @@ def lint(context: click.Context, target: str, runner: str, form: str) -> None:
     A Pusher without BudgetValidator's blessing, or with one that is of another model or may be missing; training that
     bypasses DPTrainer; verdicts that a cache replays; and more: docs/lint.md.
 
-    PIPELINE is FILE.py, FILE.py:NAME or package.module:NAME, where NAME is a TFX pipeline or a function that returns one
-    without arguments. The code is imported, and so executed: lint only what you would run. Compiled pipelines are not read.
+    PIPELINE is FILE.py, FILE.py:NAME or package.module:NAME, where NAME is a TFX pipeline or a function that
+    returns one without arguments. The code is imported, and so executed: lint only what you would run.
+    Compiled pipelines are not read.
     """
     pipeline = loading.load_pipeline(target)
     from tfx_privacy.pipelines import lint as rules

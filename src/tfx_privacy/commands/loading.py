@@ -19,8 +19,8 @@ def load_pipeline(target: str) -> Any:
     """The pipeline that an argument names.
 
     Args:
-      target: FILE.py, FILE.py:NAME or package.module:NAME, where NAME is a TFX pipeline or a function that returns one without arguments.
-        The code is imported, and so executed.
+      target: FILE.py, FILE.py:NAME or package.module:NAME, where NAME is a TFX pipeline or a function that returns one
+        without arguments. The code is imported, and so executed.
 
     Raises:
       click.BadParameter: If something is in the way, the user's own exceptions as well.
@@ -61,7 +61,8 @@ def _module_of(source: str) -> ModuleType:
     path = pathlib.Path(source).resolve()
     if not path.is_file():
         raise click.BadParameter(f"There is no file {source!r}.")
-    # As `python FILE.py` would: modules beside it can be imported, and TFX finds components that it defines by its name.
+    # As `python FILE.py` would: modules beside it can be imported, and TFX finds components that it
+    # defines by its name.
     sys.path.insert(0, str(path.parent))
     name = path.stem if path.stem not in sys.modules else f"_loaded_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)

@@ -18,14 +18,17 @@ from tfx_privacy.errors import ParameterError
 )
 @click.argument("module", metavar="MODULE.py", type=click.Path(path_type=pathlib.Path))
 @click.option(
-    "--output", metavar="FILE", type=click.Path(path_type=pathlib.Path), help="Write the proposal to a new file. An existing one is refused."
+    "--output", metavar="FILE", type=click.Path(path_type=pathlib.Path), help=(
+        "Write the proposal to a new file. An existing one is refused."
+    )
 )  # fmt: skip
 @click.option("--diff", "as_diff", is_flag=True, help="Print what would change, rather than the whole module.")
 def migrate(module: pathlib.Path, output: pathlib.Path | None, as_diff: bool) -> None:
     """Propose model_fn, input_fn and signatures_fn for a module that has run_fn.
 
-    Prints the proposed module to stdout, and to stderr what was decided, what could not be, what has no place any more, and
-    which lines no guarantee covers. The module is parsed and never executed, and no file is changed: docs/migrate.md.
+    Prints the proposed module to stdout, and to stderr what was decided, what could not be, what has no place any more,
+    and which lines no guarantee covers. The module is parsed and never executed, and no file is changed:
+    docs/migrate.md.
     """
     from tfx_privacy.migration import module as modules
     from tfx_privacy.migration import proposal, report

@@ -74,8 +74,10 @@ _STYLE = {
 )
 @click.option(
     "--accountant", type=click.Choice(ACCOUNTANTS), default="rdp", show_default=True,
-    help="rdp is quick, and on the safe side; pld is what DPTrainer calibrates with and a guarantee states: less noise, about "
-    "2 s a row.",
+    help=(
+        "rdp is quick, and on the safe side; pld is what DPTrainer calibrates with and a guarantee states: less noise, "
+        "about 2 s a row."
+    ),
 )  # fmt: skip
 @click.option(
     "--sampling", type=click.Choice(tuple(RELATION_OF_SAMPLING)), default="poisson", show_default=True,
@@ -223,8 +225,8 @@ def _show(
     console = rich.console.Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
     first = runs[0]
     console.print(
-        f"population={first.population}, delta={first.target_delta:g}, accountant {first.accountant.upper()}, {first.algorithm}, "
-        f"sampling {first.sampling}"
+        f"population={first.population}, delta={first.target_delta:g}, accountant {first.accountant.upper()}, "
+        f"{first.algorithm}, sampling {first.sampling}"
     )
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
     headings = [
@@ -248,8 +250,8 @@ def _show(
         table.add_row(*cells, *(str(row[name]) for name in counts))
     console.print(table)
     console.print(
-        "A step's mean gradient is at most one clip (l2_norm_clip) long; each of its coordinates gets noise of the standard "
-        "deviation shown."
+        "A step's mean gradient is at most one clip (l2_norm_clip) long; each of its coordinates gets noise of the "
+        "standard deviation shown."
     )
     if first.accountant == "rdp":
         console.print(
@@ -258,8 +260,8 @@ def _show(
         )
     if budget is not None:
         console.print(
-            f"Runs in a budget of epsilon={budget['epsilon']:g} at delta={budget['delta']:g}: how many such runs a ledger would "
-            "admit, each chosen after seeing the last."
+            f"Runs in a budget of epsilon={budget['epsilon']:g} at delta={budget['delta']:g}: how many such runs a "
+            "ledger would admit, each chosen after seeing the last."
         )
     if dataset_id is not None:
         console.print(f"Runs left: how many such runs the ledger would still admit on {dataset_id!r}.")

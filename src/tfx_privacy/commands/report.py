@@ -48,13 +48,14 @@ class _Found(NamedTuple):
 def report(target: str, form: str | None, output: pathlib.Path | None, open_: bool) -> None:
     """Show a report of BudgetValidator's, or render it in another form.
 
-    PATH is the folder of a report, its report.json or report.html, BudgetValidator's folder of artifacts (the newest report
-    counts) or one of its blessings; or the address of one of these on a file system that TFX knows, such as gs://.
+    PATH is the folder of a report, its report.json or report.html, BudgetValidator's folder of artifacts
+    (the newest report counts) or one of its blessings; or the address of one of these on a file system that
+    TFX knows, such as gs://.
 
     Reports are explanations and no evidence: they are read as they stand. What lets Pusher deploy is the blessing.
     """
     if output is not None and form is None:
-        raise click.UsageError("--output needs --format: what shall be written?")
+        raise click.UsageError("--output requires --format.")
     if open_ and form is not None:
         raise click.UsageError("--open shows the page as it was written: give it without --format.")
     if target.startswith("file://"):
@@ -114,7 +115,8 @@ def _json_of(path: pathlib.Path) -> pathlib.Path:
 def _existing(file: pathlib.Path, given: pathlib.Path) -> pathlib.Path:
     if not file.is_file():
         raise EvidenceError(
-            f"There is no {JSON_NAME} for {str(given)!r}. Give the folder of a report, such as BudgetValidator/report/10."
+            f"There is no {JSON_NAME} for {str(given)!r}. Give the folder of a report, such as "
+            "BudgetValidator/report/10."
         )
     return file
 

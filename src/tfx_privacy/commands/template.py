@@ -76,8 +76,9 @@ def _check_name(pipeline_name: str) -> None:
         return
     suggestion = re.sub(r"[^a-z0-9]+", "-", pipeline_name.lower()).lstrip("-0123456789")[:63].rstrip("-")
     raise ParameterError(
-        f"Expected --pipeline-name={pipeline_name!r} to be of lower-case letters, digits and hyphens, at most 63, with a letter first "
-        "and no hyphen last: Kubeflow takes no other names." + (f" Try {suggestion!r}." if suggestion else "")
+        f"Expected --pipeline-name={pipeline_name!r} to be of lower-case letters, digits and hyphens, at most 63, with "
+        "a letter first and no hyphen last: Kubeflow takes no other names."
+        + (f" Try {suggestion!r}." if suggestion else "")
     )
 
 
@@ -86,7 +87,8 @@ def _check_destination(destination: pathlib.Path) -> None:
         found = next(destination.iterdir(), None)
         if found is not None:
             raise ParameterError(
-                f"--destination-path={str(destination)!r} is not empty: it holds {found.name!r}. Name a new folder; nothing is overwritten."
+                f"--destination-path={str(destination)!r} is not empty: it holds {found.name!r}. Name a new folder; "
+                "nothing is overwritten."
             )
     elif destination.exists() or destination.is_symlink():
         raise ParameterError(f"--destination-path={str(destination)!r} is no folder. Name a new one.")

@@ -1,7 +1,8 @@
 """Training that begins from another model's weights: what that model's guarantee adds to the new one.
 
-Differential privacy composes: whoever sees the new model sees a function of the base model, and so of the records that one was trained
-on. Nothing shows that these are not the records of the new training, so both are added up as if they were.
+Differential privacy composes: whoever sees the new model sees a function of the base model, and so of the
+records that one was trained on. Nothing shows that these are not the records of the new training, so both are
+added up as if they were.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from tfx_privacy.accounting.parameters import DPParameters
 from tfx_privacy.errors import EvidenceError, ParameterError
 from tfx_privacy.guarantee.recomputation import recomputed_epsilon
-from tfx_privacy.guarantee.record import BaseModel, PrivacyGuarantee, ScopeItem, facts_digest
+from tfx_privacy.guarantee.record import BaseModel, PrivacyGuarantee, ScopeItem, guarantee_digest
 
 
 def declared_public(model_digest: str) -> BaseModel:
@@ -31,14 +32,15 @@ def begin_from(records: Sequence[tuple[PrivacyGuarantee, str | None]], model_dig
       The base model with all trainings that are in its weights, those of its own base models first.
 
     Raises:
-      EvidenceError: If not exactly one of the guarantees is of this model, or it states less than its own mechanism comes to.
+      EvidenceError: If not exactly one of the guarantees is of this model, or it states less than
+        its own mechanism comes to.
     """
     own = [(record, signed_by) for record, signed_by in records if record.model_digest == model_digest]
     if len(own) != 1:
         stated = ", ".join(record.model_digest for record, _ in records) or "none"
         raise EvidenceError(
-            f"Expected exactly one guarantee of the base model {model_digest}; {len(own)} of {len(records)} are (they are of: {stated}). "
-            "Wire base_model and base_model_guarantee from the same run of a DPTrainer."
+            f"Expected exactly one guarantee of the base model {model_digest}; {len(own)} of {len(records)} are (they "
+            f"are of: {stated}). Wire base_model and base_model_guarantee from the same run of a DPTrainer."
         )
     ((record, signed_by),) = own
     recomputed_epsilon(record)
@@ -47,7 +49,7 @@ def begin_from(records: Sequence[tuple[PrivacyGuarantee, str | None]], model_dig
         model_digest=model_digest,
         source="private",
         run_id=record.run_id,
-        guarantee_digest=facts_digest(record),
+        guarantee_digest=guarantee_digest(record),
         epsilon="inf" if math.isinf(record.stated_epsilon) else record.stated_epsilon,
         target_delta=record.target_delta,
         trainings=[*earlier, record.mechanism],
@@ -75,15 +77,17 @@ def check_composable(base: BaseModel, privacy: DPParameters) -> None:
       privacy: What it was asked for.
 
     Raises:
-      ParameterError: If the base model was trained without privacy, or for another privacy unit or neighbouring relation.
+      ParameterError: If the base model was trained without privacy, or for another privacy unit or
+        neighbouring relation.
     """
     if not base.is_private or not privacy.enabled:
         return
     if any(training.kind == "none" or not training.is_private for training in base.trainings):
         raise ParameterError(
-            f"The base model {base.model_digest} was trained without differential privacy (epsilon is infinite), and so would be whatever begins "
-            "from it. Begin from a model that DPTrainer trained with privacy, or from fresh weights; if all of its training data are public, "
-            "set base_model_is_public=True in place of base_model_guarantee."
+            f"The base model {base.model_digest} was trained without differential privacy (epsilon is infinite), and "
+            "any model fine-tuned from it would be too. Begin from a model that DPTrainer trained with privacy, or "
+            "from fresh weights; if all of its training data are public, set base_model_is_public=True in place of "
+            "base_model_guarantee."
         )
     for name, of_base, wanted in (
         ("privacy_unit", base.privacy_unit, privacy.privacy_unit),
@@ -91,8 +95,8 @@ def check_composable(base: BaseModel, privacy: DPParameters) -> None:
     ):
         if of_base != wanted:
             raise ParameterError(
-                f"The base model's guarantee is for {name}={of_base!r}, this training for {wanted!r}: their epsilons cannot be added up. "
-                f"Train both with the same {name}, or begin from fresh weights."
+                f"The base model's guarantee is for {name}={of_base!r}, this training for {wanted!r}: their epsilons "
+                f"cannot be added up. Train both with the same {name}, or begin from fresh weights."
             )
 
 

@@ -34,7 +34,8 @@ def over_steps(mechanism: DPMechanism, *, target_delta: float) -> list[Spent]:
       target_delta: In (0, 1).
 
     Returns:
-      At most `MAX_POINTS` points by ascending step; empty if the accountant takes no such run or has no number for a part of it.
+      At most `MAX_POINTS` points by ascending step; empty if the accountant takes no such run or has
+      no number for a part of it.
     """
     try:
         return [Spent(step=step, epsilon=_coarse(part, target_delta)) for step, part in _parts(mechanism)]

@@ -48,7 +48,8 @@ class DPMechanism(Record):
 
     kind: Literal["dp_sgd", "dp_ftrl"] = "dp_sgd"
     sampling: Literal["poisson", "shuffled"] = "poisson"
-    """"poisson": every unit entered every batch independently; "shuffled": once in every pass, and no amplification is claimed."""
+    """"poisson": every unit entered every batch independently; "shuffled": once in every pass, and no
+    amplification is claimed."""
     sampling_probability: Annotated[float, pydantic.Field(gt=0.0, le=1.0, allow_inf_nan=False)]
     """Of each unit to enter a batch; with "shuffled" the share of the units in one."""
     steps: PositiveCount

@@ -18,7 +18,8 @@ def recomputed_epsilon(guarantee: PrivacyGuarantee) -> float:
     With a private base model it is that of both trainings together, and `inf` where they cannot be added up.
 
     Raises:
-      EvidenceError: If the file states less than its own mechanism comes to, or than that and the reference trainings together.
+      EvidenceError: If the file states less than its own mechanism comes to, or than that and the
+        reference trainings together.
     """
     _check_references(guarantee)
     bounds = _bounds(
@@ -39,8 +40,9 @@ def recomputed_epsilon(guarantee: PrivacyGuarantee) -> float:
     claimed = guarantee.stated_epsilon if guarantee.base_model is None else epsilon_of_this_run(guarantee)
     if guarantee.audit is not None and not guarantee.audit.epsilon_lower_bound <= claimed:
         raise EvidenceError(
-            f"The audit shows epsilon >= {guarantee.audit.epsilon_lower_bound:g} with confidence {guarantee.audit.confidence:g}, but "
-            f"the guarantee states epsilon={claimed:g}: the mechanism did not do what it should. Please report this."
+            f"The audit shows epsilon >= {guarantee.audit.epsilon_lower_bound:g} with confidence "
+            f"{guarantee.audit.confidence:g}, but the guarantee states epsilon={claimed:g}: the mechanism did not do "
+            "what it should. Please report this."
         )
     return max(bounds.best, guarantee.stated_epsilon)
 
@@ -95,8 +97,8 @@ def _bounds(
 ) -> EpsilonBounds | None:
     """Of a run and what it began from; None where nothing bounds epsilon.
 
-    A private base model's trainings are composed with this one, whatever data they were on: nothing shows that no unit is in both.
-    Both must speak of the same neighbours and the same unit.
+    A private base model's trainings are composed with this one, whatever data they were on: nothing shows that no unit
+    is in both. Both must speak of the same neighbours and the same unit.
     """
     if base_model is None or not base_model.is_private:
         if isinstance(mechanism, NoMechanism) or not mechanism.is_private:
@@ -124,9 +126,10 @@ def epsilon_with_references(
 ) -> float:
     """Epsilon of a model and its reference models together, for one record.
 
-    The two halves of a pair are disjoint, so that a record takes part in one training of each pair: parallel composition within a pair,
-    sequential composition of the pairs and of the model (McSherry 2009, https://doi.org/10.1145/1559845.1559850). All have the same
-    noise and sampling, so that it is one longer run for the accountants.
+    The two halves of a pair are disjoint, so that a record takes part in one training of each pair: parallel
+    composition within a pair, sequential composition of the pairs and of the model (McSherry 2009,
+    https://doi.org/10.1145/1559845.1559850). All have the same noise and sampling, so that it is one longer run for the
+    accountants.
 
     Args:
       mechanism: Of the model.
@@ -165,6 +168,6 @@ def _check_references(guarantee: PrivacyGuarantee) -> None:
     stated = math.inf if references.epsilon_all == "inf" else float(references.epsilon_all)
     if not stated >= found * (1 - 1e-6):
         raise EvidenceError(
-            f"The guarantee states epsilon_all={stated!r} of the model and its reference models, but together they come to {found!r} "
-            f"at delta={guarantee.target_delta:g}."
+            f"The guarantee states epsilon_all={stated!r} of the model and its reference models, but together they "
+            f"come to {found!r} at delta={guarantee.target_delta:g}."
         )

@@ -7,7 +7,7 @@ The file is the only source of truth. ML Metadata rounds doubles to six decimals
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 from typing_extensions import Self
@@ -15,16 +15,16 @@ from typing_extensions import Self
 from tfx_privacy.accounting.composition import RELATION_OF_SAMPLING
 from tfx_privacy.budget.runs import Identifier, LedgerPosition
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism, same_noise
-from tfx_privacy.records import digest, strict_json
+from tfx_privacy.records import digest, statement, strict_json
 from tfx_privacy.records.base import (
+    Count,
     Digest,
     OpenProbability,
     PositiveCount,
     Record,
     Text,
 )
-
-SCHEMA_VERSION: Literal[2] = 2
+from tfx_privacy.records.statement import ModelRecord
 
 FILE_NAME = "privacy_guarantee.json"
 
@@ -102,12 +102,12 @@ class Accountant(Record):
 class Audit(Record):
     """What canaries showed of the noise and the clipping of this very run.
 
-    A lower bound on epsilon; above the stated epsilon it proves a defect, below it proves nothing. Canaries are gradients on a vector
-    beside the model: they show the mechanism at work, and nothing of what the model memorised.
+    A lower bound on epsilon; above the stated epsilon it proves a defect, below it proves nothing. Canaries are
+    gradients on a vector beside the model: they show the mechanism at work, and nothing of what the model memorised.
     """
 
     num_canaries: PositiveCount
-    num_members: Annotated[int, pydantic.Field(ge=0)]
+    num_members: Count
     confidence: OpenProbability
     epsilon_lower_bound: Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)]
     """By the one-run f-DP test of Mahloujifar et al. (2024), https://arxiv.org/abs/2410.22235."""
@@ -120,18 +120,20 @@ class Audit(Record):
 class ReferenceTrainings(Record):
     """Reference models: trained on the same records for attacks to compare with, and no part of what is released.
 
-    Models come in pairs on disjoint halves of the records, so that one record is in the training data of one of each pair.
+    Models come in pairs on disjoint halves of the records, so that one record is in the training
+    data of one of each pair.
     """
 
     num_models: Annotated[int, pydantic.Field(ge=2, le=MAX_REFERENCE_MODELS)]
     trainings_per_record: PositiveCount
     """One of each pair, because its halves are disjoint; and every training that was lost."""
-    lost_trainings: Annotated[int, pydantic.Field(ge=0)] = 0
+    lost_trainings: Count = 0
     """Begun by attempts that were killed; each is charged to every record, whichever half it was on."""
     mechanism: Annotated[DPMechanism | NoMechanism, pydantic.Field(discriminator="kind")]
     """One reference training as it was executed; all come to the same composition."""
     epsilon_all: Epsilon
-    """Of the model and all its reference models together, for one record, at the guarantee's delta; "inf" without privacy."""
+    """Of the model and all its reference models together, for one record, at the guarantee's delta;
+    "inf" without privacy."""
 
     @pydantic.model_validator(mode="after")
     def _in_pairs(self) -> Self:
@@ -143,7 +145,7 @@ class ReferenceTrainings(Record):
         return self
 
 
-class PrivacyGuarantee(Record):
+class PrivacyGuarantee(ModelRecord):
     """What one training run guarantees, and for which model.
 
     `epsilon_pld` and `epsilon_rdp` are upper bounds at `target_delta`; "inf" without a
@@ -151,7 +153,8 @@ class PrivacyGuarantee(Record):
     Readers that decide must recompute them from `mechanism` and `base_model`: `recomputed_epsilon`.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    predicate_type: ClassVar[str] = f"{statement.PREDICATE_TYPES}/guarantee/v1"
+
     run_id: Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{32}$")]
     issued_at: Text
     mechanism: Annotated[DPMechanism | NoMechanism, pydantic.Field(discriminator="kind")]
@@ -203,9 +206,7 @@ class PrivacyGuarantee(Record):
         return math.inf if stated == "inf" else float(stated)
 
 
-def facts_digest(guarantee: PrivacyGuarantee) -> str:
+def guarantee_digest(guarantee: PrivacyGuarantee) -> str:
     """Digest of all that a guarantee states beside the dataset, the ledger's position and the prose: what a ledger keeps of it."""
     facts = guarantee.model_dump(mode="json") | {"dataset_id": None, "ledger": None, "statement": ""}
-    if guarantee.base_model is None:
-        del facts["base_model"]  # as in guarantees that were charged before there were base models
     return digest.text_digest(strict_json.canonical(facts))

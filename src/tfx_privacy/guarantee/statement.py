@@ -31,10 +31,11 @@ def _statement(guarantee: PrivacyGuarantee) -> list[str]:
 def _guarantee_sentences(guarantee: PrivacyGuarantee, mechanism: DPMechanism) -> list[str]:
     other = "" if guarantee.epsilon_pld is None else f" (by Renyi DP: {_shown(guarantee.epsilon_rdp)})"
     return [
-        f"The release of this model's weights, and of every intermediate one, is differentially private with "
+        "The release of this model's weights, and of every intermediate one, is differentially private with "
         f"epsilon={_shown(guarantee.epsilon_rdp if guarantee.epsilon_pld is None else guarantee.epsilon_pld)} at "
-        f"delta={guarantee.target_delta:g}{other}, with {_unit(guarantee)} as privacy unit, under {_relation(guarantee)} changes the "
-        "probability of any outcome by at most a factor exp(epsilon), except with probability delta.",
+        f"delta={guarantee.target_delta:g}{other}, with {_unit(guarantee)} as privacy unit, under "
+        f"{_relation(guarantee)} changes the probability of any outcome by at most a factor exp(epsilon), except with "
+        "probability delta.",
         *_mechanism_sentences(guarantee, mechanism),
         _population_sentence(guarantee),
         f"Epsilon was computed by dp-accounting {guarantee.accountant.version}. The noise was keyed by the operating "
@@ -60,9 +61,9 @@ def _mechanism_sentences(guarantee: PrivacyGuarantee, mechanism: DPMechanism) ->
     unit = "record" if guarantee.privacy_unit == "example" else "user"
     name = "DP-SGD" if mechanism.kind == "dp_sgd" else "DP-FTRL"
     sentences = [
-        f"The mechanism that was executed: {mechanism.steps} steps of {name}, {_batches(mechanism, unit)}; each {unit}'s gradient was "
-        f"clipped to L2 norm {mechanism.l2_norm_clip:g}, {_noise(mechanism)} was added to the sum, and the sum divided by the constant "
-        f"{mechanism.expected_batch_size:g}."
+        f"The mechanism that was executed: {mechanism.steps} steps of {name}, {_batches(mechanism, unit)}; each "
+        f"{unit}'s gradient was clipped to L2 norm {mechanism.l2_norm_clip:g}, {_noise(mechanism)} was added to the "
+        f"sum, and the sum divided by the constant {mechanism.expected_batch_size:g}."
     ]
     if mechanism.adaptive_clipping is not None:
         sentences.append(_adaptive_sentence(mechanism, mechanism.adaptive_clipping, unit))
@@ -86,12 +87,12 @@ def _noise(mechanism: DPMechanism) -> str:
 def _batches(mechanism: DPMechanism, unit: str) -> str:
     if mechanism.passes is None:
         return (
-            f"each on a batch into which every {unit} entered independently with probability {mechanism.sampling_probability:.6g} "
-            "(Poisson sampling)"
+            f"each on a batch into which every {unit} entered independently with probability "
+            f"{mechanism.sampling_probability:.6g} (Poisson sampling)"
         )
     return (
-        f"in {len(mechanism.passes)} passes over the data, in each of which every {unit} took part once; no amplification by the order "
-        "is claimed"
+        f"in {len(mechanism.passes)} passes over the data, in each of which every {unit} took part once; no "
+        "amplification by the order is claimed"
     )
 
 
@@ -99,7 +100,8 @@ def _adaptive_sentence(mechanism: DPMechanism, adaptive: AdaptiveClipping, unit:
     return (
         f"The clip followed the {adaptive.target_quantile:g}-quantile of the gradients' norms, and ended at "
         f"{adaptive.final_l2_norm_clip:.3g}, by a count of the {unit}s within it that had noise of standard deviation "
-        f"{adaptive.count_standard_deviation:g}; sum and count together have the noise multiplier {mechanism.noise_multiplier:.6g}."
+        f"{adaptive.count_standard_deviation:g}; sum and count together have the noise multiplier "
+        f"{mechanism.noise_multiplier:.6g}."
     )
 
 
@@ -115,8 +117,9 @@ def _audit_sentences(audit: Audit | None) -> list[str]:
     if audit is None:
         return []
     return [
-        f"An audit with {audit.num_canaries} canaries in this run shows epsilon >= {audit.epsilon_lower_bound:.3g} with confidence "
-        f"{audit.confidence:g}. It tests the noise and the clipping; it is no evidence that epsilon is smaller than stated."
+        f"An audit with {audit.num_canaries} canaries in this run shows epsilon >= {audit.epsilon_lower_bound:.3g} "
+        f"with confidence {audit.confidence:g}. It tests the noise and the clipping; it is no evidence that epsilon is "
+        "smaller than stated."
     ]
 
 
@@ -127,17 +130,17 @@ def _base_sentences(guarantee: PrivacyGuarantee) -> list[str]:
     began = f"Training began from the weights of another model ({base.model_digest[:19]}...)"
     if not base.is_private:
         return [
-            f"{began}, which the pipeline's author declared public: what it reveals about the people in its own training data is not "
-            "covered, and nothing checked that they are not among these."
+            f"{began}, which the pipeline's author declared public: what it reveals about the people in its own "
+            "training data is not covered, and nothing checked that they are not among these."
         ]
     if guarantee.epsilon_rdp == "inf":
         return [f"{began}, which was trained on private records, and nothing bounds both trainings together."]
     assert base.target_delta is not None
     own = _shown(epsilon_of_this_run(guarantee))
     return [
-        f"{began}, whose guarantee states epsilon={_shown(base.epsilon)} at delta={base.target_delta:g}. Its {len(base.trainings)} "
-        f"training(s) and this one are added up, as if on the same records: epsilon above is of all of them together, of this one alone "
-        f"it would be {own}."
+        f"{began}, whose guarantee states epsilon={_shown(base.epsilon)} at delta={base.target_delta:g}. Its "
+        f"{len(base.trainings)} training(s) and this one are added up, as if on the same records: epsilon above is of "
+        f"all of them together, of this one alone it would be {own}."
     ]
 
 
@@ -149,7 +152,8 @@ def _limits(guarantee: PrivacyGuarantee) -> list[str]:
     if uncovered:
         sentences.append(f"NOT covered, because it read the data without differential privacy: {'; '.join(uncovered)}.")
     sentences.append(
-        "Data statistics, the schema and evaluation results of the same pipeline are not covered either; they are not part of the model."
+        "Data statistics, the schema and evaluation results of the same pipeline are not covered either; they are not "
+        "part of the model."
     )
     return sentences
 
@@ -159,9 +163,9 @@ def _ledger_sentence(guarantee: PrivacyGuarantee) -> str:
         return "No budget ledger was used: other runs on the same data, tuning included, add to what is spent."
     blocks = f", blocks {', '.join(guarantee.ledger.blocks)}" if guarantee.ledger.blocks else ""
     return (
-        f"The run was charged, before it read a record, to the budget of dataset {guarantee.dataset_id!r}{blocks} in ledger "
-        f"{guarantee.ledger.ledger_id[:8]}, entry {guarantee.ledger.sequence}: other runs that were charged there share this budget; "
-        "what was done with the data elsewhere is not counted."
+        f"The run was charged, before it read a record, to the budget of dataset {guarantee.dataset_id!r}{blocks} in "
+        f"ledger {guarantee.ledger.ledger_id[:8]}, entry {guarantee.ledger.sequence}: other runs that were charged "
+        "there share this budget; what was done with the data elsewhere is not counted."
     )
 
 
@@ -171,25 +175,26 @@ def _reference_sentences(guarantee: PrivacyGuarantee) -> list[str]:
         return []
     unit = "record" if guarantee.privacy_unit == "example" else "user"
     sentences = [
-        f"{references.num_models} reference models were trained by the same mechanism on halves of the training and evaluation records, for "
-        f"attacks to compare this model with; each {unit} is in the training data of {references.num_models // 2} of them. They are "
-        "not part of what is released, and this guarantee's epsilon does not cover them. The sizes of the halves are treated as public."
+        f"{references.num_models} reference models were trained by the same mechanism on halves of the training and "
+        f"evaluation records, for attacks to compare this model with; each {unit} is in the training data of "
+        f"{references.num_models // 2} of them. They are not part of what is released, and this guarantee's epsilon "
+        "does not cover them. The sizes of the halves are treated as public."
     ]
     if references.lost_trainings:
         sentences.append(
-            f"{references.lost_trainings} more such trainings were lost when a run was broken off, and are counted as if each {unit} had "
-            "been in all of them."
+            f"{references.lost_trainings} more such trainings were lost when a run was broken off, and are counted as "
+            f"if each {unit} had been in all of them."
         )
     if references.epsilon_all == "inf":
         sentences.append("Nothing limits what they reveal about these records.")
     else:
         sentences.append(
-            f"Whoever can read all of them and this model learns about one {unit} at most what epsilon={_shown(references.epsilon_all)} at "
-            f"delta={guarantee.target_delta:g} allows."
+            f"Whoever can read all of them and this model learns about one {unit} at most what "
+            f"epsilon={_shown(references.epsilon_all)} at delta={guarantee.target_delta:g} allows."
         )
     sentences.append(
-        "Never publish them, and keep the file beside them, which names their records by hashes without any noise, as safe as the "
-        "records themselves."
+        "Never publish them, and keep the file beside them, which names their records by hashes without any noise, as "
+        "safe as the records themselves."
     )
     return sentences
 

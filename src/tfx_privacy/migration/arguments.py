@@ -10,11 +10,20 @@ from tfx_privacy.migration.run_fn import bound, keyword
 
 # Callbacks of Keras, and what becomes of what they do.
 _CALLBACKS = {
-    "TensorBoard": "DPTrainer writes epsilon and the update's norm to model_run; losses and histograms of private batches are lost, "
-    "because they would be released without noise.",
-    "EarlyStopping": "refused: when to stop would follow from records, and epsilon does not cover that. Set steps or epochs beforehand.",
-    "ReduceLROnPlateau": "refused: the learning rate would follow from records, and epsilon does not cover that. Use a schedule.",
-    "ModelCheckpoint": "DPTrainer keeps no best model, whose choice would follow from records; checkpoint_dir resumes a killed run.",
+    "TensorBoard": (
+        "DPTrainer writes epsilon and the update's norm to model_run; losses and histograms of private batches are "
+        "lost, because they would be released without noise."
+    ),
+    "EarlyStopping": (
+        "refused: when to stop would follow from records, and epsilon does not cover that. Set steps or epochs "
+        "beforehand."
+    ),
+    "ReduceLROnPlateau": (
+        "refused: the learning rate would follow from records, and epsilon does not cover that. Use a schedule."
+    ),
+    "ModelCheckpoint": (
+        "DPTrainer keeps no best model, whose choice would follow from records; checkpoint_dir resumes a killed run."
+    ),
     "BackupAndRestore": "DPTrainer(checkpoint_dir=...) resumes a killed run.",
     "LearningRateScheduler": "not run: give the optimizer a tf.keras.optimizers.schedules.LearningRateSchedule.",
     "LambdaCallback": "not run: whatever it writes of the batches would be released without noise.",
@@ -26,7 +35,9 @@ _BATCH_SIZE_POSITIONS = {
 _UNUSED_ARGUMENTS = {
     "class_weight": "weights by class are not taken over: put them into the loss.",
     "sample_weight": "weights by record are not taken over: see docs/existing_pipelines.md.",
-    "validation_split": "a share of the training data is held out; DPTrainer trains on all of it. Use a split of ExampleGen.",
+    "validation_split": (
+        "a share of the training data is held out; DPTrainer trains on all of it. Use a split of ExampleGen."
+    ),
     "initial_epoch": "DPTrainer begins at the first step.",
 }
 
@@ -113,5 +124,6 @@ def _callbacks(draft: Draft, callbacks: ast.expr | None) -> None:
     if number is None or number > len(found):
         draft.ask(
             callbacks,
-            "callbacks of its own: DPTrainer runs none. What they write of batches or losses would be released without noise.",
+            "callbacks of its own: DPTrainer runs none. What they write of batches or losses would be released without "
+            "noise.",
         )

@@ -67,8 +67,8 @@ def check_kind(module: Module) -> None:
     for node in ast.walk(module.source.tree):
         if isinstance(node, ast.Attribute | ast.Name) and (dotted := module.dotted(node)).startswith(_ESTIMATORS):
             raise ModelError(
-                f"{name}:{node.lineno} trains an Estimator ({dotted}), which TensorFlow 2.16 no longer has. DPTrainer trains Keras "
-                "models: rewrite the model in Keras first, then migrate."
+                f"{name}:{node.lineno} trains an Estimator ({dotted}), which TensorFlow 2.16 no longer has. DPTrainer "
+                "trains Keras models: rewrite the model in Keras first, then migrate."
             )
     keras = any(
         each.compiles(call)
@@ -78,11 +78,13 @@ def check_kind(module: Module) -> None:
     for origin in sorted(module.imports.values()):
         package = origin.split(".")[0]
         library = _OTHER_LIBRARIES.get(package)
-        # Keras models are often measured with scikit-learn; decision forests have compile() without being trained by gradients.
+        # Keras models are often measured with scikit-learn; decision forests have compile() without being trained by
+        # gradients.
         if library and (not keras or package == "tensorflow_decision_forests"):
             raise ModelError(
-                f"{name} imports {origin}: its model is of {library}. DPTrainer trains Keras models, with gradients of each record; "
-                "there is nothing to move. Write a Keras model_fn, or keep Trainer, whose model the gate refuses."
+                f"{name} imports {origin}: its model is of {library}. DPTrainer trains Keras models, with gradients of "
+                "each record; there is nothing to move. Write a Keras model_fn, or keep Trainer, whose model the gate "
+                "refuses."
             )
 
 
@@ -99,8 +101,8 @@ def uncovered(module: Module) -> Iterator[Finding]:
         elif last == "adapt":
             yield _at(
                 module, call,
-                "adapt() takes statistics or a vocabulary from data without privacy, and DPTrainer refuses such layers. "
-                "Give mean and variance, or the vocabulary, as constants.",
+                "adapt() takes statistics or a vocabulary from data without privacy, and DPTrainer refuses such "
+                "layers. Give mean and variance, or the vocabulary, as constants.",
             )  # fmt: skip
 
 

@@ -37,8 +37,9 @@ def input_fn(draft: Draft) -> str:
     _inspect(draft, code)
     draft.decide(body[-1] if body else examples, f"input_fn: the training data are read by {lines(body)} of run_fn")
     draft.decide(
-        run_fn.node, "input_fn may be deleted if features are dense and LABEL_KEY is set: DPTrainer's reader does the same then, and "
-        "DPTrainer(reference_models=...) goes only without input_fn",
+        run_fn.node,
+        "input_fn may be deleted if features are dense and LABEL_KEY is set: DPTrainer's reader does the same then, "
+        "and DPTrainer(reference_models=...) goes only without input_fn",
     )  # fmt: skip
     moved = [draft.render(statement) for statement in body]
     returned = f"{run_fn.indent}return {draft.source.of(examples, draft.edits)}"
@@ -60,8 +61,9 @@ def _read_once(draft: Draft, code: Sequence[ast.AST]) -> None:
             seen = _helper_reads_once(draft, call, *helper) or seen
     if not seen:
         draft.ask(
-            code[-1], "what reads the files was not found: input_fn must give each record once. DPTrainer refuses an endless dataset; "
-            "remove repeat(), set num_epochs=1.",
+            code[-1],
+            "what reads the files was not found: input_fn must give each record once. DPTrainer refuses an endless "
+            "dataset; remove repeat(), set num_epochs=1.",
         )  # fmt: skip
 
 
@@ -143,7 +145,8 @@ def _inspect(draft: Draft, code: Sequence[ast.AST]) -> None:
         for read in draft.run_fn.uses(part, ("eval_files",)):
             draft.ask(
                 read,
-                "input_fn reads the evaluation files as well: it is called once for each kind of files, with file_pattern.",
+                "input_fn reads the evaluation files as well: it is called once for each kind of files, with "
+                "file_pattern.",
             )
         for read in draft.run_fn.uses(part, ("train_steps", "eval_steps")):
             draft.ask(
@@ -154,5 +157,6 @@ def _inspect(draft: Draft, code: Sequence[ast.AST]) -> None:
             if ".distribute." in draft.module.dotted(call.func):
                 draft.ask(
                     call,
-                    "input_fn makes a distribution strategy for its batch size. The size of these batches means nothing: write a number.",
+                    "input_fn makes a distribution strategy for its batch size. The size of these batches means "
+                    "nothing: write a number.",
                 )

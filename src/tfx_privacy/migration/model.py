@@ -30,7 +30,8 @@ def model_fn(draft: Draft) -> str:
     if not compiled:
         draft.ask(
             body[-1],
-            "no compile() was seen for the model: it may stand in a module that was not found. DPTrainer takes loss and optimizer from it.",
+            "no compile() was seen for the model: it may stand in a module that was not found. DPTrainer takes loss "
+            "and optimizer from it.",
         )
     moved = [draft.render(statement) for statement in body]
     return draft.function(
@@ -62,14 +63,15 @@ def _inspect(draft: Draft, body: Sequence[ast.stmt]) -> None:
     for read in run_fn.uses(run_fn.node, ("hyperparameters",))[:1]:
         draft.ask(
             read,
-            "hyperparameters come from a Tuner: each trial is a training on the same records, and this run's epsilon covers none of "
-            "them. Tune on public data, train the trials privately, or write the values down as constants chosen beforehand.",
+            "hyperparameters come from a Tuner: each trial is a training on the same records, and this run's epsilon "
+            "covers none of them. Tune on public data, train the trials privately, or write the values down as "
+            "constants chosen beforehand.",
         )  # fmt: skip
     for read in run_fn.uses(run_fn.node, ("base_model",))[:1]:
         draft.ask(
             read,
-            "base_model starts from another model: epsilon is true only if that was trained on public data, or carries a guarantee "
-            "that is counted as well.",
+            "base_model starts from another model: epsilon is true only if that was trained on public data, or carries "
+            "a guarantee that is counted as well.",
         )  # fmt: skip
 
 
@@ -104,7 +106,8 @@ def _undecided(draft: Draft, defined: bool) -> str:
         why = "run_fn calls no fit(): it trains in a loop of its own, or in another function"
     draft.ask(
         where,
-        f"model_fn was not decided: {why}. Write it: it returns the compiled model. run_fn's lines stand in it as comments.",
+        f"model_fn was not decided: {why}. Write it: it returns the compiled model. run_fn's lines stand in it as "
+        "comments.",
     )
     draft.used |= set(map(id, run_fn.statements))
     kept = [f"{run_fn.indent}# {line}".rstrip() for line in draft.source.of(run_fn.node).split("\n")]

@@ -46,7 +46,8 @@ def _wiring(proposal: Proposal) -> str:
         "      module_file=...,  # the proposed module",
         *(f"      {argument}" for argument in proposal.arguments),
         "      privacy=DPParameters(",
-        "          target_epsilon=..., target_delta=...,  # yours to choose: `tfx-privacy plan` shows what epsilon buys",
+        "          target_epsilon=..., target_delta=...,  # yours to choose: `tfx-privacy plan` shows what epsilon "
+        "buys",
         *(f"          {argument}" for argument in proposal.privacy),
         "      ),",
         "  )",

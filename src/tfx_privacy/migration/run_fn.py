@@ -191,15 +191,15 @@ def _definition(module: Module) -> ast.FunctionDef:
     name, functions = module.path.name, module.functions
     if "model_fn" in functions:
         raise ParameterError(
-            f"{name}:{functions['model_fn'].lineno} already has a model_fn, which is what DPTrainer calls: nothing to migrate. "
-            "If it is another function, rename it first."
+            f"{name}:{functions['model_fn'].lineno} already has a model_fn, which is what DPTrainer calls: nothing to "
+            "migrate. If it is another function, rename it first."
         )
     if NAME in functions:
         return functions[NAME]
     if "trainer_fn" in functions:
         raise ModelError(
-            f"{name}:{functions['trainer_fn'].lineno} has trainer_fn, of Trainer's Estimator executor, and no run_fn. DPTrainer trains "
-            "Keras models: rewrite the model in Keras first."
+            f"{name}:{functions['trainer_fn'].lineno} has trainer_fn, of Trainer's Estimator executor, and no run_fn. "
+            "DPTrainer trains Keras models: rewrite the model in Keras first."
         )
     if NAME in module.names:
         origin = module.imports.get(NAME)
@@ -214,7 +214,7 @@ def _argument(module: Module, node: ast.FunctionDef) -> str:
     arguments = [*node.args.posonlyargs, *node.args.args]
     if len(arguments) != 1 or node.args.vararg or node.args.kwonlyargs or node.args.kwarg:
         raise ParameterError(
-            f"{module.path.name}:{node.lineno}: expected run_fn to take one argument, fn_args; it takes {ast.unparse(node.args)!r}. "
-            "Give the run_fn that Trainer calls."
+            f"{module.path.name}:{node.lineno}: expected run_fn to take one argument, fn_args; it takes "
+            f"{ast.unparse(node.args)!r}. Give the run_fn that Trainer calls."
         )
     return arguments[0].arg

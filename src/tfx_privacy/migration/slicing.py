@@ -1,7 +1,7 @@
 """Which statements of a function something depends on: a backward slice over names.
 
-Names stand for values: what is reached through two names, or changed by a function that was given it in an expression, is not
-followed. A statement that consists of a call counts as changing its receiver and its arguments.
+Names stand for values: what is reached through two names, or changed by a function that was given it in an expression,
+is not followed. A statement that consists of a call counts as changing its receiver and its arguments.
 """
 
 from __future__ import annotations

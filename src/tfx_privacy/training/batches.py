@@ -34,8 +34,8 @@ class Layout:
         Args:
           expected_batch_size: Mean batch size.
           max_chunk: Largest chunk that fits into memory.
-          costly: Whether a record costs much against a chunk: the large chunks then hold what nearly every batch fills, else
-            what nearly every batch needs.
+          costly: Whether a record costs much against a chunk: the large chunks then hold what nearly every batch fills,
+            else what nearly every batch needs.
         """
         spread = 2 * math.sqrt(expected_batch_size)
         wanted = expected_batch_size + spread
@@ -79,7 +79,8 @@ class ResidentData:
             of_units = np.maximum((self._units != self.blank).sum(axis=1, keepdims=True), 1)
             counts[self._units] = 1.0 / np.broadcast_to(of_units, self._units.shape)
         if data.weights is not None:
-            # On the loss, before its gradient is clipped: a weight can make a unit count for less than the clip, never for more.
+            # On the loss, before its gradient is clipped: a weight can make a unit count for less than
+            # the clip, never for more.
             counts[: self.blank] *= data.weights
         counts[self.blank] = 0.0
         self.weights = tf.constant(counts)

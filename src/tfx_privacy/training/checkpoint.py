@@ -1,7 +1,7 @@
 """Keeps a private run's state, so that a killed run goes on with what it has spent.
 
-Before steps are executed, the journal says so ("write-ahead"); whatever happens then, they are counted. A resumed run draws
-batches and noise from fresh keys: neither is ever stored, because whoever knew the noise could subtract it.
+Before steps are executed, the journal says so ("write-ahead"); whatever happens then, they are counted. A resumed run
+draws batches and noise from fresh keys: neither is ever stored, because whoever knew the noise could subtract it.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class Checkpoints:
         except OSError as error:
             self._lock.close()
             raise CheckpointError(
-                f"Another training run is at work in checkpoint_dir={str(self._folder)!r}. Wait for it, or use another folder."
+                f"Another training run is at work in checkpoint_dir={str(self._folder)!r}. Wait for it, or use another "
+                "folder."
             ) from error
         return self
 
@@ -96,8 +97,8 @@ class Checkpoints:
             self._journal = {"version": _VERSION, "run": identity, "attempts": [], "completed": 0, "state": None}
         elif journal["run"] != identity:
             raise CheckpointError(
-                f"checkpoint_dir={str(self._folder)!r} holds another run: its parameters, its model or the number of records differ. "
-                "Use another folder, or remove this one; what it spent stays spent."
+                f"checkpoint_dir={str(self._folder)!r} holds another run: its parameters, its model or the number of "
+                "records differ. Use another folder, or remove this one; what it spent stays spent."
             )
         else:
             self._journal = journal
@@ -186,8 +187,8 @@ class Checkpoints:
             if journal["version"] == _VERSION and whole and completed <= sum(attempts):
                 return dict(journal)
         raise CheckpointError(
-            f"{_JOURNAL} in checkpoint_dir={str(self._folder)!r} is not a journal of this version, so that what was spent is not "
-            "known. Use another folder."
+            f"{_JOURNAL} in checkpoint_dir={str(self._folder)!r} is not a journal of this version, so that what was "
+            "spent is not known. Use another folder."
         )
 
     def _write(self) -> None:

@@ -21,10 +21,12 @@ class ColumnarDataset:
 
     Attributes:
       features: By name, arrays of shape (num_records, ...), or `Ragged` or `Sparse` columns; or one such array.
-      labels: Array of shape (num_records, ...), or such arrays by name of the model's outputs; a vector becomes a column, as in
-        Keras' own `fit`.
-      user_ids: Whose record each is, of shape (num_records,) or (num_records, 1); needed where users are the privacy unit.
-      weights: Of each record's loss, of shape (num_records,) or (num_records, 1), finite and at least 0; a column becomes a vector.
+      labels: Array of shape (num_records, ...), or such arrays by name of the model's outputs; a vector becomes a
+        column, as in Keras' own `fit`.
+      user_ids: Whose record each is, of shape (num_records,) or (num_records, 1); needed where
+        users are the privacy unit.
+      weights: Of each record's loss, of shape (num_records,) or (num_records, 1), finite and at least 0; a column
+        becomes a vector.
     """
 
     features: Mapping[str, Column] | np.ndarray
@@ -104,7 +106,8 @@ class ColumnarDataset:
         ids = self.features.get(key) if isinstance(self.features, Mapping) else None
         if not isinstance(ids, np.ndarray) or not isinstance(self.features, Mapping):
             raise DataError(
-                f"Unknown user_id_key={key!r}. The features are: {', '.join(sorted(self.columns))}; the ids' must be dense."
+                f"Unknown user_id_key={key!r}. The features are: {', '.join(sorted(self.columns))}; the ids' must be "
+                "dense."
             )
         rest = {name: column for name, column in self.features.items() if name != key}
         return dataclasses.replace(self, features=rest, user_ids=ids)
@@ -122,8 +125,8 @@ class ColumnarDataset:
     def synthetic(self, size: int, *, positive: bool = False) -> ColumnarDataset:
         """`size` made-up records with this data's names, shapes and types: small random numbers, zeros and ones, two texts.
 
-        Checks of a model use these, so that no error depends on a private record. Of features of variable length the records have
-        different numbers of values, up to the data's largest.
+        Checks of a model use these, so that no error depends on a private record. Of features of variable length the
+        records have different numbers of values, up to the data's largest.
 
         Args:
           size: Number of records.

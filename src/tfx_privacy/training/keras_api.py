@@ -187,8 +187,8 @@ def heads(model: Any, labels: Any, outputs: Any) -> list[Head]:
         named = ", ".join(repr(name) for name in by_name)
         have = ", ".join(repr(name) for name in labelled if name) or "one array"
         raise ModelError(
-            f"The model has outputs {named}, and the labels are {have}: every output with a loss needs labels of its name. Give an input_fn "
-            "whose labels are a dict by output name, or a model with one output."
+            f"The model has outputs {named}, and the labels are {have}: every output with a loss needs labels of its "
+            "name. Give an input_fn whose labels are a dict by output name, or a model with one output."
         )
     return [
         Head(

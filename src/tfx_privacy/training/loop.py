@@ -19,7 +19,7 @@ from tfx_privacy.training.checkpoint import Checkpoints
 from tfx_privacy.training.data import ColumnarDataset
 from tfx_privacy.training.mechanism import CanaryScores, History, PrivateMechanism
 from tfx_privacy.training.ordinary import OrdinaryTraining
-from tfx_privacy.training.private_step import Performance
+from tfx_privacy.training.private_step import Execution, Performance
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,7 +33,8 @@ class Progress:
     update_norm: float | None
     """L2 norm of the noisy mean gradient; None without privacy."""
     clipped_fraction: float | None
-    """Share of units beyond the clip, by the noisy count that adapts it, which the guarantee accounts; None where none is taken."""
+    """Share of units beyond the clip, by the noisy count that adapts it, which the guarantee accounts;
+    None where none is taken."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,20 +122,18 @@ def train(
         data,
         resolved,
         noise_multiplier=noise_multiplier,
-        record_by_record=found.record_by_record,
-        performance=performance,
-        strategy=strategy,
+        execution=Execution(record_by_record=found.record_by_record, performance=performance, strategy=strategy),
         deterministic_noise_for_tests=deterministic_noise_for_tests,
     )
     history = History()
     if checkpoints:
         history = checkpoints.resume(model, resolved, noise_multiplier, training.state)
-        training.go_on_from(history)
+        training.resume_from(history)
     steps = _steps_left(resolved, history)
     if not steps and not history.completed:
         raise CheckpointError(
-            f"All {history.executed} steps that were planned were executed by attempts that were killed before their first checkpoint: "
-            "nothing of them is left, and they are spent. Begin another run in another folder."
+            f"All {history.executed} steps that were planned were executed by attempts that were killed before their "
+            "first checkpoint: nothing of them is left, and they are spent. Begin another run in another folder."
         )
     _run(training, resolved, steps, on_progress, progress_every, checkpoints)
     _require_finite(model)
@@ -197,5 +196,6 @@ def _require_finite(model: Any) -> None:
     for variable in keras_api.all_variables(model):
         if variable.dtype.is_floating and not np.all(np.isfinite(tf.convert_to_tensor(variable))):
             raise ModelError(
-                f"Weight {variable.name!r} is not finite after training. Lower the learning rate; the run's budget is spent."
+                f"Weight {variable.name!r} is not finite after training. Lower the learning rate; the run's budget is "
+                "spent."
             )

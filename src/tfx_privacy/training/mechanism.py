@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from tfx_privacy.accounting.parameters import ResolvedParameters
-from tfx_privacy.errors import InternalError
 from tfx_privacy.guarantee.mechanism import AdaptiveClipping, DPMechanism
 from tfx_privacy.training.batches import ResidentData
 from tfx_privacy.training.data import ColumnarDataset
 from tfx_privacy.training.noise import GaussianNoise, Noise, TreeNoise
-from tfx_privacy.training.private_step import AdaptiveClip, Performance, PrivateStep
+from tfx_privacy.training.private_step import Execution, PrivateStep, StepSettings
 from tfx_privacy.training.sampling import PoissonSampler, Sampler, ShuffledPasses, records_of_users
 
 
@@ -47,8 +46,8 @@ class CanaryScores:
 class PrivateMechanism:
     """Trains a model in place, step by step.
 
-    Abadi et al. (2016), https://arxiv.org/abs/1607.00133, Algorithm 1, with Poisson sampling and division by a public constant; or
-    DP-FTRL, Kairouz et al. (2021), https://arxiv.org/abs/2103.00039.
+    Abadi et al. (2016), https://arxiv.org/abs/1607.00133, Algorithm 1, with Poisson sampling and division by a public
+    constant; or DP-FTRL, Kairouz et al. (2021), https://arxiv.org/abs/2103.00039.
     """
 
     def __init__(
@@ -58,9 +57,7 @@ class PrivateMechanism:
         resolved: ResolvedParameters,
         *,
         noise_multiplier: float,
-        record_by_record: bool = False,
-        performance: Performance | None = None,
-        strategy: Any = None,
+        execution: Execution | None = None,
         deterministic_noise_for_tests: int | None = None,
     ) -> None:
         """Prepares sampling, clipping and noise.
@@ -70,35 +67,19 @@ class PrivateMechanism:
           data: The training records.
           resolved: Sampling probability, steps and expected batch size.
           noise_multiplier: Noise standard deviation / clip.
-          record_by_record: Uses no cheap form of any layer.
-          performance: What changes nothing but speed.
-          strategy: A tf.distribute strategy.
+          execution: How and where steps are computed.
           deterministic_noise_for_tests: Seed of a noise that protects nothing; the mechanism is stamped with it.
         """
-        if resolved.expected_batch_size is None:
-            raise InternalError(f"Private training needs expected_batch_size={resolved.expected_batch_size!r}.")
         self._resolved = resolved
-        self._noise_multiplier = float(noise_multiplier)
+        self._settings = StepSettings.of(resolved, noise_multiplier)
         self._history = History()
         self._passes: list[int] = []
         resident = ResidentData(data, self._units(data))
         self._num_units = resident.num_units
         self._members = self._flip_coins(resolved.parameters.audit_canaries)
         self._sampler = self._make_sampler(resident.num_units)
-        self._adaptive = self._adaptive_clip()
-        self._step = PrivateStep(
-            model,
-            resident,
-            l2_norm_clip=resolved.parameters.l2_norm_clip,
-            noise_multiplier=self._noise_multiplier,
-            expected_batch_size=resolved.expected_batch_size,
-            make_noise=functools.partial(self._make_noise, deterministic_noise_for_tests),
-            adaptive_clip=self._adaptive,
-            num_canaries=resolved.parameters.audit_canaries,
-            record_by_record=record_by_record,
-            performance=performance,
-            strategy=strategy,
-        )
+        make_noise = functools.partial(self._make_noise, deterministic_noise_for_tests)
+        self._step = PrivateStep(model, resident, self._settings, execution, make_noise=make_noise)
 
     @property
     def steps(self) -> int:
@@ -115,7 +96,7 @@ class PrivateMechanism:
         """Variables that a checkpoint must hold beside the model's: none of them is part of the noise."""
         return self._step.state
 
-    def go_on_from(self, history: History) -> None:
+    def resume_from(self, history: History) -> None:
         """Counts what earlier attempts executed, whose weights the model already has."""
         self._history = history
 
@@ -144,8 +125,7 @@ class PrivateMechanism:
 
     def executed(self) -> DPMechanism:
         """The mechanism as it was executed."""
-        resolved = self._resolved
-        assert resolved.expected_batch_size is not None
+        resolved, settings = self._resolved, self._settings
         # What the sampler drew with is stated, not what was planned.
         drawn = self._sampler.sampling_probability if isinstance(self._sampler, PoissonSampler) else None
         return DPMechanism(
@@ -155,10 +135,10 @@ class PrivateMechanism:
             steps=self.steps,
             passes=self._all_passes(),
             lost_steps=self._history.executed - self._history.completed,
-            noise_multiplier=self._noise_multiplier,
-            l2_norm_clip=resolved.parameters.l2_norm_clip,
+            noise_multiplier=settings.noise_multiplier,
+            l2_norm_clip=settings.l2_norm_clip,
             adaptive_clipping=self._adaptive_record(),
-            expected_batch_size=resolved.expected_batch_size,
+            expected_batch_size=settings.expected_batch_size,
             noise_source=self._step.noise.source,
         )
 
@@ -223,21 +203,11 @@ class PrivateMechanism:
         earlier = [part for steps in self._history.attempts for part in self._resolved.passes(steps)]
         return [*earlier, *self._passes]
 
-    def _adaptive_clip(self) -> AdaptiveClip | None:
-        parameters = self._resolved.parameters
-        if parameters.clipping != "adaptive":
-            return None
-        return AdaptiveClip(
-            target_quantile=parameters.clip_quantile,
-            learning_rate=parameters.clip_learning_rate,
-            sum_noise_multiplier=self._resolved.sum_noise_multiplier(self._noise_multiplier),
-            count_standard_deviation=self._resolved.count_standard_deviation,
-        )
-
     def _adaptive_record(self) -> AdaptiveClipping | None:
-        if self._adaptive is None:
+        adaptive = self._settings.adaptive_clip
+        if adaptive is None:
             return None
-        return AdaptiveClipping(**dataclasses.asdict(self._adaptive), final_l2_norm_clip=self._step.l2_norm_clip)
+        return AdaptiveClipping(**dataclasses.asdict(adaptive), final_l2_norm_clip=self._step.l2_norm_clip)
 
     @staticmethod
     def _flip_coins(num_canaries: int) -> np.ndarray | None:

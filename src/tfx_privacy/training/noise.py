@@ -1,8 +1,8 @@
 """Gaussian noise from a cryptographic generator that is keyed by the operating system.
 
-The random bits are AES-256 in counter mode under a key from `os.urandom`, which the processor computes faster than any of
-TensorFlow's generators. The key is never written anywhere, and no seed of a pipeline reaches it: with the seed anybody could
-subtract the noise.
+The random bits are AES-256 in counter mode under a key from `os.urandom`, which the processor computes faster than any
+of TensorFlow's generators. The key is never written anywhere, and no seed of a pipeline reaches it: with the seed
+anybody could subtract the noise.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ class GaussianNoise:
         """Keys the generator.
 
         Args:
-          secure: Computes in float64 and adds four normal numbers for each, against attacks on the last bits of the noise.
+          secure: Computes in float64 and adds four normal numbers for each, against attacks on the
+            last bits of the noise.
           deterministic_seed: For tests only: the run is stamped with it, and the gate refuses it.
         """
         if deterministic_seed is None:
@@ -131,9 +132,10 @@ class GaussianNoise:
 class TreeNoise:
     """Noise whose running sums have the noise of few nodes of a binary tree.
 
-    Kairouz et al. (2021), https://arxiv.org/abs/2103.00039 (DP-FTRL), with the tree aggregation of Dwork et al. (2010) and Chan
-    et al. (2011): the sum of the first t steps' noise is that of the nodes that make up [1, t], at most log2(t) + 1 of them. What
-    `draw` gives is the difference to the sum before. The nodes are in memory only: who knew them could subtract the noise.
+    Kairouz et al. (2021), https://arxiv.org/abs/2103.00039 (DP-FTRL), with the tree aggregation of Dwork et al. (2010)
+    and Chan et al. (2011): the sum of the first t steps' noise is that of the nodes that make up [1, t], at most
+    log2(t) + 1 of them. What `draw` gives is the difference to the sum before. The nodes are in memory only: who knew
+    them could subtract the noise.
     """
 
     def __init__(self, gaussian: GaussianNoise, *, size: int, max_steps: int) -> None:
@@ -169,7 +171,8 @@ def _box_muller(words: Any, scale: Any) -> tuple[Any, Any]:
 
     The radius is made of 31 bits, the angle in a half circle of 31 others, and one more says which half.
 
-    One XLA kernel; sine and cosine are Taylor polynomials with an error below 1e-9 there, because XLA has no vectorised ones.
+    One XLA kernel; sine and cosine are Taylor polynomials with an error below 1e-9 there, because
+    XLA has no vectorised ones.
     """
     half = tf.size(words) // 2
     first, second = words[:half], words[half:]

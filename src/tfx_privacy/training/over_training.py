@@ -1,7 +1,7 @@
 """Attacks a model while it trains: by its loss, on a fixed sample of training and of held-out records.
 
-What comes out is a function of the records without any noise, for whoever may see the records. It must not be published, nor decide
-when training ends: a guarantee covers neither.
+What comes out is a function of the records without any noise, for whoever may see the records. It must not be
+published, nor decide when training ends: a guarantee covers neither.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ class LossAttack:
 class MembershipCallback:
     """A Keras callback that attacks the model every so many epochs or steps of `model.fit`.
 
-    Suits models of Keras 2 and of Keras 3: the instance is a `Callback` of the model's own generation. It slows training down
-    by a prediction of both samples each time.
+    Suits models of Keras 2 and of Keras 3: the instance is a `Callback` of the model's own generation. It slows
+    training down by a prediction of both samples each time.
 
     For example:
 
@@ -206,7 +206,8 @@ def at_checkpoints(attack: LossAttack, *, steps: int, times: int) -> tuple[Calla
       times: How often.
 
     Returns:
-      A function to be called with the number of steps so far, as often as is convenient; and the list that it appends to.
+      A function to be called with the number of steps so far, as often as is convenient; and the
+      list that it appends to.
     """
     found: list[Checkpoint] = []
     every = max(1, steps // times)

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfx_privacy.accounting.parameters import ResolvedParameters
+from tfx_privacy.errors import InternalError
 from tfx_privacy.training import keras_api
 from tfx_privacy.training.batches import Layout, ResidentData
 from tfx_privacy.training.gradients import clipping
@@ -40,6 +42,53 @@ class AdaptiveClip:
     """Of the noise on the number of units within the clip."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepSettings:
+    """The numbers of a step that its guarantee follows from."""
+
+    l2_norm_clip: float
+    """Largest L2 norm of a unit's part in the sum; the first one with an adaptive clip."""
+    noise_multiplier: float
+    """Noise standard deviation / l2_norm_clip; with an adaptive clip that of sum and count together."""
+    expected_batch_size: float
+    """The public constant that the noisy sum is divided by."""
+    adaptive_clip: AdaptiveClip | None = None
+    """Lets the clip follow a quantile."""
+    num_canaries: int = 0
+    """Size of the vector of audit slots."""
+
+    @classmethod
+    def of(cls, resolved: ResolvedParameters, noise_multiplier: float) -> StepSettings:
+        """The settings of a run's steps.
+
+        Raises:
+          InternalError: If the run has no expected batch size.
+          ParameterError: If the noise on an adaptive clip's count leaves nothing for the sum.
+        """
+        parameters = resolved.parameters
+        if resolved.expected_batch_size is None:
+            raise InternalError(f"Private training needs expected_batch_size={resolved.expected_batch_size!r}.")
+        return cls(
+            l2_norm_clip=parameters.l2_norm_clip,
+            noise_multiplier=float(noise_multiplier),
+            expected_batch_size=float(resolved.expected_batch_size),
+            adaptive_clip=AdaptiveClip(
+                target_quantile=parameters.clip_quantile,
+                learning_rate=parameters.clip_learning_rate,
+                sum_noise_multiplier=resolved.sum_noise_multiplier(noise_multiplier),
+                count_standard_deviation=resolved.count_standard_deviation,
+            )
+            if parameters.clipping == "adaptive"
+            else None,
+            num_canaries=parameters.audit_canaries,
+        )
+
+    @property
+    def sum_noise_multiplier(self) -> float:
+        """Noise standard deviation / clip of the gradients' sum alone."""
+        return self.noise_multiplier if self.adaptive_clip is None else self.adaptive_clip.sum_noise_multiplier
+
+
 @dataclasses.dataclass(frozen=True)
 class Performance:
     """What changes speed and memory, and nothing about privacy."""
@@ -48,6 +97,17 @@ class Performance:
     """Units whose gradients are computed at once; by default what suits a model whose records cost little."""
     steps_per_call: int = 16
     """Steps that one call of the graph runs."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How and where steps are computed; nothing about privacy."""
+
+    record_by_record: bool = False
+    """Uses no cheap form of any layer."""
+    performance: Performance = Performance()
+    strategy: Any = None
+    """A tf.distribute strategy; each chunk is divided between its replicas."""
 
 
 class _Sums(NamedTuple):
@@ -64,63 +124,54 @@ class _Sums(NamedTuple):
 class PrivateStep:
     """Runs DP-SGD steps on a compiled model.
 
-    Abadi et al. (2016), https://arxiv.org/abs/1607.00133, Algorithm 1. Shapes in the graph are fixed whatever is drawn: a batch is
-    cut into chunks that are padded and masked, and nothing of it is left out. An empty batch is a step of noise alone.
+    Abadi et al. (2016), https://arxiv.org/abs/1607.00133, Algorithm 1. Shapes in the graph are fixed whatever is drawn:
+    a batch is cut into chunks that are padded and masked, and nothing of it is left out. An empty batch is a step of
+    noise alone.
     """
 
     def __init__(
         self,
         model: Any,
         data: ResidentData,
+        settings: StepSettings,
+        execution: Execution | None = None,
         *,
-        l2_norm_clip: float,
-        noise_multiplier: float,
-        expected_batch_size: float,
         make_noise: Callable[[int], Noise] = lambda size: GaussianNoise(),
-        adaptive_clip: AdaptiveClip | None = None,
-        num_canaries: int = 0,
-        record_by_record: bool = False,
-        performance: Performance | None = None,
-        strategy: Any = None,
     ) -> None:
         """Prepares the graph.
 
         Args:
           model: A compiled Keras model, already validated.
           data: The records.
-          l2_norm_clip: Largest L2 norm of a unit's part in the sum; the first one with an adaptive clip.
-          noise_multiplier: Noise standard deviation / l2_norm_clip.
-          expected_batch_size: The public constant that the noisy sum is divided by.
+          settings: Clip, noise and divisor.
+          execution: How and where it is computed.
           make_noise: From the length of a step's draw to where the noise comes from.
-          adaptive_clip: Lets the clip follow a quantile.
-          num_canaries: Size of the vector of audit slots.
-          record_by_record: Uses no cheap form of any layer.
-          performance: Chunk size and the like.
-          strategy: A tf.distribute strategy; each chunk is divided between its replicas.
         """
+        execution = execution or Execution()
+        strategy = execution.strategy
         self._model = model
         self._data = data
         self._variables = keras_api.trainable_variables(model)
-        self._performance = performance or Performance()
+        self._performance = execution.performance
         self._strategy = strategy
         self._replicas = strategy.num_replicas_in_sync if strategy else 1
-        layout = self._performance.layout or Layout.of(expected_batch_size)
+        layout = self._performance.layout or Layout.of(settings.expected_batch_size)
         self._layout = layout.divisible_by(self._replicas)
-        kind = clipping.RecordByRecord if record_by_record else clipping.ClippedSum
+        kind = clipping.RecordByRecord if execution.record_by_record else clipping.ClippedSum
         self._sums: dict[int, clipping.GradientSum] = {
             size: kind(model, Units(size // self._replicas, data.records_each))
             for size in {self._layout.large, self._layout.small}
         }
-        self._clip = tf.Variable(l2_norm_clip, dtype=tf.float32, trainable=False, name="l2_norm_clip")
+        self._clip = tf.Variable(settings.l2_norm_clip, dtype=tf.float32, trainable=False, name="l2_norm_clip")
         self._share = tf.Variable(float("nan"), dtype=tf.float32, trainable=False, name="share_within_clip")
-        self._adaptive = adaptive_clip
-        self._noise_multiplier = adaptive_clip.sum_noise_multiplier if adaptive_clip else float(noise_multiplier)
-        self._divisor = float(expected_batch_size)
-        self._num_canaries = num_canaries
+        self._adaptive = settings.adaptive_clip
+        self._noise_multiplier = settings.sum_noise_multiplier
+        self._divisor = settings.expected_batch_size
+        self._num_canaries = settings.num_canaries
         self._shapes = [tuple(variable.shape) for variable in self._variables]
-        if num_canaries:
-            self._shapes.append((num_canaries,))
-            self._canary_scores = tf.Variable(tf.zeros(num_canaries), trainable=False, name="canary_scores")
+        if settings.num_canaries:
+            self._shapes.append((settings.num_canaries,))
+            self._canary_scores = tf.Variable(tf.zeros(settings.num_canaries), trainable=False, name="canary_scores")
         self._lengths = [math.ceil(math.prod(shape) / _ALIGNMENT) * _ALIGNMENT for shape in self._shapes]
         self.noise = make_noise(self.size)
         large, small = (None, self._layout.num_large, self._layout.large), (None, self._layout.small)

@@ -33,9 +33,9 @@ def generator() -> np.random.Generator:
 class PoissonSampler:
     """Draws batches into which each unit enters independently with one probability.
 
-    A Binomial size and a choice without replacement have exactly this distribution, at the cost of the batch
-    instead of the data. Batches are never truncated and may be empty. Shuffling is not a substitute: its epsilon is up to
-    19 times larger for the same noise (Chua et al. 2024, https://arxiv.org/abs/2403.17673).
+    A Binomial size and a choice without replacement have exactly this distribution, at the cost of the batch instead of
+    the data. Batches are never truncated and may be empty. Shuffling is not a substitute: its epsilon is up to 19 times
+    larger for the same noise (Chua et al. 2024, https://arxiv.org/abs/2403.17673).
     """
 
     pass_ended = False
@@ -62,8 +62,8 @@ class PoissonSampler:
 class ShuffledPasses:
     """Draws batches of one size, each unit once in every pass over the data, in a fresh order.
 
-    For data that cannot be Poisson-sampled, or as users know it. Nothing is claimed for the order: what is accounted is that each
-    unit takes part once in a pass.
+    For data that cannot be Poisson-sampled, or as users know it. Nothing is claimed for the order: what is accounted is
+    that each unit takes part once in a pass.
     """
 
     def __init__(self, *, num_units: int, batch_size: int, steps_per_pass: int) -> None:
@@ -72,7 +72,8 @@ class ShuffledPasses:
         Args:
           num_units: Number of privacy units to draw from.
           batch_size: Units in a batch; the last batches of a pass may be smaller.
-          steps_per_pass: Length of a pass, fixed without looking at the data. Units for which it has no room sit it out.
+          steps_per_pass: Length of a pass, fixed without looking at the data. Units for which it
+            has no room sit it out.
         """
         self.num_units = _validate.positive_integer(num_units=num_units)
         self._batch_size = _validate.positive_integer(batch_size=batch_size)
@@ -98,8 +99,8 @@ class ShuffledPasses:
 def records_of_users(user_ids: np.ndarray, *, max_records_per_user: int) -> np.ndarray:
     """Groups records by user and bounds each user's number of them.
 
-    Which records of a user are kept depends on a fresh secret key, the user's id and the order among that user's own records, and
-    on nobody else: adding or removing a user changes nothing for the others.
+    Which records of a user are kept depends on a fresh secret key, the user's id and the order among that user's own
+    records, and on nobody else: adding or removing a user changes nothing for the others.
 
     Args:
       user_ids: Text, bytes or integers, of shape (num_records,) or (num_records, 1).

@@ -19,8 +19,8 @@ _MIXING = ("BatchNormalization", "SyncBatchNormalization", "MixUp", "CutMix", "R
 # Called by Keras' own `fit`, and not by DPTrainer.
 _TRAINING_METHODS = ("train_step", "compute_loss", "compute_gradients")
 _NOT_FINITE = (
-    "Its outputs for made-up records (small random numbers, then positive ones) are not finite, so that nothing shows whether it mixes "
-    "records. Make them finite for every input, e.g. by tf.maximum before a logarithm or a root."
+    "Its outputs for made-up records (small random numbers, then positive ones) are not finite, so that nothing shows "
+    "whether it mixes records. Make them finite for every input, e.g. by tf.maximum before a logarithm or a root."
 )
 _PROBE_SIZE = 4
 _TOLERANCE = 1e-4
@@ -82,8 +82,9 @@ def check_variable_length(model: Any, name: str) -> None:
     """
     if not keras_api.takes_variable_length(model, name):
         raise ModelError(
-            f"Feature {name!r} has a variable number of values in each record, and the model's input of that name is dense. Declare the "
-            f"input as Input(shape=(None,), sparse=True) or, in Keras 2, ragged=True; or make the feature dense in preprocessing_fn or input_fn."
+            f"Feature {name!r} has a variable number of values in each record, and the model's input of that name is "
+            "dense. Declare the input as Input(shape=(None,), sparse=True) or, in Keras 2, ragged=True; or make the "
+            "feature dense in preprocessing_fn or input_fn."
         )
 
 
@@ -118,8 +119,8 @@ def _layer_problems(layer: Any) -> Iterator[str]:
     name = f"Layer {layer.name!r} ({type(layer).__name__})"
     if keras_api.is_kind_of(layer, *_MIXING) or "BatchNorm" in type(layer).__name__:
         yield (
-            f"{name} mixes the records of a batch or keeps their statistics: use LayerNormalization or GroupNormalization, and "
-            "augment records one by one."
+            f"{name} mixes the records of a batch or keeps their statistics: use LayerNormalization or "
+            "GroupNormalization, and augment records one by one."
         )
     elif keras_api.is_kind_of(layer, "SpectralNormalization"):
         yield f"{name} keeps a vector that follows the weights: use a kernel constraint or regularizer instead."
@@ -127,7 +128,8 @@ def _layer_problems(layer: Any) -> Iterator[str]:
         yield f"{name} carries its state from batch to batch: set stateful=False."
     elif keras_api.takes_from_data(layer):
         yield (
-            f"{name} takes its mean, vocabulary or boundaries from data, by adapt() without privacy: give them to it as constants."
+            f"{name} takes its mean, vocabulary or boundaries from data, by adapt() without privacy: give them to it "
+            "as constants."
         )
     policy: Any = getattr(layer, "dtype_policy", None) or getattr(layer, "_dtype_policy", None)
     if getattr(policy, "compute_dtype", None) in ("float16", "bfloat16"):
@@ -167,8 +169,9 @@ def _mixing_problems(model: Any, batch: Any) -> Iterator[str]:
                 of_one, alone = tf.nest.map_structure(lambda column, at=index: column[at : at + 1], (together, batch))
                 if not _same(of_one, keras_api.called(model, alone, training=training)):
                     yield (
-                        f"An output for one record depends on the other records of its batch (training={training}). Remove the layer "
-                        "that mixes records (normalisation over the batch, in-batch attention, negatives or ranking)."
+                        f"An output for one record depends on the other records of its batch (training={training}). "
+                        "Remove the layer that mixes records (normalisation over the batch, in-batch attention, "
+                        "negatives or ranking)."
                     )
                     return
 
@@ -179,10 +182,15 @@ def _state_problems(model: Any, batch: Any) -> Iterator[str]:
     before = [np.array(tf.convert_to_tensor(variable)) for variable in kept]
     keras_api.called(model, batch, training=True)
     if keras_api.has_data_losses(model):
-        yield "A layer adds a loss that depends on the input (add_loss or an activity regularizer): put it into the loss."
+        yield (
+            "A layer adds a loss that depends on the input (add_loss or an activity regularizer): put it into the loss."
+        )
     for variable, old in zip(kept, before, strict=True):
         if not np.array_equal(np.array(tf.convert_to_tensor(variable)), old, equal_nan=old.dtype.kind == "f"):
-            yield f"Weight {variable.name!r} is not trained but changes with the data: remove the layer that keeps statistics."
+            yield (
+                f"Weight {variable.name!r} is not trained but changes with the data: remove the layer that keeps "
+                "statistics."
+            )
 
 
 def _tensors(made: ColumnarDataset) -> Any:

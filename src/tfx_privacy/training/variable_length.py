@@ -1,7 +1,7 @@
 """Features of which records hold different numbers of values, as arrays of one width that can be drawn from.
 
-A private step needs fixed shapes, so that records stand in rows that are padded; what the model takes, a `SparseTensor` or a
-`RaggedTensor`, is made of the drawn rows inside the graph. Padding never reaches the model.
+A private step needs fixed shapes, so that records stand in rows that are padded; what the model takes, a `SparseTensor`
+or a `RaggedTensor`, is made of the drawn rows inside the graph. Padding never reaches the model.
 """
 
 from __future__ import annotations

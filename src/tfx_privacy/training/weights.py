@@ -38,8 +38,8 @@ def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
         differs = f"{len(saved)} weights" if place is None else f"weight {place} of shape {shapes[0][place]}"
         expected = f"{len(own)}" if place is None else f"one of shape {shapes[1][place]}"
         raise ParameterError(
-            f"The SavedModel has {differs}, the model {expected}. Make a model of the base model's architecture, and give it new layers after "
-            "its weights are set."
+            f"The SavedModel has {differs}, the model {expected}. Make a model of the base model's architecture, and "
+            "give it new layers after its weights are set."
         )
     for variable, weight in zip(own, saved, strict=True):
         variable.assign(tf.cast(tf.convert_to_tensor(weight), variable.dtype))

@@ -157,8 +157,8 @@ def _mostly_unusable(tally: Tally) -> str:
     if usable.min() >= _MIN_USABLE_SHARE:
         return ""
     return (
-        f"{tally.unusable.sum()} of {tally.records.sum()} records have a NaN or infinite output, or a label that is none of the task's. "
-        "Set the heads' task and from_logits to what the model gives"
+        f"{tally.unusable.sum()} of {tally.records.sum()} records have a NaN or infinite output, or a label that is "
+        "none of the task's. Set the heads' task and from_logits to what the model gives"
     )
 
 
@@ -284,7 +284,10 @@ def _judge(item: _Scored, settings: Settings) -> AttackResult:
     smallest = settings.min_records if item.slice_key == _WHOLE else settings.min_slice_size
     if not min(sizes) >= smallest:
         found = statistics.minimum_detectable_auc(n1, n0)
-        reason = f"{n1} members and {n0} non-members, {smallest} of each are needed; an AUC below {found:.2f} would go unnoticed"
+        reason = (
+            f"{n1} members and {n0} non-members, {smallest} of each are needed; an AUC below {found:.2f} would go "
+            "unnoticed"
+        )
         return _row(item.attack, item.slice_key, sizes, "INSUFFICIENT", reason)
     if len(item.counts.values) == 1 and item.attack.split("[")[0] in _OF_OUTPUTS:
         return _row(item.attack, item.slice_key, sizes, "UNSUPPORTED", "the scores are constant")
@@ -334,8 +337,9 @@ def _with_control(rows: Sequence[AttackResult]) -> list[AttackResult]:
 def _confounded(row: AttackResult, control: AttackResult) -> AttackResult:
     assert control.auc is not None
     reason = (
-        f"without the model, features and label alone tell these members from the non-members, AUC {control.auc.estimate:.3f} "
-        f"({control.auc.low:.3f}-{control.auc.high:.3f}): the splits differ, and no attack can be judged"
+        "without the model, features and label alone tell these members from the non-members, AUC "
+        f"{control.auc.estimate:.3f} ({control.auc.low:.3f}-{control.auc.high:.3f}): the splits differ, and no attack "
+        "can be judged"
     )
     return row.model_copy(update={"status": "CONFOUNDED", "reason": reason})
 

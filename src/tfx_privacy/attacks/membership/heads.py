@@ -18,7 +18,8 @@ from tfx_privacy.errors import ParameterError
 TASKS: tuple[Task, ...] = ("binary", "multiclass", "multilabel", "regression", "sequence", "loss")
 OF_CLASSES: tuple[Task, ...] = ("binary", "multiclass", "multilabel", "sequence")
 """Tasks whose outputs are logits or probabilities."""
-# Tokens that are predicted worst say most about a sequence (Shi et al. 2024, https://arxiv.org/abs/2310.16789, Section 3).
+# Tokens that are predicted worst say most about a sequence (Shi et al. 2024,
+# https://arxiv.org/abs/2310.16789, Section 3).
 _LOWEST_TOKENS = 0.2
 _MAX_FEATURE_CLASSES = 20
 _MAX_FEATURE_LABELS = 20
@@ -51,7 +52,8 @@ class Signals:
     Attributes:
       usable: Whether output and label are finite and fit the task; elsewhere the other arrays hold nothing of meaning.
       loss: Minus the loss, in an order that does not saturate: the rescaled logit where there are probabilities.
-      log_likelihood: log p of the label; minus half the squared residual for a regression, minus the loss for task "loss".
+      log_likelihood: log p of the label; minus half the squared residual for a regression, minus
+        the loss for task "loss".
       modified_entropy: Of tasks with classes.
       lowest_tokens: Of sequences: mean log p of the worst fifth of the tokens.
       correct: Whether the label was predicted, for tasks with one class per record.
@@ -130,10 +132,10 @@ def signals(head: Head, outputs: np.ndarray, labels: np.ndarray | None, mask: np
 
     Args:
       head: The task.
-      outputs: Of shape (num_records, ...): one number or a distribution over classes per record ("sequence": per record and
-        token).
-      labels: Class indices of shape (num_records,), (num_records, 1) or one-hot; 0 or 1 per label; numbers; token indices of
-        shape (num_records, num_tokens). None for task "loss".
+      outputs: Of shape (num_records, ...): one number or a distribution over classes per record
+        ("sequence": per record and token).
+      labels: Class indices of shape (num_records,), (num_records, 1) or one-hot; 0 or 1 per label; numbers; token
+        indices of shape (num_records, num_tokens). None for task "loss".
       mask: Of shape (num_records, num_tokens), for sequences: which tokens count; without it those with a label >= 0.
 
     Returns:

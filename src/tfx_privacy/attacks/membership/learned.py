@@ -1,6 +1,7 @@
 """Attacks that learn what members look like, and the control that learns without the model.
 
-Each is trained on one fold of the records and scores the other, in both directions; folds come from a hash of the record.
+Each is trained on one fold of the records and scores the other, in both directions; folds come from
+a hash of the record.
 """
 
 from __future__ import annotations

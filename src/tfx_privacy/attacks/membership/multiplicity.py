@@ -33,7 +33,8 @@ class RecordRisks:
 
     Attributes:
       values: Distinct scores (or their keys), ascending, of shape (num_values,).
-      p_values: Of a record with that score: (1 + number of non-members that score as high) / (1 + number of non-members).
+      p_values: Of a record with that score: (1 + number of non-members that score as high) / (1 + number of
+        non-members).
       q_values: Smallest false-discovery rate at which it is called a member (Benjamini and Hochberg 1995).
     """
 
@@ -45,8 +46,9 @@ class RecordRisks:
 def record_risks(counts: Counts) -> RecordRisks:
     """The risk of members by their score: the population attack of Ye et al. (2022), https://arxiv.org/abs/2111.09679.
 
-    The p-values are valid if a record that was no member would be exchangeable with the non-members; the false-discovery rate
-    holds under the positive dependence that a common set of non-members brings (Bates et al. 2023).
+    The p-values are valid if a record that was no member would be exchangeable with the non-members;
+    the false-discovery rate holds under the positive dependence that a common set of non-members
+    brings (Bates et al. 2023).
 
     Args:
       counts: Of members and others.

@@ -1,7 +1,7 @@
 """Attacks that compare with reference models: models trained alike, on known halves of a pool of records.
 
-Models come in pairs, trained on complementary halves, so that each record is in the training data of one model of each pair
-and not in that of the other. Members and non-members of the target are treated alike.
+Models come in pairs, trained on complementary halves, so that each record is in the training data of one model of each
+pair and not in that of the other. Members and non-members of the target are treated alike.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def difference(target: np.ndarray, out: np.ndarray) -> np.ndarray:
 def log_likelihood_ratio(target: np.ndarray, out: np.ndarray, offline_a: float) -> np.ndarray:
     """Log of p(x | target) / p(x): what RMIA compares between records (Zarifzadeh et al. 2024, https://arxiv.org/abs/2312.03262).
 
-    p(x) is ((1 + a) p_out + 1 - a) / 2, Appendix B.2.2. RMIA's score of a record, the share of other records with a smaller
-    ratio, has the same order, and so the same AUC: see `rmia`.
+    p(x) is ((1 + a) p_out + 1 - a) / 2, Appendix B.2.2. RMIA's score of a record, the share of other records with a
+    smaller ratio, has the same order, and so the same AUC: see `rmia`.
 
     Args:
       target: Log-likelihoods of shape (num_records,).
@@ -78,8 +78,8 @@ def rmia(log_ratios: np.ndarray, population: np.ndarray, gamma: float = 2.0) -> 
 def choose_offline_a(log_likelihoods: np.ndarray, bits: np.ndarray) -> float:
     """RMIA's a, chosen on the reference models alone: the first one is attacked with the help of the other pairs.
 
-    Choosing it on the target's own records would make the attack look stronger than it is. A single pair cannot choose: for what
-    the first model did not see, the other one is no model without the record.
+    Choosing it on the target's own records would make the attack look stronger than it is. A single pair cannot choose:
+    for what the first model did not see, the other one is no model without the record.
 
     Args:
       log_likelihoods: Of the reference models, shape (num_records, num_models).
@@ -99,8 +99,8 @@ def choose_offline_a(log_likelihoods: np.ndarray, bits: np.ndarray) -> float:
 def lira_offline(target: np.ndarray, out: np.ndarray) -> np.ndarray:
     """-log Pr[Z > s] of Z normal as without the record: Carlini et al. (2022), https://arxiv.org/abs/2112.03570, Section V.
 
-    The paper's one-sided test; the published code's density is a much weaker attack. One variance for all records, taken around
-    each record's own mean.
+    The paper's one-sided test; the published code's density is a much weaker attack. One variance for all records,
+    taken around each record's own mean.
 
     Args:
       target: Rescaled logits of shape (num_records,).

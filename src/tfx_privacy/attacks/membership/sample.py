@@ -1,8 +1,8 @@
 """The records with the smallest hashes: a sample that does not depend on how the data is split or ordered.
 
-Hashes are salted, so that the sample has nothing to do with what records are like. The sample of a whole is found among the
-samples of its parts (a bottom-k sketch, Cohen and Kaplan 2007), also where it is cut by its size in bytes: a record is kept
-if all records up to its hash fit.
+Hashes are salted, so that the sample has nothing to do with what records are like. The sample of a whole is found among
+the samples of its parts (a bottom-k sketch, Cohen and Kaplan 2007), also where it is cut by its size in bytes: a record
+is kept if all records up to its hash fit.
 """
 
 from __future__ import annotations

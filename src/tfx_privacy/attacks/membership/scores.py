@@ -1,8 +1,8 @@
 """How much a record looks like a member: scores from a model's outputs and the true label.
 
-All scores are higher for members. Those of classes are computed from the rescaled logit of each class,
-s_j = z_j - log(sum of exp(z_k) over k != j) = log(p_j / (1 - p_j)), which keeps its order where probabilities and losses
-saturate (Carlini et al. 2022, https://arxiv.org/abs/2112.03570, Section IV). Loss, confidence and rescaled logit of the true
+All scores are higher for members. Those of classes are computed from the rescaled logit of each class, s_j = z_j -
+log(sum of exp(z_k) over k != j) = log(p_j / (1 - p_j)), which keeps its order where probabilities and losses saturate
+(Carlini et al. 2022, https://arxiv.org/abs/2112.03570, Section IV). Loss, confidence and rescaled logit of the true
 class put records in the same order: they are one attack.
 """
 
@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-# A float32 probability of 1 stands for anything above 1 - 2**-25; small ones are told apart down to float32's smallest normal number.
+# A float32 probability of 1 stands for anything above 1 - 2**-25; small ones are told apart down to float32's smallest
+# normal number.
 _LARGEST_PROBABILITY = 1.0 - 2.0**-25
 _SMALLEST_PROBABILITY = 2.0**-126
 

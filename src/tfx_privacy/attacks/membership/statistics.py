@@ -24,10 +24,10 @@ MIN_ABOVE_THRESHOLD = 10
 def auc_interval(counts: Counts, *, confidence_level: float) -> Interval:
     """AUC with DeLong's variance on the logit scale.
 
-    DeLong et al. (1988), in the form of midranks of Sun and Xu (2014); the logit keeps the interval inside (0, 1) and its
-    coverage for small samples. Scores of two values only (is the model right?) are two proportions, whose difference has the
-    interval of Agresti and Caffo (2000). Where the sides are perfectly separated the variance vanishes: the bound is then that
-    of Clopper and Pearson for as many successes as the smaller side has records.
+    DeLong et al. (1988), in the form of midranks of Sun and Xu (2014); the logit keeps the interval inside (0, 1) and
+    its coverage for small samples. Scores of two values only (is the model right?) are two proportions, whose
+    difference has the interval of Agresti and Caffo (2000). Where the sides are perfectly separated the variance
+    vanishes: the bound is then that of Clopper and Pearson for as many successes as the smaller side has records.
 
     Args:
       counts: Of members and others.
@@ -64,8 +64,9 @@ def stratified_auc_interval(
     Args:
       strata: Counts of each; those without records on both sides are left out.
       confidence_level: Of the two-sided interval.
-      independent: Whether the strata's AUCs are. Those of the two folds of a cross-fitted classifier are not: if both folds have
-        the same accidental pattern, each classifier finds it in the other fold. The interval then allows for any correlation.
+      independent: Whether the strata's AUCs are. Those of the two folds of a cross-fitted classifier are not: if both
+        folds have the same accidental pattern, each classifier finds it in the other fold. The interval then allows for
+        any correlation.
 
     Returns:
       The interval, or None where no stratum has two records on each side.
@@ -99,7 +100,8 @@ def auc_and_variance(counts: Counts) -> tuple[float, float]:
     n1, n0 = int(members.sum()), int(others.sum())
     if not min(n1, n0) > 0:
         raise EvidenceError(f"There are {n1} members and {n0} non-members with a score; both are needed.")
-    # Of each value: the share of the others that a member with it beats, and of the members that beat a non-member with it.
+    # Of each value: the share of the others that a member with it beats, and of the members that
+    # beat a non-member with it.
     beaten = (np.cumsum(others) - 0.5 * others) / n0
     beating = (n1 - np.cumsum(members) + 0.5 * members) / n1
     auc = float(members @ beaten) / n1
@@ -127,8 +129,8 @@ def p_value(strata: Sequence[Counts], *, independent: bool = True) -> float:
       independent: As of `stratified_auc_interval`.
 
     Returns:
-      The probability of an AUC as far from one half if membership has nothing to do with the score; 1.0 if nothing can be
-      compared, or scores are constant.
+      The probability of an AUC as far from one half if membership has nothing to do with the score; 1.0 if nothing can
+      be compared, or scores are constant.
     """
     judged = [counts for counts in strata if min(counts.sizes) > 0]
     pairs = np.array([float(n1) * n0 for n1, n0 in (counts.sizes for counts in judged)])
@@ -181,9 +183,10 @@ def tpr_intervals(counts: Counts, rates: Sequence[float], *, confidence_level: f
 def tpr_interval(counts: Counts, *, false_positive_rate: float, confidence_level: float) -> Interval:
     """TPR at a false-positive rate; the interval counts both sides' chance.
 
-    The members above a threshold have the interval of Clopper and Pearson (1934). The threshold is an order statistic of the
-    non-members: one with so few of them above it that its true rate is at most the stated one bounds the TPR from below, one
-    with so many that it is at least that bounds it from above. Each of the four ends has a quarter of the error.
+    The members above a threshold have the interval of Clopper and Pearson (1934). The threshold is an order
+    statistic of the non-members: one with so few of them above it that its true rate is at most the stated one
+    bounds the TPR from below, one with so many that it is at least that bounds it from above. Each of the four ends
+    has a quarter of the error.
 
     Args:
       counts: Of members and others, neither empty.

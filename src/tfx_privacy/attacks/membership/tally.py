@@ -1,7 +1,7 @@
 """What is kept of any number of scored records: counts by attack, slice, side and fold, and a sample of each side.
 
-Tallies of parts merge into the tally of the whole, to the last bit, in any order and grouping, and their size does not grow
-with the number of records.
+Tallies of parts merge into the tally of the whole, to the last bit, in any order and grouping, and their size does not
+grow with the number of records.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def of_records(
 
     Args:
       side: `MEMBERS` or `OTHERS`.
-      scores: By attack, float64 of shape (num_records,), higher for members; NaN where a record has none. "loss" is there.
+      scores: By attack, float64 of shape (num_records,), higher for members; NaN where a record has
+        none. "loss" is there.
       hashes: Salted hash of each record, uint64 of shape (num_records,).
       slices: By feature.
 
@@ -154,6 +155,7 @@ def _checked(tally: Tally) -> Tally:
         # The model's outputs bound the number of classes.
         if feature != CLASS_FEATURE and len(values) > MAX_VALUES:
             raise DataError(
-                f"Feature {feature!r} has more than {MAX_VALUES} values. Slice by a feature with few values: put numbers into buckets."
+                f"Feature {feature!r} has more than {MAX_VALUES} values. Slice by a feature with few values: put "
+                "numbers into buckets."
             )
     return tally

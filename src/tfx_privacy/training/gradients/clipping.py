@@ -1,7 +1,8 @@
 """Gradients of single privacy units, clipped and summed.
 
-Abadi et al. (2016), https://arxiv.org/abs/1607.00133, Algorithm 1. `ClippedSum` uses the cheap forms of `layers`;
-`RecordByRecord` puts every record through the model as a batch of its own, which is slower and right whatever the model does.
+Abadi et al. (2016), https://arxiv.org/abs/1607.00133, Algorithm 1. `ClippedSum` uses the cheap forms of
+`layers`; `RecordByRecord` puts every record through the model as a batch of its own, which is slower and
+right whatever the model does.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ class GradientSum(Protocol):
 class ClippedSum:
     """One forward and one backward pass for norms and sum ("book-keeping", Bu et al. 2023, https://arxiv.org/abs/2210.00038).
 
-    A unit's part in the sum has an L2 norm, over all variables, of at most `l2_norm_clip`. A unit whose gradient is not finite, or
-    too long for float32, contributes nothing, silently: failing on it would tell that it is there.
+    A unit's part in the sum has an L2 norm, over all variables, of at most `l2_norm_clip`. A unit whose gradient is not
+    finite, or too long for float32, contributes nothing, silently: failing on it would tell that it is there.
     """
 
     def __init__(self, model: Any, units: Units) -> None:

@@ -1,15 +1,15 @@
 r"""What one call of a layer adds to the gradient of one of its variables, for every privacy unit of a chunk.
 
-The gradient of one unit is never wanted by itself: wanted are its norm, and the sum of all units' gradients with weights that
-follow from the norms. Both come from the layer's input and the gradient of its output ("book-keeping": Bu et al. 2023,
-https://arxiv.org/abs/2210.00038; "ghost norms": Li et al. 2022, https://arxiv.org/abs/2110.05679, Section 4), so that one
-backward pass through the activations is enough.
+The gradient of one unit is never wanted by itself: wanted are its norm, and the sum of all units' gradients with
+weights that follow from the norms. Both come from the layer's input and the gradient of its output ("book-keeping": Bu
+et al. 2023, https://arxiv.org/abs/2210.00038; "ghost norms": Li et al. 2022, https://arxiv.org/abs/2110.05679, Section
+4), so that one backward pass through the activations is enough.
 
-A squared norm here is never below the true one, up to the rounding of sums of positive numbers. Where it comes from Gram
-matrices, terms of either sign cancel, and what rounding leaves may be far below the truth: a record made for it would be
-clipped too little. `CANCELLATION` times the square of the sum of the terms' norms is added there, which bounds that error.
-Squares below the smallest float32 become zero: what that can take away is added everywhere, so that a tiny input with a huge
-gradient is not taken for nothing.
+A squared norm here is never below the true one, up to the rounding of sums of positive numbers. Where it comes from
+Gram matrices, terms of either sign cancel, and what rounding leaves may be far below the truth: a record made for it
+would be clipped too little. `CANCELLATION` times the square of the sum of the terms' norms is added there, which bounds
+that error. Squares below the smallest float32 become zero: what that can take away is added everywhere, so that a tiny
+input with a huge gradient is not taken for nothing.
 """
 
 from __future__ import annotations
@@ -135,8 +135,8 @@ class Positions(_Products):
 class Windows(_Products):
     """Gradients of a convolution's kernel, with the norm from two Gram matrices and no window cut out of the input.
 
-    Two windows' product is the sum of those of the blocks that they are made of, one stride long and wide. So the Gram matrix of
-    the windows is that of the blocks, of which those are summed that lie alike in both windows.
+    Two windows' product is the sum of those of the blocks that they are made of, one stride long and wide. So the Gram
+    matrix of the windows is that of the blocks, of which those are summed that lie alike in both windows.
 
     Inputs are (num_units, extent..., channels), padded; gradients (num_units, extent..., filters).
     """
@@ -151,7 +151,8 @@ class Windows(_Products):
         blocks, gradients = (tf.reshape(each, (each.shape[0], -1, each.shape[-1])) for each in (blocks, gradients))
         count = blocks.shape[1]
         of_blocks, of_gradients = (_rows(tf.matmul(each, each, transpose_b=True)) for each in (blocks, gradients))
-        # One block on in both windows is `count + 1` on in the matrix. Where a window would leave the grid, its gradient is zero.
+        # One block on in both windows is `count + 1` on in the matrix. Where a window would leave the grid, its
+        # gradient is zero.
         of_windows = self._over_windows(of_blocks, grid, count + 1)
         squares = tf.reduce_sum(of_windows * of_gradients[:, : of_windows.shape[1]], axis=1)
         of_windows = tf.sqrt(self._over_windows(tf.square(_norms(blocks)), grid, 1))

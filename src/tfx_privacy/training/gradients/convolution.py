@@ -29,6 +29,7 @@ _PASSES_OF_GRAM, _PASSES_OF_GRADIENTS = 6, 3
 
 
 def convolution(call: Call, gradient: Any, units: Units) -> Contributions:
+    """Returns contributions to kernel and bias of a Conv1D or Conv2D; `gradient` is (records, extent..., filters)."""
     layer = call.layer
     if layer.groups != 1 or getattr(layer, "lora_enabled", False):
         raise NoCheapFormError
@@ -68,6 +69,7 @@ def _blocks_are_cheaper(inputs: Any, gradient: Any, window: patches.Window, rows
 
 
 def depthwise(call: Call, gradient: Any, units: Units) -> Contributions:
+    """Returns contributions of a DepthwiseConv2D; `gradient` is (records, rows, columns, channels * multiplier)."""
     layer = call.layer
     _require_known_extents(call)
     found: Contributions = []

@@ -31,6 +31,7 @@ COST_OF_A_NUMBER = 8
 
 
 def dense(call: Call, gradient: Any, units: Units) -> Contributions:
+    """Returns contributions to kernel and bias of a Dense layer; `gradient` is (records, ..., columns)."""
     layer = call.layer
     if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
         raise NoCheapFormError
@@ -61,8 +62,8 @@ def _cheaper(positions: Positions, weights: int) -> Contribution:
 def materializing_is_cheaper(positions: int, rows: int, columns: int) -> bool:
     """Chooses between Gram matrices and the gradients themselves (Li et al. 2022, Section 4.1).
 
-    Gram matrices cost positions^2 * (rows + columns) more multiplications; the gradients themselves are numbers to write and read,
-    each of which costs about as much as eight.
+    Gram matrices cost positions^2 * (rows + columns) more multiplications; the gradients themselves are numbers to
+    write and read, each of which costs about as much as eight.
     """
     return COST_OF_A_NUMBER * rows * columns < positions * positions * (rows + columns)
 

@@ -55,8 +55,8 @@ def record_by_record(call: Call, gradients: list[Any], units: Units) -> Contribu
 def for_each_record(function: Callable[[Any], list[Any]], records: Any, variables: list[Any], count: int) -> list[Any]:
     """Gradients of single records, one after the other.
 
-    `tf.vectorized_map` would be faster, and corrupts the heap in TensorFlow 2.16 with oneDNN: it turns a product of a record's
-    matrix with a weight into one of ranks 4 and 2.
+    `tf.vectorized_map` would be faster, and corrupts the heap in TensorFlow 2.16 with oneDNN: it turns a product of a
+    record's matrix with a weight into one of ranks 4 and 2.
 
     Args:
       function: From one record to one gradient per variable.

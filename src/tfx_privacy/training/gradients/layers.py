@@ -52,7 +52,8 @@ def contributions(call: Call, gradients: list[Any], units: Units) -> Contributio
     for output in call.outputs:
         if output.shape.rank in (None, 0) or output.shape[0] != units.records:
             raise UnsupportedCallError(
-                f"Layer {call.layer.name!r} gives {output.shape} for {units.records} records: they cannot be told apart."
+                f"Layer {call.layer.name!r} gives {output.shape} for {units.records} records: they cannot be told "
+                "apart."
             )
     rule = _rule(call.layer)
     if rule is not None:

@@ -13,6 +13,7 @@ from tfx_privacy.training.gradients.units import Call, Contributions, NoCheapFor
 
 
 def layer_normalization(call: Call, gradient: Any, units: Units) -> Contributions:
+    """Returns contributions to gamma and beta; `gradient` has the shape of the inputs, (records, ...)."""
     layer = call.layer
     if getattr(layer, "rms_scaling", False):
         raise NoCheapFormError
@@ -26,6 +27,7 @@ def layer_normalization(call: Call, gradient: Any, units: Units) -> Contribution
 
 
 def group_normalization(call: Call, gradient: Any, units: Units) -> Contributions:
+    """Returns contributions to gamma and beta; `gradient` is (records, extent..., channels), as the inputs are."""
     layer = call.layer
     inputs = tf.cast(call.inputs, tf.float32)
     rank = inputs.shape.rank

@@ -75,6 +75,7 @@ class NoCheapFormError(Exception):
 
 
 def bias_contribution(layer: Any, gradient: Any, units: Units, name: str = "bias") -> Contributions:
+    """Returns the bias's contribution, or nothing if it is absent or frozen; `gradient` is (records, ..., size)."""
     bias = trained_variable(layer, name)
     if bias is None:
         return []

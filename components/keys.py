@@ -1,0 +1,26 @@
+"""Keys that components share: of inputs and outputs in their specs, and of custom properties in ML Metadata.
+
+What only one component reads is in its own executor.
+"""
+
+from __future__ import annotations
+
+EXAMPLES = "examples"
+TRANSFORM_GRAPH = "transform_graph"
+SCHEMA = "schema"
+MODEL = "model"
+MODEL_RUN = "model_run"
+MODEL_BLESSING = "model_blessing"
+PRIVACY_GUARANTEE = "privacy_guarantee"
+PRIVACY_EVALUATION = "privacy_evaluation"
+REFERENCE_MODELS = "reference_models"
+CANARIES = "canaries"
+BLESSING = "blessing"
+REPORT = "report"
+
+LABEL_KEY = "label_key"
+"""Execution parameter; and a property of DPTrainer's Model, by which PrivacyEvaluator finds the label."""
+LEDGER = "ledger"
+"""Execution parameter of DPTrainer and BudgetValidator: `env:VARIABLE`."""
+MODEL_DIGEST = "model_digest"
+"""Property of a guarantee, an evaluation and a blessing: the model that they are of."""
