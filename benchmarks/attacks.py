@@ -75,7 +75,7 @@ class _Side:
 
 
 def _side(side: int, size: int, *, with_logits: bool) -> _Side:
-    """Made in chunks, so that no large array is left behind that the work did not ask for."""
+    """Made in chunks, so no large array is left behind that the work did not ask for."""
     from tfx_privacy.attacks.membership import heads
 
     head = heads.Head(task="multiclass", from_logits=True)

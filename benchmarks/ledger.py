@@ -36,7 +36,7 @@ _SEVERAL = 3
 
 def fill(ledger: Ledger, num_entries: int) -> str:
     """A dataset with so many entries; returns one of its runs."""
-    ledger.register(NAME, epsilon=1e5, delta=1e-6, approver="Dana")
+    ledger.register(NAME, epsilon=8000.0, delta=1e-6, approver="Dana")
     cost = renyi_filter.cost(ledger.dataset(NAME).order, PLANNED.event)
 
     def write(connection: sa.Connection) -> str:

@@ -59,7 +59,7 @@ def time_variants(
 ) -> None:
     """Times the variants in rounds, each in its own live process.
 
-    The order is turned round after every round (A B C, C B A, ...), so that a drift of the machine favours nobody.
+    The order is turned round after every round (A B C, C B A, ...), so a drift of the machine favours nobody.
 
     Args:
       outcomes: Filled in place; those with a problem are passed over.

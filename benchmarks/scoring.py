@@ -1,7 +1,7 @@
-"""Scoring examples with a saved model: PrivacyEvaluator's pipeline beside a plain loop, plain Beam, TFMA and RunInference.
+"""Scoring examples with a saved model: PrivacyEvaluator's pipeline next to a plain loop, plain Beam, TFMA and RunInference.
 
 `python -m benchmarks.scoring`, from the root of the repository, after `make demo` (it reads demo_output/). Every
-measurement runs in a process of its own, forked from one that has imported everything: imports are not measured,
+measurement runs in a separate process, forked from one that has imported everything: imports are not measured,
 loading the model is.
 """
 

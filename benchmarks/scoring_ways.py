@@ -1,4 +1,4 @@
-"""The ways of scoring that `benchmarks.scoring` compares; each takes files, loads the model, and returns how many examples it scored.
+"""The ways of scoring that `benchmarks.scoring` compares; each loads the model and counts the examples it scored.
 
 Imported once, before any process that measures; nothing here runs TensorFlow while it is imported.
 """

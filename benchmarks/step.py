@@ -115,7 +115,7 @@ def _circumstances(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's name, so that numbers of different machines are not put side by side."""
+    """The processor's name, so numbers of different machines are not put side by side."""
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a piece of work costs in a process of its own: processor seconds and peak memory, for the benchmarks of the attacks."""
+"""What a piece of work costs in a separate process: processor seconds and peak memory, for the benchmarks of the attacks."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def in_process(method: str, work: Callable[..., Usage], *arguments: Any, seconds
 
 
 def interleaved(names: Sequence[str], rounds: int, measure: Callable[[str], Usage | None]) -> Mapping[str, list[Usage]]:
-    """Measures ways in turn, A B C, C B A, ..., so that a drift of the machine favours nobody.
+    """Measures ways in turn, A B C, C B A, ..., so a drift of the machine favours nobody.
 
     Args:
       names: Of the ways.

@@ -1,4 +1,4 @@
-"""One variant in a process of its own, asked over stdin, answering over stdout, a JSON object per line.
+"""One variant in a separate process, asked over stdin, answering over stdout, a JSON object per line.
 
 Started by `benchmarks.processes.Worker`; runs under any Python that has the variant's packages.
 """

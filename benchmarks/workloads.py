@@ -6,7 +6,7 @@
 * W4 wide tabular: 20 categories of 1000 values (Embedding 16 each) and 20 numbers, Dense 128, Dense 64, one logit.
 * W5 text: one transformer encoder block (64 wide, two heads, 64 tokens), average, two classes.
 
-Only NumPy is imported here; Keras arrives as a module's name, so that interpreters without
+Only NumPy is imported here; Keras arrives as a module's name, so interpreters without
 TensorFlow read the data too.
 """
 

@@ -68,7 +68,7 @@ class Family:
         benchmark), "opacus", "jax".
       variants: Names, in the order of the table.
       requires: Packages as one imports them.
-      distributions: Packages whose versions belong beside the numbers.
+      distributions: Packages whose versions belong next to the numbers.
     """
 
     module: str
