@@ -2,7 +2,7 @@
 
 Kubeflow's rules, which TFX checks when it compiles: TYPE_NAME is `<top-level package>.<class>`
 with one dot, that package exports the class, and there are no declared PROPERTIES. So the
-payload is a JSON file, and what people want to see stands in custom properties.
+payload is a JSON file, and what people want to see is in custom properties.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ class PrivacyReport(artifact.Artifact):
 
 
 class ReferenceModels(artifact.Artifact):
-    """Models that attacks compare a model with: `<number>/` each, and one file, `reference_models.json`. Never to be published.
+    """Models that attacks compare a model with: `<number>/` each, and one file, `reference_models.json`.
 
-    No `Model`, so that no Pusher takes it.
+    Never to be published.
+
+    No `Model`, so no Pusher takes it.
     """
 
     TYPE_NAME = "tfx_privacy.ReferenceModels"

@@ -7,8 +7,8 @@
         threshold=tfma.MetricThreshold(value_threshold=tfma.GenericValueThreshold(upper_bound={"value": 0.6})),
     )
 
-TFMA sees one stream of examples, so that each must say by a feature whether the model was trained on it. docs/tfma_metrics.md
-says where that comes from, and what PrivacyEvaluator does beyond this.
+TFMA sees one stream of examples, so each must say by a feature whether the model was trained on it.
+docs/tfma_metrics.md says where that comes from, and what PrivacyEvaluator does beyond this.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ _NO_SAMPLE = 0
 class MembershipAttackAUC(metric_types.Metric):
     """AUC of telling members from non-members by the model's loss, of each slice, with its interval.
 
-    Gives `membership_attack_auc` with `_low`, `_high` and `_upper`, and how many records they rest on. The numbers are NaN, which no
-    value threshold accepts, where a record has no known membership, no finite output or no label that fits the task, where a side has
-    fewer than `min_records` records, and where all scores are equal.
+    Gives `membership_attack_auc` with `_low`, `_high` and `_upper`, and how many records they rest on. The numbers are
+    NaN, which no value threshold accepts, where a record has no known membership, no finite output or no label that
+    fits the task, where a side has fewer than `min_records` records, and where all scores are equal.
     """
 
     def __init__(
@@ -68,7 +68,8 @@ class MembershipAttackAUC(metric_types.Metric):
         """Initializes the metric; the arguments are the MetricConfig's `config`, as JSON.
 
         Args:
-          membership_key: Feature of the examples that says whether a record was trained on; not one that the model takes.
+          membership_key: Feature of the examples that says whether a record was trained on; not one
+            that the model takes.
           task: One of `binary`, `multiclass`, `multilabel`, `regression`, `sequence` and `loss`.
           from_logits: Whether outputs are logits rather than probabilities; needed for tasks with classes.
           member_values: The feature's values for members. Numbers and text are compared as text.
@@ -95,7 +96,7 @@ class MembershipAttackAUC(metric_types.Metric):
 
     @property
     def compute_confidence_interval(self) -> bool:
-        """TFMA need not resample: the intervals are those of DeLong, and stand beside the estimate."""
+        """TFMA need not resample: the intervals are those of DeLong, and are next to the estimate."""
         return False
 
 
@@ -154,8 +155,9 @@ class _Settings:
         both = sorted(self.members & self.nonmembers)
         if both or not (self.members and self.nonmembers):
             raise ParameterError(
-                f"Expected member_values={list(self.member_values)!r} and nonmember_values={list(self.nonmember_values)!r} to be values "
-                "without one in common, and at least one each."
+                f"Expected member_values={list(self.member_values)!r} and "
+                f"nonmember_values={list(self.nonmember_values)!r} to be values without one in common, and at least "
+                "one each."
             )
         _validate.positive_integer(min_records=self.min_records)
         _validate.open_interval(0.0, 1.0, confidence_level=self.confidence_level)
@@ -191,7 +193,8 @@ def _computations(
     """One computation of all numbers, for one model and output."""
     if sub_key is not None or aggregation_type is not None:
         raise ParameterError(
-            "MembershipAttackAUC attacks whole outputs, and its MetricsSpec asks for binarize or aggregate. Give it a MetricsSpec of its own."
+            "MembershipAttackAUC attacks whole outputs, and its MetricsSpec asks for binarize or aggregate. Give it "
+            "its own MetricsSpec."
         )
     _check_that_it_is_alone(eval_config)
     attacked = _Settings(**settings)
@@ -218,7 +221,8 @@ def _check_that_it_is_alone(eval_config: config_pb2.EvalConfig | None) -> None:
     configs = {metric.config for spec in specs for metric in spec.metrics if metric.class_name == name}
     if len(configs) > 1:
         raise ParameterError(
-            f"EvalConfig has {name} with different configs: {', '.join(sorted(configs))}. TFMA would compute one of them; leave one."
+            f"EvalConfig has {name} with different configs: {', '.join(sorted(configs))}. TFMA would compute one of "
+            "them; leave one."
         )
 
 
@@ -325,7 +329,7 @@ class MembershipCombiner(beam.CombineFn):
 
 
 def _numbers(values: np.ndarray) -> np.ndarray:
-    """Numbers of at least one dimension; what is none, or missing, is NaN, which no task accepts."""
+    """Numbers of at least one dimension; what is not a number, or missing, is NaN, which no task accepts."""
     values = np.atleast_1d(values)
     if not values.size:
         return np.full(1, np.nan)

@@ -1,1 +1,1 @@
-"""CanaryInserter: puts made-up records into the training split, so that memorisation can be measured."""
+"""CanaryInserter: puts made-up records into the training split, so memorisation can be measured."""

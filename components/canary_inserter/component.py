@@ -43,8 +43,8 @@ class CanaryInserterSpec(component_spec.ComponentSpec):
 class CanaryInserter(base_component.BaseComponent):
     """Copies the examples and adds made-up records to the training split.
 
-    A model trained on the copy is asked how much it remembers of them. Stands between ExampleGen and Transform; the model
-    that is pushed should be trained without it.
+    A model trained on the copy is asked how much it remembers of them. Stands between ExampleGen and Transform; the
+    model that is pushed should be trained without it.
 
     For example:
 
@@ -92,7 +92,7 @@ class CanaryInserter(base_component.BaseComponent):
           num_references: Canaries that are never inserted; exposure cannot exceed log2 of it.
           max_share: Largest number of inserted records as a share of the split's.
           text_feature: The feature that holds the secret in mode "text".
-          text_prefix: What stands before every secret.
+          text_prefix: What comes before every secret.
           secret_vocabulary: Characters, or words, of which a secret is made.
           secret_length: Number of characters or words of a secret.
 

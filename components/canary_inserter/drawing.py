@@ -122,7 +122,7 @@ def parsed(serialized: bytes) -> Any:
     """The tf.Example.
 
     Raises:
-      DataError: If it is none.
+      DataError: If it is not one.
     """
     try:
         return tf.train.Example.FromString(serialized)
@@ -175,7 +175,7 @@ class Text:
     length: int
 
     def draw(self, random: np.random.Generator) -> bytes:
-        """Characters stand together, words apart."""
+        """Characters are joined, words separated."""
         words = [self.vocabulary[int(index)] for index in random.integers(len(self.vocabulary), size=self.length)]
         between = "" if max(len(word) for word in self.vocabulary) == 1 else " "
         return (self.prefix + between.join(words)).encode()
@@ -185,7 +185,7 @@ DIGITS = tuple(string.digits)
 
 
 def canonical(serialized: bytes) -> bytes:
-    """The record with its features in one order, so that equal records have equal bytes."""
+    """The record with its features in one order, so equal records have equal bytes."""
     return bytes(parsed(serialized).SerializeToString(deterministic=True))
 
 

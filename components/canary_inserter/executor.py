@@ -35,7 +35,7 @@ from tfx_privacy.records import base, strict_json
 OUTPUT_EXAMPLES_KEY = "examples_with_canaries"
 
 INSERTED_PROPERTY = "inserted_canary_records"
-"""On the copy of the examples, so that whoever finds it knows that it is not for serving."""
+"""On the copy of the examples, so whoever finds it knows that it is not for serving."""
 
 _SHARD = "canaries_tfrecord-00000-of-00001.gz"
 _FILE_FORMAT = "tfrecords_gzip"
@@ -108,8 +108,8 @@ class Executor(base_executor.BaseExecutor):
           exec_properties: As CanaryInserterSpec declares them.
 
         Raises:
-          TFXPrivacyError: If the examples are of another format, a name is unknown, more than `max_share` would be inserted, or
-            so many different canaries cannot be drawn.
+          TFXPrivacyError: If the examples are of another format, a name is unknown, more than `max_share` would be
+            inserted, or so many different canaries cannot be drawn.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         settings = Settings.from_properties(exec_properties)
@@ -137,7 +137,7 @@ class Executor(base_executor.BaseExecutor):
         copy.set_int_custom_property(INSERTED_PROPERTY, len(inserted))
         target = artifact_utils.get_single_instance(output_dict[keys.CANARIES])
         _write_canaries(target, settings, num_records, assigned, records)
-        logging.info("%d canary records stand among %d of split %r.", len(inserted), num_records, settings.split)
+        logging.info("%d canary records are among %d of split %r.", len(inserted), num_records, settings.split)
 
 
 def _write_canaries(
@@ -179,10 +179,11 @@ def _check(settings: Settings, domains: Mapping[str, drawing.Domain], num_record
     most = settings.most_inserted
     if not most <= settings.max_share * num_records:
         raise ParameterError(
-            f"Up to {most} canary records would be inserted: {settings.num_canaries} by coins and {most - settings.num_canaries} "
-            f"by repetitions={list(settings.repetitions)}, {settings.canaries_per_repetition} canaries each. That is "
-            f"{most / num_records:.2%} of the {num_records} records of split {settings.split!r}, above "
-            f"max_share={settings.max_share:g}. Insert fewer, or raise max_share: canaries cost accuracy."
+            f"Up to {most} canary records would be inserted: {settings.num_canaries} by coins and "
+            f"{most - settings.num_canaries} by repetitions={list(settings.repetitions)}, "
+            f"{settings.canaries_per_repetition} canaries each. That is {most / num_records:.2%} of the {num_records} "
+            f"records of split {settings.split!r}, above max_share={settings.max_share:g}. Insert fewer, or raise "
+            "max_share: canaries cost accuracy."
         )
 
 
@@ -192,8 +193,8 @@ def _refuse_known(files: list[str], records: list[bytes]) -> None:
     known = sum(drawing.canonical(record) in made_up for record in _read(files))
     if known:
         raise DataError(
-            f"{known} records of the split are equal to canaries: the features have too few combinations of values to make up "
-            "records that are not there. Use features with more values, or mode 'text'."
+            f"{known} records of the split are equal to canaries: the features have too few combinations of values to "
+            "make up records that are not there. Use features with more values, or mode 'text'."
         )
 
 

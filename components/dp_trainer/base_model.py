@@ -56,14 +56,15 @@ def check_arguments(*, model: Any, guarantee: Any, is_public: Any) -> None:
     if model is None:
         if guarantee is not None or is_public:
             raise ParameterError(
-                "base_model_guarantee and base_model_is_public are about a base model, and there is none. Give base_model, or leave them out."
+                "base_model_guarantee and base_model_is_public are about a base model, and there is none. Give "
+                "base_model, or leave them out."
             )
         return
     if (guarantee is not None) == bool(is_public):
         raise ParameterError(
-            "A base model must carry its guarantee, or be declared public: what it was trained on is in the new model too. Give "
-            "base_model_guarantee=trainer.outputs['privacy_guarantee'] of the DPTrainer that made it, or base_model_is_public=True if no "
-            "private record was used for it; one of both."
+            "A base model must carry its guarantee, or be declared public: what it was trained on is in the new model "
+            "too. Give base_model_guarantee=trainer.outputs['privacy_guarantee'] of the DPTrainer that made it, or "
+            "base_model_is_public=True if no private record was used for it; one of both."
         )
 
 
@@ -78,7 +79,8 @@ def read(
     An empty channel is a resolver that found no model yet: training begins from fresh weights.
 
     Raises:
-      ParameterError: If the base model has no guarantee and was not declared public, or nothing could be said of the new model.
+      ParameterError: If the base model has no guarantee and was not declared public, or nothing could
+        be said of the new model.
       EvidenceError: If its guarantee cannot be read, is of another model, or its ledger does not bear it out.
     """
     models = input_dict.get(BASE_MODEL_KEY) or []
@@ -103,7 +105,8 @@ def bind(start: Start, checkpoints: training.Checkpoints | None) -> None:
     """Ties the attempts at a run to one start: what an earlier one began from is in its weights, and goes on in this one.
 
     Raises:
-      CheckpointError: If an earlier attempt began from something else, e.g. because a resolver has found a newer model since.
+      CheckpointError: If an earlier attempt began from something else, e.g. because a resolver has
+        found a newer model since.
     """
     if checkpoints is None:
         return
@@ -112,9 +115,9 @@ def bind(start: Start, checkpoints: training.Checkpoints | None) -> None:
         checkpoints.write_note(_NOTE, began_from)
     elif (checkpoints.read_note(_NOTE) or "none") != began_from:
         raise CheckpointError(
-            f"An earlier attempt in checkpoint_dir began from another base model than "
-            f"{'fresh weights' if start.model is None else start.model.model_digest}, and its weights are resumed. Begin from the same model, or "
-            "use another folder; what the earlier attempt spent stays spent."
+            "An earlier attempt in checkpoint_dir began from another base model than "
+            f"{'fresh weights' if start.model is None else start.model.model_digest}, and its weights are resumed. "
+            "Begin from the same model, or use another folder; what the earlier attempt spent stays spent."
         )
 
 
@@ -134,12 +137,13 @@ def _check_ledger(account: Account, record: PrivacyGuarantee) -> None:
         run = read_runs(account.source, [record.run_id])[record.run_id]
     except LedgerError as error:
         raise EvidenceError(
-            f"The base model's guarantee names run {record.run_id} of ledger {record.ledger.ledger_id[:8]}, which the ledger of "
-            f"{account.source} does not bear out: {error} Train both with one ledger."
+            f"The base model's guarantee names run {record.run_id} of ledger {record.ledger.ledger_id[:8]}, which the "
+            f"ledger of {account.source} does not bear out: {error} Train both with one ledger."
         ) from error
     stated = (record.ledger.ledger_id, "COMMITTED", record.model_digest, guarantee_digest(record))
     if (run.ledger_id, run.state, run.model_digest, run.guarantee_digest) != stated:
         raise EvidenceError(
-            f"The ledger of {account.source} does not bear out the base model's guarantee: run {record.run_id} is {run.state} there, of model "
-            f"{run.model_digest}. Begin from a model that was trained, committed and evaluated in one run."
+            f"The ledger of {account.source} does not bear out the base model's guarantee: run {record.run_id} is "
+            f"{run.state} there, of model {run.model_digest}. Begin from a model that was trained, committed and "
+            "evaluated in one run."
         )

@@ -1,8 +1,8 @@
 """Charges a run to its dataset's budget: before it reads a record, and whatever becomes of it.
 
-The order is the guarantee. The plan is known before any record is read; it is charged in a transaction of its own; the ledger is told
-that the run starts; only then are records read. A run that dies stays charged. At the end the ledger is told which model came out,
-and only then does the guarantee exist.
+The order is the guarantee. The plan is known before any record is read; it is charged in a separate transaction; the
+ledger is told that the run starts; only then are records read. A run that dies stays charged. At the end the ledger is
+told which model came out, and only then does the guarantee exist.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def meter(
     Args:
       account: Whose budget; None without a ledger.
       privacy: What was asked for.
-      num_references: How many reference models are trained beside the model.
+      num_references: How many reference models are trained next to the model.
       checkpoints: The run's folder, by which an attempt finds the run that an earlier one was killed in.
       labels: Who asks, for people who read the log.
 
@@ -219,9 +219,10 @@ def _plan(ledger: Ledger, account: Account, privacy: DPParameters) -> Plan:
         privacy = dataclasses.replace(privacy, population=facts.population)
     if privacy.population is None and privacy.expected_batch_size is not None:
         raise ParameterError(
-            f"expected_batch_size={privacy.expected_batch_size} gives a sampling probability only for a known number of records, and with a "
-            "ledger none may be read before the run is charged. Declare population in DPParameters, or in the ledger "
-            "(`tfx-privacy ledger register --population`), or give sampling_probability and steps."
+            f"expected_batch_size={privacy.expected_batch_size} gives a sampling probability only for a known number "
+            "of records, and with a ledger none may be read before the run is charged. Declare population in "
+            "DPParameters, or in the ledger (`tfx-privacy ledger register --population`), or give sampling_probability "
+            "and steps."
         )
     resolved = privacy.resolve()
     return Plan(resolved, calibrated_noise(resolved))
@@ -234,7 +235,8 @@ def _executed(mechanism: DPMechanism | NoMechanism, times: int = 1) -> PlannedRu
 
 
 def _read_note(checkpoints: training.Checkpoints | None) -> _Note:
-    # Without the journal an attempt begins from the first step, whatever earlier ones executed: that is a run of its own, and pays.
+    # Without the journal an attempt begins from the first step, whatever earlier ones executed: that
+    # is another run, and pays.
     text = checkpoints.read_note(_NOTE) if checkpoints is not None and checkpoints.has_journal else None
     if text is None:
         return _Note(new_run_id(), 0, [])
@@ -243,6 +245,6 @@ def _read_note(checkpoints: training.Checkpoints | None) -> _Note:
         return _Note(str(note["run_id"]), int(note["attempt"]), [str(name) for name in note["reference_run_ids"]])
     except (EvidenceError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"{_NOTE} in checkpoint_dir cannot be read, so that it is not known which run was charged. Use another folder; what was "
-            "charged stays charged."
+            f"{_NOTE} in checkpoint_dir cannot be read, so it is not known which run was charged. Use another folder; "
+            "what was charged stays charged."
         ) from error

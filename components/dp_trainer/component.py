@@ -84,11 +84,12 @@ class DPTrainer(base_component.BaseComponent):
     Component `outputs` contains:
 
     - `model`: standard `Model`, a SavedModel with signatures.
-    - `model_run`: standard `ModelRun`, TensorBoard logs without any un-noised value. With `attacks_during_training` also
-      `attack_history.json`, whose values are functions of the records without noise: it is then as private as they are.
+    - `model_run`: standard `ModelRun`, TensorBoard logs without any un-noised value. With
+      `attacks_during_training` also `attack_history.json`, whose values are functions of the records without
+      noise: it is then as private as they are.
     - `privacy_guarantee`: `PrivacyGuarantee`, what was executed and what follows from it.
-    - `reference_models`: `ReferenceModels`, for attacks that compare the model with others; never to be published. Without
-      `reference_models=` it holds a record that says so.
+    - `reference_models`: `ReferenceModels`, for attacks that compare the model with others; never to be published.
+      Without `reference_models=` it holds a record that says so.
     """
 
     SPEC_CLASS = DPTrainerSpec
@@ -124,8 +125,8 @@ class DPTrainer(base_component.BaseComponent):
 
         Args:
           examples: Channel of `Examples`, usually Transform's `transformed_examples`.
-          privacy: What to spend and how; `target_delta` is required. Algorithm, sampling, clipping, privacy unit, secure noise and the
-            audit are chosen there.
+          privacy: What to spend and how; `target_delta` is required. Algorithm, sampling, clipping, privacy unit,
+            secure noise and the audit are chosen there.
           transform_graph: Channel of `TransformGraph`, usually produced by Transform.
           schema: Channel of `Schema`, usually produced by SchemaGen; needed without a transform graph.
           module_file: Python file with the user's functions, alone in its folder.
@@ -136,41 +137,51 @@ class DPTrainer(base_component.BaseComponent):
           eval_args: Splits for the user's functions ("eval" by default). They are read here only for `reference_models`
             and `attacks_during_training`.
           custom_config: Passed on in `fn_args.custom_config`.
-          checkpoint_dir: Local folder of this run alone, in which a killed run is found again: it goes on from its last checkpoint, and
-            every step that it executed counts, also the lost ones. Emptied when the run ends.
-          distribution: "none", or "mirrored" for a tf.distribute.MirroredStrategy over all local devices; the noise is the same.
-          reference_models: How many models to train beside this one, by the same mechanism, on halves of the training and evaluation
-            records: calibrated membership attacks compare with them. 0, or an even number from 2 to 128. Each costs about half a
-            training. The guarantee states what all of them together reveal; its epsilon stays that of the model.
-          attacks_during_training: About how often to attack the model while it trains, by the loss of at most 5,000 training and as many
-            held-out records (`eval_args`); 0 for never. The result, `attack_history.json` in `model_run`, is as private as the records,
-            and not covered by the guarantee.
-          ledger: `env:VARIABLE`, the environment variable that holds the address of the budget ledger, e.g. `env:TFX_PRIVACY_LEDGER`. The
-            run is charged there before it reads a record, and refused where the budget does not suffice; whatever becomes of it, it
-            stays charged. A result from TFX's cache costs nothing. None: no ledger, and the guarantee says so.
+          checkpoint_dir: Local folder of this run alone, in which a killed run is found again: it goes on from its last
+            checkpoint, and every step that it executed counts, also the lost ones. Emptied when the run ends.
+          distribution: "none", or "mirrored" for a tf.distribute.MirroredStrategy over all local
+            devices; the noise is the same.
+          reference_models: How many models to train next to this one, by the same mechanism, on halves of the training
+            and evaluation records: calibrated membership attacks compare with them. 0, or an even number from 2 to 128.
+            Each costs about half a training. The guarantee states what all of them together reveal; its epsilon stays
+            that of the model.
+          attacks_during_training: About how often to attack the model while it trains, by the loss of at most 5,000
+            training and as many held-out records (`eval_args`); 0 for never. The result, `attack_history.json` in
+            `model_run`, is as private as the records, and not covered by the guarantee.
+          ledger: `env:VARIABLE`, the environment variable that holds the address of the budget ledger, e.g.
+            `env:TFX_PRIVACY_LEDGER`. The run is charged there before it reads a record, and refused where the budget
+            does not suffice; whatever becomes of it, it stays charged. A result from TFX's cache costs nothing. None:
+            no ledger, and the guarantee says so.
           dataset_id: The dataset's name in the ledger, needed with it.
           dataset_blocks: The dataset's blocks that the examples are of, where it is charged by block.
-          base_model: Channel of `Model` to begin from, whose path is `fn_args.base_model` (None where the channel is empty). It must carry
-            its guarantee or be declared public.
-          base_model_guarantee: Channel of `PrivacyGuarantee`, of the DPTrainer that made the base model. Its training is added to this
-            one: the guarantee's epsilon is of both together. Of several guarantees the one with the model's digest counts.
-          base_model_is_public: No private record was used for the base model; the guarantee says that this was declared.
-          hyperparameters: Channel of `HyperParameters`, usually Tuner's `best_hyperparameters`; in `fn_args.hyperparameters`. Tuner's
-            trials are not private: the guarantee says that it does not cover them, and the gate refuses, unless its policy allows it.
-          hyperparameters_are_public: No private record had a part in choosing them, e.g. because the Tuner ran on public data.
+          base_model: Channel of `Model` to begin from, whose path is `fn_args.base_model` (None where the channel is
+            empty). It must carry its guarantee or be declared public.
+          base_model_guarantee: Channel of `PrivacyGuarantee`, of the DPTrainer that made the base model. Its training
+            is added to this one: the guarantee's epsilon is of both together. Of several guarantees the one with the
+            model's digest counts.
+          base_model_is_public: No private record was used for the base model; the guarantee says
+            that this was declared.
+          hyperparameters: Channel of `HyperParameters`, usually Tuner's `best_hyperparameters`; in
+            `fn_args.hyperparameters`. Tuner's trials are not private: the guarantee says that it does not cover them,
+            and the gate refuses, unless its policy allows it.
+          hyperparameters_are_public: No private record had a part in choosing them, e.g. because the Tuner ran on
+            public data.
 
         Raises:
-          ParameterError: If `target_delta` is missing, or not exactly one module is given, or another argument breaks its rule.
+          ParameterError: If `target_delta` is missing, or not exactly one module is given, or another
+            argument breaks its rule.
         """
         if privacy.target_delta is None:
             raise ParameterError("target_delta is not set. Choose one below 1 / number of records, e.g. 1e-6.")
         if bool(module_file) == bool(module_path):
             raise ParameterError(
-                f"Expected exactly one of module_file={module_file!r} and module_path={module_path!r}. Give one of them."
+                f"Expected exactly one of module_file={module_file!r} and module_path={module_path!r}. Give one of "
+                "them."
             )
         if target_epsilon is not None and privacy.target_epsilon is None:
             raise ParameterError(
-                f"target_epsilon={target_epsilon!r} is given, but privacy sets none to replace. Set privacy's target_epsilon."
+                f"target_epsilon={target_epsilon!r} is given, but privacy sets none to replace. Set privacy's "
+                "target_epsilon."
             )
         if isinstance(target_epsilon, int | float):
             target_epsilon = _validate.positive(target_epsilon=target_epsilon)
@@ -183,7 +194,8 @@ class DPTrainer(base_component.BaseComponent):
         base_models.check_arguments(model=base_model, guarantee=base_model_guarantee, is_public=base_model_is_public)
         if hyperparameters is None and hyperparameters_are_public:
             raise ParameterError(
-                "hyperparameters_are_public is about a channel of hyperparameters, and there is none. Give hyperparameters, or leave it out."
+                "hyperparameters_are_public is about a channel of hyperparameters, and there is none. Give "
+                "hyperparameters, or leave it out."
             )
         train_args = train_args or trainer_pb2.TrainArgs()
         if train_args.num_steps:

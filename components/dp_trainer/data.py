@@ -31,9 +31,10 @@ def read(
     Args:
       fn_args: TFX's FnArgs.
       label_key: Name of the label; needed without `input_fn`.
-      input_fn: The user's function of (file patterns, fn_args) to a batched dataset of (features, label) or (features, label, weight).
+      input_fn: The user's function of (file patterns, fn_args) to a batched dataset of (features, label) or (features,
+        label, weight).
       patterns: Of the files to read; `fn_args.train_files` by default.
-      needed: Names of the features to read, beside the label; all by default.
+      needed: Names of the features to read, besides the label; all by default.
 
     Returns:
       The records in memory.
@@ -59,7 +60,8 @@ def read(
     labels = columns.pop(label_key)
     if not isinstance(labels, np.ndarray):
         raise DataError(
-            f"The label {label_key!r} has a variable number of values in each record. Make it dense in preprocessing_fn or input_fn."
+            f"The label {label_key!r} has a variable number of values in each record. Make it dense in "
+            "preprocessing_fn or input_fn."
         )
     return ColumnarDataset(columns, labels)
 
@@ -135,8 +137,8 @@ def _from_user(dataset: Any, num_records: int) -> ColumnarDataset:
         total += _batch_size(part[1])
         if total > num_records:
             raise ParameterError(
-                f"input_fn gives more records than the {num_records} in its files; expected one pass without repetition. "
-                "Remove repeat(), or set num_epochs=1."
+                f"input_fn gives more records than the {num_records} in its files; expected one pass without "
+                "repetition. Remove repeat(), or set num_epochs=1."
             )
         parts.append(part)
     if not parts:
@@ -181,8 +183,8 @@ def _joined(name: str, parts: list[Any]) -> Any:
         found = joined(parts)
     else:
         raise ParameterError(
-            f"input_fn's {name} are a {type(first).__name__}; expected a dict by name or one dense tensor. Name them as the model's "
-            f"{'outputs' if name == 'labels' else 'inputs'} are named."
+            f"input_fn's {name} are a {type(first).__name__}; expected a dict by name or one dense tensor. Name them "
+            f"as the model's {'outputs' if name == 'labels' else 'inputs'} are named."
         )
     of_variable_length = (
         [key for key, column in found.items() if not isinstance(column, np.ndarray)] if isinstance(found, dict) else []

@@ -54,7 +54,8 @@ class Executor(trainer_executor.GenericExecutor):
         """Trains privately.
 
         Args:
-          input_dict: `examples`, and optionally `transform_graph`, `schema`, `base_model`, `base_model_guarantee` and `hyperparameters`.
+          input_dict: `examples`, and optionally `transform_graph`, `schema`, `base_model`, `base_model_guarantee` and
+            `hyperparameters`.
           output_dict: `model`, `model_run`, `privacy_guarantee` and `reference_models`.
           exec_properties: As DPTrainerSpec declares them.
 

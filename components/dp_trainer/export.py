@@ -53,20 +53,22 @@ def check_signatures(model: Any, fn_args: Any, label_key: str | None) -> None:
       label_key: Name of the label.
 
     Raises:
-      ParameterError: If there is neither a transform graph nor a schema, or the model has an input that the examples do not.
+      ParameterError: If there is neither a transform graph nor a schema, or the model has an input
+        that the examples do not.
       ModelError: If it has a dense input for a feature of variable length.
     """
     if not (fn_args.transform_graph_path or fn_args.schema_path):
         raise ParameterError(
-            "Neither transform_graph nor schema is wired, so that nothing says how to serve the model. Wire one, or give a "
+            "Neither transform_graph nor schema is wired, so nothing says how to serve the model. Wire one, or give a "
             "signatures_fn in the module."
         )
     spec = data.feature_spec(fn_args)
     unknown = sorted(set(keras_api.input_names(model) if keras_api.is_model(model) else []) - set(spec))
     if unknown:
         raise ParameterError(
-            f"The model has an input {unknown[0]!r}, but the examples have: {', '.join(sorted(set(spec) - {label_key}))}. Name the input as "
-            "the feature is named; or give a signatures_fn, and an input_fn, in the module."
+            f"The model has an input {unknown[0]!r}, but the examples have: "
+            f"{', '.join(sorted(set(spec) - {label_key}))}. Name the input as the feature is named; or give a "
+            "signatures_fn, and an input_fn, in the module."
         )
     for name in keras_api.input_names(model):
         if not isinstance(spec[name], tf.io.FixedLenFeature):
@@ -77,8 +79,8 @@ def check_signatures(model: Any, fn_args: Any, label_key: str | None) -> None:
             module.serving_default.get_concrete_function()
         except Exception as error:
             raise ParameterError(
-                f"The model cannot answer requests that hold the examples' features ({type(error).__name__}, told above). Give a signatures_fn in "
-                "the module."
+                f"The model cannot answer requests that hold the examples' features ({type(error).__name__}, told "
+                "above). Give a signatures_fn in the module."
             ) from error
 
 
@@ -150,8 +152,8 @@ def _with_transform(model: Any, fn_args: Any) -> tf.Module:
 def _serving_spec(transform_layer: Any, raw_spec: dict[str, Any], needed: set[str]) -> dict[str, Any]:
     """The raw features without which the model's inputs cannot be computed.
 
-    A request does not carry what the label is made of. The transform layer leaves out outputs whose inputs are missing, so that
-    leaving out one raw feature at a time shows which ones the model needs.
+    A request does not carry what the label is made of. The transform layer leaves out outputs whose inputs are missing,
+    so leaving out one raw feature at a time shows which ones the model needs.
     """
     if not needed:
         return raw_spec

@@ -30,7 +30,7 @@ from tfx_privacy.guarantee.statement import write_statement
 from tfx_privacy.records import base, statement
 from tfx_privacy.training import keras_api
 
-# Where display copies stand in ML Metadata: as text, because doubles are rounded there.
+# Display copies in ML Metadata are text, because doubles are rounded there.
 _SHOWN = ("run_id", "target_delta", "epsilon_pld", "epsilon_rdp", "model_digest")
 
 

@@ -57,8 +57,8 @@ class Pool:
         """
         if members.has_variable_length:
             raise ParameterError(
-                "reference_models does not go with features of variable length: their records have no keys. Make them dense in "
-                "preprocessing_fn, or set reference_models=0."
+                "reference_models does not go with features of variable length: their records have no keys. Make them "
+                "dense in preprocessing_fn, or set reference_models=0."
             )
         records = _joined(members, nonmembers)
         if user_id_key is not None:
@@ -83,7 +83,8 @@ class Pool:
         chosen = np.flatnonzero(record_keys.fold_bits(self.keys, pair) == side)
         if not len(chosen):
             raise ParameterError(
-                f"Reference model {number} has none of the {len(self.keys)} records in its half. Set reference_models=0, or use more data."
+                f"Reference model {number} has none of the {len(self.keys)} records in its half. Set "
+                "reference_models=0, or use more data."
             )
         return _part(self.records, chosen)
 
@@ -113,8 +114,8 @@ def _part(records: training.ColumnarDataset, chosen: Any) -> training.ColumnarDa
 def plan(resolved: ResolvedParameters, num_units: int) -> ResolvedParameters:
     """The model's own training, for another number of records.
 
-    Sampling probability, steps and noise stay; with passes their number and length stay too, and batches are of another size. So each
-    reference training comes to the model's own composition, and its models are comparable.
+    Sampling probability, steps and noise stay; with passes their number and length stay too, and batches are of another
+    size. So each reference training has the model's own composition, and its models are comparable.
 
     Args:
       resolved: The model's training.
@@ -125,9 +126,9 @@ def plan(resolved: ResolvedParameters, num_units: int) -> ResolvedParameters:
     """
     if not resolved.sampling_probability * num_units >= 1.0:
         raise ParameterError(
-            f"sampling_probability={resolved.sampling_probability:g} draws {resolved.sampling_probability * num_units:g} of the "
-            f"{num_units} units of a reference model's half: most batches would be empty. Raise the expected batch, or set "
-            "reference_models=0."
+            f"sampling_probability={resolved.sampling_probability:g} draws "
+            f"{resolved.sampling_probability * num_units:g} of the {num_units} units of a reference model's half: most "
+            "batches would be empty. Raise the expected batch, or set reference_models=0."
         )
     privacy, probability = resolved.parameters, resolved.sampling_probability
     expected = probability * num_units
@@ -159,8 +160,8 @@ def check(resolved: ResolvedParameters, pool: Pool, num_models: int) -> None:
     together = resolved.compositions * (1 + num_models // 2)
     if resolved.parameters.enabled and not together <= MAX_STEPS:
         raise ParameterError(
-            f"reference_models={num_models} and the model come to {together} steps for one record; at most {MAX_STEPS} can be "
-            "accounted. Lower reference_models or steps."
+            f"reference_models={num_models} and the model take {together} steps for one record; at most {MAX_STEPS} "
+            "can be accounted. Lower reference_models or steps."
         )
 
 
@@ -176,7 +177,7 @@ class Trained:
 
     @property
     def mechanism(self) -> DPMechanism | NoMechanism:
-        """The one that all come to."""
+        """The one that all share."""
         first = self.mechanisms[0]
         for other in self.mechanisms[1:]:
             if _composition(other) != _composition(first):
@@ -214,7 +215,7 @@ class Journal:
             return 0
         if not (text.isascii() and text.isdigit()):
             raise CheckpointError(
-                f"{_JOURNAL} in checkpoint_dir is no number, so that what was spent is not known. Use another folder."
+                f"{_JOURNAL} in checkpoint_dir is no number, so what was spent is not known. Use another folder."
             )
         return int(text)
 
@@ -303,7 +304,7 @@ def record(
     eval_splits: list[str],
     user_id_key: str | None,
 ) -> records_of_references.ReferenceSet:
-    """The file beside the models."""
+    """The file next to the models."""
     return records_of_references.ReferenceSet(
         num_models=len(trained.digests),
         model_digest=model_digest,

@@ -25,9 +25,9 @@ def check_start(request: Request, start: base_model.Start) -> None:
     """
     if request.num_references and start.is_private:
         raise ParameterError(
-            f"reference_models={request.num_references} is not supported with a base model that was trained on private records: "
-            "reference models would begin from it and have seen records that they must not see. Set reference_models=0, or "
-            "begin from a public model."
+            f"reference_models={request.num_references} is not supported with a base model that was trained on private "
+            "records: reference models would begin from it and have seen records that they must not see. Set "
+            "reference_models=0, or begin from a public model."
         )
 
 

@@ -77,7 +77,7 @@ class Request:
             return self.model_fn(_without_records(self.fn_args))
 
     def read(self, patterns: Sequence[str], model: Any) -> training.ColumnarDataset:
-        """The records of some files, with the features that a model takes; with all where they make up keys for reference models."""
+        """The records of some files, with the features that a model takes, or all where reference models need them as keys."""
         names = keras_api.input_names(model) if keras_api.is_model(model) else []
         needed = None if self.num_references or not names else {*names, self.privacy.user_id_key or names[0]}
         records = data.read(self.fn_args, self.label_key, self.input_fn, patterns, needed)
@@ -96,9 +96,9 @@ class _Withheld:
 
     def _refuse(self, *_: Any) -> Any:
         raise ParameterError(
-            f"model_fn uses fn_args.{self._name}, but must not read the records: what a model takes from them before training (adapt() of a "
-            "layer, a mean, a vocabulary) is not covered by any guarantee. Give constants, or move the work into preprocessing_fn, whose "
-            "analyzers the guarantee names."
+            f"model_fn uses fn_args.{self._name}, but must not read the records: what a model takes from them before "
+            "training (adapt() of a layer, a mean, a vocabulary) is not covered by any guarantee. Give constants, or "
+            "move the work into preprocessing_fn, whose analyzers the guarantee names."
         )
 
     __iter__ = __getitem__ = __len__ = __bool__ = __add__ = __radd__ = _refuse
@@ -160,13 +160,14 @@ def check_account(
     """Checks the arguments that name a budget.
 
     Raises:
-      ParameterError: If the ledger's address itself is given, the ledger or the dataset is missing, a name is none, or privacy is off.
+      ParameterError: If the ledger's address itself is given, the ledger or the dataset is missing, a name is not
+        valid, or privacy is off.
     """
     if ledger is None:
         if dataset_id is not None or dataset_blocks:
             raise ParameterError(
-                f"dataset_id={dataset_id!r} and dataset_blocks={list(dataset_blocks)!r} name a budget, but there is no ledger that keeps it. "
-                f"Set ledger={source.DEFAULT_SOURCE!r}, or leave them out."
+                f"dataset_id={dataset_id!r} and dataset_blocks={list(dataset_blocks)!r} name a budget, but there is no "
+                f"ledger that keeps it. Set ledger={source.DEFAULT_SOURCE!r}, or leave them out."
             )
         return None
     source.check_name(ledger)
@@ -179,7 +180,8 @@ def check_account(
         check_identifier(dataset_blocks=block)
     if not privacy.enabled:
         raise ParameterError(
-            "enabled=False trains without privacy, and no budget pays for an infinite epsilon. Leave out ledger and dataset_id for such a run."
+            "enabled=False trains without privacy, and no budget pays for an infinite epsilon. Leave out ledger and "
+            "dataset_id for such a run."
         )
     return Account(ledger, dataset_id, sorted(dataset_blocks))
 
@@ -209,7 +211,8 @@ def eval_splits(
     both = sorted(set(wanted) & set(trained_on))
     if both:
         raise ParameterError(
-            f"Split {both[0]!r} is trained on, and cannot stand for records that the model does not see. Set eval_args to other splits."
+            f"Split {both[0]!r} is trained on, and cannot be records that the model does not see. Set eval_args to "
+            "other splits."
         )
     return wanted
 
@@ -236,8 +239,8 @@ def num_reference_models(exec_properties: dict[str, Any], input_fn: Callable[...
     number = records_of_references.check_num_models(reference_models=exec_properties.get(NUM_REFERENCE_MODELS_KEY) or 0)
     if number and input_fn is not None:
         raise ParameterError(
-            f"reference_models={number} is not supported with input_fn: the attack could not reproduce its record keys. Move its "
-            "work into preprocessing_fn, or set reference_models=0."
+            f"reference_models={number} is not supported with input_fn: the attack could not reproduce its record "
+            "keys. Move its work into preprocessing_fn, or set reference_models=0."
         )
     return number
 
@@ -275,9 +278,9 @@ def required_function(exec_properties: dict[str, Any], name: str) -> Callable[..
         hint = ""
         if user_function(exec_properties, "run_fn") is not None:
             hint = (
-                " It has a run_fn, which DPTrainer does not run: a function that reads the records and trains by itself leaves nothing to "
-                "guarantee. Move the making of the compiled model into model_fn, reading into input_fn and signatures into signatures_fn; "
-                "`tfx-privacy migrate` proposes it."
+                " It has a run_fn, which DPTrainer does not run: a function that reads the records and trains by "
+                "itself leaves nothing to guarantee. Move the making of the compiled model into model_fn, reading into "
+                "input_fn and signatures into signatures_fn; `tfx-privacy migrate` proposes it."
             )
         raise ParameterError(f"The module has no function {name!r}. {name}(fn_args) is required.{hint}")
     return function

@@ -19,9 +19,10 @@ _SAVED_MODEL = os.path.join("transform_fn", "saved_model.pb")
 def of_transform_graph(uri: str) -> ScopeItem:
     """Whether a transform graph holds results of analyzers.
 
-    Transform (1.15 and 1.16, tried with each kind of analyzer) saves an analyzer's result as a constant that the function
-    captures, or as a vocabulary file; constants written in `preprocessing_fn` are part of the function instead. Lookup tables made
-    of constants are captured as well: they cannot be told from an analyzer's result, and count as one.
+    Transform (1.15 and 1.16, tried with each kind of analyzer) saves an analyzer's result as a constant that the
+    function captures, or as a vocabulary file; constants written in `preprocessing_fn` are part of the function
+    instead. Lookup tables made of constants are captured as well: they cannot be told from an analyzer's result, and
+    count as one.
 
     Args:
       uri: URI of the TransformGraph artifact.
@@ -36,8 +37,8 @@ def of_transform_graph(uri: str) -> ScopeItem:
         return ScopeItem(artifact="transform_graph", covered=False, detail=detail)
     if captured or assets:
         detail = (
-            f"It holds {captured} captured constants and {assets} vocabulary files: results of analyzers over the raw data, "
-            "or lookup tables, which look the same."
+            f"It holds {captured} captured constants and {assets} vocabulary files: results of analyzers over the raw "
+            "data, or lookup tables, which look the same."
         )
         return ScopeItem(artifact="transform_graph", covered=False, detail=detail)
     return ScopeItem(
@@ -54,11 +55,14 @@ def of_hyperparameters(*, declared_public: bool) -> ScopeItem:
       declared_public: The pipeline's author says that no private record had a part in choosing them.
     """
     if declared_public:
-        detail = "Declared by the pipeline's author as chosen without the private records (hyperparameters_are_public); nothing checked it."
+        detail = (
+            "Declared by the pipeline's author as chosen without the private records (hyperparameters_are_public); "
+            "nothing checked it."
+        )
         return ScopeItem(artifact="hyperparameters", covered=True, detail=detail)
     detail = (
-        "A Tuner chooses them by trials, each of which is a training on the records and an evaluation without differential privacy; "
-        "no trial is counted in epsilon, nor charged to a budget ledger."
+        "A Tuner chooses them by trials, each of which is a training on the records and an evaluation without "
+        "differential privacy; no trial is counted in epsilon, nor charged to a budget ledger."
     )
     return ScopeItem(artifact="hyperparameters", covered=False, detail=detail)
 

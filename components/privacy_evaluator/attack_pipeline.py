@@ -38,7 +38,7 @@ class Task:
       tasks: What is attacked, for the attacks.
       splits: Names of the members' and of the others' splits.
       settings: How to judge.
-      max_overlap: Largest share of the smaller side that may stand on both.
+      max_overlap: Largest share of the smaller side that may be on both.
       references_uri: Of DPTrainer's reference models, or None.
       model_run_uri: Of DPTrainer's logs, which may hold attacks during training, or None.
       wanted: Attacks beyond membership.
@@ -89,7 +89,7 @@ def attack_and_write(task: Task, total: Tally, num_overlapping: int) -> None:
 
     Raises:
       DataError: If a side has no record.
-      EvidenceError: If too many records stand on both sides.
+      EvidenceError: If too many records are on both sides.
     """
     if not total.records.min() > 0:
         raise DataError("A split holds no record.")
@@ -186,7 +186,7 @@ def _unsupported(task: Task) -> str:
 def _check_overlap(count: int, smaller: int, allowed: float) -> None:
     if not count <= allowed * smaller:
         raise EvidenceError(
-            f"{count} non-members are equal to members, feature by feature; at most max_overlap={allowed:g} of the smaller side "
-            f"({smaller} records) may be. Attacks find nothing between equal records: split the data without duplicates, or raise "
-            "max_overlap if equal records are different people."
+            f"{count} non-members are equal to members, feature by feature; at most max_overlap={allowed:g} of the "
+            f"smaller side ({smaller} records) may be. Attacks find nothing between equal records: split the data "
+            "without duplicates, or raise max_overlap if equal records are different people."
         )

@@ -47,7 +47,8 @@ def read_record(uri: str, model_digest: str) -> ReferenceSet | None:
     record = ReferenceSet.from_json(_files.read_text(uri, reference_models.FILE_NAME))
     if record.model_digest != model_digest:
         raise EvidenceError(
-            "reference_models were trained for another model than the one that is attacked. Wire both from the same DPTrainer."
+            "reference_models were trained for another model than the one that is attacked. Wire both from the same "
+            "DPTrainer."
         )
     for number, stated in enumerate(record.digests):
         if _files.directory_digest(os.path.join(uri, str(number))) != stated:
@@ -82,8 +83,9 @@ def calibrate(
     shares = [reference_models.matched_share(stored, found) for stored, found in zip(known, keys, strict=True)]
     if not min(shares) >= _MIN_MATCHED:
         raise EvidenceError(
-            f"Only {min(shares):.1%} of the sampled records are known to the reference models; at least {_MIN_MATCHED:.0%} must be. Give "
-            "PrivacyEvaluator the splits that DPTrainer had: train_args and eval_args, member_splits and nonmember_splits."
+            f"Only {min(shares):.1%} of the sampled records are known to the reference models; at least "
+            f"{_MIN_MATCHED:.0%} must be. Give PrivacyEvaluator the splits that DPTrainer had: train_args and "
+            "eval_args, member_splits and nonmember_splits."
         )
     bits = [
         np.stack([record_keys.fold_bits(found, pair) for pair in range(record.num_models // 2)], axis=1).astype(
@@ -156,8 +158,8 @@ def _keys(batches: list[dict[str, Any]], record: ReferenceSet) -> np.ndarray:
     missing = set(record.key_features) - set(batches[0])
     if missing:
         raise EvidenceError(
-            f"The reference models were trained with feature {min(missing)!r}, which the examples do not give. Wire the transform_graph "
-            "that DPTrainer had."
+            f"The reference models were trained with feature {min(missing)!r}, which the examples do not give. Wire "
+            "the transform_graph that DPTrainer had."
         )
     return np.concatenate(
         [record_keys.record_keys({name: batch[name].numpy() for name in record.key_features}) for batch in batches]

@@ -56,9 +56,9 @@ class PrivacyEvaluatorSpec(component_spec.ComponentSpec):
 class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
     """Attacks a trained model: can one tell the records it was trained on from others?
 
-    Scores the records of both sides with the exported model on Beam, in one pass, and runs membership attacks over all records, by
-    class, by whether the model is right, and by named features. Every row has a confidence interval, or says why it has none; a
-    control that sees no model tells a leak from splits that differ.
+    Scores the records of both sides with the exported model on Beam, in one pass, and runs membership attacks over all
+    records, by class, by whether the model is right, and by named features. Every row has a confidence interval, or
+    says why it has none; a control that sees no model tells a leak from splits that differ.
 
     For example:
 
@@ -114,9 +114,10 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
           model: Channel of `Model`, usually produced by DPTrainer.
           transform_graph: Channel of `TransformGraph`; the label is read from the transformed features then.
           schema: Channel of `Schema`; needed without a transform graph.
-          reference_models: Channel of `ReferenceModels` of DPTrainer(reference_models=...): calibrated attacks, which are much stronger
-            where few records leak.
-          model_run: Channel of `ModelRun` of DPTrainer(attacks_during_training=...): the report shows how the leak grew.
+          reference_models: Channel of `ReferenceModels` of DPTrainer(reference_models=...): calibrated attacks, which
+            are much stronger where few records leak.
+          model_run: Channel of `ModelRun` of DPTrainer(attacks_during_training=...): the report
+            shows how the leak grew.
           canaries: Channel of `Canaries` of CanaryInserter; `examples` then are its `examples_with_canaries`.
           label_key: Name of the label; DPTrainer's model names it by itself.
           slice_features: Raw features by whose values the attacks are repeated; rare values are pooled.
@@ -125,17 +126,20 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
           nonmember_splits: Splits that it never saw, not even for early stopping.
           signature_name: Signature of the model that takes serialized tf.Examples.
           output_key: Which of the signature's outputs to attack; needed if there are several.
-          task: "binary", "multiclass", "multilabel", "regression", "sequence", or "loss" if the output is each record's loss
-            itself. None looks at the first records.
+          task: "binary", "multiclass", "multilabel", "regression", "sequence", or "loss" if the output is each record's
+            loss itself. None looks at the first records.
           from_logits: Whether the outputs are logits. None looks at the first records.
-          mask_key: For sequences: the feature that says which tokens count; without it those whose label is not negative.
-          heads: For a model with several outputs, one mapping for each, with the keys name, output_key, label_key, task, from_logits
-            and mask_key; they take the place of the arguments of these names.
-          record_id_key: Raw feature that identifies a record. If it is given, every member's p-value is written beside the
-            evaluation, which then is as private as the data.
-          sensitive_features: Raw features of at most 20 values: does the model tell them of its training records better than of others?
+          mask_key: For sequences: the feature that says which tokens count; without it those whose
+            label is not negative.
+          heads: For a model with several outputs, one mapping for each, with the keys name, output_key, label_key,
+            task, from_logits and mask_key; they take the place of the arguments of these names.
+          record_id_key: Raw feature that identifies a record. If it is given, every member's p-value is written beside
+            the evaluation, which then is as private as the data.
+          sensitive_features: Raw features of at most 20 values: does the model tell them of its training records better
+            than of others?
           properties: "feature=value" each: do reference models tell how frequent it was in their training data?
-          model_inversion: Whether to reconstruct records of each class and compare them with training and held-out ones; takes long.
+          model_inversion: Whether to reconstruct records of each class and compare them with training and held-out
+            ones; takes long.
           canary_delta: At which the canaries' lower bound on epsilon is stated.
           min_records: Smallest side of the whole set that is judged.
           min_slice_size: Smallest side of a slice that is judged.

@@ -40,8 +40,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Attacks the model.
 
         Args:
-          input_dict: `examples`, `model`, and `transform_graph` or `schema`; optionally `reference_models`, `model_run` and
-            `canaries`.
+          input_dict: `examples`, `model`, and `transform_graph` or `schema`; optionally `reference_models`, `model_run`
+            and `canaries`.
           output_dict: `privacy_evaluation`.
           exec_properties: As PrivacyEvaluatorSpec declares them.
 
@@ -88,7 +88,8 @@ def _splits(exec_properties: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[
     common = set(members) & set(nonmembers)
     if common:
         raise ParameterError(
-            f"Split {min(common)!r} is in member_splits and in nonmember_splits. An attack between equal records finds nothing."
+            f"Split {min(common)!r} is in member_splits and in nonmember_splits. An attack between equal records finds "
+            "nothing."
         )
     return tuple(members), tuple(nonmembers)
 

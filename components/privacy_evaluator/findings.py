@@ -165,7 +165,8 @@ def _canaries(
     record = canaries.CanarySet.from_json(_files.read_text(wanted.canaries_uri, canaries.FILE_NAME))
     if record.split not in member_splits:
         raise EvidenceError(
-            f"Canaries are in split {record.split!r}, but the members are those of {list(member_splits)}. Set member_splits."
+            f"Canaries are in split {record.split!r}, but the members are those of {list(member_splits)}. Set "
+            "member_splits."
         )
     path = os.path.join(wanted.canaries_uri, canaries.RECORDS_FILE_NAME)
     with fileio.open(path, "rb") as file:
@@ -195,7 +196,10 @@ def _canaries(
 def _inversion(loaded: LoadedReader, tasks: tuple[Head, ...], sides: Sides, confidence_level: float) -> Finding:
     classes = [side.classes for side in sides]
     if serving.FROM_FEATURES not in loaded.signatures or len(tasks) != 1 or classes[0] is None or classes[1] is None:
-        reason = f"it needs one head with classes, and a model with the signature {serving.FROM_FEATURES!r}, as DPTrainer exports it"
+        reason = (
+            f"it needs one head with classes, and a model with the signature {serving.FROM_FEATURES!r}, as DPTrainer "
+            "exports it"
+        )
         return _absent("model_inversion", "all classes", reason)
     function = loaded.signatures[serving.FROM_FEATURES]
     inputs = function.structured_input_signature[1]

@@ -91,14 +91,16 @@ def parse_slices(text: str) -> tuple[SliceSpec, ...]:
     """Slices from an execution property, which holds TFMA SlicingSpecs as JSON; the empty one is there anyway.
 
     Raises:
-      ParameterError: If it is no list of slicing specifications, or a slice has the name of those by class, by correctness, or of the whole.
+      ParameterError: If it is no list of slicing specifications, or a slice has the name of those by class, by
+        correctness, or of the whole.
     """
     found = tuple(_slice(item) for item in _list(text, "slicing_specs"))
     for spec in found:
         if spec.name in _OWN_SLICES:
             raise ParameterError(
-                f"slice_features={spec.name!r} has the name of slices that are there anyway ({', '.join(_OWN_SLICES)}), and would take their "
-                "place. Leave it out if it is the label, or rename the feature."
+                f"slice_features={spec.name!r} has the name of slices that are there anyway "
+                f"({', '.join(_OWN_SLICES)}), and would take their place. Leave it out if it is the label, or rename "
+                "the feature."
             )
     return tuple(spec for spec in dict.fromkeys(found) if spec.features)
 

@@ -1,8 +1,8 @@
 """Model inversion on TensorFlow: gradient ascent on a class's confidence, compared with real records.
 
 MI-FACE of Fredrikson et al. (2015), https://doi.org/10.1145/2810103.2813677, Algorithm 1, on the log-confidence, whose
-gradient does not vanish where the model is sure. It finds what the model takes for typical of a class: run it only where
-a class stands for one person, and read `tfx_privacy.attacks.inversion` for when that is a leak.
+gradient does not vanish where the model is sure. It finds what the model takes for typical of a class: run it only
+where a class stands for one person, and read `tfx_privacy.attacks.inversion` for when that is a leak.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ def reconstruct(
 ) -> dict[str, np.ndarray]:
     """Climbs from several starting points to where the model is surest of a class.
 
-    Every step has the length `learning_rate` along the gradient of the log-confidence, so that neither flat nor steep
+    Every step has the length `learning_rate` along the gradient of the log-confidence, so neither flat nor steep
     models need another one. The surest point on each way is kept, the start among them. There is no random number.
 
     Args:
-      predict: The model: from float and other tensors by name to outputs of shape (batch, num_classes), or (batch, 1) of a
-        binary model. A loaded signature's concrete function is differentiable if its inputs are features, not serialized
-        tf.Examples. Records must not influence each other.
+      predict: The model: from float and other tensors by name to outputs of shape (batch, num_classes), or (batch, 1)
+        of a binary model. A loaded signature's concrete function is differentiable if its inputs are features, not
+        serialized tf.Examples. Records must not influence each other.
       start: By feature, of shape (num_restarts, ...). Only floating-point features are changed.
       class_index: Whose confidence is raised.
       steps: How many, at most 10,000.
@@ -142,8 +142,8 @@ def _climber(
         gradients = {name: g for name, g in tape.gradient(confidence, changing).items() if g is not None}
         if not gradients:
             raise ModelError(
-                f"The model has no gradient with respect to {', '.join(sorted(units))}. Inversion needs a signature that takes "
-                "features, not serialized examples, and is differentiable."
+                f"The model has no gradient with respect to {', '.join(sorted(units))}. Inversion needs a signature "
+                "that takes features, not serialized examples, and is differentiable."
             )
         # By the chain rule, the gradient in standard units; one step of it goes back by the same factor.
         steps = _normalised({name: gradient * units[name] for name, gradient in gradients.items()})
@@ -206,7 +206,7 @@ def invert(
 ) -> Finding:
     """Reconstructs every class that both sides have, and compares distances to training and held-out records.
 
-    A class's starting points lie around the mean of the held-out records of all other classes, so that they are as far
+    A class's starting points lie around the mean of the held-out records of all other classes, so they are as far
     from its training records as from its held-out ones. Of each class the first n records of a side are compared, n
     being the smaller side's number: pass records in an order that has nothing to do with membership, such as by hash.
     Distances are Euclidean over the floating-point features, in standard deviations of the held-out records.

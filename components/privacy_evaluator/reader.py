@@ -30,7 +30,7 @@ _TOLERANCE = 1e-4
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelReader:
-    """What a worker needs to score examples; plain values, so that it travels anywhere."""
+    """What a worker needs to score examples; plain values, so it travels anywhere."""
 
     model_path: str
     model_digest: str
@@ -134,7 +134,8 @@ class LoadedReader:
         if reader.transform_graph_path:
             self._transform = tft.TFTransformOutput(reader.transform_graph_path).transform_features_layer()
         self._label_keys = [name for head in reader.heads for name in (head.label_key, head.mask_key) if name]
-        # Converting the transform graph's Python for each trace would take longer than scoring a hundred thousand records.
+        # Converting the transform graph's Python for each trace would take longer than scoring a
+        # hundred thousand records.
         on_records = {"input_signature": [tf.TensorSpec([None], tf.string)], "autograph": False}
         self._parse = tf.function(self._columns, **on_records)
         self.transformed = tf.function(self._all_transformed, **on_records)
@@ -189,8 +190,9 @@ class LoadedReader:
         served, fused = self.predict(records), self.read(records).outputs
         if not agree(served, fused):
             raise ModelError(
-                f"The model's signatures {self.reader.signature_name!r} and {serving.FROM_FEATURES!r} disagree on the same records. The model "
-                "that is served must be the model that is attacked: export it again, or leave out the second signature."
+                f"The model's signatures {self.reader.signature_name!r} and {serving.FROM_FEATURES!r} disagree on the "
+                "same records. The model that is served must be the model that is attacked: export it again, or leave "
+                "out the second signature."
             )
 
     def can_fuse(self, records: Any) -> bool:
@@ -312,8 +314,8 @@ def _slice(spec: SliceSpec, columns: Mapping[str, Any], size: int) -> SliceColum
 
 def _named_errors(reader: ModelReader) -> contextlib.AbstractContextManager[None]:
     return _without_records(
-        f"A record does not fit signature {reader.signature_name!r} or the schema. PrivacyEvaluator takes the examples that the "
-        "model serves, usually ExampleGen's."
+        f"A record does not fit signature {reader.signature_name!r} or the schema. PrivacyEvaluator takes the examples "
+        "that the model serves, usually ExampleGen's."
     )
 
 

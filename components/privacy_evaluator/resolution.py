@@ -36,7 +36,8 @@ class Resolved:
 def resolve(reader: ModelReader, files: tuple[tuple[str, ...], ...]) -> Resolved:
     """Looks at the first batch of each side.
 
-    Outputs that turn out not to be what they were taken for are unusable records later, and counted; none is misread in silence.
+    Outputs that turn out not to be what they were taken for are unusable records later, and counted;
+    none is misread in silence.
 
     Args:
       reader: With heads that may be open.

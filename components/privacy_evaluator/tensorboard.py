@@ -19,9 +19,10 @@ _FINAL_STEP = 0
 def write(log_dir: str, record: PrivacyEvaluation) -> None:
     """Writes an event file below `log_dir`.
 
-    Tags are `attack/<attack>/<slice>/auc`, `.../advantage` and `.../tpr_at_fpr_<rate>`, each with `_low` and `_high` beside it, at step
-    0; rows whose status is CONFOUNDED stand under `confounded/` instead. What was measured during training stands under
-    `over_training/`, by step. A "/" in a name from the data becomes "%2F", because TensorBoard groups by it.
+    Tags are `attack/<attack>/<slice>/auc`, `.../advantage` and `.../tpr_at_fpr_<rate>`, each with its `_low`
+    and `_high`, at step 0; rows whose status is CONFOUNDED are under `confounded/` instead. What was measured
+    during training is under `over_training/`, by step. A "/" in a name from the data becomes "%2F", because
+    TensorBoard groups by it.
 
     Args:
       log_dir: Folder to write to; any file system that TensorFlow knows.

@@ -41,10 +41,10 @@ _TFRECORD = "tfrecord"
 def write(uri: str, record: PrivacyEvaluation) -> None:
     """Writes what `tfma.load_eval_result(uri)` reads.
 
-    Metrics are named `<what>/<attack>`: `attack_auc` (with its interval), `attack_auc_upper` (of the better of the attack and its
-    mirror image), `advantage`, `tpr_at_fpr_<rate>`, `num_members` and `num_nonmembers`. Those of a row whose status is CONFOUNDED
-    begin with "confounded_", so that no threshold takes them for an attack's. Plots stand under the attack's name as output name, and
-    the loss attack's without a name as well.
+    Metrics are named `<what>/<attack>`: `attack_auc` (with its interval), `attack_auc_upper` (of the better of the
+    attack and its mirror image), `advantage`, `tpr_at_fpr_<rate>`, `num_members` and `num_nonmembers`. Those of a row
+    whose status is CONFOUNDED begin with "confounded_", so no threshold takes them for an attack's. Plots are under the
+    attack's name as output name, and the loss attack's without a name as well.
 
     Args:
       uri: Folder to write to; made where it does not exist.

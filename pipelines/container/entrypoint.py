@@ -88,8 +88,9 @@ def check_environment(options: Options, environ: Mapping[str, str]) -> None:
     for name in options.required:
         if not environ.get(name, "").strip():
             raise ParameterError(
-                f"The environment variable {name} is not set, and {options.executor_class_path} needs it. Give it to the container: "
-                f"compile with --secret {name}=SECRET:KEY for a Kubernetes secret, or set it in the image or by the cluster."
+                f"The environment variable {name} is not set, and {options.executor_class_path} needs it. Give it to "
+                f"the container: compile with --secret {name}=SECRET:KEY for a Kubernetes secret, or set it in the "
+                "image or by the cluster."
             )
     from tfx_privacy.records import signing
 

@@ -16,8 +16,8 @@ _FOLDER_SUFFIX = "_$folder$"
 def remove_folder_markers(root: str) -> list[str]:
     """Removes zero-byte files below a downloaded artifact that stand for folders, and makes the folders.
 
-    A marker is what an object store keeps for an empty folder: `assets` beside a `saved_model.pb`, a name that ends in `_$folder$`, or
-    the artifact's own folder. Other files without bytes are left: an empty `BLESSED` is a verdict.
+    A marker is what an object store keeps for an empty folder: `assets` beside a `saved_model.pb`, a name that ends in
+    `_$folder$`, or the artifact's own folder. Other files without bytes are left: an empty `BLESSED` is a verdict.
 
     Args:
       root: Path of the artifact.

@@ -61,8 +61,8 @@ def translate(
       The ExecutorInput, and which URI became which path.
 
     Raises:
-      ParameterError: If remote workers cannot open an address, a blessing is missing that the spec names (TFX's Pusher pushes without one), or an input has no type, and the
-        spec does not say it.
+      ParameterError: If remote workers cannot open an address, a blessing is missing that the spec names (TFX's Pusher
+        pushes without one), or an input has no type, and the spec does not say it.
     """
     translated: Json = json.loads(json.dumps(executor_input))
     inputs, outputs = translated.setdefault("inputs", {}), translated.setdefault("outputs", {})
@@ -92,7 +92,7 @@ def report(executor_output: Json, executor_input: Json, mirrors: Mirrors, driver
       executor_output: As TFX's entrypoint wrote it, in proto3's JSON.
       executor_input: What TFX's entrypoint was given.
       mirrors: Of `translate`.
-      driver_output: What a driver wrote before; its metadata stand where the executor gives none.
+      driver_output: What a driver wrote before; its metadata are used where the executor gives none.
 
     Returns:
       The same with remote URIs, and with names in the place of numbers for models in a ModelBlessing.
@@ -126,8 +126,8 @@ def _require_readable_by_workers(artifacts: Sequence[Json]) -> None:
         uri = artifact.get("uri", "")
         if uri.startswith(UNREADABLE_SCHEMES):
             raise ParameterError(
-                f"{uri!r} is no address that workers of a remote Beam runner can open. Start the run with a pipeline root of gs://, or use "
-                "the DirectRunner."
+                f"{uri!r} is no address that workers of a remote Beam runner can open. Start the run with a pipeline "
+                "root of gs://, or use the DirectRunner."
             )
 
 
@@ -160,8 +160,8 @@ def _type_of(key: str, artifact: Json, spec: Json | None) -> Json:
     given = artifact.get("type", {})
     if not (given.get("schemaTitle") or given.get("instanceSchema")):
         raise ParameterError(
-            f"Input {key!r} ({artifact.get('uri')}) arrived without a type, and the inputs spec does not name it. Compile the pipeline with "
-            "`tfx-privacy compile`: TFX writes the inputs spec for schema 2.1 alone."
+            f"Input {key!r} ({artifact.get('uri')}) arrived without a type, and the inputs spec does not name it. "
+            "Compile the pipeline with `tfx-privacy compile`: TFX writes the inputs spec for schema 2.1 alone."
         )
     return dict(given)
 
@@ -171,8 +171,8 @@ def _require_blessings(specs: Json, inputs: Json) -> None:
         arrived = inputs.get("artifacts", {}).get(key, {}).get("artifacts", [])
         if _title(spec.get("artifactType", {})) in _BLESSING_TITLES and not arrived:
             raise ParameterError(
-                f"Input {key!r} is wired to a blessing, and none arrived. The step does not start: without a blessing TFX's Pusher pushes "
-                "every model. Look at the step that gives it."
+                f"Input {key!r} is wired to a blessing, and none arrived. The step does not start: without a blessing "
+                "TFX's Pusher pushes every model. Look at the step that gives it."
             )
 
 

@@ -1,7 +1,7 @@
 """Runs a compiled pipeline on this machine, step by step, as Kubeflow would: `tfx-privacy run-ir`.
 
-A test of what was compiled, not another way to run pipelines: each step sees its command line, its ExecutorInput and its environment, and
-nothing else. `launcher` says what of Kubeflow is imitated, from which source, and what is not.
+A test of what was compiled, not another way to run pipelines: each step sees its command line, its ExecutorInput and
+its environment, and nothing else. `launcher` says what of Kubeflow is imitated, from which source, and what is not.
 
 * `spec`: the compiled file, as far as it is used;
 * `conditions`: the trigger conditions that TFX compiles;
@@ -53,19 +53,24 @@ def run(
 
     Args:
       path: What `tfx-privacy compile` wrote: YAML (open-source Kubeflow Pipelines) or JSON (Vertex AI).
-      root: Folder for the object store, the steps' own folders, and their logs. What earlier runs left in the store stays.
+      root: Folder for the object store, the steps' own folders, and their logs. What earlier runs
+        left in the store stays.
       parameters: Values of runtime parameters, as text.
       env: Environment variables of every step, as an image would set them.
-      secrets: Values of variables that the compiled pipeline takes from Kubernetes secrets; only steps that it names get them.
-      preload: Fork each step from a process that has imported TFX, which saves half a minute a step. Else start each afresh.
-      keep_pods: Whether to keep the steps' own folders, with what was downloaded to them and their logs, if all goes well.
+      secrets: Values of variables that the compiled pipeline takes from Kubernetes secrets; only
+        steps that it names get them.
+      preload: Fork each step from a process that has imported TFX, which saves half a minute a
+        step. Else start each afresh.
+      keep_pods: Whether to keep the steps' own folders, with what was downloaded to them and their
+        logs, if all goes well.
       announce: Called with a line before and after each step.
 
     Returns:
       What the steps put out.
 
     Raises:
-      ParameterError: If the file is none that open-source Kubeflow Pipelines runs, or a parameter is missing or unknown; nothing ran then.
+      ParameterError: If open-source Kubeflow Pipelines does not run such a file, or a parameter is missing or unknown;
+        nothing ran then.
       TaskError: If a step fails; the message names its log.
     """
     compiled = spec.load(path)
@@ -73,8 +78,8 @@ def run(
     missing = sorted(compiled.secret_variables() - set(secrets or {}))
     if missing:
         raise ParameterError(
-            f"The pipeline takes {', '.join(missing)} from Kubernetes secrets, and there is none here. Set the variable, or leave it out of "
-            "what is compiled."
+            f"The pipeline takes {', '.join(missing)} from Kubernetes secrets, and there is none here. Set the "
+            "variable, or leave it out of what is compiled."
         )
     place = pathlib.Path(root).resolve()
     objects = store.Store(place / "store", mirrored=compiled.mirrored)

@@ -1,7 +1,8 @@
 """Trigger conditions, in the part of the Common Expression Language that TFX's compiler writes.
 
-Comparisons (==, <, >) of metadata and URIs of input artifacts, with numbers and texts, combined by &&, || and !. Written so, an
-expression is one of Python's as well, once these three are spelled out; what else it holds is refused, not guessed.
+Comparisons (==, <, >) of metadata and URIs of input artifacts, with numbers and texts, combined by &&, || and !.
+Written so, an expression is one of Python's as well, once these three are spelled out; what else it holds is refused,
+not guessed.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ def holds(condition: str, executor_input: Mapping[str, Any]) -> bool:
       executor_input: In proto3's JSON; metadata are read as they arrive.
 
     Raises:
-      ParameterError: If the condition asks for what is not there, or is of another form; the backend fails such a task as well.
+      ParameterError: If the condition asks for what is not there, or is of another form; the backend
+        fails such a task as well.
     """
     text = _TOKEN.sub(lambda match: _SPELLED.get(match[0], match[0]), condition).strip()
     try:
         value = _value(ast.parse(text, mode="eval").body, {"inputs": executor_input.get("inputs", {})})
     except (SyntaxError, KeyError, IndexError, TypeError) as error:
         raise ParameterError(
-            f"The condition {condition!r} cannot be decided: {type(error).__name__}: {error}. It may compare metadata and URIs of inputs."
+            f"The condition {condition!r} cannot be decided: {type(error).__name__}: {error}. It may compare metadata "
+            "and URIs of inputs."
         ) from error
     if not isinstance(value, bool):
         raise ParameterError(f"The condition {condition!r} is {value!r}, neither true nor false.")

@@ -1,26 +1,30 @@
 """Driver and launcher of one step, as far as a step can tell.
 
-Imitated, of kubeflow/pipelines (`backend/src/v2`, as its source stood between 2.0 and 2.5; where later source differs it is noted):
+Imitated, of kubeflow/pipelines (`backend/src/v2`, as its source stood between 2.0 and 2.5; where later source differs
+it is noted):
 
-* `driver/driver.go`, resolveInputs and provisionOutputs: constants, parameters of the run and outputs of other steps become inputs; an
-  output's URI is root/pipeline/run/task/uuid/key, its type and metadata those of the component's outputs; the report goes to
-  `kfp_outputs/output_metadata.json`, output parameters to `kfp/outputs/`; a condition that does not hold skips the step.
-* `metadata/client.go` and `converter.go`: what an earlier step put out arrives under its number as name, with an empty instance schema
-  for a type (later tags: `system.Artifact`), metadata with `display_name`, whole numbers and truth values as doubles, lists and
-  structures wrapped once. Null is refused.
-* `component/launcher_v2.go`: default values of parameters; `{{$}}` and the placeholders of parameters, URIs and paths in the command line;
-  inputs are copied to `/gcs`, `/s3`, `/minio` before, outputs from there after; the report may change an output's URI and adds metadata.
+* `driver/driver.go`, resolveInputs and provisionOutputs: constants, parameters of the run and outputs of other steps
+  become inputs; an output's URI is root/pipeline/run/task/uuid/key, its type and metadata those of the component's
+  outputs; the report goes to `kfp_outputs/output_metadata.json`, output parameters to `kfp/outputs/`; a condition that
+  does not hold skips the step.
+* `metadata/client.go` and `converter.go`: what an earlier step put out arrives under its number as name, with an empty
+  instance schema for a type (later tags: `system.Artifact`), metadata with `display_name`, whole numbers and truth
+  values as doubles, lists and structures wrapped once. Null is refused.
+* `component/launcher_v2.go`: default values of parameters; `{{$}}` and the placeholders of parameters, URIs and paths
+  in the command line; inputs are copied to `/gcs`, `/s3`, `/minio` before, outputs from there after; the report may
+  change an output's URI and adds metadata.
 * `component/importer_launcher.go`: an importer puts out an artifact of a given URI.
 * kfp-kubernetes' `secretAsEnv`: only steps that the platform document names get a variable.
 
-Of Vertex AI, from what TFX's compiler and entrypoint expect of it: types arrive filled, URIs are used as they are (so a job that runs here
-has a folder for its root), the hook before the cache look-up runs, and what it writes is merged.
+Of Vertex AI, from what TFX's compiler and entrypoint expect of it: types arrive filled, URIs are used as they are (so a
+job that runs here has a folder for its root), the hook before the cache look-up runs, and what it writes is merged.
 
-Not imitated: images, resources, users and security contexts (a step runs as whoever runs this, in this Python environment); Kubernetes,
-Argo Workflows and their retries, time limits and parallelism (one step at a time); caching, which is off in what is compiled; ML Metadata
-beyond the conversions named; object stores' permissions and failures; nested DAGs, loops and exit handlers, which TFX does not compile
-for open source. The file system is not changed for a step: its `/minio` is a folder below its own, which its environment names
-(`TFX_PRIVACY_MIRROR_ROOT`), and what else is on this machine is there as well.
+Not imitated: images, resources, users and security contexts (a step runs as whoever runs this, in this Python
+environment); Kubernetes, Argo Workflows and their retries, time limits and parallelism (one step at a time); caching,
+which is off in what is compiled; ML Metadata beyond the conversions named; object stores' permissions and failures;
+nested DAGs, loops and exit handlers, which TFX does not compile for open source. The file system is not changed for a
+step: its `/minio` is a folder below its own, which its environment names (`TFX_PRIVACY_MIRROR_ROOT`), and what else is
+on this machine is there as well.
 """
 
 from __future__ import annotations
@@ -141,8 +145,8 @@ class Cluster:
             made = results[source["producerTask"]].outputs.get(source["outputArtifactKey"])
             if made is None:
                 raise TaskError(
-                    f"{name} takes {source['outputArtifactKey']!r} of {source['producerTask']}, which did not put it out: "
-                    f"{results[source['producerTask']].state}."
+                    f"{name} takes {source['outputArtifactKey']!r} of {source['producerTask']}, which did not put it "
+                    f"out: {results[source['producerTask']].state}."
                 )
             artifacts[key] = {"artifacts": [self._arriving(made)]}
         return {"parameterValues": values, "artifacts": artifacts}

@@ -37,7 +37,8 @@ def starter(preloaded: Sequence[str] | None) -> Iterator[Start]:
     """How processes are started.
 
     Args:
-      preloaded: Classes whose modules one process imports, from which those that run a Python module are forked; None to start each afresh.
+      preloaded: Classes whose modules one process imports, from which those that run a Python module are forked; None
+        to start each afresh.
     """
     if preloaded is None:
         yield fresh

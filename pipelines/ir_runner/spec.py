@@ -24,7 +24,7 @@ _CLASS_PATH_FLAG = "--executor_class_path"
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-    """A PipelineSpec of schema 2.1, with what stands beside it."""
+    """A PipelineSpec of schema 2.1, with what is next to it."""
 
     spec: _Json
     platform: _Json
@@ -162,7 +162,8 @@ def _require_runnable(path: str | os.PathLike[str], compiled: Compiled) -> None:
     version = compiled.spec.get("schemaVersion")
     if version != _SCHEMA:
         raise ParameterError(
-            f"{path} is of pipeline spec {version}, and open-source Kubeflow Pipelines takes {_SCHEMA} alone. Compile with `tfx-privacy compile`."
+            f"{path} is of pipeline spec {version}, and open-source Kubeflow Pipelines takes {_SCHEMA} alone. Compile "
+            "with `tfx-privacy compile`."
         )
     for name, task in compiled.tasks.items():
         kind = next(iter(compiled.executor(name)))

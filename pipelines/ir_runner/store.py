@@ -15,8 +15,9 @@ _MARKER = ".folder-marker"
 class Store:
     """Artifacts by URI.
 
-    `gs://`, `s3://` and `minio://` are folders below the store's; an object is a file. TensorFlow and web consoles write an object without
-    bytes for an empty folder: so does `upload`, and `download` makes of it what the launcher does, a file without bytes.
+    `gs://`, `s3://` and `minio://` are folders below the store's; an object is a file. TensorFlow and web consoles
+    write an object without bytes for an empty folder: so does `upload`, and `download` makes of it what the launcher
+    does, a file without bytes.
     """
 
     def __init__(self, root: pathlib.Path, *, mirrored: bool) -> None:

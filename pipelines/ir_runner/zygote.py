@@ -1,8 +1,8 @@
 """Imports TFX once, and forks a process for each step: `python -m tfx_privacy.pipelines.ir_runner.zygote CLASS...`.
 
-TensorFlow must not be forked after it has worked, so that this process only imports it. A request is a line of JSON on standard input;
-the answer is the exit code. What a forked process keeps of this one are imported modules, and nothing of an earlier request: it gets
-its own environment, folder, arguments and log.
+TensorFlow must not be forked after it has worked, so this process only imports it. A request is a line of JSON on
+standard input; the answer is the exit code. What a forked process keeps of this one are imported modules, and nothing
+of an earlier request: it gets its own environment, folder, arguments and log.
 """
 
 from __future__ import annotations

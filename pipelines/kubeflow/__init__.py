@@ -5,7 +5,8 @@ TFX's own KubeflowV2DagRunner does the work; this package adds what makes the re
 * `rules`: what cannot run there, named with its remedy before TFX's compiler stumbles over it;
 * `beam`: which steps hand their work to other machines;
 * `environment`: which step needs which environment variable, and Kubernetes secrets for them;
-* `completion`: default values of runtime parameters, the arguments of our entrypoint (`pipelines.container`), environment, pipeline root;
+* `completion`: default values of runtime parameters, the arguments of our entrypoint (`pipelines.container`),
+  environment, pipeline root;
 * `parameters`: the gate's limits and the trainer's target as runtime parameters.
 
 docs/kubeflow.md explains it; `tfx-privacy run-ir` runs what was compiled on this machine.
@@ -25,7 +26,8 @@ try:
     from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 except ImportError as error:
     raise ImportError(
-        f"Compiling for Kubeflow needs packages that are not here ({error}). Install tfx-privacy[kubeflow], which takes tfx 1.16 and kfp 2.5."
+        f"Compiling for Kubeflow needs packages that are not here ({error}). Install tfx-privacy[kubeflow], which "
+        "takes tfx 1.16 and kfp 2.5."
     ) from error
 
 from tfx_privacy.errors import ParameterError
@@ -66,17 +68,18 @@ def compile(
 ) -> list[Finding]:
     """Compiles a pipeline, with our entrypoint in its containers.
 
-    Caching is off in what is compiled: the switch is per pipeline, Kubeflow runs no driver that would keep BudgetValidator's verdict from
-    being replayed, and a stale BLESSED is worse than a repeated run.
+    Caching is off in what is compiled: the switch is per pipeline, Kubeflow runs no driver that would keep
+    BudgetValidator's verdict from being replayed, and a stale BLESSED is worse than a repeated run.
 
     Args:
       pipeline: Any TFX pipeline. It is used up, as by TFX's own compiler: build another one to run it elsewhere.
-      output: File to write: `.yaml` for open-source Kubeflow Pipelines 2.x (pipeline spec 2.1), `.json` for Vertex AI (a job).
+      output: File to write: `.yaml` for open-source Kubeflow Pipelines 2.x (pipeline spec 2.1),
+        `.json` for Vertex AI (a job).
       image: Container image of every step, best with its digest.
-      runtime_parameters: Whether the limits of BudgetValidator and DPTrainer's target_epsilon become parameters of the run, where they
-        are plain numbers; their values are the defaults.
-      module: Name under which the user's module can be imported in the image. It takes the place of every `module_file`, and no wheel is
-        packaged.
+      runtime_parameters: Whether the limits of BudgetValidator and DPTrainer's target_epsilon become parameters of the
+        run, where they are plain numbers; their values are the defaults.
+      module: Name under which the user's module can be imported in the image. It takes the place of every
+        `module_file`, and no wheel is packaged.
       secrets: Environment variables from Kubernetes secrets; open source only.
       env: Environment variables of every container, as plain text in what is compiled.
 
@@ -84,15 +87,15 @@ def compile(
       Warnings: what may be meant, and will not work if it is not.
 
     Raises:
-      ParameterError: If something in the pipeline cannot run on Kubeflow (every rule that is broken is named), or the lint finds a way past
-        the gate; nothing is written then.
+      ParameterError: If something in the pipeline cannot run on Kubeflow (every rule that is broken is named), or the
+        lint finds a way past the gate; nothing is written then.
     """
     platform = platform_of(output)
     environment.check_plain(env or {})
     if secrets and platform == VERTEX:
         raise ParameterError(
-            "Vertex AI has no Kubernetes secrets, and its containers take no others. Leave --secret out, and let the image's "
-            "entrypoint read Secret Manager, or give the ledger's address without a password: docs/kubeflow.md."
+            "Vertex AI has no Kubernetes secrets, and its containers take no others. Leave --secret out, and let the "
+            "image's entrypoint read Secret Manager, or give the ledger's address without a password: docs/kubeflow.md."
         )
     pipeline.enable_cache = False
     if module is not None:
@@ -124,13 +127,15 @@ def compile_taxi(
 ) -> list[Finding]:
     """Compiles the taxi pipeline.
 
-    Without a baseline: open-source Kubeflow Pipelines runs no resolver, and Vertex AI's takes a refused model for a baseline.
+    Without a baseline: open-source Kubeflow Pipelines runs no resolver, and Vertex AI's takes a
+    refused model for a baseline.
 
     Args:
       output: As `compile`.
       image: Container image of every step; tfx-privacy must be installed in it, with the taxi module.
       pipeline_root: Root of the artifacts.
-      data_root: Folder with the CSV file, as the containers see it; the one of the tfx package on this machine by default.
+      data_root: Folder with the CSV file, as the containers see it; the one of the tfx package on
+        this machine by default.
       serving_model_dir: Folder that Pusher writes to, as the containers see it; below `pipeline_root` by default.
       **options: What else `compile` and `create_taxi_pipeline` take.
 
@@ -172,11 +177,12 @@ def _compiled(pipeline: tfx_pipeline.Pipeline, image: str, platform: str) -> dic
         return dict(kubeflow_v2_dag_runner.KubeflowV2DagRunner(config=config).run(pipeline, write_out=False))
     except tf.errors.OpError as error:
         raise ParameterError(
-            f"The user's module is packaged below pipeline_root={pipeline.pipeline_info.pipeline_root!r} while compiling, and that cannot be "
-            f"opened from here: {str(error).splitlines()[0]}. Let this machine write there, or install the module in the image and compile "
-            "with --module NAME."
+            f"The user's module is packaged below pipeline_root={pipeline.pipeline_info.pipeline_root!r} while "
+            f"compiling, and that cannot be opened from here: {str(error).splitlines()[0]}. Let this machine write "
+            "there, or install the module in the image and compile with --module NAME."
         ) from error
     except (AssertionError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         raise ParameterError(
-            f"TFX's compiler for Kubeflow refuses the pipeline: {type(error).__name__}: {error}. Take out what it names."
+            f"TFX's compiler for Kubeflow refuses the pipeline: {type(error).__name__}: {error}. Take out what it "
+            "names."
         ) from error

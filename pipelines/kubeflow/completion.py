@@ -72,7 +72,7 @@ def write(path: str, job: _Json, platform_spec: _Json | None) -> None:
 
 
 def _default_values(spec: _Json, pipeline: tfx_pipeline.Pipeline) -> None:
-    """TFX compiles a parameter's type and forgets its default value, so that no run could start without it."""
+    """TFX compiles a parameter's type and forgets its default value, so no run could start without it."""
     definitions = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     for _, parameter in parameters.declared(pipeline):
         if parameter.default is None:

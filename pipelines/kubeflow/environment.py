@@ -1,8 +1,8 @@
 """Which step reads which environment variable, and where the variables come from.
 
-The ledger's address and the signing key are secrets: they stand in no argument, so that a compiled pipeline does not carry them. It
-carries their names: a Kubernetes secret for a variable (open source, in a second YAML document as `kfp-kubernetes` writes it), and for
-each step the variables without which it must not start.
+The ledger's address and the signing key are secrets: they are in no argument, so a compiled pipeline does not carry
+them. It carries their names: a Kubernetes secret for a variable (open source, in a second YAML document as
+`kfp-kubernetes` writes it), and for each step the variables without which it must not start.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ class Secret:
         match = _SECRET.fullmatch(text)
         if match is None:
             raise ParameterError(
-                "Expected a secret as VARIABLE=SECRET:KEY or NODE.VARIABLE=SECRET:KEY, e.g. TFX_PRIVACY_LEDGER=privacy-ledger:address for the "
-                "key `address` of the Kubernetes secret `privacy-ledger`. The secret itself must not be given."
+                "Expected a secret as VARIABLE=SECRET:KEY or NODE.VARIABLE=SECRET:KEY, e.g. "
+                "TFX_PRIVACY_LEDGER=privacy-ledger:address for the key `address` of the Kubernetes secret "
+                "`privacy-ledger`. The secret itself must not be given."
             )
         return cls(variable=match["variable"], name=match["name"], key=match["key"], node=match["node"])
 
@@ -97,7 +98,10 @@ def unmet(wanted: Sequence[Need], secrets: Sequence[Secret], env: Mapping[str, s
             severity=lint.WARNING,
             node=need.node,
             problem=f"It reads the environment variable {need.variable}, and will not start without it.",
-            remedy=f"Compile with --secret {need.variable}=SECRET:KEY (open source), or set it in the image or by the cluster.",
+            remedy=(
+                f"Compile with --secret {need.variable}=SECRET:KEY (open source), or set it in the image or by the "
+                "cluster."
+            ),
         )
         for need in wanted
         if need.required and (need.node, need.variable) not in given and need.variable not in env
@@ -110,21 +114,22 @@ def required(wanted: Sequence[Need], node: str) -> list[str]:
 
 
 def check_plain(env: Mapping[str, str]) -> None:
-    """Refuses variables that must not stand in a compiled pipeline as plain text.
+    """Refuses variables that must not be in a compiled pipeline as plain text.
 
     Args:
       env: Names and values.
 
     Raises:
-      ParameterError: If one is a key that signs, or an address with a password, or its name is none; no value is quoted.
+      ParameterError: If one is a key that signs, or an address with a password, or its name is not
+        valid; no value is quoted.
     """
     for name, value in env.items():
         if not _VARIABLE.fullmatch(name):
             raise ParameterError(f"Expected env name {name!r} to be letters, digits and underscores.")
         if _is_secret(name, value):
             raise ParameterError(
-                f"{name} holds a secret, and --env would write it into the compiled pipeline for everybody to read. Use --secret "
-                f"{name}=SECRET:KEY (open source), or set it in the image or by the cluster."
+                f"{name} holds a secret, and --env would write it into the compiled pipeline for everybody to read. "
+                f"Use --secret {name}=SECRET:KEY (open source), or set it in the image or by the cluster."
             )
 
 
@@ -150,8 +155,9 @@ def kubernetes(wanted: Sequence[Need], secrets: Sequence[Secret], spec: Mapping[
         if unknown or not nodes:
             readers = ", ".join(sorted({f"{need.node}.{need.variable}" for need in wanted})) or "none"
             raise ParameterError(
-                f"--secret {secret.variable}: {f'there is no step {unknown[0]!r}' if unknown else 'no step reads that variable'}. Variables "
-                f"that steps read: {readers}. For another one name the step, as NODE.{secret.variable}=SECRET:KEY."
+                f"--secret {secret.variable}: "
+                f"{f'there is no step {unknown[0]!r}' if unknown else 'no step reads that variable'}. Variables that "
+                f"steps read: {readers}. For another one name the step, as NODE.{secret.variable}=SECRET:KEY."
             )
         for node in nodes:
             entries = executors.setdefault(components[node]["executorLabel"], {"secretAsEnv": []})["secretAsEnv"]

@@ -43,8 +43,9 @@ def set_at_run(pipeline: tfx_pipeline.Pipeline) -> None:
         first = found.setdefault(scalar.key, scalar)
         if first.value != scalar.value:
             raise ParameterError(
-                f"{first.component.id} has {scalar.key}={first.value!r}, {scalar.component.id} {scalar.value!r}: one parameter of that name "
-                "cannot stand for both. Give them RuntimeParameters of their own, or compile with --no-runtime-parameters."
+                f"{first.component.id} has {scalar.key}={first.value!r}, {scalar.component.id} {scalar.value!r}: one "
+                "parameter of that name cannot be both. Give each its own RuntimeParameter, or compile with "
+                "--no-runtime-parameters."
             )
         scalar.component.exec_properties[scalar.key] = data_types.RuntimeParameter(
             name=scalar.key, ptype=float, default=scalar.value

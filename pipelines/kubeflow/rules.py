@@ -1,7 +1,8 @@
 """Kubeflow's rules for a pipeline, each named with its remedy, before TFX's compiler or the backend stumble over what breaks one.
 
 What holds for TFX 1.16's compiler was read in `tfx/orchestration/kubeflow/v2` (`step_builder.py`, `compiler_utils.py`,
-`pipeline_builder.py`); what holds for open source in kubeflow/pipelines, `backend/src/v2`; names of tasks in argoproj/argo-workflows.
+`pipeline_builder.py`); what holds for open source in kubeflow/pipelines, `backend/src/v2`; names of tasks in
+argoproj/argo-workflows.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ def _image(image: str) -> Iterator[Finding]:
         )  # fmt: skip
     elif "@sha256:" not in image:
         yield _warning(
-            "image-not-pinned", "image", f"{image!r} may be another image tomorrow: what decides on a model would change unseen.",
+            "image-not-pinned", "image",
+            f"{image!r} may be another image tomorrow: what decides on a model would change unseen.",
             "Give the digest as well: NAME@sha256:DIGEST, which `docker push` prints.",
         )  # fmt: skip
 
@@ -101,7 +103,8 @@ def _whole(pipeline: tfx_pipeline.Pipeline, platform: str) -> Iterator[Finding]:
         yield _error("pipeline-root", name, "pipeline_root is a placeholder.", "Give it as text.")
     elif platform == VERTEX and not root.startswith("gs://"):
         yield _warning(
-            "pipeline-root", name, f"pipeline_root={root!r} is no gs:// address, and Vertex AI stores artifacts nowhere else.",
+            "pipeline-root", name,
+            f"pipeline_root={root!r} is no gs:// address, and Vertex AI stores artifacts nowhere else.",
             "Give pipeline_root=gs://BUCKET/FOLDER, or give it when the job is submitted.",
         )  # fmt: skip
 
@@ -110,7 +113,8 @@ def _kind(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iterat
     """What a node is."""
     if isinstance(node, tfx_pipeline.Pipeline):
         yield _error(
-            "nested-pipeline", node.id, "It is a pipeline inside the pipeline, which TFX does not compile for Kubeflow.",
+            "nested-pipeline", node.id,
+            "It is a pipeline inside the pipeline, which TFX does not compile for Kubeflow.",
             "Put its components into the outer pipeline.",
         )  # fmt: skip
     elif isinstance(node, InfraValidator):
@@ -132,14 +136,16 @@ def _kind(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iterat
 def _resolver(node: resolver.Resolver, platform: str) -> Iterator[Finding]:
     if platform == OPEN_SOURCE:
         yield _error(
-            "resolver", node.id, "Open-source Kubeflow Pipelines runs no Resolver (its compiler stops at 'resolver not implemented').",
+            "resolver", node.id,
+            "Open-source Kubeflow Pipelines runs no Resolver (its compiler stops at 'resolver not implemented').",
             "Leave it out (create_pipeline(with_baseline=False)), or bring the artifact by an Importer of a given URI.",
         )  # fmt: skip
         return
     strategy = node.exec_properties[resolver.RESOLVER_STRATEGY_CLASS]
     if not (isinstance(strategy, type) and issubclass(strategy, _RESOLVERS)):
         yield _error(
-            "resolver", node.id, f"TFX compiles no resolver with {getattr(strategy, '__name__', strategy)!r} for Vertex AI.",
+            "resolver", node.id,
+            f"TFX compiles no resolver with {getattr(strategy, '__name__', strategy)!r} for Vertex AI.",
             "Use LatestArtifactStrategy or LatestBlessedModelStrategy.",
         )  # fmt: skip
 
@@ -150,7 +156,8 @@ def _executor(node: base_component.BaseComponent) -> Iterator[Finding]:
         return
     if not isinstance(spec, executor_spec.ExecutorClassSpec):
         yield _error(
-            "executor-kind", node.id, f"Its executor is a {type(spec).__name__}, which TFX does not compile for Kubeflow.",
+            "executor-kind", node.id,
+            f"Its executor is a {type(spec).__name__}, which TFX does not compile for Kubeflow.",
             "Use ExecutorClassSpec, BeamExecutorSpec, or a container component.",
         )  # fmt: skip
         return
@@ -163,7 +170,8 @@ def _executor(node: base_component.BaseComponent) -> Iterator[Finding]:
         importable = False
     if not importable:
         yield _error(
-            "executor-not-importable", node.id, f"A container finds its executor by name, and {module}.{name} cannot be imported by it.",
+            "executor-not-importable", node.id,
+            f"A container finds its executor by name, and {module}.{name} cannot be imported by it.",
             "Define the component at the top level of a module that is installed in the image.",
         )  # fmt: skip
     driver = node.driver_class
@@ -183,7 +191,8 @@ def _channels(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> It
             if not isinstance(channel, channels.Channel) or isinstance(origin, Elsewhere):
                 what = origin.what if isinstance(origin, Elsewhere) else f"a {type(channel).__name__}"
                 yield _error(
-                    "channel", node.id, f"Its input {key!r} is {what}: on Kubeflow an input is one output of one step of the same run.",
+                    "channel", node.id,
+                    f"Its input {key!r} is {what}: on Kubeflow an input is one output of one step of the same run.",
                     "Wire it to an output, or bring the artifact by an Importer.",
                 )  # fmt: skip
     for key, channel in (*node.inputs.items(), *node.outputs.items()):
@@ -196,21 +205,25 @@ def _artifact_type(node: _Node, key: str, kind: type[artifact.Artifact]) -> Iter
     name = kind.TYPE_NAME
     if not isinstance(name, str) or not _TYPE_NAME.fullmatch(name):
         yield _error(
-            "artifact-type-name", node.id, f"{key!r} is of the artifact type {kind.__name__}, whose TYPE_NAME={name!r} Kubeflow refuses.",
-            "A custom type is named PACKAGE.CLASS: one dot, the package in lower case (3 to 21 characters), the class with a capital.",
+            "artifact-type-name", node.id,
+            f"{key!r} is of the artifact type {kind.__name__}, whose TYPE_NAME={name!r} Kubeflow refuses.",
+            "A custom type is named PACKAGE.CLASS: one dot, the package in lower case (3 to 21 characters), the class "
+            "with a capital.",
         )  # fmt: skip
     elif not _is_exported(name, kind):
         package, _, class_name = name.partition(".")
         yield _error(
             "artifact-type-not-exported", node.id,
-            f"{key!r} is of the artifact type {name}. Containers find it by importing {class_name} from {package}, and it is not there.",
-            f"Export the class from the top-level package: `from {kind.__module__} import {kind.__name__}` in {package}/__init__.py.",
+            f"{key!r} is of the artifact type {name}. Containers find it by importing {class_name} from {package}, and "
+            "it is not there.",
+            f"Export the class from the top-level package: `from {kind.__module__} import {kind.__name__}` in "
+            f"{package}/__init__.py.",
         )  # fmt: skip
     if kind.PROPERTIES:
         yield _error(
             "artifact-properties", node.id,
-            f"{key!r} is of the artifact type {name}, which declares PROPERTIES {', '.join(sorted(kind.PROPERTIES))}: TFX compiles custom "
-            "types without properties alone.",
+            f"{key!r} is of the artifact type {name}, which declares PROPERTIES {', '.join(sorted(kind.PROPERTIES))}: "
+            "TFX compiles custom types without properties alone.",
             "Use custom properties (artifact.set_string_custom_property), or a file of the artifact.",
         )  # fmt: skip
 
@@ -231,12 +244,14 @@ def _properties(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> 
         if isinstance(value, placeholder.Placeholder):
             yield _error(
                 "dynamic-property", node.id,
-                f"{name!r} is the value of another step's output: TFX 1.16 compiles it to a reference to a task that does not exist.",
+                f"{name!r} is the value of another step's output: TFX 1.16 compiles it to a reference to a task that "
+                "does not exist.",
                 "Pass the artifact as an input, and read the value in the executor.",
             )  # fmt: skip
         elif isinstance(value, float) and not math.isfinite(value):
             yield _error(
-                "property-not-finite", node.id, f"{name}={value!r}: JSON, which a compiled pipeline is, has no such number.",
+                "property-not-finite", node.id,
+                f"{name}={value!r}: JSON, which a compiled pipeline is, has no such number.",
                 "Give a finite number.",
             )  # fmt: skip
         elif not isinstance(value, data_types.RuntimeParameter) and not _has_form(value):
@@ -259,7 +274,10 @@ def _module(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iter
     path, root = node.exec_properties.get("module_file"), pipeline.pipeline_info.pipeline_root
     if not isinstance(node, base_component.BaseComponent) or not isinstance(path, str) or not path:
         return
-    remedy = "Install the module in the image and compile with --module NAME, or use a pipeline_root that TensorFlow can write to (gs://)."
+    remedy = (
+        "Install the module in the image and compile with --module NAME, or use a pipeline_root that TensorFlow can "
+        "write to (gs://)."
+    )
     if not udf_utils.should_package_user_modules():
         yield _warning(
             "module-file",
@@ -274,12 +292,14 @@ def _module(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iter
     elif root.startswith(UNREADABLE_SCHEMES):
         yield _error(
             "module-file", node.id,
-            f"module_file={path!r} is packaged below pipeline_root={root!r} while compiling, where TensorFlow cannot write.", remedy,
+            f"module_file={path!r} is packaged below pipeline_root={root!r} while compiling, where TensorFlow cannot "
+            "write.", remedy,
         )  # fmt: skip
     elif not root.startswith(REMOTE_SCHEMES):
         yield _warning(
             "module-file", node.id,
-            f"module_file={path!r} is packaged below pipeline_root={root!r} on this machine, where no container will find it.", remedy,
+            f"module_file={path!r} is packaged below pipeline_root={root!r} on this machine, where no container will "
+            "find it.", remedy,
         )  # fmt: skip
 
 
@@ -288,13 +308,15 @@ def _places(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iter
     for what, place in _paths(node):
         if place.startswith(UNREADABLE_SCHEMES):
             yield _error(
-                "place", node.id, f"{what}={place!r}: TensorFlow opens no such address, and Kubeflow carries artifacts alone.",
+                "place", node.id,
+                f"{what}={place!r}: TensorFlow opens no such address, and Kubeflow carries artifacts alone.",
                 "Use gs://, or a volume that is mounted into the container.",
             )  # fmt: skip
         elif "://" not in place:
             yield _warning(
-                "place", node.id, f"{what}={place!r} is a folder inside the container: it is lost with it, or not there, unless it is part "
-                "of the image or a volume.",
+                "place", node.id,
+                f"{what}={place!r} is a folder inside the container: it is lost with it, or not there, unless it is "
+                "part of the image or a volume.",
                 "Use gs://, a volume that is mounted there, or a folder of the image.",
             )  # fmt: skip
 
@@ -331,7 +353,8 @@ def _importer(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> It
     uri = node.exec_properties.get(importer.SOURCE_URI_KEY) if isinstance(node, importer.Importer) else None
     if platform == OPEN_SOURCE and isinstance(uri, str) and not uri.startswith(REMOTE_SCHEMES):
         yield _warning(
-            "importer-uri", node.id, f"source_uri={uri!r}: the launcher downloads from gs://, s3:// and minio:// alone.",
+            "importer-uri", node.id,
+            f"source_uri={uri!r}: the launcher downloads from gs://, s3:// and minio:// alone.",
             "Upload the artifact to the object store, or have the path in the image.",
         )  # fmt: skip
 
@@ -342,12 +365,14 @@ def _runtime_parameters(pipeline: tfx_pipeline.Pipeline) -> Iterator[Finding]:
         first = seen.setdefault(parameter.name, parameter)
         if (first.ptype, first.default) != (parameter.ptype, parameter.default):
             yield _error(
-                "runtime-parameter", node.id, f"There are two runtime parameters {parameter.name!r}, of different types or defaults.",
+                "runtime-parameter", node.id,
+                f"There are two runtime parameters {parameter.name!r}, of different types or defaults.",
                 "Give them different names, or use one object for both.",
             )  # fmt: skip
         if parameter.default is None:
             yield _warning(
-                "runtime-parameter", node.id, f"The runtime parameter {parameter.name!r} has no default: a run without it fails.",
+                "runtime-parameter", node.id,
+                f"The runtime parameter {parameter.name!r} has no default: a run without it fails.",
                 "Give RuntimeParameter(default=...).",
             )  # fmt: skip
 

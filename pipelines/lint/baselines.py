@@ -41,15 +41,15 @@ def check_baseline(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
         if not _asks_validator(channel, validators):
             yield found.error(
                 "baseline-not-ours",
-                f"It looks for a blessed model by {describe(graph, channel)}: a model that the Evaluator blessed and BudgetValidator "
-                "refused becomes the baseline of the next run.",
+                f"It looks for a blessed model by {describe(graph, channel)}: a model that the Evaluator blessed and "
+                "BudgetValidator refused becomes the baseline of the next run.",
                 remedy.format(validators[0] if validators else "BudgetValidator"),
             )
         elif runner == "kubeflow":
             yield found.warning(
                 "baseline-not-ours",
-                "Kubeflow's resolver ignores who gave a blessing: a model that the Evaluator blessed and BudgetValidator refused becomes "
-                "the baseline of the next run.",
+                "Kubeflow's resolver ignores who gave a blessing: a model that the Evaluator blessed and "
+                "BudgetValidator refused becomes the baseline of the next run.",
                 "Compile without a baseline.",
             )
     for channel in node.inputs.values():
@@ -57,8 +57,8 @@ def check_baseline(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
             if _follows_any_blessing(operation):
                 yield found.error(
                     "baseline-not-ours",
-                    "LatestPolicyModel takes any node's blessing: a model that the Evaluator blessed and BudgetValidator refused becomes "
-                    "the baseline of the next run.",
+                    "LatestPolicyModel takes any node's blessing: a model that the Evaluator blessed and "
+                    "BudgetValidator refused becomes the baseline of the next run.",
                     "Use the policy LATEST_PUSHED, or LatestBlessedModelStrategy with BudgetValidator's blessing.",
                 )
 

@@ -34,8 +34,8 @@ def check_validator(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
     if node.executor_spec.executor_class is not BudgetValidator.EXECUTOR_SPEC.executor_class:
         yield found.warning(
             "validator-other-executor",
-            f"Its executor, {node.executor_spec.executor_class.__name__}, is derived from BudgetValidator's: what it changes of the "
-            "verdict cannot be seen.",
+            f"Its executor, {node.executor_spec.executor_class.__name__}, is derived from BudgetValidator's: what it "
+            "changes of the verdict cannot be seen.",
             "Leave the executor as it is, or review it.",
         )
     judged = roles.origin_of_input(node, "model")
@@ -50,14 +50,15 @@ def _same_trainer(graph: Graph, node: Node, judged: Any, found: Finder) -> Itera
         yield found.warning(
             "validator-mixed-evidence",
             f"It cannot be seen that model, {describe_origin(graph, judged)}, and privacy_guarantee, "
-            f"{describe_origin(graph, guarantee)}, are of one training run. The gate refuses what does not belong together.",
+            f"{describe_origin(graph, guarantee)}, are of one training run. The gate refuses what does not belong "
+            "together.",
             "Wire both to outputs of one DPTrainer.",
         )
     elif judged.node is not guarantee.node:
         yield found.error(
             "validator-mixed-evidence",
-            f"model is {describe_origin(graph, judged)}, and privacy_guarantee {describe_origin(graph, guarantee)}: the guarantee is of "
-            "another model, and every model will be refused.",
+            f"model is {describe_origin(graph, judged)}, and privacy_guarantee {describe_origin(graph, guarantee)}: "
+            "the guarantee is of another model, and every model will be refused.",
             "Wire both to outputs of one DPTrainer.",
         )
 
@@ -72,15 +73,15 @@ def _same_evaluation(graph: Graph, node: Node, judged: Any, found: Finder) -> It
         if not (isinstance(evaluated, Output) and isinstance(judged, Output)):
             yield found.warning(
                 "validator-mixed-evidence",
-                f"It cannot be seen which model {key}, {describe_origin(graph, origin)}, is of. The gate refuses what does not belong "
-                "together.",
+                f"It cannot be seen which model {key}, {describe_origin(graph, origin)}, is of. The gate refuses what "
+                "does not belong together.",
                 f"Wire {key} to a node of this pipeline that evaluates the same model.",
             )
         elif evaluated != judged:
             yield found.error(
                 "validator-mixed-evidence",
-                f"model is {describe_origin(graph, judged)}, but {key} is of {describe_origin(graph, evaluated)}: every model will be "
-                "refused.",
+                f"model is {describe_origin(graph, judged)}, but {key} is of {describe_origin(graph, evaluated)}: "
+                "every model will be refused.",
                 f"Evaluate the model that is judged: wire the same model to {graph.name(origin.node)}.",
             )
 
@@ -94,7 +95,10 @@ def _ledger(graph: Graph, node: Node, found: Finder) -> Iterator[Finding]:
     if charged == checked:
         return
     if not checked:
-        problem = f"{trainer} charges the ledger {charged}, but no ledger is checked here: that the run was charged goes unseen."
+        problem = (
+            f"{trainer} charges the ledger {charged}, but no ledger is checked here: that the run was charged goes "
+            "unseen."
+        )
     elif not charged:
         problem = f"The ledger {checked} is checked here, but {trainer} charges none: every model will be refused."
     else:
@@ -110,15 +114,15 @@ def check_replayed(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
     if runner == "kubeflow":
         yield found.error(
             "replayed-verdict",
-            "enable_cache is on, and Kubeflow runs no driver that would keep an earlier verdict from being replayed: it sees neither "
-            "the clock nor what others spend.",
+            "enable_cache is on, and Kubeflow runs no driver that would keep an earlier verdict from being replayed: "
+            "it sees neither the clock nor what others spend.",
             "Build the pipeline with enable_cache=False.",
         )
     elif not issubclass(node.driver_class, BudgetValidator.DRIVER_CLASS):
         yield found.error(
             "replayed-verdict",
-            f"enable_cache is on, and its driver, {node.driver_class.__name__}, is not BudgetValidator's, which keeps an earlier verdict "
-            "from being replayed.",
+            f"enable_cache is on, and its driver, {node.driver_class.__name__}, is not BudgetValidator's, which keeps "
+            "an earlier verdict from being replayed.",
             "Derive the driver from BudgetValidator.DRIVER_CLASS, or build the pipeline with enable_cache=False.",
         )
 
@@ -141,6 +145,7 @@ def check_evaluator(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
     if judges and not any(node in graph.possible_producers(channel) for channel in read):
         yield Finder(graph, node).warning(
             "evaluator-blessing-unused",
-            f"It has thresholds, but {graph.name(judges[0])} does not read its blessing: a model that fails them is pushed.",
+            f"It has thresholds, but {graph.name(judges[0])} does not read its blessing: a model that fails them is "
+            "pushed.",
             "Wire it to BudgetValidator(model_blessing=...), which ANDs it.",
         )

@@ -28,7 +28,7 @@ class Finding:
     severity: str
     """"error": a model can be deployed without a verdict on it, or none ever will be; "warning": look at it."""
     node: str
-    """Id of the node, after those of the pipelines inside the outermost that it stands in."""
+    """Id of the node, after those of the pipelines inside the outermost that it is in."""
     problem: str
     """What is wrong, and why it matters."""
     remedy: str

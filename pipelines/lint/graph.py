@@ -38,7 +38,7 @@ class Elsewhere:
 class _Place:
     name: str
     pipelines: tuple[tfx_pipeline.Pipeline, ...]
-    """Those that the node stands in, from the outermost."""
+    """Those that the node is in, from the outermost."""
 
 
 class Graph:
@@ -68,7 +68,7 @@ class Graph:
         return node in self._places
 
     def name(self, node: Node) -> str:
-        """The node's id, after those of the pipelines inside the outermost that it stands in."""
+        """The node's id, after those of the pipelines inside the outermost that it is in."""
         return self._places[node].name if node in self._places else node.id
 
     def caches(self, node: Node) -> bool:
@@ -76,7 +76,7 @@ class Graph:
         return any(pipeline.enable_cache for pipeline in self._places[node].pipelines)
 
     def contexts(self, node: Node) -> set[Any]:
-        """Conditions and loops that the node stands in."""
+        """Conditions and loops that the node is in."""
         found: set[Any] = set()
         enclosing = self._places[node].pipelines
         for pipeline, inside in zip(enclosing, (*enclosing[1:], node), strict=True):

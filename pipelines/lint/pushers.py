@@ -44,21 +44,21 @@ def check_pusher(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
     if not roles.runs(node, pusher_executor.Executor):
         yield found.warning(
             "pusher-other-executor",
-            "Its executor is not derived from that of TFX's Pusher, so that it cannot be seen whether it reads the blessing.",
+            "Its executor is not derived from that of TFX's Pusher, so it cannot be seen whether it reads the "
+            "blessing.",
             "Derive it from tfx.components.pusher.executor.Executor and call CheckBlessing.",
         )
     for key in inputs_of_type(node, ReferenceModels):
         yield found.error(
             "reference-models-leave",
-            f"{key} is DPTrainer's reference_models: models trained beside the one that is judged, never to be published.",
+            f"{key} is DPTrainer's reference_models: models trained next to the one that is judged, never to be "
+            "published.",
             "Push the model alone.",
         )
     blessings = inputs_of_type(node, ModelBlessing)
     if not blessings:
         condition = (
-            " The condition that it stands in is no verdict here: it may ask for anything."
-            if graph.conditions(node)
-            else ""
+            " The condition around it is no verdict here: it may ask for anything." if graph.conditions(node) else ""
         )
         yield found.error(
             "pusher-without-blessing",
@@ -71,10 +71,10 @@ def check_pusher(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
         (channel, *_) = blessings.values()
         yield found.error(
             "pusher-blessing-not-ours",
-            f"model_blessing is {describe(graph, channel)}, and not the verdict of a BudgetValidator of this run: epsilon and attacks "
-            "are not looked at.",
-            "Wire model_blessing=budget_validator.outputs['blessing'], and other blessings to BudgetValidator(model_blessing=...), "
-            "which ANDs them.",
+            f"model_blessing is {describe(graph, channel)}, and not the verdict of a BudgetValidator of this run: "
+            "epsilon and attacks are not looked at.",
+            "Wire model_blessing=budget_validator.outputs['blessing'], and other blessings to "
+            "BudgetValidator(model_blessing=...), which ANDs them.",
         )
         return
     validator = roles.validator_of(ours[0])
@@ -90,8 +90,8 @@ def _other_model(graph: Graph, node: Node, validator: Node, found: Finder) -> It
         if not (isinstance(pushed, Output) and pushed == judged):
             yield found.error(
                 "pusher-other-model",
-                f"{key} is {describe(graph, channel)}, but {graph.name(validator)} judges {describe_origin(graph, judged)}: Pusher "
-                "reads the verdict and does not look what it is on.",
+                f"{key} is {describe(graph, channel)}, but {graph.name(validator)} judges "
+                f"{describe_origin(graph, judged)}: Pusher reads the verdict and does not look what it is on.",
                 "Wire the same output of the same node to both.",
             )
 
@@ -102,8 +102,8 @@ def _missing_verdict(
     def missing(why: str, remedy: str) -> Finding:
         return found.error(
             "verdict-may-be-missing",
-            f"{why} Pusher's model_blessing is optional in TFX: where {graph.name(validator)} did not run it finds none, logs a "
-            "warning, and pushes.",
+            f"{why} Pusher's model_blessing is optional in TFX: where {graph.name(validator)} did not run it finds "
+            "none, logs a warning, and pushes.",
             remedy,
         )
 
@@ -130,7 +130,7 @@ def _missing_verdict(
             continue
         if not _stands_in_all(graph.contexts(node), graph.contexts(ancestor)):
             yield missing(
-                f"{name} stands in a condition or a loop that Pusher does not stand in.",
+                f"{name} is inside a condition or a loop that Pusher is not inside.",
                 f"Put Pusher into the same condition, or take {name} out of it.",
             )
         ancestor_options = ancestor.node_execution_options
@@ -145,7 +145,7 @@ def _missing_verdict(
 
 
 def _stands_in_all(contexts: set[Any], others: set[Any]) -> bool:
-    """Whether who stands in `contexts` also stands in `others`; conditions are the same if they ask the same."""
+    """Whether who is inside `contexts` is also inside `others`; conditions are the same if they ask the same."""
 
     def same(one: Any, other: Any) -> bool:
         if one is other:
@@ -165,8 +165,10 @@ def check_asynchronous(graph: Graph) -> Iterator[Finding]:
                 rule="asynchronous-pipeline",
                 severity=ERROR,
                 node=pipeline.id,
-                problem="In an asynchronous pipeline an output is whatever was made last, so that a verdict and a model need not "
-                "belong together.",
+                problem=(
+                    "In an asynchronous pipeline an output is whatever was made last, so a verdict and a model need "
+                    "not belong together."
+                ),
                 remedy="Use ExecutionMode.SYNC.",
             )
 
@@ -196,5 +198,6 @@ def check_exit_handler(graph: Graph, node: Node, runner: str) -> Iterator[Findin
         yield found.warning(
             "unjudged-exit",
             f"It takes a model without BudgetValidator's verdict. {what} may leave although the model is refused.",
-            "Wire model_blessing=budget_validator.outputs['blessing'] if it takes one, or let it run on that condition.",
+            "Wire model_blessing=budget_validator.outputs['blessing'] if it takes one, or let it run on that "
+            "condition.",
         )

@@ -1,4 +1,4 @@
-"""Which node of a pipeline is what to the lint: by its executor where there is one of ours or TFX's, because that is what runs."""
+"""The role of each node: by its executor where that is one of ours or TFX's, because the executor is what runs."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def is_other_trainer(node: Node) -> bool:
 
 
 def pushed_models(node: Node) -> dict[str, channels.BaseChannel]:
-    """What a pusher pushes; without a model it takes the copy that an InfraValidator made of its own."""
+    """What a pusher pushes; without a model it takes the copy that an InfraValidator made of its model."""
     models = inputs_of_type(node, Model)
     if models:
         return models

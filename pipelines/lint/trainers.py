@@ -42,8 +42,8 @@ def check_trainer(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
     yield Finder(graph, node).finding(
         "trainer-bypasses-dp",
         ERROR if pushed else WARNING,
-        f"It learns from {data} without differential privacy, and what it learned goes to {into}: no guarantee covers it"
-        f"{', and it reaches a Pusher' if pushed else ''}.",
+        f"It learns from {data} without differential privacy, and what it learned goes to {into}: no guarantee covers "
+        f"it{', and it reaches a Pusher' if pushed else ''}.",
         "Train with DPTrainer." if shares else "Train with DPTrainer, unless these examples are public.",
     )
 
