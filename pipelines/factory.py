@@ -60,14 +60,14 @@ def create_pipeline(
     beam_pipeline_args: Sequence[str] = (),
     enable_cache: bool = True,
 ) -> pipeline.Pipeline:
-    """Returns the pipeline of DESIGN: ingest, transform, train privately, attack, gate, push.
+    """Builds the complete pipeline: ingest, transform, train privately, attack, gate, push.
 
     Args:
       pipeline_name: Name under which ML Metadata files the runs; the cache is per name.
       pipeline_root: Folder of the artifacts.
       data_root: Folder with the CSV files.
       module_file: Python file with `preprocessing_fn` and `model_fn`, alone in its folder (TFX
-        packages every module that lies beside it).
+        packages every module next to it).
       serving_model_dir: Folder that Pusher writes models to.
       privacy: Parameters of the private training.
       label_key: Name of the label among the transformed features.
@@ -80,12 +80,13 @@ def create_pipeline(
       dataset_blocks: The dataset's blocks that the data are of, where it has blocks.
       eval_config: TFMA configuration of the Evaluator. Without one there is no Evaluator, and the
         gate looks at privacy alone.
-      slice_features: Raw features by which the attacks are sliced, beside the class.
+      slice_features: Raw features by which the attacks are sliced, besides the class.
       allow_non_dp_preprocessing: Accept a transform graph with analyzers.
       with_baseline: Compare with the latest blessed model. It is resolved from BudgetValidator's
         blessing alone: a model that the Evaluator blessed and the gate refused must not become
         the baseline of the next run. Leave it out for open-source Kubeflow, which runs no resolvers.
-      reference_models: How many models DPTrainer trains beside the model, for attacks that compare it with them; 0 or an even number.
+      reference_models: How many models DPTrainer trains next to the model, for attacks that compare it with them; 0 or
+        an even number.
       attacks_during_training: How often DPTrainer attacks the model while it trains, for the report's picture.
       attack_options: Further arguments of PrivacyEvaluator, such as `sensitive_features`.
       custom_config: Passed to the module's functions in `fn_args.custom_config`.
@@ -177,21 +178,21 @@ def _evaluate(
     example_gen: CsvExampleGen, trainer: DPTrainer, eval_config: tfma.EvalConfig, *, with_baseline: bool
 ) -> list[base_node.BaseNode]:
     """The Evaluator, after the resolver of its baseline where one is wanted."""
-    if not with_baseline:
-        return [
-            Evaluator(examples=example_gen.outputs["examples"], model=trainer.outputs["model"], eval_config=eval_config)
-        ]
-    baseline = resolver.Resolver(
+    baseline = _latest_blessed_model() if with_baseline else None
+    evaluator = Evaluator(
+        examples=example_gen.outputs["examples"],
+        model=trainer.outputs["model"],
+        baseline_model=baseline.outputs["model"] if baseline else None,
+        eval_config=eval_config,
+    )
+    return [baseline, evaluator] if baseline else [evaluator]
+
+
+def _latest_blessed_model() -> resolver.Resolver:
+    return resolver.Resolver(
         strategy_class=latest_blessed_model_strategy.LatestBlessedModelStrategy,
         model=types.Channel(type=standard_artifacts.Model),
         model_blessing=types.Channel(
             type=standard_artifacts.ModelBlessing, producer_component_id="BudgetValidator", output_key="blessing"
         ),
     ).with_id("latest_blessed_model_resolver")
-    evaluator = Evaluator(
-        examples=example_gen.outputs["examples"],
-        model=trainer.outputs["model"],
-        baseline_model=baseline.outputs["model"],
-        eval_config=eval_config,
-    )
-    return [baseline, evaluator]

@@ -1,6 +1,7 @@
 """The Chicago Taxi example: its pipeline, its module, and the demo that runs it three times.
 
-The public names of `taxi.pipeline`, such as `create_taxi_pipeline`, are available here; TFX is imported when one of them is used.
+The public names of `taxi.pipeline`, such as `create_taxi_pipeline`, are available here; TFX is imported when one of
+them is used.
 """
 
 from __future__ import annotations

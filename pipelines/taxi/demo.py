@@ -15,7 +15,7 @@ import rich.table
 from tfx_privacy.pipelines import progress
 
 LOG_NAME = "demo.log"
-# Below what the private model spends, so that the gate must refuse it.
+# Below what the private model spends, so the gate must refuse it.
 TIGHT_EPSILON = 1.0
 _NUM_PREDICTIONS = 3
 _WIDTH = 120
@@ -82,20 +82,20 @@ def run(output_root: str) -> list[Outcome]:
 
 @contextlib.contextmanager
 def _budget(output_root: str) -> Iterator[None]:
-    """A ledger beside the demonstration's other files, in which the trips have a budget."""
-    from tfx_privacy.ledger import Ledger
+    """A ledger next to the demonstration's other files, in which the trips have a budget."""
     from tfx_privacy.ledger.source import DEFAULT_VARIABLE
+    from tfx_privacy.pipelines import local_runner
     from tfx_privacy.pipelines.taxi import pipeline
 
     before = os.environ.get(DEFAULT_VARIABLE)
-    os.environ[DEFAULT_VARIABLE] = f"sqlite:///{os.path.join(os.path.abspath(output_root), pipeline.LEDGER_NAME)}"
+    path = os.path.join(output_root, pipeline.LEDGER_NAME)
     try:
-        with Ledger() as ledger:
-            ledger.initialise()
-            ledger.register(pipeline.DATASET_ID, approver="the demonstration", **pipeline.BUDGET)
+        local_runner.sqlite_ledger(
+            path, DEFAULT_VARIABLE, pipeline.DATASET_ID, approver="the demonstration", **pipeline.BUDGET
+        )
         yield
     finally:
-        del os.environ[DEFAULT_VARIABLE]
+        os.environ.pop(DEFAULT_VARIABLE, None)
         if before is not None:
             os.environ[DEFAULT_VARIABLE] = before
 
@@ -176,8 +176,8 @@ def _show_accuracy(outcomes: list[Outcome], console: rich.console.Console) -> No
     with console.status("Training the same model without privacy, for comparison ..."):
         ordinary = pipeline.ordinary_accuracy(private.transform_graph, private.transformed_examples)
     console.print(
-        f"Accuracy on the test split: {_number(private.metrics.get('binary_accuracy'))} with privacy; the same model trained "
-        f"as long without: {ordinary:.3f}; the over-fitted one: "
+        f"Accuracy on the test split: {_number(private.metrics.get('binary_accuracy'))} with privacy; the same model "
+        f"trained as long without: {ordinary:.3f}; the over-fitted one: "
         f"{_number(outcomes[-1].result.metrics.get('binary_accuracy'))}.",
         highlight=False,
     )

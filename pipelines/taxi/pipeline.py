@@ -28,11 +28,13 @@ SLICE_FEATURES = ("payment_type",)
 TARGET_EPSILON = 3.0
 TARGET_DELTA = 1e-5
 MAX_ATTACK_AUC = 0.65
-"""Trips that the model gets wrong are few, the interval there takes 0.03, and it varies from training to training (`python -m benchmarks.bounds`)."""
+"""Trips that the model gets wrong are few, the interval there takes 0.03, and it varies from training to training
+(`python -m benchmarks.bounds`)."""
 LEDGER_NAME = "ledger.db"
 DATASET_ID = "chicago-taxi-trips"
 BUDGET: dict[str, Any] = {"epsilon": 8.0, "delta": TARGET_DELTA, "population": 10_000}
-"""Of all private trainings on the trips together; the population is the training split's, in round numbers, and declared."""
+"""Of all private trainings on the trips together; the population is the training split's, in round
+numbers, and declared."""
 
 PRIVATE = DPParameters(
     target_epsilon=TARGET_EPSILON, target_delta=TARGET_DELTA, l2_norm_clip=1.0, expected_batch_size=512, epochs=20
@@ -52,9 +54,9 @@ _FLOAT_COLUMNS = (
 CITY_NOTICE = (
     "This site provides applications using data that has been modified for use from its original source, "
     "www.cityofchicago.org, the official website of the City of Chicago. The City of Chicago makes no claims as to the "
-    "content, accuracy, timeliness, or completeness of any of the data provided at this site. The data provided at this "
-    "site is subject to change at any time. It is understood that the data provided at this site is being used at one's "
-    "own risk."
+    "content, accuracy, timeliness, or completeness of any of the data provided at this site. The data provided at "
+    "this site is subject to change at any time. It is understood that the data provided at this site is being used at "
+    "one's own risk."
 )
 """The City's notice on the data, to be shown with it."""
 
@@ -75,7 +77,7 @@ def eval_config() -> tfma.EvalConfig:
             direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -0.1}
         ),
     )
-    # Over all trips only: cash tips are not recorded, so that hardly anything can be predicted within a payment type.
+    # Over all trips only: cash tips are not recorded, so hardly anything can be predicted within a payment type.
     over_all = tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=threshold)
     return tfma.EvalConfig(
         model_specs=[

@@ -1,4 +1,7 @@
-"""The demonstration's data: 1,797 images of handwritten digits that lie inside scikit-learn. Delete this file when DATA_PATH is yours."""
+"""The demonstration's data: 1,797 images of handwritten digits that lie inside scikit-learn.
+
+Delete this file when DATA_PATH is yours.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The demonstration's data: the Chicago Taxi trips that lie inside the tfx package. Delete this file when DATA_PATH is yours."""
+"""The demonstration's data: the Chicago Taxi trips that lie inside the tfx package.
+
+Delete this file when DATA_PATH is yours.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ import shutil
 NOTICE = (
     "This site provides applications using data that has been modified for use from its original source, "
     "www.cityofchicago.org, the official website of the City of Chicago. The City of Chicago makes no claims as to the "
-    "content, accuracy, timeliness, or completeness of any of the data provided at this site. The data provided at this "
-    "site is subject to change at any time. It is understood that the data provided at this site is being used at one's "
-    "own risk."
+    "content, accuracy, timeliness, or completeness of any of the data provided at this site. The data provided at "
+    "this site is subject to change at any time. It is understood that the data provided at this site is being used at "
+    "one's own risk."
 )
 """The City's notice on the data, to be shown with it."""
 

@@ -198,7 +198,7 @@ def test_the_length_of_training_becomes_parameters(tmp_path: pathlib.Path, fit: 
     [
         ({"fit": "callbacks=[tf.keras.callbacks.EarlyStopping()]"}, ("EarlyStopping: refused", "AT model.fit")),
         ({"fit": "callbacks=[tf.keras.callbacks.TensorBoard('x')]"}, ("TensorBoard", "losses and histograms")),
-        ({"fit": "callbacks=[Mine()]"}, ("callbacks of its own",)),
+        ({"fit": "callbacks=[Mine()]"}, ("its own callbacks",)),
         ({"fit": "class_weight={0: 1.0}"}, ("weights by class",)),
         ({"after": "model.layers[0].adapt(train)"}, ("adapt()", "without privacy")),
         ({"after": "model.add(tf.keras.layers.BatchNormalization())"}, ("BatchNormalization", "GroupNormalization")),
@@ -235,7 +235,7 @@ def test_what_changes_the_model_before_training_is_moved(tmp_path: pathlib.Path)
 def test_a_training_loop_of_its_own_is_not_guessed_at(tmp_path: pathlib.Path) -> None:
     loop = "for batch in train:\n    with tf.GradientTape() as tape:\n      step(model, tape)"
     proposal = propose(written(tmp_path, MODULE.replace("model.fit(train, validation_data=evaluation, FIT)", loop)))
-    assert says(proposal, "a training loop of its own", "AT GradientTape")
+    assert says(proposal, "its own training loop", "AT GradientTape")
     assert says(proposal, "input_fn was not proposed")
     assert "return model" in body(proposal, "model_fn")
 
@@ -430,4 +430,4 @@ def test_repeat_of_a_tensor_stays(tmp_path: pathlib.Path) -> None:
 def test_what_is_fitted_beside_the_model_is_not_taken_for_it(tmp_path: pathlib.Path) -> None:
     proposal = made(tmp_path, before="scaler.fit(train)")
     assert "model = _build(units)\n    return model" in body(proposal, "model_fn")
-    assert says(proposal, "scaler.fit() learns from data beside the model", "AT scaler.fit")
+    assert says(proposal, "scaler.fit() learns from data outside the model", "AT scaler.fit")

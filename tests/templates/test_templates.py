@@ -19,11 +19,13 @@ from places import ROOT
 from project_zygote import Zygote
 
 from tfx_privacy import cli
+from tfx_privacy.commands import template
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.gate import policy_file
 from tfx_privacy.pipelines.container import COMMAND
 
 TEMPLATES = ("image", "tabular", "text")
+COMMON = ROOT / "templates" / "common"
 
 
 def copy(model: str, destination: pathlib.Path, pipeline_name: str = "a-pipeline") -> str:
@@ -54,7 +56,7 @@ def test_the_list_says_what_each_template_is_for() -> None:
 @pytest.mark.parametrize("model", TEMPLATES)
 def test_a_copy_is_the_template_with_the_pipelines_name(model: str, tmp_path: pathlib.Path) -> None:
     output = copy(model, tmp_path / "new" / "project", "my-pipeline")
-    copied, source = files(tmp_path / "new" / "project"), files(ROOT / "templates" / model)
+    copied, source = files(tmp_path / "new" / "project"), files(COMMON) | files(ROOT / "templates" / model)
     assert copied == {name: text.replace("{{PIPELINE_NAME}}", "my-pipeline") for name, text in source.items()}
     assert {"README.md", ".gitignore", "local_runner.py", "kubeflow_v2_runner.py", "pipeline/configs.py"} <= set(copied)
     assert 'PIPELINE_NAME = "my-pipeline"' in copied["pipeline/configs.py"]
@@ -63,22 +65,34 @@ def test_a_copy_is_the_template_with_the_pipelines_name(model: str, tmp_path: pa
 
 
 @pytest.mark.parametrize("model", TEMPLATES)
-def test_the_users_module_is_alone_in_its_folder(model: str) -> None:
+def test_the_users_module_is_alone_in_its_folder(model: str, tmp_path: pathlib.Path) -> None:
     """TFX packages every module beside it."""
-    modules = (ROOT / "templates" / model / "models").glob("*.py")
+    copy(model, tmp_path)
+    modules = (tmp_path / "models").glob("*.py")
     assert {path.name for path in modules} == {"__init__.py", "model.py"}
 
 
-def test_what_does_not_depend_on_the_data_is_the_same_in_all_templates() -> None:
-    shared = (
-        "local_runner.py",
-        "kubeflow_v2_runner.py",
-        "Dockerfile",
-        ".gitignore",
-        "tests/test_pipeline.py",
-    )
-    for name in (*shared, "tests/test_end_to_end.py"):
-        assert len({(ROOT / "templates" / model / name).read_text() for model in TEMPLATES}) == 1, name
+def test_no_file_is_in_two_templates() -> None:
+    """It belongs into the common folder, from which every project has it."""
+    places: dict[str, list[str]] = {}
+    for folder in ("common", *TEMPLATES):
+        for name, text in files(ROOT / "templates" / folder).items():
+            places.setdefault(text, []).append(f"{folder}/{name}")
+    assert [names for names in places.values() if len({name.partition("/")[0] for name in names}) > 1] == []
+
+
+def test_a_templates_own_file_wins(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in {
+        "common/a.txt": "common",
+        "common/b.txt": "common",
+        "one/b.txt": "own",
+        "one/README.md": "# One",
+    }.items():
+        (tmp_path / "templates" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "templates" / name).write_text(text)
+    monkeypatch.setattr(template, "_TEMPLATES", tmp_path / "templates")
+    copy("one", tmp_path / "project")
+    assert files(tmp_path / "project") == {"a.txt": "common", "b.txt": "own", "README.md": "# One"}
 
 
 @pytest.mark.parametrize("model", TEMPLATES)
@@ -105,7 +119,7 @@ def test_a_refused_name_comes_with_one_that_would_do(tmp_path: pathlib.Path) -> 
 
 
 def test_an_unknown_template_is_refused(tmp_path: pathlib.Path) -> None:
-    for model in ("penguin", "report", "../templates/tabular", ""):
+    for model in ("penguin", "report", "common", "../templates/tabular", ""):
         with pytest.raises(ParameterError, match="There are: image, tabular, text"):
             copy(model, tmp_path / "project")
 

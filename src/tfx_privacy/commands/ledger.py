@@ -12,7 +12,7 @@ from tfx_privacy.records import strict_json
 
 if TYPE_CHECKING:
     from tfx_privacy.ledger import Ledger
-    from tfx_privacy.ledger.replay import DatasetRow
+    from tfx_privacy.ledger.state import DatasetRow
 
 _FORMATS = click.Choice(["table", "json"])
 _MAX_PENDING = 10

@@ -61,7 +61,7 @@ def _module_of(source: str) -> ModuleType:
     path = pathlib.Path(source).resolve()
     if not path.is_file():
         raise click.BadParameter(f"There is no file {source!r}.")
-    # As `python FILE.py` would: modules beside it can be imported, and TFX finds components that it
+    # As `python FILE.py` would: modules next to it can be imported, and TFX finds components that it
     # defines by its name.
     sys.path.insert(0, str(path.parent))
     name = path.stem if path.stem not in sys.modules else f"_loaded_{path.stem}"

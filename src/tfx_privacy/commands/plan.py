@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Without a terminal rich would take 80 columns.
 _WIDTH = 120
 _PLOT_FORMATS = (".svg", ".png", ".pdf")
-# Okabe and Ito's colours without yellow; each line has a dash and a marker of its own as well.
+# Okabe and Ito's colours without yellow; each line also has its own dash and marker.
 _COLOURS = ("#0060a0", "#b34700", "#007a5a", "#7a3b69", "#555555", "#a8201a")
 _DASHES = ("-", "--", "-.", ":", (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -169,7 +169,7 @@ def _left(ledger: str | None, dataset_id: str | None) -> tuple[int, float] | Non
     if ledger is None or dataset_id is None:
         return None
     from tfx_privacy.ledger import Ledger
-    from tfx_privacy.ledger.budgets import left
+    from tfx_privacy.ledger.admission import left
 
     with Ledger(ledger) as opened:
         dataset = opened.dataset(dataset_id)

@@ -52,7 +52,7 @@ def report(target: str, form: str | None, output: pathlib.Path | None, open_: bo
     (the newest report counts) or one of its blessings; or the address of one of these on a file system that
     TFX knows, such as gs://.
 
-    Reports are explanations and no evidence: they are read as they stand. What lets Pusher deploy is the blessing.
+    Reports are explanations and no evidence: they are read as they are. What lets Pusher deploy is the blessing.
     """
     if output is not None and form is None:
         raise click.UsageError("--output requires --format.")
@@ -176,7 +176,7 @@ def _open(path: str) -> None:
     page = pathlib.Path(path).with_name(HTML_NAME)
     if _REMOTE.match(path) or not page.is_file():
         raise EvidenceError(
-            f"There is no {HTML_NAME} beside {path!r} to open. Render it with --format html --output FILE."
+            f"There is no {HTML_NAME} next to {path!r} to open. Render it with --format html --output FILE."
         )
     if not webbrowser.open(page.resolve().as_uri()):
         raise EvidenceError(f"No browser was found. Open {str(page)!r} by hand.")

@@ -48,7 +48,7 @@ def run_ir(
 ) -> None:
     """Run a compiled pipeline on this machine, as Kubeflow would.
 
-    FILE is what `tfx-privacy compile` wrote. Each step is a process of its own, with the command line and the
+    FILE is what `tfx-privacy compile` wrote. Each step is a separate process, with the command line and the
     ExecutorInput that Kubeflow's launcher would give it, and with this Python environment in the place of its image.
     Variables that the file takes from Kubernetes secrets are taken from the environment of this command, by the steps
     that the file names. For tests; docs/kubeflow.md says what is imitated and what is not.

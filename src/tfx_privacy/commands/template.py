@@ -10,8 +10,11 @@ import click
 from tfx_privacy.errors import ParameterError
 
 _TEMPLATES = pathlib.Path(__file__).resolve().parent.parent / "templates"
+# What is the same in every project.
+_COMMON = "common"
 _PLACEHOLDER = "{{PIPELINE_NAME}}"
-# Kubeflow takes letters, digits and hyphens; a letter first, because the name also stands in Python and in image names.
+# Kubeflow takes letters, digits and hyphens; a letter first, because the name is also used in
+# Python and in image names.
 _PIPELINE_NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NEXT_STEPS = """\
 Next:
@@ -48,8 +51,8 @@ def copy(model: str, pipeline_name: str, destination: pathlib.Path) -> None:
         raise ParameterError(f"There is no template --model={model!r}. There are: {', '.join(_names())}.")
     _check_name(pipeline_name)
     _check_destination(destination)
-    for source in _files(_TEMPLATES / model):
-        target = destination / source.relative_to(_TEMPLATES / model)
+    for name, source in sorted(_files(model).items()):
+        target = destination / name
         target.parent.mkdir(parents=True, exist_ok=True)
         text = source.read_text(encoding="utf-8")
         target.write_text(text.replace(_PLACEHOLDER, pipeline_name), encoding="utf-8")
@@ -58,7 +61,7 @@ def copy(model: str, pipeline_name: str, destination: pathlib.Path) -> None:
 
 
 def _names() -> list[str]:
-    return sorted(path.parent.name for path in _TEMPLATES.glob("*/local_runner.py"))
+    return sorted(path.parent.name for path in _TEMPLATES.glob("*/README.md"))
 
 
 def _summary(name: str) -> str:
@@ -67,8 +70,14 @@ def _summary(name: str) -> str:
     return " ".join(paragraphs[1].split()).partition(". ")[0].rstrip(".")
 
 
-def _files(folder: pathlib.Path) -> list[pathlib.Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+def _files(model: str) -> dict[pathlib.Path, pathlib.Path]:
+    """The files of a new project: those of all templates, and the template's own, which win."""
+    return {
+        path.relative_to(folder): path
+        for folder in (_TEMPLATES / _COMMON, _TEMPLATES / model)
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
 
 
 def _check_name(pipeline_name: str) -> None:

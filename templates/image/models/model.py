@@ -1,7 +1,7 @@
 """The user's module: how images become numbers, and the model. Example: which digit is this?
 
-Sizes and scales are public constants, known without looking at the images. Keep it so. What `tft.scale_to_z_score` and other analyzers compute
-from the records ends up inside the model, outside of the guarantee, and the gate refuses it.
+Sizes and scales are public constants, known without looking at the images. Keep it so. What `tft.scale_to_z_score` and
+other analyzers compute from the records ends up inside the model, outside of the guarantee, and the gate refuses it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def preprocessing_fn(inputs: dict[str, Any]) -> dict[str, Any]:
       inputs: Raw features by name: an image as PNG, JPEG, GIF or BMP, and its class.
 
     Returns:
-      `pixels`, float32 in [0, 1] of shape (batch_size, HEIGHT, WIDTH, CHANNELS), and the label, int64 of shape (batch_size,).
+      `pixels`, float32 in [0, 1] of shape (batch_size, HEIGHT, WIDTH, CHANNELS), and the label, int64 of shape
+      (batch_size,).
     """
     pixels = tf.map_fn(
         _decode,
@@ -49,8 +50,8 @@ def model_fn(fn_args: Any) -> Any:
       fn_args: TFX's FnArgs.
 
     Returns:
-      A compiled `tf.keras.Model` from `pixels` to probabilities, shape (batch_size, NUM_CLASSES). Layers that mix records, such as
-      BatchNormalization, are refused; GroupNormalization and LayerNormalization take their place.
+      A compiled `tf.keras.Model` from `pixels` to probabilities, shape (batch_size, NUM_CLASSES). Layers that mix
+      records, such as BatchNormalization, are refused; GroupNormalization and LayerNormalization take their place.
     """
     pixels = tf.keras.Input(shape=(HEIGHT, WIDTH, CHANNELS), name=PIXELS_KEY)
     hidden = pixels

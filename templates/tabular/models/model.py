@@ -1,8 +1,9 @@
 """The user's module: how records become numbers, and the model. Example: will this passenger tip more than 20 %?
 
-Vocabularies, ranges and sizes are public constants, known without looking at the records: a day has 24 hours, Chicago has 77 community
-areas, the City publishes the payment types. Keep it so. What `tft.compute_and_apply_vocabulary`, `tft.scale_to_z_score` and other analyzers
-compute from the records ends up inside the model, outside of the guarantee, and the gate refuses it.
+Vocabularies, ranges and sizes are public constants, known without looking at the records: a day has 24 hours, Chicago
+has 77 community areas, the City publishes the payment types. Keep it so. What `tft.compute_and_apply_vocabulary`,
+`tft.scale_to_z_score` and other analyzers compute from the records ends up inside the model, outside of the guarantee,
+and the gate refuses it.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ def model_fn(fn_args: Any) -> Any:
       fn_args: TFX's FnArgs.
 
     Returns:
-      A compiled `tf.keras.Model` from `features` to a probability, shape (batch_size, 1). Layers that mix records, such as
-      BatchNormalization, are refused; LayerNormalization and GroupNormalization are fine.
+      A compiled `tf.keras.Model` from `features` to a probability, shape (batch_size, 1). Layers that mix records, such
+      as BatchNormalization, are refused; LayerNormalization and GroupNormalization are fine.
     """
     features = tf.keras.Input(shape=(NUM_FEATURES,), name=FEATURES_KEY)
     hidden = features

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from tfx.components import CsvExampleGen
+
 from tfx_privacy import DPParameters
 
 PIPELINE_NAME = "{{PIPELINE_NAME}}"
@@ -13,8 +15,10 @@ PROJECT_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OUTPUT_DIR = PROJECT_DIR
 # TODO: the folder of your CSV files. demo_data.py fills this one if it is not there.
 DATA_PATH = os.path.join(PROJECT_DIR, "data")
+# The component that reads them.
+EXAMPLE_GEN = CsvExampleGen
 
-# Packaged with the pipeline when it runs here, so that a change of the file is seen by TFX's cache.
+# Packaged with the pipeline when it runs here, so a change of the file is seen by TFX's cache.
 MODULE_FILE = os.path.join(PROJECT_DIR, "models", "model.py")
 # The same module by its name, as the container image holds it.
 MODULE_PATH = "models.model"
@@ -41,8 +45,8 @@ PRIVACY = DPParameters(
 POLICY_FILE = os.path.join(PROJECT_DIR, "privacy_policy.yaml")
 # TODO: raw features by whose values the attacks and the metrics are repeated.
 SLICE_FEATURES = ["payment_type"]
-# A model that is no good is not pushed either.
-EVAL_AUC_THRESHOLD = 0.8
+# The Evaluator's metrics, by TFMA's names, and the least value of a model that is good enough to be pushed.
+METRICS: dict[str, float | None] = {"BinaryAccuracy": None, "AUC": 0.8}
 
 # Kubeflow Pipelines (.yaml) or Vertex AI (.json).
 COMPILED_FILE = PIPELINE_NAME + ".yaml"

@@ -1,8 +1,8 @@
 """The user's module: how texts become numbers, and the model. Example: is this sentence about numerical computing?
 
-Words are hashed into a public number of buckets, because a vocabulary of the records' words would be a function of the records: what
-`tft.compute_and_apply_vocabulary` and other analyzers compute ends up inside the model, outside of the guarantee, and the gate refuses it.
-A list of words that was published by somebody else is as good as hashing.
+Words are hashed into a public number of buckets, because a vocabulary of the records' words would be a function of the
+records: what `tft.compute_and_apply_vocabulary` and other analyzers compute ends up inside the model, outside of the
+guarantee, and the gate refuses it. A list of words that was published by somebody else is as good as hashing.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def preprocessing_fn(inputs: dict[str, Any]) -> dict[str, Any]:
       inputs: Raw features by name: a text, and its class, 0 or 1.
 
     Returns:
-      `tokens`, int64 of shape (batch_size, NUM_TOKENS), from 1 to NUM_BUCKETS, or 0 where the text has ended; and the label, int64 of
-      shape (batch_size,).
+      `tokens`, int64 of shape (batch_size, NUM_TOKENS), from 1 to NUM_BUCKETS, or 0 where the text has ended; and the
+      label, int64 of shape (batch_size,).
     """
     texts = tf.strings.lower(_column(inputs[TEXT_FEATURE], ""))
     words = tf.strings.split(tf.strings.regex_replace(texts, r"[^\pL\pN]+", " "))
@@ -51,8 +51,8 @@ def model_fn(fn_args: Any) -> Any:
       fn_args: TFX's FnArgs.
 
     Returns:
-      A compiled `tf.keras.Model` from `tokens` to a probability, shape (batch_size, 1). Layers that mix records, such as
-      BatchNormalization, are refused; LayerNormalization is fine.
+      A compiled `tf.keras.Model` from `tokens` to a probability, shape (batch_size, 1). Layers that mix records, such
+      as BatchNormalization, are refused; LayerNormalization is fine.
     """
     tokens = tf.keras.Input(shape=(NUM_TOKENS,), dtype=tf.int64, name=TOKENS_KEY)
     # Starts wide: with clipped gradients and noise small vectors take long to grow.

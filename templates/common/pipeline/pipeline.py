@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import tensorflow_model_analysis as tfma
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
-from tfx.components import CsvExampleGen, Evaluator, ExampleValidator, Pusher, SchemaGen, StatisticsGen, Transform
+from tfx.components import Evaluator, ExampleValidator, Pusher, SchemaGen, StatisticsGen, Transform
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 from tfx.orchestration.pipeline import Pipeline
@@ -37,7 +37,7 @@ def create_pipeline(
     Args:
       pipeline_name: Name under which ML Metadata files the runs.
       pipeline_root: Folder of the artifacts.
-      data_path: Folder of the CSV files.
+      data_path: Folder of the data.
       serving_model_dir: Folder that Pusher writes models to.
       module_file: Path of the user's module, to be packaged; or else give `module_path`.
       module_path: Name of the user's module where it can be imported, as in a container image.
@@ -49,7 +49,7 @@ def create_pipeline(
     Returns:
       The pipeline.
     """
-    example_gen = CsvExampleGen(input_base=data_path)
+    example_gen = configs.EXAMPLE_GEN(input_base=data_path)
     statistics_gen = StatisticsGen(examples=example_gen.outputs["examples"])
     schema_gen = SchemaGen(statistics=statistics_gen.outputs["statistics"], infer_feature_shape=True)
     example_validator = ExampleValidator(
@@ -77,8 +77,9 @@ def create_pipeline(
         model=trainer.outputs["model"],
         transform_graph=transform.outputs["transform_graph"],
         schema=schema_gen.outputs["schema"],
+        slice_features=configs.SLICE_FEATURES,
     )
-    # The baseline is found by BudgetValidator's blessing alone, so that no model that was refused becomes one.
+    # The baseline is found by BudgetValidator's blessing alone, so no model that was refused becomes one.
     model_resolver = Resolver(
         strategy_class=LatestBlessedModelStrategy,
         model=types.Channel(type=standard_artifacts.Model),
@@ -123,12 +124,10 @@ def create_pipeline(
 
 
 def _eval_config() -> tfma.EvalConfig:
-    threshold = tfma.MetricThreshold(
-        value_threshold=tfma.GenericValueThreshold(lower_bound={"value": configs.EVAL_ACCURACY_THRESHOLD}),
-        change_threshold=tfma.GenericChangeThreshold(
-            direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -0.1}
-        ),
-    )
+    slices = [tfma.SlicingSpec()]
+    if configs.SLICE_FEATURES:
+        slices.append(tfma.SlicingSpec(feature_keys=configs.SLICE_FEATURES))
+    metrics = [_metric(name, least) for name, least in {"ExampleCount": None, **configs.METRICS}.items()]
     return tfma.EvalConfig(
         model_specs=[
             tfma.ModelSpec(
@@ -137,13 +136,20 @@ def _eval_config() -> tfma.EvalConfig:
                 preprocessing_function_names=["transform_features"],
             )
         ],
-        slicing_specs=[tfma.SlicingSpec()],
-        metrics_specs=[
-            tfma.MetricsSpec(
-                metrics=[
-                    tfma.MetricConfig(class_name="ExampleCount"),
-                    tfma.MetricConfig(class_name="BinaryAccuracy", threshold=threshold),
-                ]
-            )
-        ],
+        slicing_specs=slices,
+        metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
     )
+
+
+def _metric(name: str, least: float | None) -> tfma.MetricConfig:
+    if least is None:
+        return tfma.MetricConfig(class_name=name)
+    threshold = tfma.MetricThreshold(
+        value_threshold=tfma.GenericValueThreshold(lower_bound={"value": least}),
+        change_threshold=tfma.GenericChangeThreshold(
+            direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -0.1}
+        ),
+    )
+    # Over all records: within a slice there may be hardly anything to predict.
+    overall = tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=threshold)
+    return tfma.MetricConfig(class_name=name, per_slice_thresholds=[overall])

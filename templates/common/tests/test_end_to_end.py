@@ -20,7 +20,7 @@ class EndToEndTest(unittest.TestCase):
     """Of local_runner.py."""
 
     def test_a_model_is_blessed_and_pushed_and_answers(self) -> None:
-        """With a budget of its own, whatever ledger the environment names."""
+        """With its own budget, whatever ledger the environment names."""
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         output = folder.name

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 from tfx.orchestration.pipeline import Pipeline
 
 from pipeline import configs, pipeline
-from tfx_privacy.pipelines import kubeflow
+from tfx_privacy.pipelines import project_runner
 
 
 def create_kubeflow_pipeline() -> Pipeline:
@@ -25,17 +23,12 @@ def create_kubeflow_pipeline() -> Pipeline:
 
 def run() -> None:
     """Compiles the pipeline to the file that configs.py names."""
-    is_open_source = kubeflow.platform_of(configs.COMPILED_FILE) == kubeflow.OPEN_SOURCE
-    secrets = configs.KUBERNETES_SECRETS if is_open_source else ()
-    warnings = kubeflow.compile(
+    project_runner.compile_for_kubeflow(
         create_kubeflow_pipeline(),
         configs.COMPILED_FILE,
         image=configs.PIPELINE_IMAGE,
-        secrets=[kubeflow.Secret.parse(text) for text in secrets],
+        secrets=configs.KUBERNETES_SECRETS,
     )
-    for warning in warnings:
-        print(warning, file=sys.stderr)
-    print(f"Wrote {configs.COMPILED_FILE}, for the image {configs.PIPELINE_IMAGE}.")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,0 @@
-"""What the pipeline is made of."""
