@@ -33,7 +33,7 @@ def documents(root: pathlib.Path = ROOT) -> list[pathlib.Path]:
 
 
 def without_code(text: str) -> str:
-    """Returns the text with every sign of code replaced by a middle dot, so that lines and columns stay as they are."""
+    """Returns the text with every sign of code replaced by a middle dot, so lines and columns stay as they are."""
     return _CODE.sub(lambda match: re.sub(r"[^\n]", "\N{MIDDLE DOT}", match[0]), text)
 
 

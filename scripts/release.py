@@ -96,7 +96,7 @@ def require_clean(root: pathlib.Path) -> None:
 
 
 def build(root: pathlib.Path, work: pathlib.Path) -> Built:
-    """Builds sdist and wheel from an export of the commit, so that nothing else in the checkout can get into them.
+    """Builds sdist and wheel from an export of the commit, so nothing else in the checkout can get into them.
 
     Args:
       root: The checkout.

@@ -23,7 +23,7 @@ def real(hint: str = "", **kwargs: Any) -> float:
     """Returns the value as a Python float; bool, text, NaN and infinities are refused.
 
     dp-accounting 0.4.3 states a 23 times too small epsilon for an int or float32 noise
-    multiplier inside a nested event, so that every number becomes a float here.
+    multiplier inside a nested event, so every number becomes a float here.
     """
     name, value = _single(kwargs)
     try:

@@ -10,7 +10,7 @@ from tfx_privacy.errors import AccountingError
 
 @pytest.mark.parametrize(("noise", "steps"), [(1.0, 1), (2.5, 1), (4.0, 9)])
 def test_the_gaussian_mechanism_is_one_over_sigma_times_the_root_of_its_number(noise: float, steps: int) -> None:
-    """Dong et al. (2022), Theorem 2.7 and Corollary 3.3: exact, so that there is no error of fit."""
+    """Dong et al. (2022), Theorem 2.7 and Corollary 3.3: exact, so there is no error of fit."""
     found = gaussian_dp.fit(dp_sgd_event(noise_multiplier=noise, sampling_probability=1.0, steps=steps))
     assert found.mu == pytest.approx(np.sqrt(steps) / noise, rel=3e-4)
     assert found.mu >= np.sqrt(steps) / noise

@@ -218,7 +218,7 @@ def canaries(seed: int, shift: float, size: int, references: int) -> tuple[np.nd
 
 
 def test_canaries_that_were_not_memorised_are_no_leak() -> None:
-    """100 runs. Exposures have a long tail to the right, so that fewer than 2.5 % show a leak."""
+    """100 runs. Exposures have a long tail to the right, so fewer than 2.5 % show a leak."""
     findings = []
     for seed in range(100):
         losses, references = canaries(seed, 0.0, 20, 300)

@@ -1,4 +1,4 @@
-"""Attacks with reference models: against loops, scipy, and simulated models; false-alarm rates are stated beside the simulations."""
+"""Attacks with reference models: against loops, scipy and simulated models, with false-alarm rates."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_rmia_s_score_has_the_auc_of_its_ratio() -> None:
 
 
 def test_offline_a_depends_on_reference_models_alone() -> None:
-    """The first reference model has nothing to do with the others, so that a = 0 is best; for the target a = 1 would be."""
+    """The first reference model has nothing to do with the others, so a = 0 is best; for the target a = 1 would be."""
     random = np.random.default_rng(7)
     bits = random.integers(0, 2, (2000, 2))
     level = random.normal(-3.0, 1.0, 2000)

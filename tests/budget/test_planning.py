@@ -46,7 +46,7 @@ def test_every_combination_is_a_row_with_less_noise_as_epsilon_grows() -> None:
 
 
 def test_the_noise_shown_is_the_noise_accounted() -> None:
-    """Four digits, so that a number copied from the table spends what the table says."""
+    """Four digits, so a number copied from the table spends what the table says."""
     (run,) = planning.plan(population=10_000, target_epsilons=[1.0], expected_batch_sizes=[256], epochs=[3])
     shown = float(f"{run.noise_multiplier:.4g}")
     assert shown == run.noise_multiplier

@@ -93,7 +93,7 @@ def test_the_gate_holds_both_together_against_the_limit() -> None:
 def test_a_guarantee_that_leaves_the_base_model_out_of_epsilon_is_refused() -> None:
     alone = evidence.make_guarantee()
     forged = warm(base(), epsilon_pld=alone.epsilon_pld, epsilon_rdp=alone.epsilon_rdp)
-    with pytest.raises(EvidenceError, match="its mechanism comes to"):
+    with pytest.raises(EvidenceError, match="its mechanism spends"):
         recomputed_epsilon(forged)
     assert not rule("epsilon", forged).passed
 
@@ -183,7 +183,7 @@ def test_of_several_guarantees_the_one_of_the_model_counts() -> None:
 
 
 def test_a_base_guarantee_that_states_too_little_is_refused() -> None:
-    with pytest.raises(EvidenceError, match="its mechanism comes to"):
+    with pytest.raises(EvidenceError, match="its mechanism spends"):
         base(base_guarantee(epsilon_pld=0.01))
 
 

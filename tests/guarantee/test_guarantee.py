@@ -45,7 +45,7 @@ def edited(**changes: Any) -> str:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"schema_version": 1},
+        {"schema_version": 2},
         {"epsilon_rdp": True},
         {"epsilon_rdp": "1.0"},
         {"epsilon_rdp": -1.0},
@@ -89,7 +89,7 @@ def test_epsilon_is_recomputed_from_the_mechanism() -> None:
     bounds = epsilon_bounds(run, target_delta=record.target_delta)
     assert recomputed_epsilon(record) == bounds.pld
     forged = record.model_copy(update={"epsilon_pld": 0.1})
-    with pytest.raises(EvidenceError, match="states epsilon=0.1, but its mechanism comes to"):
+    with pytest.raises(EvidenceError, match="states epsilon=0.1, but its mechanism spends"):
         recomputed_epsilon(forged)
 
 

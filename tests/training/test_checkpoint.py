@@ -54,7 +54,7 @@ def journal(folder: pathlib.Path) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_by_the_system_goes_on(tmp_path: pathlib.Path) -> None:
-    """SIGKILL after 17 of 30 steps: ten are in the checkpoint, seven are lost and count, so that 13 are left."""
+    """SIGKILL after 17 of 30 steps: ten are in the checkpoint, seven are lost and count, so 13 are left."""
     killed = subprocess.run(
         [sys.executable, str(HELPERS / "killed_run.py"), str(tmp_path), "17"], check=False, cwd=HELPERS
     )

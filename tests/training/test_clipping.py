@@ -43,7 +43,7 @@ def summed(kind: str, model: Any, num_units: int, records_each: int = 1) -> Call
 @pytest.mark.parametrize("generation", GENERATIONS)
 @pytest.mark.parametrize("name", BODIES)
 def test_every_layer_against_one_record_at_a_time(name: str, generation: str) -> None:
-    """Clipped at the median norm, so that some are shortened and some are not; some records are masked."""
+    """Clipped at the median norm, so some are shortened and some are not; some records are masked."""
     model, data = make_model(BODIES[name], generation=generation), make_data(NUM_RECORDS, seed=3)
     rows = naive_gradients(model, data)
     clip = float(np.median(np.linalg.norm(rows, axis=1)))

@@ -1,4 +1,4 @@
-"""tensorflow-empirical-privacy 0.1.0 as the oracle, and what it gets wrong: each test says what theirs does and what ours does."""
+"""tensorflow-empirical-privacy 0.1.0 as the oracle, and where it is wrong: each test says what theirs and ours do."""
 
 from __future__ import annotations
 
@@ -295,7 +295,7 @@ def test_their_auc_below_one_half_is_only_logged(theirs: Any, kinds: Any, caplog
 
 
 def test_their_single_logit_is_always_class_zero(theirs: Any, kinds: Any) -> None:
-    """Theirs: argmax over one column, so that correctness is the share of label 0, and the entropy is an IndexError.
+    """Theirs: argmax over one column, so correctness is the share of label 0, and the entropy is an IndexError.
 
     Ours: right
     where the sign is.
@@ -318,7 +318,7 @@ def test_their_single_logit_is_always_class_zero(theirs: Any, kinds: Any) -> Non
 
 
 def test_their_weights_make_a_leak(theirs: Any, kinds: Any) -> None:
-    """Theirs: a loss times its sample's weight, so that members with a tenth of the others' weight look memorised.
+    """Theirs: a loss times its sample's weight, so members with a tenth of the others' weight look memorised.
 
     Ours takes
     outputs and labels; nothing is weighted.

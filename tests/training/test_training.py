@@ -173,7 +173,7 @@ def test_a_schedule_of_learning_rates_is_followed_step_by_step() -> None:
     # Noise is drawn for all steps of a call: with one step a call both runs get the same.
     options: dict[str, Any] = {"deterministic_noise_for_tests": 4, "on_progress": lambda progress: None}
     long, short = (make_model(optimizer=tf.keras.optimizers.SGD(rate)) for rate in (schedule, 1.0))
-    # Every record takes part, so that batches do not differ between the two.
+    # Every record takes part, so batches do not differ between the two.
     run = resolved(40, expected_batch_size=40, steps=9)
     train(long, make_data(), run, **options)
     train(short, make_data(), resolved(40, expected_batch_size=40, steps=2), **options)

@@ -97,7 +97,7 @@ BAD: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "adapted buckets": (adapted("Discretization", num_bins=3), "'shown'.*adapt"),
     "mixes records": (centred, "depends on the other records"),
     "mixes records in training": (centred_in_training, "depends on the other records.*training=True"),
-    "mixes records where nothing shows it": (never_finite, "not finite, so that nothing shows whether it mixes"),
+    "mixes records where nothing shows it": (never_finite, "not finite, so nothing shows whether it mixes"),
     "keeps statistics": (counting, "'?.*seen.*' is not trained but changes"),
     "activity regularizer": (lambda layers, f: layers.Dense(1, activity_regularizer="l2")(f), "adds a loss"),
     "adds a loss": (adding_loss, "adds a loss"),
@@ -158,7 +158,7 @@ def test_methods_that_fit_would_call(generation: str, method: str) -> None:
     features = keras.Input((WIDTH,), name="features")
     model = custom({"features": features}, perceptron(keras.layers, features))
     model.compile("sgd", "mse")
-    with pytest.raises(ModelError, match=f"{method} of its own"):
+    with pytest.raises(ModelError, match=f"its own {method}"):
         training.check_model(model, make_data())
 
 

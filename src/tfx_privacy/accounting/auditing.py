@@ -117,7 +117,7 @@ def one_run_p_value(num_canaries: int, guesses: int, correct: int, epsilon: floa
 def one_run_f_dp_epsilon_lower_bound(scores: Any, is_member: Any, *, delta: float, confidence: float = 0.95) -> float:
     """Epsilon of the largest Gaussian trade-off curve that the guesses rule out: Mahloujifar et al. (2024).
 
-    What is ruled out is that the mechanism is mu-GDP, so that as a bound on epsilon at this one delta it needs that the
+    What is ruled out is that the mechanism is mu-GDP, so as a bound on epsilon at this one delta it needs that the
     mechanism is at least as private as the Gaussian one of the same epsilon at this delta. Compositions of
     Poisson-subsampled Gaussian mechanisms are, as far as the tests check: their losses have the heavier tails. A
     mechanism with bounded losses, such as randomized response, is not.
@@ -222,7 +222,7 @@ def clopper_pearson_epsilon_lower_bound(
     intervals of Clopper and Pearson (1934), each with half of the error (Bonferroni).
 
     Unlike the bounds of one run it needs canaries whose scores do not depend on each other given who took part: audit
-    slots, or one canary from each of many runs. Halves are by the canaries' places, so that who took part must have
+    slots, or one canary from each of many runs. Halves are by the canaries' places, so who took part must have
     nothing to do with the place, which fair coins see to.
 
     Args:

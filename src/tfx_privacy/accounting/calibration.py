@@ -83,7 +83,7 @@ def _bracket(epsilon_of: Callable[[float], float], target: float, tolerance: flo
     """A noise multiplier that meets the target, at most `tolerance` (relative) above one that does not.
 
     Epsilon is nearly a power of the noise multiplier: a guess between two points aims a little to one side and then to
-    the other, so that the bracket closes from both.
+    the other, so the bracket closes from both.
     """
     low, high = MIN_NOISE_MULTIPLIER, MIN_NOISE_MULTIPLIER
     epsilon_low = epsilon_high = epsilon_of(low)
@@ -113,7 +113,7 @@ def _bracket(epsilon_of: Callable[[float], float], target: float, tolerance: flo
 def _descend(epsilon_of: Callable[[float], float], target: float, high: float, *, slope: float) -> tuple[float, float]:
     """Lowers `high`, which meets the target, as far as few evaluations allow; `slope` is of log epsilon in log noise.
 
-    One PLD evaluation costs seconds: epsilon is nearly a power of the noise multiplier, so that
+    One PLD evaluation costs seconds: epsilon is nearly a power of the noise multiplier, so
     interpolating its logarithm needs three or four of them where bisection needs a dozen.
     """
     epsilon_high = epsilon_of(high)
@@ -125,7 +125,7 @@ def _descend(epsilon_of: Callable[[float], float], target: float, high: float, *
     for _ in range(_MAX_CALIBRATION_EVALUATIONS):
         if epsilon_high >= target * (1 - _CALIBRATION_TOLERANCE) or high <= MIN_NOISE_MULTIPLIER:
             break
-        # Aims just inside the target, so that the answer lands on the private side.
+        # Aims just inside the target, so the answer lands on the private side.
         guess = high * (target * (1 - _CALIBRATION_TOLERANCE / 3) / epsilon_high) ** (1 / slope)
         guess = min(max(guess, low + 0.02 * (high - low)), high * (1 - 1e-5))
         result = epsilon_of(guess)

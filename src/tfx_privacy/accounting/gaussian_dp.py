@@ -1,7 +1,7 @@
 r"""Gaussian differential privacy of a run: one number that holds for every delta at once.
 
 A mechanism is mu-GDP if telling its two neighbouring outputs apart is at least as hard as telling N(0, 1) from N(mu, 1)
-(Dong, Roth, Su 2022, https://arxiv.org/abs/1905.02383). Training by DP-SGD is nearly such a mechanism, so that mu says
+(Dong, Roth, Su 2022, https://arxiv.org/abs/1905.02383). Training by DP-SGD is nearly such a mechanism, so mu says
 nearly all that can be said of it, and models whose epsilons are stated at different deltas can be compared (Gomez et
 al. 2025, https://arxiv.org/abs/2503.10945).
 
@@ -51,7 +51,7 @@ _ROUNDING = 1 + 1e-4
 
 
 class GaussianDP(Record):
-    """What a run comes to as Gaussian differential privacy."""
+    """A run as Gaussian differential privacy."""
 
     mu: PositiveFloat
     """For every epsilon with delta(epsilon) >= `smallest_delta` the mechanism's delta is at most that of mu-GDP."""
@@ -74,7 +74,7 @@ def fit(event: DpEvent, *, target_delta: float = 1.0) -> GaussianDP:
       the run, because a trade-off curve is the envelope of the lines that belong to its profile (Dong et al. 2022,
       Proposition 2.12).
     * The error is max over e of (delta_mu(e) - delta(e)) / (1 + exp(e)): a trade-off curve f that is moved by k in both
-      error rates, a -> f(a + k) - k, belongs to the profile delta(e) + k (1 + exp(e)), so that this is the distance of
+      error rates, a -> f(a + k) - k, belongs to the profile delta(e) + k (1 + exp(e)), so this is the distance of
       Gomez et al. (2025).
 
     Args:

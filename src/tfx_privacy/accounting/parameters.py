@@ -1,4 +1,4 @@
-"""What a user asks of a differentially private training run, and what that comes to."""
+"""What a user asks of a differentially private training run, and the run it resolves to."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class DPParameters:
     """Noise in float64 as a sum of four (Holohan and Braghin 2021), against attacks on its last
     bits; about ten times slower."""
     audit_canaries: int = 0
-    """Audit slots: canary gradients on a vector beside the model, which show what noise and clipping really did."""
+    """Audit slots: canary gradients on a vector next to the model, which show what noise and clipping really did."""
     neighboring_relation: str | None = None
     """Which datasets are neighbours; follows from `sampling`: one unit more or less ("ADD_OR_REMOVE_ONE"), or one unit
     replaced by nothing ("REPLACE_SPECIAL")."""

@@ -98,7 +98,7 @@ def attribute_inference(
     """Attacks one sensitive feature of a sample of records.
 
     Imputation is learnt, without the model, from the non-members of fold 0: gradient-boosted trees, or a logistic
-    regression from fewer than 500 records. Members and the other non-members are new to it alike, so that without a
+    regression from fewer than 500 records. Members and the other non-members are new to it alike, so without a
     leak both sides' gains have one distribution. The interval is Welch's.
 
     Args:

@@ -1,6 +1,6 @@
 """Which canaries there are, and which of them stand in the training data: CanaryInserter's record.
 
-The records themselves are `canaries.tfrecord.gz` beside it, in the same order. Three groups (see
+The records themselves are `canaries.tfrecord.gz` next to it, in the same order. Three groups (see
 `tfx_privacy.attacks.exposure`):
 
 * `inserted`: a fixed number of times, for exposure by number of repetitions (Carlini et al. 2019,
@@ -43,7 +43,7 @@ class Canary(Record):
     index: Count
     group: Group
     repetitions: Count
-    """How often it stands in the training split."""
+    """How often it is in the training split."""
     inserted: bool
 
     @pydantic.model_validator(mode="after")

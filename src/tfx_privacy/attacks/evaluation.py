@@ -213,7 +213,7 @@ class PrivacyEvaluation(ModelRecord):
     """All that were read, those without a finite score included."""
     num_nonmembers: Count
     num_unusable_members: Count = 0
-    """Without a finite score: a NaN or infinite output, or a label that is none of the task's."""
+    """Without a finite score: a NaN or infinite output, or a label outside the task's."""
     num_unusable_nonmembers: Count = 0
     num_overlapping: Count
     """Records that stand, feature by feature, on both sides."""

@@ -62,7 +62,7 @@ def exposures(losses: Any, references: Any) -> np.ndarray:
 def expected_exposure(num_references: int) -> float:
     """Mean exposure (bits) of a canary that was not memorised.
 
-    It then is one of R + 1 exchangeable records and has every rank from 1 to R + 1 with the same probability, so that
+    It then is one of R + 1 exchangeable records and has every rank from 1 to R + 1 with the same probability, so
     the mean is log2 R - log2((R + 1)!) / (R + 1); for large R that is log2 e = 1.44. Ties make it smaller.
 
     >>> round(expected_exposure(1), 6), round(expected_exposure(10_000), 3)
@@ -75,7 +75,7 @@ def expected_exposure(num_references: int) -> float:
 def memorisation_p_value(losses: Any, references: Any) -> float:
     """Probability of so large a mean exposure if inserted canaries and references are exchangeable.
 
-    Of one canary: rank / (R + 1). Of several: they share their references, so that their ranks depend on each other;
+    Of one canary: rank / (R + 1). Of several: they share their references, so their ranks depend on each other;
     the p-value is (1 + larger draws) / (1 + draws) over 9,999 draws of which canaries were inserted, with a fixed seed,
     which is exact as a test (Phipson and Smyth 2010, https://arxiv.org/abs/1603.05766). It is never below 1e-4.
 
@@ -188,7 +188,7 @@ def epsilon_finding(
     """The formal lower bound on epsilon from canaries put in or left out by fair coins.
 
     The estimate is Steinke et al.'s (2023) bound, valid for every mechanism; the two sharper ones, which assume more,
-    are details. A lower bound has no upper end: `high` is `NO_UPPER_END`, so that whoever compares it with a limit
+    are details. A lower bound has no upper end: `high` is `NO_UPPER_END`, so whoever compares it with a limit
     refuses, and "largest bound that could show" says what perfect guesses of as many canaries would give. A bound of 0
     therefore never says that epsilon is small.
 

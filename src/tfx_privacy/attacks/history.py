@@ -1,4 +1,4 @@
-"""The attack on a model as it was during training: the record that DPTrainer writes beside its logs when asked.
+"""The attack on a model as it was during training: the record that DPTrainer writes next to its logs when asked.
 
 Its values are functions of the records without any noise. No guarantee covers them: whoever may not see the records may
 not see these.

@@ -35,7 +35,7 @@ def inversion_finding(
 ) -> Finding:
     """Compares nearest distances class by class: a sign test with the interval of Clopper and Pearson.
 
-    Reconstructions of one class are compared with the same records and are no independent evidence, so that their
+    Reconstructions of one class are compared with the same records and are no independent evidence, so their
     distances are averaged first. If training and held-out records of a class are exchangeable, each is as likely as the
     other to be nearer, whatever the distances' distribution. Classes with two equal distances say nothing; they are
     counted and left out. Wilcoxon's signed-rank test, which needs distances of one scale, is in the details.

@@ -2,7 +2,7 @@
 
 Reference models are trained on halves of the data, and what they answer to the same probe records is compared (Ateniese
 et al. 2015, https://arxiv.org/abs/1306.4447; Ganju et al. 2018, https://doi.org/10.1145/3243734.3243834). What leaks is
-a share of the whole data set, such as how many of the records are women's: no one record changes it much, so that
+a share of the whole data set, such as how many of the records are women's: no one record changes it much, so
 differential privacy, which hides single records, does not protect it.
 """
 
@@ -31,7 +31,7 @@ def property_inference(name: str, shares: Any, behaviour: Any, *, confidence_lev
     other pairs how the difference of two models' behaviour goes with the difference of their shares, and guesses which
     half of the pair that was left out has more. Pairs of equal shares are left out.
 
-    The guesses depend on each other through the pairs they are learnt from, so that the p-value comes from
+    The guesses depend on each other through the pairs they are learnt from, so the p-value comes from
     swapping the shares within pairs (all ways up to 12 pairs, else 9,999 draws with a fixed seed), which is exact.
     The interval is that of Clopper and Pearson; where the p-value is above half of 1 - `confidence_level`, its
     lower end is not above 0.5.

@@ -1,7 +1,7 @@
 """A number for every record, by which it is found again and assigned to halves, wherever its features are computed.
 
 Equal records have equal keys, whatever batch they are read in. Keys are hashes with a public salt, not secrets: whoever
-holds a record can compute its key, so that a list of keys tells who is on it.
+holds a record can compute its key, so a list of keys tells who is on it.
 """
 
 from __future__ import annotations

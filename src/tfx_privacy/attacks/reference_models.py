@@ -59,7 +59,7 @@ class ReferenceSet(VersionedRecord):
     model_digest: Digest
     """Of the model that they are compared with."""
     digests: list[Digest]
-    """Of each reference model's folder, `<number>/` beside this file."""
+    """Of each reference model's folder, `<number>/` next to this file."""
     train_splits: Annotated[list[Text], pydantic.Field(min_length=1)]
     """Splits of the model's training data."""
     eval_splits: list[Text]

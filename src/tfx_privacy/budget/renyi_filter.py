@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dp_accounting import DpEvent
 
 UNIT = 2.0**-40
-"""Of Renyi divergence (nats): amounts are whole multiples, so that sums do not depend on their order."""
+"""Of Renyi divergence (nats): amounts are whole multiples, so sums do not depend on their order."""
 MAX_UNITS = 2**53
 """Amounts are below it, which is a divergence of 8192: canonical JSON keeps such numbers exactly (RFC 8785)."""
 # dp-accounting ends its series for a step's exp((order - 1) * divergence) - 1 at terms of exp(-30), and rounds. Such an
@@ -39,7 +39,7 @@ ORDERS = tuple(
 
 
 def best_order(*, epsilon: float, delta: float) -> float:
-    """The order at which a budget allows most: the largest `budget / order`, to which a Gaussian mechanism's cost is proportional.
+    """The order at which a budget allows most: the largest `budget / order`, as a Gaussian mechanism's cost grows with it.
 
     Args:
       epsilon: The budget, in nats.
@@ -122,7 +122,7 @@ def _divergence_of_run(order: float, run: Terms) -> float:
         below, found, above = map(float, rdp.RdpAccountant(orders).compose(event).rdp)
     except (ArithmeticError, ValueError) as error:
         raise AccountingError(f"The accountant failed for {event} at the Renyi order {order:g}: {error}.") from error
-    # At a fractional order terms cancel. The divergence never falls with the order, so that whole orders, where all
+    # At a fractional order terms cancel. The divergence never falls with the order, so whole orders, where all
     # terms are positive, show whether what is left is true, and give a bound where it is not.
     value = found if below <= found <= above else above
     value = max(value, 0.0) + run.steps * _SERIES_ERROR / (order - 1)

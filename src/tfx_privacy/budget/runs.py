@@ -37,7 +37,7 @@ def check_identifier(**kwargs: str) -> str:
     """Returns the name of a dataset or a block.
 
     Raises:
-      ParameterError: If it is none.
+      ParameterError: If it is not a valid name.
     """
     ((name, value),) = kwargs.items()
     try:
@@ -110,7 +110,7 @@ class PlannedRun(VersionedRecord):
 
 
 class LedgerPosition(Record):
-    """Where in which ledger a guarantee's run stands."""
+    """Where a guarantee's run is in a ledger."""
 
     ledger_id: RunId
     blocks: list[Identifier] = _WHOLE_DATASET

@@ -33,7 +33,7 @@ def begin_from(records: Sequence[tuple[PrivacyGuarantee, str | None]], model_dig
 
     Raises:
       EvidenceError: If not exactly one of the guarantees is of this model, or it states less than
-        its own mechanism comes to.
+        its own mechanism spends.
     """
     own = [(record, signed_by) for record, signed_by in records if record.model_digest == model_digest]
     if len(own) != 1:

@@ -115,7 +115,7 @@ class NoMechanism(Record):
 
 
 def same_noise(mechanism: DPMechanism | NoMechanism, reference: DPMechanism | NoMechanism) -> bool:
-    """Whether both add the same noise to samples of the same kind, so that one accounting covers both."""
+    """Whether both add the same noise to samples of the same kind, so one accounting covers both."""
     if isinstance(mechanism, NoMechanism) or isinstance(reference, NoMechanism):
         return isinstance(mechanism, NoMechanism) and isinstance(reference, NoMechanism)
     own, other = terms(mechanism.event), terms(reference.event)

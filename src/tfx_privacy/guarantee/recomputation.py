@@ -18,7 +18,7 @@ def recomputed_epsilon(guarantee: PrivacyGuarantee) -> float:
     With a private base model it is that of both trainings together, and `inf` where they cannot be added up.
 
     Raises:
-      EvidenceError: If the file states less than its own mechanism comes to, or than that and the
+      EvidenceError: If the file states less than its own mechanism spends, or than that and the
         reference trainings together.
     """
     _check_references(guarantee)
@@ -33,7 +33,7 @@ def recomputed_epsilon(guarantee: PrivacyGuarantee) -> float:
         return math.inf
     if not guarantee.stated_epsilon >= bounds.best * (1 - 1e-6):
         raise EvidenceError(
-            f"The guarantee states epsilon={guarantee.stated_epsilon!r}, but its mechanism comes to {bounds.best!r} "
+            f"The guarantee states epsilon={guarantee.stated_epsilon!r}, but its mechanism spends {bounds.best!r} "
             f"at delta={guarantee.target_delta:g}."
         )
     # The audit is of this run alone, whatever the base model cost.
@@ -113,7 +113,7 @@ def _bounds(
         if RELATION_OF_SAMPLING[training.sampling] != neighboring_relation:
             return None
         runs.append(training.event)
-    # Each kind of run is a distribution of its own: the coarse grid, which never states less, keeps that affordable.
+    # Each kind of run is a separate distribution: the coarse grid, which never states less, keeps that affordable.
     return epsilon_bounds(composed(runs), target_delta=target_delta, value_discretization_interval=COARSE_INTERVAL)
 
 
@@ -126,9 +126,9 @@ def epsilon_with_references(
 ) -> float:
     """Epsilon of a model and its reference models together, for one record.
 
-    The two halves of a pair are disjoint, so that a record takes part in one training of each pair: parallel
+    The two halves of a pair are disjoint, so a record takes part in one training of each pair: parallel
     composition within a pair, sequential composition of the pairs and of the model (McSherry 2009,
-    https://doi.org/10.1145/1559845.1559850). All have the same noise and sampling, so that it is one longer run for the
+    https://doi.org/10.1145/1559845.1559850). All have the same noise and sampling, so it is one longer run for the
     accountants.
 
     Args:

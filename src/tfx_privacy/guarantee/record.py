@@ -1,7 +1,7 @@
 """The privacy guarantee of one trained model: what was executed, and what follows from it.
 
 The file is the only source of truth. ML Metadata rounds doubles to six decimals (a delta of
-1e-7 becomes 0) and refuses infinity; what stands there is for display.
+1e-7 becomes 0) and refuses infinity; custom properties are for display.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class BaseModel(Record):
 
     @property
     def is_private(self) -> bool:
-        """Whether it was trained on private records, so that its training counts."""
+        """Whether it was trained on private records, so its training counts."""
         return self.source == "private"
 
 
@@ -103,7 +103,7 @@ class Audit(Record):
     """What canaries showed of the noise and the clipping of this very run.
 
     A lower bound on epsilon; above the stated epsilon it proves a defect, below it proves nothing. Canaries are
-    gradients on a vector beside the model: they show the mechanism at work, and nothing of what the model memorised.
+    gradients on a vector next to the model: they show the mechanism at work, and nothing of what the model memorised.
     """
 
     num_canaries: PositiveCount
@@ -120,7 +120,7 @@ class Audit(Record):
 class ReferenceTrainings(Record):
     """Reference models: trained on the same records for attacks to compare with, and no part of what is released.
 
-    Models come in pairs on disjoint halves of the records, so that one record is in the training
+    Models come in pairs on disjoint halves of the records, so one record is in the training
     data of one of each pair.
     """
 
@@ -207,6 +207,6 @@ class PrivacyGuarantee(ModelRecord):
 
 
 def guarantee_digest(guarantee: PrivacyGuarantee) -> str:
-    """Digest of all that a guarantee states beside the dataset, the ledger's position and the prose: what a ledger keeps of it."""
+    """Digest of what a guarantee states, without dataset, ledger position and prose: what a ledger keeps."""
     facts = guarantee.model_dump(mode="json") | {"dataset_id": None, "ledger": None, "statement": ""}
     return digest.text_digest(strict_json.canonical(facts))

@@ -193,7 +193,7 @@ def _reference_sentences(guarantee: PrivacyGuarantee) -> list[str]:
             f"epsilon={_shown(references.epsilon_all)} at delta={guarantee.target_delta:g} allows."
         )
     sentences.append(
-        "Never publish them, and keep the file beside them, which names their records by hashes without any noise, as "
+        "Never publish them, nor the file next to them, which names their records by hashes without any noise, as "
         "safe as the records themselves."
     )
     return sentences

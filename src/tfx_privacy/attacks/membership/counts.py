@@ -1,7 +1,7 @@
 """How many members and others have each score: all that AUC, advantage and true-positive rates depend on.
 
 Scores are rounded to 11 bits of mantissa by the upper 20 bits of their float32, which keep its order. The bins do not
-depend on the data, so that counts of any parts of the data add up to the same integers in any order.
+depend on the data, so counts of any parts of the data add up to the same integers in any order.
 """
 
 from __future__ import annotations

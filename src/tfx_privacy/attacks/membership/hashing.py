@@ -1,4 +1,4 @@
-"""A 64-bit hash of each record by its features, so that equal records are found wherever they stand.
+"""A 64-bit hash of each record by its features, so equal records are found wherever they are.
 
 The serialized bytes of two equal tf.Examples differ, because maps are serialized in any order.
 """
@@ -17,7 +17,7 @@ _SALT = b"tfx-privacy evaluation"
 
 
 def seeds(name: str, positions: np.ndarray) -> np.ndarray:
-    """The seed of each value of a feature by its place in the record; salted, so that hashes have nothing to do with other ones.
+    """The seed of each value of a feature by its place in the record; salted, so hashes have nothing to do with other ones.
 
     Args:
       name: The feature's.

@@ -1,6 +1,6 @@
 """Attacks that compare with reference models: models trained alike, on known halves of a pool of records.
 
-Models come in pairs, trained on complementary halves, so that each record is in the training data of one model of each
+Models come in pairs, trained on complementary halves, so each record is in the training data of one model of each
 pair and not in that of the other. Members and non-members of the target are treated alike.
 """
 

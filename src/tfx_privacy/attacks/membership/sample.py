@@ -1,6 +1,6 @@
 """The records with the smallest hashes: a sample that does not depend on how the data is split or ordered.
 
-Hashes are salted, so that the sample has nothing to do with what records are like. The sample of a whole is found among
+Hashes are salted, so the sample has nothing to do with what records are like. The sample of a whole is found among
 the samples of its parts (a bottom-k sketch, Cohen and Kaplan 2007), also where it is cut by its size in bytes: a record
 is kept if all records up to its hash fit.
 """
@@ -67,7 +67,7 @@ def smallest(parts: Sequence[Sample], size: int, max_bytes: int = MAX_BYTES) -> 
 
 
 def _ties_by_bytes(order: np.ndarray, hashes: np.ndarray, records: Sequence[bytes]) -> np.ndarray:
-    """Puts records of one hash in the order of their bytes, so that which of them are kept does not depend on the parts."""
+    """Puts records of one hash in the order of their bytes, so which of them are kept does not depend on the parts."""
     ascending = hashes[order]
     tied = np.flatnonzero(ascending[1:] == ascending[:-1]) if len(order) > 1 else np.zeros(0, np.int64)
     if not len(tied):

@@ -78,7 +78,7 @@ def stratified_auc_interval(
     weights = pairs / pairs.sum()
     found = [auc_and_variance(counts) for counts in judged]
     auc = float(sum(weight * value for weight, (value, _) in zip(weights, found, strict=True)))
-    # A stratum whose scores are constant or separated perfectly has no variance of its own: it gets that of the null.
+    # A stratum whose scores are constant or separated perfectly has no variance: it gets that of the null.
     variances = [
         variance if 0.0 < value < 1.0 and variance > 0.0 else (sum(counts.sizes) + 1) / (12.0 * math.prod(counts.sizes))
         for counts, (value, variance) in zip(judged, found, strict=True)
@@ -162,7 +162,7 @@ def advantage_interval(counts: Counts, *, confidence_level: float) -> Interval |
         sizes = testing.sum(axis=0)
         rates = testing[best + 1 :].sum(axis=0) / sizes
         estimates.append(float(rates[0] - rates[1]))
-        # One success and one failure more, so that a rate of 0 or 1 has a variance too (Agresti and Caffo 2000).
+        # One success and one failure more, so a rate of 0 or 1 has a variance too (Agresti and Caffo 2000).
         smoothed = (rates * sizes + 1) / (sizes + 2)
         variances.append(float((smoothed * (1 - smoothed) / (sizes + 2)).sum()))
     estimate = sum(estimates) / 2
