@@ -57,7 +57,7 @@ def test_what_is_no_report_is_said(outputs: pathlib.Path, path: str, message: st
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"schema_version": 3}', '{"schema_version": 3, "schema_version": 3}', "\xff"]
+    "text", ["", "{}", "[]", '{"schema_version": 1}', '{"schema_version": 1, "schema_version": 1}', "\xff"]
 )
 def test_what_is_not_readable_is_named(tmp_path: pathlib.Path, text: str) -> None:
     path = tmp_path / "report.json"

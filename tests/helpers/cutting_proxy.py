@@ -26,7 +26,8 @@ class CuttingProxy:
 
         Args:
           times: How many.
-          delivered: Whether the server gets the COMMIT, and carries it out; its answer is lost then. Otherwise the request is lost.
+          delivered: Whether the server gets the COMMIT, and carries it out; its answer is lost then. Otherwise the
+            request is lost.
         """
         self._cuts, self._delivered = times, delivered
 

@@ -1,8 +1,9 @@
-"""The examples of the installed tfx package beside their converted versions, and how many lines differ: `python existing_examples.py`.
+"""tfx's own examples next to their converted versions: `python existing_examples.py` counts the lines that differ.
 
-What counts are lines of code: no comments, docstrings or blank lines, and no indentation. A line of the converted files that tfx's do not have is
-changed, whether it is new or an old one rewritten; but if the same line was taken out elsewhere in the example it is moved. What
-was taken out and not put in again is removed: a rewritten line's old version, and the machinery of `run_fn`.
+What counts are lines of code: no comments, docstrings or blank lines, and no indentation. A line of the converted files
+that tfx's do not have is changed, whether it is new or an old one rewritten; but if the same line was taken out
+elsewhere in the example it is moved. What was taken out and not put in again is removed: a rewritten line's old
+version, and the machinery of `run_fn`.
 """
 
 from __future__ import annotations
@@ -125,7 +126,8 @@ def table() -> str:
     for example in EXAMPLES:
         lines = count(example)
         rows.append(
-            f"| `{example.name}` | {lines.pipeline} | {lines.modules} | **{lines.changed}** | {lines.moved} | {lines.removed} |"
+            f"| `{example.name}` | {lines.pipeline} | {lines.modules} | **{lines.changed}** | {lines.moved} | "
+            f"{lines.removed} |"
         )
     return "\n".join(rows)
 

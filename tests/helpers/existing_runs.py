@@ -1,7 +1,8 @@
 """Runs the converted examples of tfx as their owner would: files and data in a folder of their own, LocalDagRunner, a verdict.
 
-tfx ships the taxi trips and 100 film reviews. It ships neither MNIST nor the penguins; here are data of the same schema: scikit-learn's 1,797
-digits of 8x8 pixels, enlarged to 28x28, and penguins drawn at random around the published mean and deviation of each species.
+tfx ships the taxi trips and 100 film reviews. It ships neither MNIST nor the penguins; here are data of the same
+schema: scikit-learn's 1,797 digits of 8x8 pixels, enlarged to 28x28, and penguins drawn at random around the published
+mean and deviation of each species.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ import numpy as np
 from absl import flags
 from existing_examples import CONVERTED, finish_steps, tfx_folder
 
-# Number of birds, and mean and standard deviation of culmen length and depth (mm), flipper length (mm), and body mass (g), of the Adelie,
-# chinstrap and gentoo penguins of Gorman et al. (2014), https://doi.org/10.1371/journal.pone.0090081, as summed up by palmerpenguins.
+# Number of birds, and mean and standard deviation of culmen length and depth (mm), flipper length (mm), and body mass
+# (g), of the Adelie, chinstrap and gentoo penguins of Gorman et al. (2014),
+# https://doi.org/10.1371/journal.pone.0090081, as summed up by palmerpenguins.
 PENGUINS = (
     (152, ((38.8, 2.7), (18.3, 1.2), (190.0, 6.5), (3701.0, 459.0))),
     (68, ((48.8, 3.3), (18.4, 1.1), (195.8, 7.1), (3733.0, 384.0))),
@@ -115,7 +117,7 @@ def mnist(root: pathlib.Path) -> Any:
 
 
 def imdb(root: pathlib.Path) -> Any:
-    """The 100 reviews that ship with tfx, of which the first 50 words are read instead of 400: the LSTM's graph takes long to build."""
+    """The 100 reviews that ship with tfx; 50 words of each are read, not 400: the LSTM's graph takes long to build."""
     module = _example("imdb", "imdb_pipeline_native_keras", root)
     utils = root / "imdb_utils_native_keras.py"
     text = utils.read_text()
@@ -199,7 +201,7 @@ def _connection(path: str) -> Any:
 
 @contextlib.contextmanager
 def _import_state() -> Iterator[None]:
-    """Forgets afterwards what the example's folder added: examples share names of modules, and TFX parses Beam's arguments by their flags."""
+    """Forgets what the example's folder added: examples share module names, and TFX parses Beam's arguments by flags."""
     # Other tests load pipelines from files of the same names.
     for name in [name for name in sys.modules if _is_of_an_example(name)]:
         del sys.modules[name]

@@ -1,8 +1,8 @@
 """Processes that train against a ledger and are killed at named points.
 
-They make the requests that `components/dp_trainer/charge.py` makes, in its order, and write what a training would have released to a
-file of the world. The trainings themselves are left out: charge.py needs TensorFlow, whose import takes longer than a hundred runs here;
-test_ledger_trainer.py kills the real DPTrainer.
+They make the requests that `components/dp_trainer/charge.py` makes, in its order, and write what a training would have
+released to a file of the world. The trainings themselves are left out: charge.py needs TensorFlow, whose import takes
+longer than a hundred runs here; test_ledger_trainer.py kills the real DPTrainer.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class World:
 
 
 def warm_up() -> None:
-    """Computes a run's cost once, so that forked processes need not import the accountant."""
+    """Computes a run's cost once, so forked processes need not import the accountant."""
     order = renyi_filter.best_order(epsilon=BUDGET["epsilon"], delta=BUDGET["delta"])
     for chunks in range(1, _CHUNKS + 1):
         _cost(order, chunks)

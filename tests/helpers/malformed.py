@@ -68,7 +68,9 @@ YAML: dict[str, tuple[str | bytes, str]] = {
     "no epsilon": (GOOD_YAML.replace("max_epsilon: 3\n", ""), "'max_epsilon' is missing"),
     "no AUC": (GOOD_YAML.replace("max_attack_auc: 0.6\n", ""), "'max_attack_auc' is missing"),
     "a key twice": (GOOD_YAML + "max_epsilon: 30\n", "line 5: duplicate key 'max_epsilon'"),
-    "a key twice inside": (GOOD_YAML + "slice_limits: [{feature: a, feature: b, max_attack_auc: 0.6}]", "duplicate key 'feature'"),
+    "a key twice inside": (
+        GOOD_YAML + "slice_limits: [{feature: a, feature: b, max_attack_auc: 0.6}]", "duplicate key 'feature'",
+    ),
     "an unknown key": (GOOD_YAML + "max_epsilom: 30\n", "'max_epsilom'"),
     "an anchor": (GOOD_YAML + "required_slices: &a [class]\n", "anchors"),
     "an alias": (GOOD_YAML + "required_slices: *a\n", "aliases"),
@@ -147,6 +149,14 @@ def _mechanism(**changes: Any) -> str:
     return _guarantee(mechanism={**json.loads(evidence.mechanism().to_json()), **changes})
 
 
+# What Python would take for 1, among others.
+NO_VERSIONS = (0, 2, True, "1", 1.0, None)
+
+
+def _without_version(text: str) -> str:
+    return json.dumps({name: value for name, value in json.loads(text).items() if name != "schema_version"})
+
+
 GUARANTEES: dict[str, tuple[str | bytes, str]] = {
     "nothing": ("", "strict JSON"),
     "null": ("null", "PrivacyGuarantee"),
@@ -160,8 +170,8 @@ GUARANTEES: dict[str, tuple[str | bytes, str]] = {
     "true for a number": (_guarantee(epsilon_rdp=True), "epsilon_rdp"),
     "text for a number": (_guarantee(epsilon_rdp="2.5"), "epsilon_rdp"),
     "negative": (_guarantee(epsilon_rdp=-1.0), "epsilon_rdp"),
-    "an older schema": (_guarantee(schema_version=1), "schema_version"),
-    "a newer schema": (_guarantee(schema_version=3), "schema_version"),
+    **{f"of schema {version!r}": (_guarantee(schema_version=version), "schema_version") for version in NO_VERSIONS},
+    "of no schema": (_without_version(_guarantee()), "schema_version is missing"),
     "an unknown field": (_guarantee(trust="me"), "trust"),
     "no delta": (_guarantee(target_delta=0.0), "target_delta"),
     "no mechanism": (_guarantee(mechanism=None), "mechanism"),
@@ -195,7 +205,8 @@ EVALUATIONS: dict[str, tuple[str | bytes, str]] = {
     "a negative count": (_row(num_members=-1), "num_members"),
     "text for a count": (_evaluation(num_members="10000"), "num_members"),
     "certain confidence": (_evaluation(confidence_level=1.0), "confidence_level"),
-    "an older schema": (_evaluation(schema_version=1), "schema_version"),
+    **{f"of schema {version!r}": (_evaluation(schema_version=version), "schema_version") for version in NO_VERSIONS},
+    "of no schema": (_without_version(_evaluation()), "schema_version is missing"),
     "an unknown field": (_evaluation(note="all fine"), "note"),
     "no head": (_evaluation(heads=[]), "heads"),
     "no members' splits": (_evaluation(member_splits=[]), "member_splits"),

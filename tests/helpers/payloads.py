@@ -45,7 +45,8 @@ _TEMPLATES = (
     "{{ 7 * 7 }}", "{% for x in [].__class__ %}", "{{ config }}", "{{ ''.__class__.__mro__ }}", "}}{{ 7*7 }}", "{# hidden #}",
     "${7*7}", "#{7*7}", "<%= 7*7 %>", "$x_1$", "$\\frac{1}{2}$", "\\input{/etc/passwd}",
     "=cmd|' /C calc'!A0", "+1+1", "-1+1", "@SUM(1)", "javascript:alert(1)", "data:text/html,<script>alert(1)</script>",
-    "&lt;script&gt;alert(1)&lt;/script&gt;", "&#60;script&#62;", "\uff1cscript\uff1ealert(1)\uff1c/script\uff1e", "\u202ealert\u202c",
+    "&lt;script&gt;alert(1)&lt;/script&gt;", "&#60;script&#62;",
+    "\uff1cscript\uff1ealert(1)\uff1c/script\uff1e", "\u202ealert\u202c",
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""Imports TensorFlow, Beam and TFX once, and runs Python commands in forked children: `python project_zygote.py`, a JSON request a line.
+"""Imports TensorFlow, Beam and TFX once, and runs Python commands in forked children, one JSON request a line.
 
-These libraries must not be forked after they have worked, so that this process only imports them. A child is what `python` would be in
-another folder with another environment, half a minute of imports later.
+These libraries must not be forked after they have worked, so this process only imports them. A child is what `python`
+would be in another folder with another environment, half a minute of imports later.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Zygote:
         )
 
     def run(self, *arguments: str, cwd: pathlib.Path, environ: dict[str, str], log: pathlib.Path) -> int:
-        """Runs `python ARGUMENTS`, where they are a script or `-m` and a module, and further ones; may be called by several threads.
+        """Runs `python ARGUMENTS`, a script or `-m` and a module with its arguments; safe from several threads.
 
         Args:
           *arguments: Of the command.

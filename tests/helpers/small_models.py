@@ -80,7 +80,7 @@ def _head(layers: Any, hidden: Any) -> Any:
 def _tokens(layers: Any, features: Any) -> Any:
     import tensorflow as tf
 
-    # Few ids, so that one record reads some rows several times.
+    # Few ids, so one record reads some rows several times.
     return layers.Lambda(lambda x: tf.cast(tf.abs(x) * 3, tf.int32), output_shape=(WIDTH,))(features)
 
 

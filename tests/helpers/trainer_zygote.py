@@ -1,7 +1,8 @@
 """Imports TensorFlow once, and runs DPTrainer in forked children: `python trainer_zygote.py`, a JSON request a line.
 
-TensorFlow must not be forked after it has worked, so that this process only imports it. A request names the folder of a `Bench` that is
-there already, execution properties, and where the child kills itself; the answer is the child's exit code, negative for a signal.
+TensorFlow must not be forked after it has worked, so this process only imports it. A request names the folder of a
+`Bench` that is there already, execution properties, and where the child kills itself; the answer is the child's exit
+code, negative for a signal.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def _dying_in_commit(reserve: Any) -> Any:
     import sqlalchemy as sa
 
     def wrapped(ledger: Any, *args: Any, **kwargs: Any) -> Any:
-        ledger._order(args[1])  # reads, in a transaction of its own
+        ledger._reader.order(args[1])  # reads, in a transaction of its own
         sa.event.listen(ledger._database._engine, "commit", _kill)
         return reserve(ledger, *args, **kwargs)
 

@@ -1,4 +1,4 @@
-"""Trains on two virtual devices, in a process of its own: devices are made before TensorFlow runs anything.
+"""Trains on two virtual devices, in a separate process: devices are made before TensorFlow runs anything.
 
 `python two_devices.py`, with TF_USE_LEGACY_KERAS set or not, prints what it measured as JSON. See test_distribution.py.
 """

@@ -15,7 +15,7 @@ from tfx_privacy.accounting.composition import dp_sgd_event, terms
 from tfx_privacy.budget import renyi_filter
 from tfx_privacy.budget.runs import PlannedRun
 from tfx_privacy.errors import BudgetError, LedgerError, ParameterError
-from tfx_privacy.ledger import Ledger, budgets, new_run_id, read_runs, source
+from tfx_privacy.ledger import Ledger, admission, budgets, new_run_id, read_runs, source
 from tfx_privacy.ledger.database import Database
 
 BLOCKS = ["2023", "2024", "2025"]
@@ -259,7 +259,7 @@ def test_a_refusal_says_what_is_left_and_what_fits(ledger: Ledger) -> None:
     with pytest.raises(BudgetError) as refusal:
         reserve(ledger, planned)
     message = str(refusal.value)
-    rest = budgets.left(ledger.dataset(DATASET), [])
+    rest = admission.left(ledger.dataset(DATASET), [])
     assert f"and {1000 * rest // ledger.dataset(DATASET).budget / 10:g} % is left" in message
     assert "Nothing was charged" in message
     steps = int(re.findall(r"at most (\d+) steps", message)[0])
@@ -356,7 +356,8 @@ def test_another_unit_or_relation_is_refused(ledger: Ledger) -> None:
 
 BAD_RUNS: dict[str, list[Any]] = {
     "run_id": [None, "", "a" * 31, "A" * 32, "g" * 32, "a" * 33, "a" * 32 + "\n", 5, ["a" * 32], b"a" * 32, "\0" * 32],
-    "dataset_id": [None, "", "Trips", "trips ", "-trips", "trips\n", "t" * 129, 5, ["trips"], "nowhere", "trips\0", "'; DROP TABLE run; --"],
+    "dataset_id": [None, "", "Trips", "trips ", "-trips", "trips\n", "t" * 129, 5, ["trips"],
+        "nowhere", "trips\0", "'; DROP TABLE run; --"],
     "planned": [None, {}, "run", 0.5, RUN.canonical],
     "privacy_unit": [None, "", "EXAMPLE", "group", 1],
     "neighboring_relation": [None, "", "REPLACE_ONE", 0],
@@ -404,6 +405,14 @@ def test_a_malformed_registration_is_refused(ledger: Ledger, name: str) -> None:
     good = {"dataset_id": "people", **BUDGET}
     assert accepted(ledger.register, good, name, BAD_DATASETS[name]) == []
     assert list(ledger.verify().datasets) == [DATASET]
+
+
+def test_a_budget_that_limits_nothing_is_refused(ledger: Ledger) -> None:
+    message = r"Expected epsilon=8192\.0 < 8192\. Such a budget limits nothing; register a smaller one\."
+    with pytest.raises(ParameterError, match=message):
+        ledger.register("people", **{**BUDGET, "epsilon": 8192.0})
+    with pytest.raises(ParameterError, match=message):
+        ledger.change_budget(DATASET, epsilon=8192.0, approver="Dana", reason="")
 
 
 def test_a_malformed_budget_is_refused(ledger: Ledger) -> None:

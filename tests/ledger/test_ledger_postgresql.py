@@ -83,7 +83,8 @@ def test_a_lost_answer_is_asked_for_again_and_carried_out_once(
         log = direct.log("spans")
         assert len(log) == number
         assert entry == log[-1]
-    # Where the answer was lost, the second attempt finds the entry and writes nothing: there is no second COMMIT to cut.
+    # Where the answer was lost, the second attempt finds the entry and writes nothing: there is no
+    # second COMMIT to cut.
     assert proxy.made == (1 if delivered else times) * (1 + len(requests(through)))
     direct.verify()
 

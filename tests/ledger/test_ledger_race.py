@@ -83,8 +83,10 @@ def test_a_thousand_races(ledger_address: str, capsys: pytest.CaptureFixture[str
     waits = sorted(race(ledger_address, PROCESSES, ROUNDS))
     with capsys.disabled():
         print(
-            f"\n{ledger_address.split(':')[0]}: {ROUNDS} rounds of {PROCESSES} processes in {time.monotonic() - began:.0f} s; a request took "
-            f"{statistics.median(waits):.2f} s (median), {waits[int(0.99 * len(waits))]:.2f} s (p99), {waits[-1]:.2f} s (longest)"
+            "\n"
+            f"{ledger_address.split(':')[0]}: {ROUNDS} rounds of {PROCESSES} processes in "
+            f"{time.monotonic() - began:.0f} s; a request took {statistics.median(waits):.2f} s (median), "
+            f"{waits[int(0.99 * len(waits))]:.2f} s (p99), {waits[-1]:.2f} s (longest)"
         )
 
 

@@ -117,7 +117,7 @@ def test_a_disk_of_one_megabyte_that_fills_up(tmp_path: pathlib.Path) -> None:
     if mounted.returncode:
         pytest.skip(f"mounting is not allowed here: {mounted.stderr.decode().strip()}")
     try:
-        with new_ledger(f"sqlite:///{folder}/ledger.db", epsilon=1e5) as ledger:
+        with new_ledger(f"sqlite:///{folder}/ledger.db", epsilon=8000.0) as ledger:
             (folder / "others").write_bytes(b"x" * 400_000)
             done, message = [], ""
             while not message:

@@ -164,24 +164,55 @@ def test_every_edited_field_is_found(original: pathlib.Path, file: pathlib.Path,
 
 
 CHANGES: dict[str, str] = {
-    "the last entry deleted": "DELETE FROM entry WHERE sequence = (SELECT max(sequence) FROM entry e WHERE e.dataset_id = 'trips') AND dataset_id = 'trips'",
+    "the last entry deleted": (
+        "DELETE FROM entry WHERE sequence = (SELECT max(sequence) FROM entry e WHERE e.dataset_id = 'trips') AND "
+        "dataset_id = 'trips'"
+    ),
     "the first entry deleted": "DELETE FROM entry WHERE sequence = 1 AND dataset_id = 'trips'",
     "an entry deleted": "DELETE FROM entry WHERE sequence = 4 AND dataset_id = 'trips'",
     "all of a dataset's entries deleted": "DELETE FROM entry WHERE dataset_id = 'trips'",
-    "an entry twice": "INSERT INTO entry SELECT dataset_id, 99, at, request_id || '0', body, previous_hash, hash FROM entry WHERE sequence = 4",
-    "an entry of nobody": "INSERT INTO entry SELECT 'nobody', sequence, at, request_id, body, previous_hash, hash FROM entry WHERE sequence = 1 AND dataset_id = 'trips'",
-    "two entries in each other's place": "UPDATE entry SET sequence = CASE sequence WHEN 3 THEN -4 WHEN 4 THEN -3 ELSE sequence END; UPDATE entry SET sequence = -sequence WHERE sequence < 0",
-    "two datasets in each other's place": "UPDATE entry SET dataset_id = 'x' WHERE dataset_id = 'trips'; UPDATE entry SET dataset_id = 'trips' WHERE dataset_id = 'spans'; UPDATE entry SET dataset_id = 'spans' WHERE dataset_id = 'x'",
-    "two entries' bodies exchanged": "UPDATE entry SET body = (SELECT body FROM entry e WHERE e.dataset_id = entry.dataset_id AND e.sequence = 5 - entry.sequence) WHERE sequence IN (2, 3)",
+    "an entry twice": (
+        "INSERT INTO entry SELECT dataset_id, 99, at, request_id || '0', body, previous_hash, hash FROM entry WHERE "
+        "sequence = 4"
+    ),
+    "an entry of nobody": (
+        "INSERT INTO entry SELECT 'nobody', sequence, at, request_id, body, previous_hash, hash FROM entry WHERE "
+        "sequence = 1 AND dataset_id = 'trips'"
+    ),
+    "two entries in each other's place": (
+        "UPDATE entry SET sequence = CASE sequence WHEN 3 THEN -4 WHEN 4 THEN -3 ELSE sequence END; UPDATE entry SET "
+        "sequence = -sequence WHERE sequence < 0"
+    ),
+    "two datasets in each other's place": (
+        "UPDATE entry SET dataset_id = 'x' WHERE dataset_id = 'trips'; UPDATE entry SET dataset_id = 'trips' WHERE "
+        "dataset_id = 'spans'; UPDATE entry SET dataset_id = 'spans' WHERE dataset_id = 'x'"
+    ),
+    "another time of an entry": "UPDATE entry SET at = '2020-01-01T00:00:00.000Z' WHERE sequence = 2",
+    "two entries' bodies exchanged": (
+        "UPDATE entry SET body = (SELECT body FROM entry e WHERE e.dataset_id = entry.dataset_id AND e.sequence = 5 - "
+        "entry.sequence) WHERE sequence IN (2, 3)"
+    ),
     "a run deleted": "DELETE FROM run WHERE state = 'STARTED'",
-    "a run added": "INSERT INTO run SELECT replace(run_id, substr(run_id, 1, 4), '0000'), dataset_id, purpose, state, planned, cost, blocks, attempt, attempt_id, model_digest, guarantee_digest, commit_sequence FROM run LIMIT 1",
-    "a run made to be committed": "UPDATE run SET state = 'COMMITTED', model_digest = (SELECT model_digest FROM run WHERE model_digest IS NOT NULL) WHERE state = 'STARTED'",
+    "a run added": (
+        "INSERT INTO run SELECT replace(run_id, substr(run_id, 1, 4), '0000'), dataset_id, purpose, state, planned, "
+        "cost, blocks, attempt, attempt_id, model_digest, guarantee_digest, commit_sequence FROM run LIMIT 1"
+    ),
+    "a run made to be committed": (
+        "UPDATE run SET state = 'COMMITTED', model_digest = (SELECT model_digest FROM run WHERE model_digest IS NOT "
+        "NULL) WHERE state = 'STARTED'"
+    ),
     "all charges given back": "UPDATE block SET charged = 0",
     "a block deleted": "DELETE FROM block WHERE block = '2025'",
     "a block added": "INSERT INTO block VALUES ('spans', '2027', 0, 5)",
     "a budget raised": "UPDATE dataset SET budget = budget * 2; UPDATE block SET ceiling = ceiling * 2",
-    "a dataset deleted": "DELETE FROM run WHERE dataset_id = 'trips'; DELETE FROM block WHERE dataset_id = 'trips'; DELETE FROM dataset WHERE dataset_id = 'trips'",
-    "a dataset added": "INSERT INTO dataset SELECT 'more', facts, epsilon, budget, head_sequence, head_hash FROM dataset WHERE dataset_id = 'trips'",
+    "a dataset deleted": (
+        "DELETE FROM run WHERE dataset_id = 'trips'; DELETE FROM block WHERE dataset_id = 'trips'; DELETE FROM dataset "
+        "WHERE dataset_id = 'trips'"
+    ),
+    "a dataset added": (
+        "INSERT INTO dataset SELECT 'more', facts, epsilon, budget, head_sequence, head_hash FROM dataset WHERE "
+        "dataset_id = 'trips'"
+    ),
     "another ledger's name added": "INSERT INTO ledger VALUES ('00000000000000000000000000000000')",
     "no ledger's name": "DELETE FROM ledger",
     "no version": "DELETE FROM schema_version",
@@ -230,7 +261,8 @@ def test_the_guards_refuse_edits(file: pathlib.Path) -> None:
     with opened(file) as connection:
         for statement in (
             *(f"DELETE FROM {table}" for table in ("ledger", "dataset", "block", "run", "entry")),
-            "UPDATE entry SET at = ''", "UPDATE ledger SET ledger_id = ''", "UPDATE run SET state = 'RESERVED'", "UPDATE run SET cost = 1",
+            "UPDATE entry SET at = ''", "UPDATE ledger SET ledger_id = ''", "UPDATE run SET state = 'RESERVED'",
+            "UPDATE run SET cost = 1",
             "UPDATE run SET state = 'ABORTED' WHERE state = 'STARTED'", "UPDATE run SET dataset_id = 'trips'",
         ):  # fmt: skip
             with pytest.raises(sqlite3.IntegrityError):
@@ -344,7 +376,8 @@ GUARDS_OF_POSTGRESQL: list[str] = [
     "ALTER TABLE run DROP CONSTRAINT run_pkey",
     "ALTER TABLE block DROP CONSTRAINT block_dataset_id_fkey",
     "CREATE OR REPLACE FUNCTION tfx_privacy_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$",
-    "ALTER TABLE block DROP CONSTRAINT charged_within_ceiling; ALTER TABLE block ADD CONSTRAINT charged_within_ceiling CHECK (true)",
+    "ALTER TABLE block DROP CONSTRAINT charged_within_ceiling; ALTER TABLE block ADD CONSTRAINT charged_within_ceiling "
+    "CHECK (true)",
     "DROP TRIGGER run_moves_on ON run; CREATE TRIGGER run_moves_on BEFORE UPDATE ON run FOR EACH ROW WHEN (false) "
     "EXECUTE FUNCTION tfx_privacy_refuse()",
 ]

@@ -1,7 +1,8 @@
-"""Finds code by its qualified name, in whatever module of the package it stands.
+"""Finds code by its qualified name, in whatever module it is.
 
-An address is `Class.method`, `function`, `function.inner`, `CONSTANT` or `Class.attribute`, or what a call outside of functions calls
-(`os.register_at_fork`). If several modules have that name, the end of the module's name comes first: `replay:_reserve`.
+An address is `Class.method`, `function`, `function.inner`, `CONSTANT` or `Class.attribute`, or what a call outside of
+functions calls (`os.register_at_fork`). If several modules have that name, the end of the module's name comes first:
+`replay:_reserve`.
 """
 
 from __future__ import annotations

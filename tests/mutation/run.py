@@ -2,8 +2,8 @@
 
     python tests/mutation/run.py [--only WORD] [--processes 2]
 
-Prints killed or survived for each, and ends with 1 if one survived or could not be applied. No file is changed: TensorFlow is
-imported once, and each bug gets a forked process in which the import system hands out the changed module.
+Prints killed or survived for each, and ends with 1 if one survived or could not be applied. No file is changed:
+TensorFlow is imported once, and each bug gets a forked process in which the import system hands out the changed module.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Changes one place of a syntax tree, found by a snippet: layout, comments, quotes and parentheses do not count.
 
-The tree is changed, not the text: every other line keeps the number that it has in the file, which is where tracebacks, and
-whatever asks for a function's source, look it up.
+The tree is changed, not the text: every other line keeps the number that it has in the file, which is where tracebacks,
+and whatever asks for a function's source, look it up.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class _Match(NamedTuple):
 def change(scope: Spot, old: str, new: str) -> None:
     """Puts the snippet `new` in the place of `old`, which stands once in the scope or is the scope; nothing leaves it out.
 
-    A snippet is an expression, statements in a row, or an argument `name=value`. A `...` in `old` stands for any expression, or
-    alone in a block for any statements; `new` has all of them in the same order, or none.
+    A snippet is an expression, statements in a row, or an argument `name=value`. A `...` in `old` stands for any
+    expression, or alone in a block for any statements; `new` has all of them in the same order, or none.
 
     Raises:
       SnippetError: If the place is not there, or is there several times.

@@ -1,6 +1,6 @@
 """The budget ledger: what all trainings on a dataset spend together, over its whole life.
 
-One SQLite file on a local disk, or a PostgreSQL database; its address stands in an environment variable alone.
+One SQLite file on a local disk, or a PostgreSQL database; its address is in an environment variable alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Heads of the ledger kept outside of it, against the restoring of an old copy.
 
-A chain of hashes shows edits. It does not show that the newest entries are missing: an old backup is a valid ledger in which spent
-budget is whole again. A file of heads elsewhere (another disk, another owner, a write-once store) shows it.
+A chain of hashes shows edits. It does not show that the newest entries are missing: an old backup is a valid ledger in
+which spent budget is whole again. A file of heads elsewhere (another disk, another owner, a write-once store) shows it.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _BLOCK_BYTES = 1 << 16
 class Anchor:
     """A file to which every change adds the new head of a dataset."""
 
-    def __init__(self, path: pathlib.Path) -> None:
-        """Names the file; it is made by the first change."""
+    def __init__(self, path: pathlib.Path | None) -> None:
+        """Names the file; it is made by the first change. None keeps no heads, and finds none missing."""
         self._path = path
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Anchor | None:
-        """The anchor that the environment names; None where it names none."""
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Anchor:
+        """The anchor that the environment names; one without a file where it names none."""
         path = (os.environ if environ is None else environ).get(VARIABLE, "").strip()
         if not path:
-            return None
+            return cls(None)
         if not os.path.isabs(path):
             raise LedgerError(
                 f"Expected {VARIABLE} to be an absolute path. It must be the same file for every pipeline."
@@ -47,8 +47,11 @@ class Anchor:
         Raises:
           LedgerError: If the file cannot be written; the ledger itself has the entry.
         """
+        if self._path is None:
+            return
         head = {"ledger_id": ledger_id, "dataset_id": dataset_id, "sequence": sequence, "hash": entry_hash}
-        # The line break comes first as well: what a killed writer or a full disk left of a line must not take this one with it.
+        # The line break comes first as well: what a killed writer or a full disk left of a line must not take this one
+        # with it.
         line = f"\n{strict_json.canonical(head)}\n".encode()
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
@@ -65,6 +68,8 @@ class Anchor:
 
     def end(self) -> int:
         """Where the file ends now: taken before the ledger is read, because others go on writing to both."""
+        if self._path is None:
+            return 0
         try:
             return self._path.stat().st_size
         except FileNotFoundError:
@@ -104,8 +109,8 @@ class Anchor:
                     yield head["sequence"], head["hash"]
 
     def _lines(self, end: int) -> Iterator[bytes]:
-        """The file's lines from the last one up, so that a long file costs no more than a short one."""
-        if not end:
+        """The file's lines from the last one up, so a long file costs no more than a short one."""
+        if self._path is None or not end:
             return
         with self._path.open("rb") as file:
             rest = b""
@@ -135,7 +140,7 @@ def require_head(
         return
     state = "is missing" if found is None else "is another one"
     raise LedgerError(
-        f"Entry {sequence} of dataset {dataset_id!r}, which {where} names, {state}: this ledger is an old copy, or was rewritten. Budget "
-        "that was spent would be free again, so that nothing is charged. Restore the newest copy, or settle what is missing with the "
-        "dataset's owner."
+        f"Entry {sequence} of dataset {dataset_id!r}, which {where} names, {state}: this ledger is an old copy, or was "
+        "rewritten. Budget that was spent would be free again, so nothing is charged. Restore the newest copy, or "
+        "settle what is missing with the dataset's owner."
     )

@@ -10,27 +10,22 @@ from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.budget import renyi_filter
 from tfx_privacy.budget.runs import PlannedRun
 from tfx_privacy.errors import TFXPrivacyError
-from tfx_privacy.ledger import entries
-from tfx_privacy.ledger.replay import DatasetRow
+from tfx_privacy.ledger import admission, entries
+from tfx_privacy.ledger.state import DatasetRow
 
 _NOISE_TOLERANCE = 1e-4
 
 
-def left(dataset: DatasetRow, blocks: list[str]) -> int:
-    """Units that one more run on these blocks may cost; 0 where the budget was lowered below what is charged."""
-    fullest = max(dataset.blocks[name].charged for name in entries.block_names(blocks))
-    return max(0, dataset.budget - fullest)
-
-
 def refusal(dataset: DatasetRow, blocks: list[str], planned: PlannedRun, cost: int) -> str:
     """Why a run does not fit, what is left, and what would fit."""
-    rest = left(dataset, blocks)
+    rest = admission.left(dataset, blocks)
     spent = renyi_filter.epsilon_of(dataset.order, dataset.budget - rest, delta=dataset.delta)
     where = f", blocks {', '.join(blocks)}" if blocks else ""
     lines = [
-        f"The budget of dataset {dataset.dataset_id!r}{where} does not suffice: this run would take {percent(cost / dataset.budget)} of "
-        f"epsilon={dataset.epsilon:g} at delta={dataset.delta:g}, and {percent(rest / dataset.budget, down=True)} is left (runs so far, "
-        f"those that died included, come to epsilon={rounded_up(spent, 3, trimmed=True)}).",
+        f"The budget of dataset {dataset.dataset_id!r}{where} does not suffice: this run would take "
+        f"{percent(cost / dataset.budget)} of epsilon={dataset.epsilon:g} at delta={dataset.delta:g}, and "
+        f"{percent(rest / dataset.budget, down=True)} is left (runs so far, those that died included, spent "
+        f"epsilon={rounded_up(spent, 3, trimmed=True)}).",
         "Nothing was charged, and no record was read.",
     ]
     lines.append(_fitting(dataset.order, planned, rest))
@@ -46,12 +41,15 @@ def _fitting(order: float, planned: PlannedRun, rest: int) -> str:
     if steps:
         found.append(f"at most {steps} steps with the same noise")
     if not found:
-        return "No run of this kind fits any more: the budget must be raised by whoever owns it (`tfx-privacy ledger budget`)."
+        return (
+            "No run of this kind fits any more: the budget must be raised by whoever owns it (`tfx-privacy ledger "
+            "budget`)."
+        )
     return f"What would fit: {', or '.join(found)}."
 
 
 def fitting_noise_multiplier(order: float, planned: PlannedRun, rest: int) -> float | None:
-    """The least noise with which the run would cost at most `rest` units, to four digits and rounded up; None if there is none."""
+    """The least noise with which the run would cost at most `rest` units, to four digits, rounded up; None for none."""
 
     def fits(noise_multiplier: float) -> bool:
         try:
@@ -115,7 +113,7 @@ def status(dataset: DatasetRow) -> list[BlockStatus]:
                 name=name,
                 committed=committed,
                 pending=block.charged - committed,
-                left=max(0, dataset.budget - block.charged),
+                left=admission.left(dataset, [name]),
                 spent_epsilon=renyi_filter.epsilon_of(dataset.order, block.charged, delta=dataset.delta),
             )
         )
@@ -127,4 +125,4 @@ def runs_left(dataset: DatasetRow, block: str) -> int | None:
     charged = [run for run in dataset.runs.values() if run.state != "ABORTED" and run.purpose == "model"]
     if not charged:
         return None
-    return max(0, dataset.budget - dataset.blocks[block].charged) // charged[-1].cost
+    return admission.left(dataset, [block]) // charged[-1].cost

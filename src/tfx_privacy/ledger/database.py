@@ -1,8 +1,8 @@
 """Connections and transactions: what SQLite and PostgreSQL each need so that nothing is overspent and nothing is lost.
 
-Measured for both with concurrent writers: SQLite must take its write lock before it reads (`BEGIN IMMEDIATE`); PostgreSQL must lock
-the dataset's row before it reads anything else. Every request can be repeated without being carried out twice, so that a lost
-answer to COMMIT is no loss.
+Measured for both with concurrent writers: SQLite must take its write lock before it reads (`BEGIN IMMEDIATE`);
+PostgreSQL must lock the dataset's row before it reads anything else. Every request can be repeated without being
+carried out twice, so a lost answer to COMMIT is no loss.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class Database:
             self._engine = _sqlite(source) if source.is_sqlite else _postgresql(source)
         except ModuleNotFoundError as error:
             raise LedgerError(
-                f"{source.name} names a PostgreSQL database, but {error.name!r} is not installed. Install tfx-privacy[postgresql]."
+                f"{source.name} names a PostgreSQL database, but {error.name!r} is not installed. Install "
+                "tfx-privacy[postgresql]."
             ) from None
         sa.event.listen(self._engine, "connect", self._mark)
         sa.event.listen(self._engine, "checkout", self._check)
@@ -85,8 +86,8 @@ class Database:
           What the request returned, after the transaction is safe on the disk.
 
         Raises:
-          LedgerError: If the database refuses, cannot be reached, or stays locked; nothing of the request is written then, except that
-            a COMMIT whose answer was lost may have been carried out.
+          LedgerError: If the database refuses, cannot be reached, or stays locked; nothing of the request is written
+            then, except that a COMMIT whose answer was lost may have been carried out.
         """
         return self._repeat(lambda: self._once(request, "IMMEDIATE"))
 
@@ -102,7 +103,7 @@ class Database:
         return str(connection.scalar(sa.text(text)))
 
     def lock_tables(self, connection: sa.Connection) -> None:
-        """Waits until nobody else makes or changes the tables, for the rest of the transaction; SQLite's write lock does so anyway."""
+        """Keeps others from making or changing the tables until the transaction ends; SQLite's write lock does that."""
         if not self.source.is_sqlite:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_TABLES_KEY)))
 
@@ -137,7 +138,7 @@ class Database:
         record.info["origin"] = self._origin()
 
     def _check(self, _: Any, record: Any, __: Any) -> None:
-        """Before every transaction: refuses a connection of the parent process, or to a file that another one took the place of."""
+        """Before every transaction: refuses a connection of the parent process, or to a file that was replaced."""
         if record.info["origin"] == self._origin():
             return
         if not self.source.is_sqlite:
@@ -160,8 +161,8 @@ class Database:
             try:
                 result = attempt()
             except DBAPIError as error:
-                # A server that answered before is waited for while it restarts: a model may be at stake that took a day. One that
-                # never did is more likely a wrong address.
+                # A server that answered before is waited for while it restarts: a model may be at stake that took a
+                # day. One that never did is more likely a wrong address.
                 away = _is_away(error)
                 waits = number < _ATTEMPTS or (away and self._answered and time.monotonic() < until)
                 if not (waits and (away or _is_worth_repeating(error))):
@@ -196,18 +197,23 @@ def _close_all() -> None:
         database.close()
 
 
-# SQLite keeps its locks per process, in memory that a fork copies, where the locks themselves are not inherited: a child would believe
-# that it holds them, and lose what it writes. So no connection is open at a fork; the next request makes another.
+# SQLite keeps its locks per process, in memory that a fork copies, where the locks themselves are not inherited: a
+# child would believe that it holds them, and lose what it writes. So no connection is open at a fork; the next request
+# makes another.
 os.register_at_fork(before=_close_all)
 
 _ADVICE = {
     "no such table": "Run `tfx-privacy ledger init`, once, for all pipelines.",
-    "unable to open database file": "Check that the folder exists and may be written, and run `tfx-privacy ledger init`.",
+    "unable to open database file": (
+        "Check that the folder exists and may be written, and run `tfx-privacy ledger init`."
+    ),
     "readonly database": "The file or its folder may only be read: give the account that trains write access.",
     "disk is full": "Make room on the disk; the ledger is as it was before.",
     "database is locked": "Another process holds the ledger; see that none is stopped in the middle of a transaction.",
     "malformed": "The file is damaged: restore a backup, and verify it against the head in the newest report.",
-    "not a database": "The file is damaged, or is no ledger: restore a backup, and verify it against the head in the newest report.",
+    "not a database": (
+        "The file is damaged, or is no ledger: restore a backup, and verify it against the head in the newest report."
+    ),
     "charged_within_ceiling": "The database itself refused a charge beyond the budget: please report this.",
 }
 
@@ -223,7 +229,8 @@ def _is_away(error: DBAPIError) -> bool:
 
 
 def _sqlite(source: Source) -> sa.Engine:
-    # The last connection that closes moves the log's pages into the file, and waits for the disk several times: one is kept.
+    # The last connection that closes moves the log's pages into the file, and waits for the disk several times: one is
+    # kept.
     engine = sa.create_engine(
         source.url, poolclass=QueuePool, pool_size=1, hide_parameters=True, connect_args={"timeout": WAIT_SECONDS}
     )
@@ -246,7 +253,10 @@ def _sqlite(source: Source) -> sa.Engine:
 
 
 def _postgresql(source: Source) -> sa.Engine:
-    options = f"-c synchronous_commit=on -c lock_timeout={WAIT_SECONDS * 1000} -c idle_in_transaction_session_timeout={WAIT_SECONDS * 1000}"
+    milliseconds = WAIT_SECONDS * 1000
+    options = (
+        f"-c synchronous_commit=on -c lock_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}"
+    )
     return sa.create_engine(
         source.url,
         isolation_level="READ COMMITTED",
@@ -255,8 +265,7 @@ def _postgresql(source: Source) -> sa.Engine:
         hide_parameters=True,
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
-            "tcp_user_timeout": WAIT_SECONDS
-            * 1000,  # a connection that a firewall forgot would be waited for much longer
+            "tcp_user_timeout": milliseconds,  # a connection that a firewall forgot would be waited for much longer
             "options": options,
             "application_name": "tfx-privacy",
         },

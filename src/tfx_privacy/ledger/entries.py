@@ -14,11 +14,10 @@ from tfx_privacy.budget.runs import (
     RunId,
 )
 from tfx_privacy.records import digest, strict_json
-from tfx_privacy.records.base import Digest, PositiveCount, Record
+from tfx_privacy.records.base import Digest, PositiveCount, Record, VersionedRecord
 
-ENTRY_VERSION: Literal[1] = 1
 MAX_BODY_BYTES = 1 << 20
-"""Of an entry that is written; what is read may be eight times as large (`strict_json`), so that no entry can be too large to read."""
+"""Of an entry that is written; what is read may be eight times as large (`strict_json`), so no entry can be too large to read."""
 Name = Annotated[str, pydantic.Field(min_length=1, max_length=200)]
 Reason = Annotated[str, pydantic.Field(max_length=1000)]
 Units = PositiveCount
@@ -120,17 +119,16 @@ Body: TypeAlias = Annotated[
 ]
 
 
-class Entry(Record):
+class Entry(VersionedRecord):
     """One row of a dataset's log."""
 
-    version: Literal[1] = ENTRY_VERSION
     ledger_id: RunId
     dataset_id: Identifier
     sequence: PositiveCount
     at: Annotated[str, pydantic.Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
     """The database's time, UTC; informative only, order is by `sequence`."""
     request_id: Annotated[str, pydantic.Field(pattern=r"^[a-z]+:[0-9a-f]{32}(?::[0-9a-f]{32})?$")]
-    """Unique among the dataset's entries, so that a request that is repeated is not carried out twice."""
+    """Unique among the dataset's entries, so a request that is repeated is not carried out twice."""
     body: Body
     previous_hash: Digest
     hash: Digest
@@ -148,13 +146,13 @@ def make_entry(**fields: Any) -> Entry:
 
 
 def entry_hash(fields: dict[str, Any]) -> str:
-    """SHA-256 over the canonical JSON of an entry's fields, the previous hash among them."""
+    """SHA-256 over the canonical JSON (RFC 8785) of an entry's fields, the previous hash among them."""
     return digest.text_digest(strict_json.canonical(fields))
 
 
 def genesis_hash(ledger_id: str, dataset_id: str) -> str:
     """What a dataset's first entry has for a previous hash."""
-    return digest.text_digest(f"tfx-privacy ledger entries v{ENTRY_VERSION} {ledger_id} {dataset_id}")
+    return digest.text_digest(f"tfx-privacy ledger entries v1 {ledger_id} {dataset_id}")
 
 
 def body_text(body: Record) -> str:

@@ -5,23 +5,22 @@ An export needs no database to be verified, and shows what budget was spent to w
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from tfx_privacy.budget.runs import RunId
 from tfx_privacy.errors import EvidenceError, LedgerError
 from tfx_privacy.ledger import replay
 from tfx_privacy.ledger.entries import Entry
-from tfx_privacy.ledger.replay import DatasetRow
+from tfx_privacy.ledger.state import DatasetRow
 from tfx_privacy.ledger.verification import Verified
 from tfx_privacy.records import digest, strict_json
-from tfx_privacy.records.base import Count, Digest, Record
+from tfx_privacy.records.base import Count, Digest, VersionedRecord
 
 
-class Summary(Record):
+class Summary(VersionedRecord):
     """The last line of an export."""
 
-    version: Literal[1] = 1
     ledger_id: RunId
     num_entries: Count
     digest: Digest
@@ -42,7 +41,8 @@ def verify(text: str) -> Verified:
     Raises:
       LedgerError: If it is not whole, was changed, or breaks a rule of the ledger.
     """
-    *texts, last = text.splitlines(keepends=True) or [""]
+    # Not `splitlines`: it breaks lines at U+2028 as well, which canonical JSON leaves as it is.
+    *texts, last = [*io.StringIO(text, newline="\n")] or [""]
     try:
         summary = Summary.from_json(last)
         log = [Entry.from_json(line) for line in texts]

@@ -1,17 +1,16 @@
-"""What a dataset's entries come to: every rule of the ledger once more, from the log alone.
+"""The state that a dataset's entries lead to: every rule of the ledger once more, from the log alone.
 
 The same function checks a database, an export, and (in tests) every prefix of random histories.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 
 from tfx_privacy.budget import renyi_filter
-from tfx_privacy.budget.runs import PlannedRun, Purpose, RunState
+from tfx_privacy.budget.runs import RunState
 from tfx_privacy.errors import LedgerError
-from tfx_privacy.ledger import entries
+from tfx_privacy.ledger import admission, entries
 from tfx_privacy.ledger.entries import (
     Aborted,
     BlocksAdded,
@@ -23,8 +22,10 @@ from tfx_privacy.ledger.entries import (
     Settled,
     Started,
 )
+from tfx_privacy.ledger.state import BlockRow, DatasetRow, RunRow
 
-# What another version of a library, or another machine's rounding, may compute for the same run or budget; more is a defect or an edit.
+# What another version of a library, or another machine's rounding, may compute for the same run or budget; more is a
+# defect or an edit.
 _TOLERANCE = 1e-9
 _TOLERATED_UNITS = 2
 
@@ -37,64 +38,6 @@ class RuleError(LedgerError):
             f"Entry {entry.sequence} ({entry.body.kind}) of dataset {entry.dataset_id!r} is not valid: {reason}."
         )
         self.reason = reason
-
-
-@dataclasses.dataclass
-class RunRow:
-    """One run, as its entries leave it."""
-
-    run_id: str
-    dataset_id: str
-    purpose: Purpose
-    state: RunState
-    planned: PlannedRun
-    cost: int
-    blocks: list[str]
-    attempt: int = 0
-    attempt_id: str | None = None
-    model_digest: str | None = None
-    guarantee_digest: str | None = None
-    commit_sequence: int | None = None
-
-
-@dataclasses.dataclass
-class BlockRow:
-    """What one block was charged."""
-
-    charged: int = 0
-    ceiling: int = 0
-    """No charge may pass it: the budget, or what had been charged when the budget was lowered below that."""
-
-
-@dataclasses.dataclass
-class DatasetRow:
-    """One dataset, as its entries leave it."""
-
-    ledger_id: str
-    dataset_id: str
-    facts: Registered
-    epsilon: float
-    budget: int
-    head_sequence: int
-    head_hash: str
-    blocks: dict[str, BlockRow]
-    runs: dict[str, RunRow] = dataclasses.field(default_factory=dict)
-    requests: set[str] = dataclasses.field(default_factory=set)
-
-    @property
-    def order(self) -> float:
-        """Renyi order of the charges."""
-        return float.fromhex(self.facts.order)
-
-    @property
-    def delta(self) -> float:
-        """The budget's delta."""
-        return float.fromhex(self.facts.delta)
-
-    @property
-    def declared_blocks(self) -> list[str]:
-        """Names of the blocks; none for a dataset without."""
-        return [name for name in self.blocks if name != entries.WHOLE]
 
 
 def replay(log: Iterable[Entry]) -> dict[str, DatasetRow]:
@@ -158,7 +101,7 @@ def apply(entry: Entry, datasets: dict[str, DatasetRow]) -> DatasetRow:
 def _check_link(entry: Entry, dataset: DatasetRow | None) -> None:
     expected = 1 if dataset is None else dataset.head_sequence + 1
     if entry.sequence != expected:
-        raise _broken(entry, f"entry {expected} should stand here: entries are missing, or out of order")
+        raise _broken(entry, f"entry {expected} should be here: entries are missing, or out of order")
     previous = entries.genesis_hash(entry.ledger_id, entry.dataset_id) if dataset is None else dataset.head_hash
     if entry.previous_hash != previous:
         raise _broken(entry, "it does not follow from the entry before it")
@@ -169,7 +112,7 @@ def _check_link(entry: Entry, dataset: DatasetRow | None) -> None:
 def _register(entry: Entry, body: Registered) -> DatasetRow:
     epsilon, delta, order = (float.fromhex(text) for text in (body.epsilon, body.delta, body.order))
     if not _is_near(body.budget, renyi_filter.budget(order, epsilon=epsilon, delta=delta)):
-        raise _broken(entry, f"its budget of {body.budget} units is not what epsilon={epsilon:g} comes to")
+        raise _broken(entry, f"its budget of {body.budget} units is not that of epsilon={epsilon:g}")
     names = entries.block_names(body.blocks)
     if len(set(names)) != len(names):
         raise _broken(entry, "a block is named twice")
@@ -188,7 +131,7 @@ def _add_blocks(entry: Entry, body: BlocksAdded, dataset: DatasetRow) -> None:
 def _change_budget(entry: Entry, body: BudgetChanged, dataset: DatasetRow) -> None:
     epsilon = float.fromhex(body.epsilon)
     if not _is_near(body.budget, renyi_filter.budget(dataset.order, epsilon=epsilon, delta=dataset.delta)):
-        raise _broken(entry, f"its budget of {body.budget} units is not what epsilon={epsilon:g} comes to")
+        raise _broken(entry, f"its budget of {body.budget} units is not that of epsilon={epsilon:g}")
     dataset.epsilon, dataset.budget = epsilon, body.budget
     for block in dataset.blocks.values():
         block.ceiling = max(body.budget, block.charged)
@@ -199,15 +142,14 @@ def _reserve(entry: Entry, body: Reserved, dataset: DatasetRow) -> None:
         raise _broken(entry, f"run {body.run_id} was reserved before")
     computed = renyi_filter.cost(dataset.order, body.planned.event)
     if not _is_near(body.cost, computed):
-        raise _broken(entry, f"its cost of {body.cost} units is not what its run comes to, {computed}")
+        raise _broken(entry, f"its cost of {body.cost} units is not that of its run, {computed}")
     names = entries.block_names(body.blocks)
     if len(set(names)) != len(names) or not set(names) <= set(dataset.blocks):
         raise _broken(entry, f"its blocks {body.blocks} are not the dataset's")
+    if not admission.fits(dataset, body.blocks, body.cost):
+        raise _broken(entry, f"its cost of {body.cost} units does not fit into the budget of {dataset.budget}")
     for name in names:
-        block = dataset.blocks[name]
-        if not block.charged + body.cost <= dataset.budget:
-            raise _broken(entry, f"its cost of {body.cost} units does not fit into the budget of {dataset.budget}")
-        block.charged += body.cost
+        dataset.blocks[name].charged += body.cost
     dataset.runs[body.run_id] = RunRow(
         run_id=body.run_id,
         dataset_id=entry.dataset_id,
@@ -230,8 +172,8 @@ def _advance(entry: Entry, body: Started | Committed | Aborted | Settled, datase
         run.state, run.attempt, run.attempt_id = "STARTED", body.attempt, body.attempt_id
     elif isinstance(body, Committed):
         executed, planned = (renyi_filter.cost(dataset.order, each.event) for each in (body.executed, run.planned))
-        # Compared with the plan's cost as it is computed here and now: what was charged may be a unit off on another machine, and a
-        # log that was valid on one must be so on all.
+        # Compared with the plan's cost as it is computed here and now: what was charged may be a unit off on another
+        # machine, and a log that was valid on one must be so on all.
         if not executed <= planned:
             raise _broken(entry, "the run executed more than was reserved")
         run.state, run.commit_sequence = "COMMITTED", entry.sequence

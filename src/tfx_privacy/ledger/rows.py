@@ -1,4 +1,4 @@
-"""How datasets, runs and entries stand in the tables; one function each way, for writing as well as for verifying."""
+"""Datasets, runs and entries as rows of the tables; one function each way, for writing as well as for verifying."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tfx_privacy.budget.runs import PlannedRun
 from tfx_privacy.errors import EvidenceError, LedgerError
 from tfx_privacy.ledger import entries
 from tfx_privacy.ledger.entries import Entry, Registered
-from tfx_privacy.ledger.replay import BlockRow, DatasetRow, RunRow
 from tfx_privacy.ledger.schema import BLOCK, DATASET, ENTRY, LEDGER, RUN
+from tfx_privacy.ledger.state import BlockRow, DatasetRow, RunRow
 from tfx_privacy.records import strict_json
 
 
@@ -74,14 +74,41 @@ def read_entry(ledger_id: str, row: Mapping[Any, Any]) -> Entry:
     where = f"Entry {row['sequence']!r} of dataset {row['dataset_id']!r}"
     try:
         fields = {name: row[name] for name in ("dataset_id", "sequence", "at", "request_id", "previous_hash", "hash")}
-        text = strict_json.canonical({**fields, "version": entries.ENTRY_VERSION, "ledger_id": ledger_id})
-        # The body is put into the text, not parsed by itself, so that one strict reader sees everything.
+        text = strict_json.canonical({**fields, "schema_version": 1, "ledger_id": ledger_id})
+        # The body is put into the text, not parsed by itself, so one strict reader sees everything.
         entry = Entry.from_json(f'{text[:-1]},"body":{row["body"]}}}')
     except (EvidenceError, TypeError, ValueError) as error:
         raise LedgerError(f"{where} cannot be read: {error}") from error
     if entries.body_text(entry.body) != row["body"]:
         raise LedgerError(f"{where} is not valid: its text is not the canonical one.")
     return entry
+
+
+def read_entry_at(connection: sa.Connection, ledger_id: str, dataset_id: str, sequence: int) -> Entry:
+    """A dataset's entry of a number.
+
+    Raises:
+      LedgerError: If it is not there, or cannot be read.
+    """
+    statement = sa.select(ENTRY).where(ENTRY.c.dataset_id == dataset_id, ENTRY.c.sequence == sequence)
+    row = connection.execute(statement).mappings().first()
+    if row is None:
+        raise LedgerError(f"Entry {sequence} of dataset {dataset_id!r} is missing. Run `tfx-privacy ledger verify`.")
+    return read_entry(ledger_id, row)
+
+
+def find_entry(connection: sa.Connection, ledger_id: str, dataset_id: str, request_id: str) -> Entry | None:
+    """A dataset's entry of a request, or None."""
+    statement = sa.select(ENTRY).where(ENTRY.c.dataset_id == dataset_id, ENTRY.c.request_id == request_id)
+    row = connection.execute(statement).mappings().first()
+    return None if row is None else read_entry(ledger_id, row)
+
+
+def read_hash(connection: sa.Connection, dataset_id: str, sequence: int) -> str | None:
+    """The stored hash of a dataset's entry, or None."""
+    return connection.scalar(
+        sa.select(ENTRY.c.hash).where(ENTRY.c.dataset_id == dataset_id, ENTRY.c.sequence == sequence)
+    )
 
 
 def read_dataset(
@@ -103,8 +130,8 @@ def read_dataset(
     if row is None:
         known = connection.scalars(sa.select(DATASET.c.dataset_id).order_by(DATASET.c.dataset_id).limit(20)).all()
         raise LedgerError(
-            f"Dataset {dataset_id!r} is not registered in this ledger. Registered: {', '.join(known) or 'none'}. Register it with "
-            "`tfx-privacy ledger register`."
+            f"Dataset {dataset_id!r} is not registered in this ledger. Registered: {', '.join(known) or 'none'}. "
+            "Register it with `tfx-privacy ledger register`."
         )
     try:
         facts = Registered.from_json(row["facts"])

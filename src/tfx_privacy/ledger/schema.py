@@ -1,4 +1,4 @@
-"""Tables of the ledger. The log is the truth; the other tables are what it comes to, kept beside it for quick answers."""
+"""Tables of the ledger. The log is the truth; the other tables are what it gives, kept next to it for quick answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from tfx_privacy.budget import renyi_filter
 
 METADATA = sa.MetaData()
-# Amounts are integers of 64 bits in both databases: SQLite keeps NaN as NULL, and PostgreSQL takes NaN for the largest number.
+# Amounts are integers of 64 bits in both databases: SQLite keeps NaN as NULL, and PostgreSQL takes NaN for the largest
+# number.
 _STATES = "state IN ('RESERVED', 'STARTED', 'COMMITTED', 'ABORTED', 'SETTLED')"
 
 LEDGER = sa.Table("ledger", METADATA, sa.Column("ledger_id", sa.Text, primary_key=True))

@@ -1,7 +1,8 @@
-"""Where a ledger is: an address that stands in an environment variable and nowhere else.
+"""Where a ledger is: an address in an environment variable and nowhere else.
 
-Arguments of components end up in ML Metadata, in compiled pipelines and in logs. An address may hold a password, and says where the
-budget can be changed; so arguments name the variable (`env:TFX_PRIVACY_LEDGER`), and only the process that needs it reads it.
+Arguments of components end up in ML Metadata, in compiled pipelines and in logs. An address may hold a password, and
+says where the budget can be changed; so arguments name the variable (`env:TFX_PRIVACY_LEDGER`), and only the process
+that needs it reads it.
 """
 
 from __future__ import annotations
@@ -71,13 +72,14 @@ def check_name(source: str) -> str:
     """The name of the variable that an argument names.
 
     Raises:
-      ParameterError: If the argument is anything else than `env:VARIABLE`; it is not quoted, because it may be an address.
+      ParameterError: If the argument is anything else than `env:VARIABLE`; it is not quoted, because it may be an
+        address.
     """
     match = _SOURCE.fullmatch(source) if isinstance(source, str) else None
     if match is None:
         raise ParameterError(
-            f"Expected ledger to name an environment variable, as in ledger={DEFAULT_SOURCE!r}. An address itself must not be given: "
-            "arguments are stored in ML Metadata and in compiled pipelines."
+            f"Expected ledger to name an environment variable, as in ledger={DEFAULT_SOURCE!r}. An address itself must "
+            "not be given: arguments are stored in ML Metadata and in compiled pipelines."
         )
     return match.group(1)
 
@@ -97,8 +99,8 @@ def resolve(source: str, environ: Mapping[str, str] | None = None) -> Source:
     text = (os.environ if environ is None else environ).get(variable, "").strip()
     if not text:
         raise LedgerError(
-            f"The environment variable {variable} is not set, so that the budget ledger cannot be reached. Set it to the ledger's "
-            f"address, e.g. {_EXAMPLE}."
+            f"The environment variable {variable} is not set, so the budget ledger cannot be reached. Set it to the "
+            f"ledger's address, e.g. {_EXAMPLE}."
         )
     try:
         url = sqlalchemy.make_url(text)
@@ -124,14 +126,14 @@ def _check_file(variable: str, url: sqlalchemy.URL) -> None:
         )
     if not os.path.isabs(database):
         raise LedgerError(
-            f"{variable} names the SQLite file by a relative path, which is another file in every folder, each with a budget of its "
-            "own. Give an absolute path, with four slashes: sqlite:////srv/privacy/ledger.db."
+            f"{variable} names the SQLite file by a relative path, which is another file in every folder, each with a "
+            "budget of its own. Give an absolute path, with four slashes: sqlite:////srv/privacy/ledger.db."
         )
     kind = _file_system(pathlib.Path(database))
     if kind.startswith(_NETWORK_FILE_SYSTEMS):
         raise LedgerError(
-            f"{variable} names a SQLite file on a file system of type {kind!r}, where locks are not reliable and two runs could spend "
-            "the same budget. Use a local disk, or PostgreSQL."
+            f"{variable} names a SQLite file on a file system of type {kind!r}, where locks are not reliable and two "
+            "runs could spend the same budget. Use a local disk, or PostgreSQL."
         )
 
 

@@ -11,18 +11,18 @@ from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.budget import renyi_filter
 from tfx_privacy.ledger import budgets, totals
 from tfx_privacy.ledger.budgets import percent
-from tfx_privacy.ledger.replay import DatasetRow
+from tfx_privacy.ledger.state import DatasetRow
 
 EXPLANATION = (
-    "spent: runs that ended with a model. reserved: runs at work, and runs that died. epsilon: of both together, by Renyi DP at the "
-    "dataset's order, which holds however runs were chosen. by PLD: tighter, and true only if all runs had been planned beforehand. "
-    "runs left: like the last one."
+    "spent: runs that ended with a model. reserved: runs at work, and runs that died. epsilon: of both together, by "
+    "Renyi DP at the dataset's order, which holds however runs were chosen. by PLD: tighter, and true only if all runs "
+    "had been planned beforehand. runs left: like the last one."
 )
 _HEADINGS = ("dataset", "budget", "spent", "reserved", "left", "epsilon", "by PLD", "runs left")
 
 
 def rows(dataset: DatasetRow) -> list[dict[str, Any]]:
-    """What is spent, reserved and left of each block of a verified dataset; shares are of its budget, epsilons at its delta."""
+    """What is spent, reserved and left of each block of a verified dataset: as shares of its budget and as epsilons."""
     return [_row(dataset, block) for block in budgets.status(dataset)]
 
 

@@ -1,18 +1,18 @@
-"""What a dataset's runs come to by the tightest accountant, for information."""
+"""What a dataset's runs spend by the tightest accountant, for information."""
 
 from __future__ import annotations
 
 from tfx_privacy.accounting.composition import composed, dp_sgd_event
 from tfx_privacy.accounting.epsilon import COARSE_INTERVAL, EpsilonBounds, epsilon_bounds
 from tfx_privacy.ledger import entries
-from tfx_privacy.ledger.replay import DatasetRow
+from tfx_privacy.ledger.state import DatasetRow
 
-# Each kind of run is a privacy loss distribution of its own, which costs seconds.
+# Each kind of run is a separate privacy loss distribution, which costs seconds.
 MAX_KINDS = 32
 
 
 def bounds_if_planned(dataset: DatasetRow, block: str) -> EpsilonBounds | None:
-    """Epsilon of the runs on a block, those that died included, as if all had been planned beforehand; at the budget's delta.
+    """Epsilon of the runs on a block, those that died included, as if all had been planned beforehand.
 
     Teams choose the next run after they saw the last, which these bounds do not cover: what is charged is not this.
 
@@ -21,7 +21,7 @@ def bounds_if_planned(dataset: DatasetRow, block: str) -> EpsilonBounds | None:
       block: One of its blocks.
 
     Returns:
-      Both bounds; None without a run, or with more kinds of runs than are worth the wait.
+      Both bounds, at the budget's delta; None without a run, or with more kinds of runs than are worth the wait.
     """
     kinds: dict[tuple[float, float], int] = {}
     for run in dataset.runs.values():

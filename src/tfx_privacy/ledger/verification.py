@@ -15,8 +15,8 @@ from tfx_privacy.ledger import migrations, replay, rows
 from tfx_privacy.ledger.anchor import require_head
 from tfx_privacy.ledger.entries import Entry
 from tfx_privacy.ledger.migrations.versions import r0001_ledger
-from tfx_privacy.ledger.replay import DatasetRow
 from tfx_privacy.ledger.schema import BLOCK, DATASET, ENTRY, METADATA, RUN
+from tfx_privacy.ledger.state import DatasetRow
 
 _POSTGRESQL_TRIGGERS = sa.text(
     "SELECT t.tgname, c.relname, t.tgtype, pg_get_triggerdef(t.oid), p.prosrc "
@@ -25,11 +25,12 @@ _POSTGRESQL_TRIGGERS = sa.text(
     "WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND n.nspname = current_schema()"
 )
 _POSTGRESQL_CONSTRAINTS = sa.text(
-    "SELECT c.relname, k.conname, pg_get_constraintdef(k.oid) FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid "
-    "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE k.convalidated AND n.nspname = current_schema()"
+    "SELECT c.relname, k.conname, pg_get_constraintdef(k.oid) FROM pg_constraint k "
+    "JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE k.convalidated AND n.nspname = current_schema()"
 )
-# PostgreSQL writes an expression in its own way, with other parentheses, types, and `= ANY (ARRAY[...])` for `IN`: what is compared are
-# names, numbers and comparisons in their order.
+# PostgreSQL writes an expression in its own way, with other parentheses, types, and `= ANY (ARRAY[...])` for `IN`: what
+# is compared are names, numbers and comparisons in their order.
 _WORD = re.compile(r"[a-z_][a-z0-9_]*|[0-9]+|<>|[<>]=?")
 _NOT_COMPARED = {"any", "array", "in"}
 
@@ -52,7 +53,7 @@ def verify_all(connection: sa.Connection) -> Verified:
     """Verifies everything.
 
     Args:
-      connection: In a transaction, so that it is one snapshot.
+      connection: In a transaction, so it is one snapshot.
 
     Raises:
       LedgerError: At the first thing that is not as it should be.
@@ -100,7 +101,7 @@ def verify_dataset(connection: sa.Connection, dataset_id: str) -> tuple[DatasetR
 
 
 def _compare(connection: sa.Connection, table: sa.Table, datasets: Iterable[DatasetRow], *, where: Any) -> None:
-    """Compares a table with what the log comes to, types included."""
+    """Compares a table with what the log gives, types included."""
     expected = {_key(table, row): row for dataset in datasets for row in _rows(table, dataset)}
     found = 0
     for row in connection.execute(sa.select(table).where(where)).mappings():
@@ -111,10 +112,11 @@ def _compare(connection: sa.Connection, table: sa.Table, datasets: Iterable[Data
         for name, value in wanted.items():
             if type(row[name]) is not type(value) or row[name] != value:
                 raise LedgerError(
-                    f"Table {table.name}, row {_key(table, row)}: {name} is {row[name]!r}, but the entries come to {value!r}."
+                    f"Table {table.name}, row {_key(table, row)}: {name} is {row[name]!r}, but the entries give "
+                    f"{value!r}."
                 )
     if found != len(expected):
-        raise LedgerError(f"Table {table.name} has {found} rows, but the entries come to {len(expected)}.")
+        raise LedgerError(f"Table {table.name} has {found} rows, but the entries give {len(expected)}.")
 
 
 def _key(table: sa.Table, row: Mapping[Any, Any]) -> tuple[Any, ...]:
@@ -151,9 +153,10 @@ def _check_sqlite(connection: sa.Connection) -> None:
 
 
 def _sqlite_objects(connection: sa.Connection) -> dict[tuple[str, str], str]:
-    # ANALYZE leaves tables of its own, `sqlite_stat1` and others; the indexes of keys have names of this kind as well.
+    # ANALYZE leaves tables: `sqlite_stat1` and others; the indexes of keys have names of this kind as well.
     statement = sa.text(
-        "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' OR name LIKE 'sqlite_autoindex%'"
+        "SELECT type, name, tbl_name, sql FROM sqlite_master "
+        "WHERE name NOT LIKE 'sqlite_%' OR name LIKE 'sqlite_autoindex%'"
     )
     return {
         (kind, name): f"on {table}: {' '.join((text or '').split())}"
@@ -204,7 +207,7 @@ def _check_constraint(table: sa.Table, constraint: sa.Constraint, found: Mapping
 
 
 def _condition(trigger: str) -> list[str]:
-    """Of a trigger's text: what stands in WHEN."""
+    """Of a trigger's text: its WHEN clause."""
     return _words(trigger.partition(" WHEN ")[2].rpartition(" EXECUTE ")[0])
 
 

@@ -1,4 +1,7 @@
-"""Privacy bugs, each a change of one place, with the tests that must find it. `python tests/mutation/run.py` applies them."""
+"""Privacy bugs, each a change of one place, with the tests that must find it.
+
+`python tests/mutation/run.py` applies them.
+"""
 
 from __future__ import annotations
 

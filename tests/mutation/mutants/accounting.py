@@ -47,7 +47,7 @@ ACCOUNTING = [
         "return self._history.completed + self._sampler.batches_drawn", "test_checkpoint",
     ),
     Mutant(
-        "earlier attempts are free", "PrivateMechanism.go_on_from",
+        "earlier attempts are free", "PrivateMechanism.resume_from",
         "self._history = history", "self._history = History()", "test_checkpoint",
     ),
     Mutant(

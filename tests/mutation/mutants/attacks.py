@@ -104,7 +104,8 @@ ATTACKS = [
     ),
     Mutant(
         "nothing shows on a small slice", "AttackLimit.standing",
-        "return Standing.INCONCLUSIVE if self._strict_lower(row) <= self.limit else Standing.ABOVE", "return Standing.INCONCLUSIVE",
+        "return Standing.INCONCLUSIVE if self._strict_lower(row) <= self.limit else Standing.ABOVE",
+        "return Standing.INCONCLUSIVE",
         "test_gate_small_slices",
     ),
     Mutant(

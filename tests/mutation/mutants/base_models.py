@@ -37,8 +37,9 @@ BASE_MODELS = [
         "test_base_model_rules",
     ),
     Mutant(
-        "the ledger forgets the base model", "facts_digest",
-        "guarantee.base_model is None", "True", "test_base_model_rules",
+        "the ledger forgets the base model", "guarantee_digest",
+        'guarantee.model_dump(mode="json")', 'guarantee.model_dump(mode="json", exclude={"base_model"})',
+        "test_base_model_rules",
     ),
     Mutant(
         "a base model outside the ledger", "check_ledger",

@@ -32,8 +32,8 @@ GATE = [
     ),
     Mutant(
         "an error in a rule passes", "decide:_apply",
-        "known, finding = False, Finding(False, _UNKNOWN, str(error))",
-        "known, finding = True, Finding(True, _UNKNOWN, str(error))", "test_gate",
+        "finding = Finding(False, _UNKNOWN, str(error))",
+        'status, finding = "passed", Finding(True, _UNKNOWN, str(error))', "test_gate",
     ),
     Mutant("another model's guarantee", "check_digest", "stated != digest", "False", "test_gate"),
     Mutant(

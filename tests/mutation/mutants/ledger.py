@@ -36,7 +36,8 @@ LEDGER = [
     ),
     Mutant(
         "the log may overspend", "_reserve",
-        "not block.charged + body.cost <= dataset.budget", "not block.charged <= dataset.budget", "test_ledger_replay",
+        "not admission.fits(dataset, body.blocks, body.cost)", "not admission.fits(dataset, body.blocks, 0)",
+        "test_ledger_replay",
     ),
     Mutant(
         "the log may state any cost", "_reserve",
@@ -59,14 +60,17 @@ LEDGER = [
         "type(row[name]) is not type(value) or row[name] != value", "type(row[name]) is not type(value)",
         "test_ledger_tampering",
     ),
-    Mutant("the last unit cannot be spent", "Ledger.reserve.make", "not cost <= ...", "not cost < ...", "test_ledger"),
-    Mutant("the emptiest block decides", "left", "max(... for name in ...)", "min(... for name in ...)", "test_ledger"),
+    Mutant("the last unit cannot be spent", "admission:fits", "cost <= ...", "cost < ...", "test_ledger"),
     Mutant(
-        "a repeated request is carried out again", "Ledger._append.add",
+        "the emptiest block decides", "admission:left",
+        "max(... for name in ...)", "min(... for name in ...)", "test_ledger",
+    ),
+    Mutant(
+        "a repeated request is carried out again", "Appender.append.add",
         "before is not None", "before is None and False", "test_ledger",
     ),
     Mutant(
-        "another plan under the same name is taken for the same", "Ledger._append.add",
+        "another plan under the same name is taken for the same", "Appender.append.add",
         "not same(before.body)", "not before.body", "test_ledger",
     ),
     Mutant("a run of another unit is charged", "_check_kind", "value != registered", "not value", "test_ledger"),

@@ -12,7 +12,8 @@ class Mutant(NamedTuple):
     where: str
     """Qualified name of the code, in whatever module it stands: `addressing`."""
     old: str
-    """Stands there once: an expression, statements in a row, or an argument `name=value`. `...` is anything: `syntax`."""
+    """Stands there once: an expression, statements in a row, or an argument `name=value`. `...` is anything:
+    `syntax`."""
     new: str
     """What takes its place; nothing leaves it out."""
     tests: str

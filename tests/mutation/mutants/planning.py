@@ -5,7 +5,10 @@ from __future__ import annotations
 from mutants.mutant import Mutant
 
 PLANNING = [
-    Mutant("calibrated noise is shortened", "significant_up", "decimal.ROUND_CEILING", "decimal.ROUND_HALF_EVEN", "test_planning"),
+    Mutant(
+        "calibrated noise is shortened", "significant_up",
+        "decimal.ROUND_CEILING", "decimal.ROUND_HALF_EVEN", "test_planning",
+    ),
     Mutant(
         "what is shown is not what is accounted", "_planned",
         "noise = significant_up(calibrated, ...)", "noise = calibrated", "test_planning",

@@ -6,16 +6,19 @@ from mutants.mutant import Mutant
 
 REPORT = [
     Mutant(
-        "a report that was turned is read", "VerdictFacts._follows_from_the_rules",
-        "self.blessed is not (bool(self.rules) and all(rule.holds for rule in self.rules))",
-        "not isinstance(self.blessed, bool)", "test_report_facts",
+        "a report that was turned is read", "_Concluding._read",
+        "strict_json.canonical(value[name]) != strict_json.canonical(conclusion)",
+        "type(value[name]) is not type(conclusion)", "test_report_facts",
     ),
     Mutant(
         "an epsilon that was not established is claimed", "build:build",
         'is_established = epsilon is not None and epsilon.status != "unknown"', "is_established = epsilon is not None",
         "test_report_facts",
     ),
-    Mutant("the first row is the strongest attack", "_strongest", "attack_limit.strongest(attacked)", "attacked.results[0]", "test_strongest_attack"),
+    Mutant(
+        "the first row is the strongest attack", "_strongest",
+        "attack_limit.strongest(attacked)", "attacked.results[0]", "test_strongest_attack",
+    ),
     Mutant(
         "mu is of the last run alone", "_over_steps",
         "record.stated_epsilon <= spent[-1].epsilon * _GRID", "True", "test_report_facts",

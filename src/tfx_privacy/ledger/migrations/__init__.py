@@ -62,7 +62,8 @@ def require_current(connection: sa.Connection) -> None:
         )
     require_known(connection)
     raise LedgerError(
-        f"The ledger's tables are of revision {found[0]}, this tfx-privacy needs {expected}. Make a backup, and run `tfx-privacy ledger init`."
+        f"The ledger's tables are of revision {found[0]}, this tfx-privacy needs {expected}. Make a backup, and run "
+        "`tfx-privacy ledger init`."
     )
 
 
@@ -70,13 +71,13 @@ def require_known(connection: sa.Connection) -> None:
     """Refuses tables of a later version.
 
     Raises:
-      LedgerError: If the ledger's revision is none that this version of tfx-privacy came after.
+      LedgerError: If the ledger's revision is not one that this version of tfx-privacy came after.
     """
     found = revision_of(connection)
     if found not in [script.revision for script in _scripts().walk_revisions()]:
         raise LedgerError(
-            f"The ledger's tables are of revision {found!r}, which this tfx-privacy does not know: it is older than the ledger. Update "
-            "tfx-privacy; nothing was read or written."
+            f"The ledger's tables are of revision {found!r}, which this tfx-privacy does not know: it is older than "
+            "the ledger. Update tfx-privacy; nothing was read or written."
         )
 
 

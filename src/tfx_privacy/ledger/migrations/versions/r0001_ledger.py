@@ -1,7 +1,7 @@
 """The ledger's tables, and the triggers that keep its log as it was written.
 
-A trigger is a guard against a client's mistake. Whoever owns the database can drop it; what finds that is the chain of hashes, and
-a head of it that is kept elsewhere.
+A trigger is a guard against a client's mistake. Whoever owns the database can drop it; what finds that is the chain of
+hashes, and a head of it that is kept elsewhere.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-_LARGEST = 2**62
+_LARGEST = 2**53
 _KEPT = ("ledger", "dataset", "block", "run", "entry")
 _FINAL = {"ledger": "the ledger's name is never changed", "entry": "entries of the ledger are never changed"}
 # What a run may become, and that its charge stays what was reserved.
