@@ -1,4 +1,4 @@
-"""Signed files of artifacts: a file, and `<name>.sig.json` beside it where there is a key in the environment."""
+"""Signed files of artifacts: a statement, and an envelope `<name>.intoto.jsonl` where the environment has a key."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import NamedTuple
 from tfx.dsl.io import fileio
 
 from tfx_privacy.errors import EvidenceError
-from tfx_privacy.records import signing, strict_json
+from tfx_privacy.records import envelope, signing, strict_json
+from tfx_privacy.records.keys import VerificationKeys
 
-_SUFFIX = ".sig.json"
+_PROBE = b"tfx-privacy: can this key sign?"
 
 
 class SignedText(NamedTuple):
@@ -21,45 +22,51 @@ class SignedText(NamedTuple):
     """Id of the key whose signature holds; None if there is no signature; the error if it does not hold."""
 
 
+def envelope_name(name: str) -> str:
+    """Name of the envelope next to a file, e.g. `verdict.intoto.jsonl`."""
+    return f"{name.removesuffix('.json')}.intoto.jsonl"
+
+
 def check_signing_key() -> None:
-    """Refuses a malformed key before there is anything to sign.
+    """Refuses a key that cannot sign before there is anything to sign: one that is kept elsewhere is used once.
 
     Raises:
-      ParameterError: If there is a signing key in the environment, and it is malformed.
+      ParameterError: If there is a signing key in the environment, and it is malformed or cannot sign.
     """
-    signing.signing_key(os.environ)
+    key = signing.signing_key(os.environ)
+    if key is not None:
+        key.sign(_PROBE)
 
 
-def write_signed_text(uri: str, name: str, text: str, payload_type: str) -> None:
-    """Writes one file of an artifact, and its signature if there is a key in the environment.
+def write_signed_text(uri: str, name: str, text: str) -> None:
+    """Writes one file of an artifact, and its envelope if there is a key in the environment.
 
-    A signature of an earlier text is removed before the text is written: a process that is killed leaves the text unsigned, not
-    beside a signature that does not hold.
+    An envelope of an earlier text is removed before the text is written: a process that is killed leaves the text
+    unsigned, not next to a signature that does not hold.
 
     Args:
       uri: Of the artifact.
       name: Of the file.
-      text: Its contents.
-      payload_type: What they are, e.g. `signing.GUARANTEE_TYPE`.
+      text: A statement.
 
     Raises:
-      ParameterError: If the key is malformed; nothing is written then.
+      ParameterError: If the key is malformed or cannot sign; nothing is written then.
     """
     payload = text.encode()
     key = signing.signing_key(os.environ)
-    remove(uri, name + _SUFFIX)
+    signed = None if key is None else envelope.seal(payload, key)
+    remove(uri, envelope_name(name))
     _write(uri, name, payload)
-    if key is not None:
-        _write(uri, name + _SUFFIX, signing.sign(payload, payload_type, key).to_json().encode())
+    if signed is not None:
+        _write(uri, envelope_name(name), signed.encode())
 
 
-def read_signed_text(uri: str, name: str, payload_type: str) -> SignedText:
+def read_signed_text(uri: str, name: str) -> SignedText:
     """Reads one file of an artifact and checks its signature.
 
     Args:
       uri: Of the artifact.
       name: Of the file.
-      payload_type: What the caller takes it for.
 
     Returns:
       The text, and whose signature of it holds.
@@ -76,12 +83,12 @@ def read_signed_text(uri: str, name: str, payload_type: str) -> SignedText:
         text = payload.decode()
     except UnicodeDecodeError as error:
         raise EvidenceError(f"{name!r} in {uri} is not UTF-8.") from error
-    return SignedText(text, _signer(uri, name, payload, payload_type, keys))
+    return SignedText(text, _signer(uri, name, payload, keys))
 
 
 def remove_signed(uri: str, name: str) -> None:
-    """Removes a file and its signature, if they are there."""
-    remove(uri, name + _SUFFIX)
+    """Removes a file and its envelope, if they are there."""
+    remove(uri, envelope_name(name))
     remove(uri, name)
 
 
@@ -92,30 +99,29 @@ def remove(uri: str, name: str) -> None:
         fileio.remove(path)
 
 
-def _signer(
-    uri: str, name: str, payload: bytes, payload_type: str, keys: signing.VerificationKeys
-) -> str | EvidenceError | None:
+def _signer(uri: str, name: str, payload: bytes, keys: VerificationKeys) -> str | EvidenceError | None:
     try:
-        found = _read(uri, name + _SUFFIX)
-        return (
-            None if found is None else signing.verify(payload, payload_type, signing.Signature.from_json(found), keys)
-        )
+        found = _read(uri, envelope_name(name), envelope.MAX_BYTES)
+        return None if found is None else envelope.check(found, payload, keys)
     except EvidenceError as error:
         return EvidenceError(f"The signature of {name!r} in {uri} is refused. {error}")
 
 
-def _read(uri: str, name: str) -> bytes | None:
-    """The bytes of a file, which may be anybody's: no more of it than a record can have. None if there is no such file."""
+def _read(uri: str, name: str, max_bytes: int = strict_json.MAX_BYTES) -> bytes | None:
+    """The bytes of a file, which may be anybody's: no more of it than a record can have.
+
+    None if there is no such file.
+    """
     path = os.path.join(uri, name)
     try:
         if not fileio.exists(path):
             return None
         with fileio.open(path, "rb") as file:
-            payload = bytes(file.read(strict_json.MAX_BYTES + 1))
+            payload = bytes(file.read(max_bytes + 1))
     except Exception as error:
         raise EvidenceError(f"{name!r} in {uri} could not be read: {type(error).__name__}: {error}.") from error
-    if len(payload) > strict_json.MAX_BYTES:
-        raise EvidenceError(f"{name!r} in {uri} is larger than the limit of {strict_json.MAX_BYTES} bytes.")
+    if len(payload) > max_bytes:
+        raise EvidenceError(f"{name!r} in {uri} is larger than the limit of {max_bytes} bytes.")
     return payload
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 from tfx import types
 from tfx.components.evaluator import constants
 
-from tfx_privacy.components import _files, _signatures
+from tfx_privacy.components import _files, _signatures, keys
 from tfx_privacy.gate import verdict_file
 from tfx_privacy.gate.evidence import UPSTREAM_BLESSED
 from tfx_privacy.gate.verdict import Verdict
-from tfx_privacy.records import signing
+from tfx_privacy.records import statement
 
 MESSAGE_KEY = "blessing_message"
-MODEL_DIGEST_KEY = "model_digest"
 # Long enough for every rule; ML Metadata keeps it, the report has it in full.
 _MAX_MESSAGE = 2000
 
 
 def write_refusal(blessing: types.Artifact, model: types.Artifact | None, message: str) -> None:
-    """Writes NOT_BLESSED, which stands until a verdict replaces it, and removes what an earlier verdict left."""
+    """Writes NOT_BLESSED, which holds until a verdict replaces it, and removes what an earlier verdict left."""
     _set_blessed(blessing, False)
     # BLESSED goes before the statement that it rests on: no moment may have the one without the other.
     _signatures.remove(blessing.uri, constants.BLESSED_FILE_NAME)
@@ -41,13 +40,12 @@ def write(blessing: types.Artifact, model: types.Artifact | None, verdict: Verdi
       verdict: The gate's.
 
     Raises:
-      ParameterError: If the signing key in the environment is malformed; the refusal stands then.
+      ParameterError: If the signing key in the environment is malformed or cannot sign; the refusal remains then.
     """
     write_refusal(blessing, model, verdict.message)
     if verdict.model_digest is not None:
-        blessing.set_string_custom_property(MODEL_DIGEST_KEY, verdict.model_digest)
-    text = verdict_file.to_json(verdict)
-    _signatures.write_signed_text(blessing.uri, verdict_file.FILE_NAME, text, signing.VERDICT_TYPE)
+        blessing.set_string_custom_property(keys.MODEL_DIGEST, verdict.model_digest)
+    _signatures.write_signed_text(blessing.uri, verdict_file.FILE_NAME, statement.to_json(verdict))
     if verdict.blessed is True:
         _signatures.remove(blessing.uri, constants.NOT_BLESSED_FILE_NAME)
         _files.write_text(blessing.uri, constants.BLESSED_FILE_NAME, "")

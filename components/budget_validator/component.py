@@ -10,7 +10,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.orchestration import data_types
 from tfx.types import channel_utils, component_spec, standard_artifacts
 
-from tfx_privacy.components import artifacts
+from tfx_privacy.components import artifacts, keys
 from tfx_privacy.components.budget_validator import driver, executor
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.gate import policy_file as policies
@@ -22,7 +22,7 @@ _Policy: TypeAlias = GatePolicy | str | os.PathLike[str]
 
 
 class BudgetValidatorSpec(component_spec.ComponentSpec):
-    """Inputs, outputs and parameters: a policy's canonical JSON, or scalars, so that RuntimeParameter works for each."""
+    """Inputs, outputs and parameters: a policy's canonical JSON, or scalars, so RuntimeParameter works for each."""
 
     PARAMETERS = {
         executor.MAX_EPSILON_KEY: component_spec.ExecutionParameter(type=float, optional=True),
@@ -31,17 +31,15 @@ class BudgetValidatorSpec(component_spec.ComponentSpec):
         executor.MIN_SLICE_COVERAGE_KEY: component_spec.ExecutionParameter(type=float, optional=True),
         executor.ALLOW_NON_DP_PREPROCESSING_KEY: component_spec.ExecutionParameter(type=int, optional=True),
         executor.POLICY_KEY: component_spec.ExecutionParameter(type=str, optional=True),
-        executor.LEDGER_KEY: component_spec.ExecutionParameter(type=str, optional=True),
+        keys.LEDGER: component_spec.ExecutionParameter(type=str, optional=True),
         executor.MODEL_BLESSING_WIRED_KEY: component_spec.ExecutionParameter(type=int),
         driver.NONCE_KEY: component_spec.ExecutionParameter(type=str, optional=True),
     }
     INPUTS = {
-        executor.MODEL_KEY: component_spec.ChannelParameter(type=standard_artifacts.Model),
-        executor.PRIVACY_GUARANTEE_KEY: component_spec.ChannelParameter(type=artifacts.PrivacyGuarantee),
-        executor.PRIVACY_EVALUATION_KEY: component_spec.ChannelParameter(type=artifacts.PrivacyEvaluation),
-        executor.MODEL_BLESSING_KEY: component_spec.ChannelParameter(
-            type=standard_artifacts.ModelBlessing, optional=True
-        ),
+        keys.MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model),
+        keys.PRIVACY_GUARANTEE: component_spec.ChannelParameter(type=artifacts.PrivacyGuarantee),
+        keys.PRIVACY_EVALUATION: component_spec.ChannelParameter(type=artifacts.PrivacyEvaluation),
+        keys.MODEL_BLESSING: component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing, optional=True),
         executor.EVALUATION_KEY: component_spec.ChannelParameter(
             type=standard_artifacts.ModelEvaluation, optional=True
         ),
@@ -50,8 +48,8 @@ class BudgetValidatorSpec(component_spec.ComponentSpec):
         ),
     }
     OUTPUTS = {
-        executor.BLESSING_KEY: component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
-        executor.REPORT_KEY: component_spec.ChannelParameter(type=artifacts.PrivacyReport),
+        keys.BLESSING: component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
+        keys.REPORT: component_spec.ChannelParameter(type=artifacts.PrivacyReport),
     }
 
 
@@ -118,14 +116,15 @@ class BudgetValidator(base_component.BaseComponent):
           allow_non_dp_preprocessing: Accept a transform graph with analyzers, whose results the
             guarantee does not cover.
           policy: In place of all the limits above: a GatePolicy, or the path of a YAML or JSON file, which is read now.
-          ledger: The environment variable that holds the budget ledger's address, as 'env:NAME'. Where it is given, the model's run
-            must stand committed there.
-          evaluation: Channel of `ModelEvaluation`, the Evaluator's: the report shows its metrics over all records. No rule looks at them.
-          baseline_evaluation: The same of a model that was trained without privacy, to stand beside.
+          ledger: The environment variable that holds the budget ledger's address, as 'env:NAME'. Where it is given, the
+            model's run must be committed there.
+          evaluation: Channel of `ModelEvaluation`, the Evaluator's: the report shows its metrics over all records. No
+            rule looks at them.
+          baseline_evaluation: The same of a model that was trained without privacy, for comparison.
 
         Raises:
-          ParameterError: If a limit is out of its range, a policy is given beside limits, or `ledger` is not what the policy demands;
-            RuntimeParameters are checked when they are known.
+          ParameterError: If a limit is out of its range, a policy is given with limits, or `ledger` is not what the
+            policy demands; RuntimeParameters are checked when they are known.
         """
         limits: dict[str, Any] = {
             executor.MAX_EPSILON_KEY: max_epsilon,
@@ -183,7 +182,7 @@ def _embedded(
     given += [executor.ALLOW_NON_DP_PREPROCESSING_KEY] * (allow_non_dp_preprocessing is not False)
     if given:
         raise ParameterError(
-            f"BudgetValidator got a policy and {', '.join(given)} beside it. Give either a policy or limits: "
+            f"BudgetValidator got both a policy and {', '.join(given)}. Give either a policy or limits: "
             "of two limits nobody would know which one counts."
         )
     read = policy if isinstance(policy, GatePolicy) else policies.load(policy)
@@ -194,6 +193,7 @@ def _embedded(
         )
     if read.ledger == "none" and ledger is not None:
         raise ParameterError(
-            f"The policy says ledger: none, but BudgetValidator was given ledger={ledger!r}. Write ledger: required, or leave it out."
+            f"The policy says ledger: none, but BudgetValidator was given ledger={ledger!r}. Write ledger: required, "
+            "or leave it out."
         )
     return {executor.POLICY_KEY: read.canonical}

@@ -13,7 +13,7 @@ from tfx.types import artifact_utils
 
 from tfx_privacy.attacks import evaluation
 from tfx_privacy.budget.runs import LedgerRun
-from tfx_privacy.components import _files, _signatures
+from tfx_privacy.components import _files, _signatures, keys
 from tfx_privacy.components.budget_validator import blessing, report, report_context
 from tfx_privacy.errors import EvidenceError, LedgerError, ParameterError
 from tfx_privacy.gate import policy_file as policies
@@ -27,16 +27,10 @@ from tfx_privacy.gate.evidence import (
 from tfx_privacy.gate.policy import DEFAULT_MIN_SLICE_COVERAGE, GatePolicy
 from tfx_privacy.gate.verdict import Verdict
 from tfx_privacy.guarantee.record import FILE_NAME, PrivacyGuarantee
-from tfx_privacy.records import base, signing
+from tfx_privacy.records import statement
 
-MODEL_KEY = "model"
-PRIVACY_GUARANTEE_KEY = "privacy_guarantee"
-PRIVACY_EVALUATION_KEY = "privacy_evaluation"
-MODEL_BLESSING_KEY = "model_blessing"
 EVALUATION_KEY = "evaluation"
 BASELINE_EVALUATION_KEY = "baseline_evaluation"
-BLESSING_KEY = "blessing"
-REPORT_KEY = "report"
 
 MAX_EPSILON_KEY = "max_epsilon"
 MAX_DELTA_KEY = "max_delta"
@@ -51,12 +45,11 @@ LIMIT_KEYS = (
     ALLOW_NON_DP_PREPROCESSING_KEY,
 )
 POLICY_KEY = "policy"
-LEDGER_KEY = "ledger"
 MODEL_BLESSING_WIRED_KEY = "model_blessing_wired"
 
 _Inputs = Mapping[str, list[types.Artifact]]
 _Part = TypeVar("_Part")
-_Record = TypeVar("_Record", bound=base.Record)
+_Record = TypeVar("_Record", bound=statement.ModelRecord)
 
 
 class Executor(base_executor.BaseExecutor):
@@ -71,8 +64,8 @@ class Executor(base_executor.BaseExecutor):
         """Writes a verdict, whatever the evidence is like.
 
         Args:
-          input_dict: `model`, `privacy_guarantee`, `privacy_evaluation`, and optionally `model_blessing`, `evaluation` and
-            `baseline_evaluation`.
+          input_dict: `model`, `privacy_guarantee`, `privacy_evaluation`, and optionally `model_blessing`, `evaluation`
+            and `baseline_evaluation`.
           output_dict: `blessing` and `report`.
           exec_properties: `policy` as canonical JSON, or the limits of `GatePolicy` as numbers; and `ledger`.
 
@@ -80,16 +73,16 @@ class Executor(base_executor.BaseExecutor):
           ParameterError: If a limit is missing or out of range (the refusal is written first).
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        target = artifact_utils.get_single_instance(output_dict[BLESSING_KEY])
-        models = input_dict.get(MODEL_KEY) or [None]
+        target = artifact_utils.get_single_instance(output_dict[keys.BLESSING])
+        models = input_dict.get(keys.MODEL) or [None]
         blessing.write_refusal(target, models[0], "The verdict was not reached: the validator stopped before it.")
         verdict, evidence = self._decide(input_dict, exec_properties)
         report.write(
-            artifact_utils.get_single_uri(output_dict[REPORT_KEY]),
+            artifact_utils.get_single_uri(output_dict[keys.REPORT]),
             verdict,
             evidence,
             lineage=report_context.lineage(input_dict, self._context),
-            history=report_context.budget_history(exec_properties.get(LEDGER_KEY) or None, evidence),
+            history=report_context.budget_history(exec_properties.get(keys.LEDGER) or None, evidence),
             utility=report_context.utility(
                 input_dict.get(EVALUATION_KEY) or [], input_dict.get(BASELINE_EVALUATION_KEY) or []
             ),
@@ -102,7 +95,7 @@ class Executor(base_executor.BaseExecutor):
         evidence = read_evidence(
             input_dict,
             wired=exec_properties.get(MODEL_BLESSING_WIRED_KEY) != 0,
-            ledger=exec_properties.get(LEDGER_KEY) or None,
+            ledger=exec_properties.get(keys.LEDGER) or None,
         )
         return decide(evidence, policy, now=datetime.datetime.now(datetime.timezone.utc)), evidence
 
@@ -111,14 +104,14 @@ def read_policy(exec_properties: Mapping[str, Any]) -> GatePolicy:
     """The policy from execution properties; Kubeflow hands every number over as a double.
 
     Raises:
-      ParameterError: If a limit is missing or out of range, or stands there beside a policy.
+      ParameterError: If a limit is missing or out of range, or is given with a policy.
     """
     text = exec_properties.get(POLICY_KEY)
     limits: dict[str, Any] = {name: exec_properties.get(name) for name in LIMIT_KEYS}
     if text is not None:
         beside = [f"{name}={value!r}" for name, value in limits.items() if value is not None]
         if beside:
-            raise ParameterError(f"A policy is given, and {', '.join(beside)} beside it. Give one of both.")
+            raise ParameterError(f"Got both policy and {', '.join(beside)}. Pass one of them.")
         return policies.loads(text, kind="json")
     allow = limits.pop(ALLOW_NON_DP_PREPROCESSING_KEY)
     if limits[MIN_SLICE_COVERAGE_KEY] is None:
@@ -127,7 +120,7 @@ def read_policy(exec_properties: Mapping[str, Any]) -> GatePolicy:
         **limits,
         allow_non_dp_preprocessing=not isinstance(allow, bool) and allow == 1,
         # A ledger that is given with limits alone is one that must be used.
-        ledger="required" if exec_properties.get(LEDGER_KEY) else "none",
+        ledger="required" if exec_properties.get(keys.LEDGER) else "none",
     )
 
 
@@ -140,15 +133,13 @@ def read_evidence(input_dict: _Inputs, *, wired: bool, ledger: str | None = None
         empty list for a wired one without an artifact, which must not pass for unwired.
       ledger: Name of the environment variable with the ledger's address, as `env:NAME`.
     """
-    stated, stated_by = _read_record(
-        input_dict, PRIVACY_GUARANTEE_KEY, FILE_NAME, PrivacyGuarantee, signing.GUARANTEE_TYPE
-    )
+    stated, stated_by = _read_record(input_dict, keys.PRIVACY_GUARANTEE, FILE_NAME, PrivacyGuarantee)
     found, found_by = _read_record(
-        input_dict, PRIVACY_EVALUATION_KEY, evaluation.FILE_NAME, evaluation.PrivacyEvaluation, signing.EVALUATION_TYPE
+        input_dict, keys.PRIVACY_EVALUATION, evaluation.FILE_NAME, evaluation.PrivacyEvaluation
     )
     run, reference_runs = _read_ledger(ledger, stated)
     return Evidence(
-        model_digest=_part(lambda: _files.directory_digest(_files.single(input_dict, MODEL_KEY).uri)),
+        model_digest=_part(lambda: _files.directory_digest(_files.single(input_dict, keys.MODEL).uri)),
         guarantee=stated,
         evaluation=found,
         upstream_blessing=_part(lambda: _upstream(input_dict, wired)),
@@ -188,16 +179,16 @@ def _read_ledger(
 
 
 def _read_record(
-    input_dict: _Inputs, key: str, name: str, kind: type[_Record], payload_type: str
+    input_dict: _Inputs, key: str, name: str, kind: type[_Record]
 ) -> tuple[_Record | EvidenceError, str | EvidenceError | None]:
     """A record, and the key of its file's signature: None without one, the error where it is not valid."""
-    read = _part(lambda: _signatures.read_signed_text(_files.single(input_dict, key).uri, name, payload_type))
+    read = _part(lambda: _signatures.read_signed_text(_files.single(input_dict, key).uri, name))
     if isinstance(read, EvidenceError):
         return read, None
-    return _part(lambda: kind.from_json(read.text)), read.signer
+    return _part(lambda: statement.from_json(kind, read.text)), read.signer
 
 
 def _upstream(input_dict: _Inputs, wired: bool) -> str:
-    if not wired and not input_dict.get(MODEL_BLESSING_KEY):
+    if not wired and not input_dict.get(keys.MODEL_BLESSING):
         return UPSTREAM_NOT_WIRED
-    return blessing.state(_files.single(input_dict, MODEL_BLESSING_KEY), _files.single(input_dict, MODEL_KEY))
+    return blessing.state(_files.single(input_dict, keys.MODEL_BLESSING), _files.single(input_dict, keys.MODEL))

@@ -1,4 +1,4 @@
-"""What the report says beside the gate's evidence, for display alone: where the validator stood, and what a dataset was charged over time."""
+"""What the report shows besides the gate's evidence: where the validator ran, and what was charged over time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfx.dsl.components.base import base_executor
 
 from tfx_privacy.budget import renyi_filter
 from tfx_privacy.budget.runs import LedgerRun
-from tfx_privacy.components import _tfma
+from tfx_privacy.components import _tfma, keys
 from tfx_privacy.gate.evidence import Evidence
 from tfx_privacy.reporting.checklist import Metric
 from tfx_privacy.reporting.facts import BudgetPoint, Lineage
@@ -29,7 +29,7 @@ def lineage(inputs: Mapping[str, list[types.Artifact]], context: base_executor.B
       inputs: The component's inputs.
       context: The executor's; an orchestrator that gives none (Kubeflow) leaves the pipeline unnamed.
     """
-    models = inputs.get("model") or []
+    models = inputs.get(keys.MODEL) or []
     node, info = getattr(context, "pipeline_node", None), getattr(context, "pipeline_info", None)
     return Lineage(
         model_uri=models[0].uri if models else None,
@@ -63,7 +63,7 @@ def _metrics(evaluations: Sequence[types.Artifact]) -> dict[str, float]:
 def budget_history(source: str | None, evidence: Evidence) -> list[BudgetPoint]:
     """What the run's dataset was charged, after each entry of its ledger that changed it; for a picture.
 
-    No verdict rests on it: whatever is in the way, the answer is that there is none.
+    No verdict rests on it: whatever is in the way, there is no answer.
 
     Args:
       source: `env:VARIABLE` with the ledger's address; None without a ledger.

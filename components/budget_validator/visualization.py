@@ -25,7 +25,7 @@ HEIGHT = 900
 
 
 class PrivacyReportVisualization(visualizations.ArtifactVisualization):
-    """Shows the report's page in a frame of its own, in which nothing can run and whose styles stay inside."""
+    """Shows the report's page in a separate frame, in which nothing can run and whose styles stay inside."""
 
     ARTIFACT_TYPE = artifacts.PrivacyReport
 

@@ -50,8 +50,8 @@ class VerifyingPusher(pusher_component.Pusher):
           push_destination: A file system's folder, as for Pusher.
           infra_blessing: Channel of `InfraBlessing`; ANDed where wired.
           max_verdict_age_hours: How old the verdict may be.
-          allow_missing_keys: Push without a look at the signature where the environment has no verification keys. Where it has
-            keys, a valid signature is demanded all the same.
+          allow_missing_keys: Push without a look at the signature where the environment has no verification keys. Where
+            it has keys, a valid signature is demanded all the same.
           custom_config: Further entries of Pusher's `custom_config`.
 
         Raises:

@@ -22,10 +22,11 @@ from tfx_privacy import _validate
 from tfx_privacy.components import _files, _signatures
 from tfx_privacy.errors import EvidenceError, ParameterError
 from tfx_privacy.gate import verdict_file
-from tfx_privacy.records import signing, strict_json
+from tfx_privacy.gate.verdict import Verdict
+from tfx_privacy.records import signing, statement, strict_json
 
 CONFIG_KEY = "verifying_pusher"
-"""Where the settings stand in Pusher's `custom_config`."""
+"""Where the settings are in Pusher's `custom_config`."""
 MAX_VERDICT_AGE_KEY = "max_verdict_age_hours"
 ALLOW_MISSING_KEYS_KEY = "allow_missing_keys"
 REFUSAL_KEY = "refusal"
@@ -66,12 +67,13 @@ class Settings:
         Raises:
           ParameterError: If they are no mapping, or one is unknown or out of its range.
         """
-        config = strict_json.loads(text) if text else None
+        config = strict_json.parameter(custom_config=text) if text else None
         given = config.get(CONFIG_KEY, {}) if isinstance(config, dict) else {}
         values = {MAX_VERDICT_AGE_KEY: DEFAULT_MAX_VERDICT_AGE_HOURS, ALLOW_MISSING_KEYS_KEY: False}
         if not isinstance(given, dict) or not set(given) <= set(values):
             raise ParameterError(
-                f"Expected custom_config[{CONFIG_KEY!r}]={given!r} to be a mapping with no other keys than {', '.join(values)}."
+                f"Expected custom_config[{CONFIG_KEY!r}]={given!r} to be a mapping with no other keys than "
+                f"{', '.join(values)}."
             )
         return cls.of(**{**values, **given})
 
@@ -79,12 +81,13 @@ class Settings:
 class VerifyingPusherExecutor(pusher_executor.Executor):
     """Executor for `Pusher(custom_executor_spec=...)`, or of the component VerifyingPusher.
 
-    What is missing, negative or stale is refused: nothing is pushed, `pushed` is 0, the run goes on, as after TFX's own Pusher.
-    What is false (a signature that does not hold, a changed model, a verdict that contradicts its blessing) fails the run.
+    What is missing, negative or stale is refused: nothing is pushed, `pushed` is 0, the run goes on, as after TFX's own
+    Pusher. What is false (a signature that does not hold, a changed model, a verdict that contradicts its blessing)
+    fails the run.
     """
 
     def Do(self, input_dict: _Artifacts, output_dict: _Artifacts, exec_properties: dict[str, Any]) -> None:
-        """Pushes the model if the verdict beside its blessing is about it.
+        """Pushes the model if the verdict next to its blessing is about it.
 
         Args:
           input_dict: `model`, `model_blessing`, and optionally `infra_blessing`.
@@ -147,14 +150,16 @@ class VerifyingPusherExecutor(pusher_executor.Executor):
         raise EvidenceError(
             f"What was pushed is not what was checked: expected {expected}, found "
             f"{'; '.join(f'{found} in {uri}' for uri, found in wrong.items())}. "
-            f"{'It was there before and stays' if kept else 'It was removed'}. Find out who else writes there, and run Pusher again."
+            f"{'It was there before and stays' if kept else 'It was removed'}. Find out who else writes there, and run "
+            "Pusher again."
         )
 
 
 def _wiring_refusal(input_dict: Mapping[str, list[types.Artifact]]) -> str | None:
     """Why the inputs are not the ones that can be checked; None if they are.
 
-    TFX leaves an unwired channel out, gives an empty list for a wired one without an artifact, and TFX's Pusher pushes for both.
+    TFX leaves an unwired channel out, gives an empty list for a wired one without an artifact, and
+    TFX's Pusher pushes for both.
     """
     for key, source in (
         (standard_component_specs.MODEL_KEY, "the trainer's `model`, which the verdict is of"),
@@ -170,32 +175,36 @@ def _wiring_refusal(input_dict: Mapping[str, list[types.Artifact]]) -> str | Non
 
 
 def _verdict_refusal(blessing: types.Artifact, model_digest: str, settings: Settings) -> str | None:
-    """Why the verdict beside the blessing does not let this model pass; None if it does.
+    """Why the verdict next to the blessing does not let this model pass; None if it does.
 
     Raises:
       EvidenceError: If the verdict is false: changed, signed by a stranger, or of another model.
     """
     if not fileio.exists(os.path.join(blessing.uri, verdict_file.FILE_NAME)):
         return (
-            f"there is no {verdict_file.FILE_NAME} in {blessing.uri}. Wire model_blessing to BudgetValidator, which takes the "
-            "Evaluator's blessing as an input of its own"
+            f"there is no {verdict_file.FILE_NAME} in {blessing.uri}. Wire model_blessing to BudgetValidator, which "
+            "takes the Evaluator's blessing as a separate input"
         )
-    found = _signatures.read_signed_text(blessing.uri, verdict_file.FILE_NAME, signing.VERDICT_TYPE)
+    found = _signatures.read_signed_text(blessing.uri, verdict_file.FILE_NAME)
     if signing.verification_keys(os.environ):
         if isinstance(found.signer, EvidenceError):
             raise found.signer
         if found.signer is None:
-            return f"{verdict_file.FILE_NAME} has no signature. Set {signing.SIGNING_KEY_VARIABLE} where BudgetValidator runs"
+            return (
+                f"{verdict_file.FILE_NAME} has no signature. Set {signing.SIGNING_KEY_VARIABLE} where BudgetValidator "
+                "runs"
+            )
     elif not settings.allow_missing_keys:
         return (
-            f"the verdict's signature cannot be checked: {signing.VERIFICATION_KEYS_VARIABLE} is not set. Set it where Pusher runs to "
-            f"the keys that may bless (`tfx-privacy keys new` prints a pair), or set {ALLOW_MISSING_KEYS_KEY} to go without signatures"
+            f"the verdict's signature cannot be checked: {signing.VERIFICATION_KEYS_VARIABLE} is not set. Set it where "
+            "Pusher runs to the keys that may bless (`tfx-privacy keys new` prints a pair), or set "
+            f"{ALLOW_MISSING_KEYS_KEY} to go without signatures"
         )
     else:
         logging.warning("VerifyingPusher: the verdict's signature was not checked; there are no keys.")
-    record = verdict_file.VerdictRecord.from_json(found.text)
+    verdict = statement.from_json(Verdict, found.text)
     now = datetime.datetime.now(datetime.timezone.utc)
-    return record.refusal(model_digest=model_digest, now=now, max_age=settings.max_verdict_age)
+    return verdict_file.refusal(verdict, model_digest=model_digest, now=now, max_age=settings.max_verdict_age)
 
 
 def _note_refusal(pushed: types.Artifact, reason: str) -> None:

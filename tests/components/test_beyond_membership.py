@@ -31,7 +31,7 @@ OVERFITTED = DPParameters(enabled=False, target_delta=1e-5, expected_batch_size=
 
 
 def noisy_records(size: int, seed: int) -> list[dict[str, Any]]:
-    """Labels that hardly follow from the features, so that a model has to learn them by heart."""
+    """Labels that hardly follow from the features, so a model has to learn them by heart."""
     random = np.random.default_rng(seed)
     records = disk.make_records(size, seed)
     return [{**record, "label": [int(random.random() < (0.7 if record["label"][0] else 0.3))]} for record in records]

@@ -17,6 +17,7 @@ from tfx_privacy.gate import policy_file
 from tfx_privacy.gate.evidence import Evidence
 from tfx_privacy.gate.policy import GatePolicy, PolicyException
 from tfx_privacy.guarantee.mechanism import NoMechanism
+from tfx_privacy.records import statement
 from tfx_privacy.guarantee.record import ScopeItem
 
 pytestmark = pytest.mark.slow
@@ -69,11 +70,11 @@ class Bench:
 
     def write_guarantee(self, **changes: Any) -> None:
         record = evidence.make_guarantee(**{"model_digest": self.digest, **changes})
-        self.write("privacy_guarantee", "privacy_guarantee.json", record.to_json())
+        self.write("privacy_guarantee", "privacy_guarantee.json", statement.to_json(record))
 
     def write_evaluation(self, **changes: Any) -> None:
         record = evidence.make_evaluation(**{"model_digest": self.digest, **changes})
-        self.write("privacy_evaluation", "privacy_evaluation.json", record.to_json())
+        self.write("privacy_evaluation", "privacy_evaluation.json", statement.to_json(record))
 
     def upstream(self, blessed: int | None, model_uri: str | None = "") -> None:
         from tfx.types import standard_artifacts
@@ -125,12 +126,31 @@ def test_a_good_model_gets_a_standard_blessing_that_pusher_accepts(bench: Bench)
 
 def _edit(bench: Bench, key: str, **changes: Any) -> None:
     path = bench.root / key / f"{key}.json"
+    written = json.loads(path.read_text())
+    written["predicate"].update(changes)
+    path.write_text(json.dumps(written))
+
+
+def _edit_statement(bench: Bench, key: str, **changes: Any) -> None:
+    path = bench.root / key / f"{key}.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def _subject(digest: str) -> dict[str, Any]:
+    return {"name": "model", "digest": {"sha256": digest.removeprefix("sha256:")}}
+
+
+def _exchange(bench: Bench) -> None:
+    """Each file in the other's place."""
+    paths = [bench.root / key / f"{key}.json" for key in ("privacy_guarantee", "privacy_evaluation")]
+    texts = [path.read_text() for path in paths]
+    for path, text in zip(paths, reversed(texts), strict=True):
+        path.write_text(text)
 
 
 def _duplicate_key(bench: Bench) -> None:
     path = bench.root / "privacy_guarantee" / "privacy_guarantee.json"
-    path.write_text(path.read_text().replace("{", '{"epsilon_pld": 0.1,', 1))
+    path.write_text(path.read_text().replace('"predicate": {', '"predicate": {"epsilon_pld": 0.1,', 1))
 
 
 FORGERIES: dict[str, tuple[Callable[[Bench], object], str]] = {
@@ -146,9 +166,21 @@ FORGERIES: dict[str, tuple[Callable[[Bench], object], str]] = {
     ),
     "duplicate key": (_duplicate_key, "duplicate key 'epsilon_pld'"),
     "NaN epsilon": (lambda b: _edit(b, "privacy_guarantee", epsilon_pld=math.nan), "NaN is not a number"),
-    "unknown schema": (lambda b: _edit(b, "privacy_guarantee", schema_version=1), "schema_version"),
+    "unknown schema": (lambda b: _edit(b, "privacy_guarantee", schema_version=2), "schema_version"),
+    "guarantee and evaluation exchanged": (_exchange, "Expected a statement of predicateType"),
+    "a bare guarantee": (
+        lambda b: b.write("privacy_guarantee", "privacy_guarantee.json", evidence.make_guarantee().to_json()), "_type",
+    ),
+    "a later predicateType": (
+        lambda b: _edit_statement(b, "privacy_guarantee", predicateType="https://tfx-privacy.dev/guarantee/v2"),
+        "Expected a statement of predicateType",
+    ),
+    "the subject is another model": (
+        lambda b: _edit_statement(b, "privacy_evaluation", subject=[_subject(evidence.OTHER_DIGEST)]),
+        "must be the one model that its predicate is about",
+    ),
     "unknown field": (lambda b: _edit(b, "privacy_guarantee", note="trust me"), "note"),
-    "epsilon edited": (lambda b: _edit(b, "privacy_guarantee", epsilon_pld=0.01), "its mechanism comes to"),
+    "epsilon edited": (lambda b: _edit(b, "privacy_guarantee", epsilon_pld=0.01), "its mechanism spends"),
     "evaluation edited": (lambda b: _edit(b, "privacy_evaluation", results=[]), "results"),
     "guarantee of another model": (
         lambda b: b.write_guarantee(model_digest=evidence.OTHER_DIGEST), "guarantee is of another model",
@@ -288,7 +320,7 @@ def test_a_policy_that_is_none_is_an_error_and_leaves_a_refusal(bench: Bench, br
 
 def test_a_policy_beside_limits_is_an_error_and_leaves_a_refusal(bench: Bench) -> None:
     assert bench.run() == 1
-    with pytest.raises(ParameterError, match="max_epsilon=30.0 beside it"):
+    with pytest.raises(ParameterError, match="both policy and max_epsilon=30.0"):
         bench.run(policy=POLICY.canonical, max_epsilon=30.0)
     assert bench.verdict() == 0
 
@@ -455,9 +487,9 @@ NO_LIMITS: dict[str, Any] = {"max_epsilon": None, "max_delta": None, "max_attack
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"policy": POLICY}, "max_epsilon, max_delta, max_attack_auc beside it"),
-        ({**NO_LIMITS, "policy": POLICY, "min_slice_coverage": 0.5}, "min_slice_coverage beside it"),
-        ({**NO_LIMITS, "policy": POLICY, "allow_non_dp_preprocessing": True}, "allow_non_dp_preprocessing beside it"),
+        ({"policy": POLICY}, "both a policy and max_epsilon, max_delta, max_attack_auc"),
+        ({**NO_LIMITS, "policy": POLICY, "min_slice_coverage": 0.5}, "both a policy and min_slice_coverage"),
+        ({**NO_LIMITS, "policy": POLICY, "allow_non_dp_preprocessing": True}, "both a policy and allow_non_dp_preprocessing"),
         ({**NO_LIMITS, "policy": POLICY, "ledger": "env:LEDGER"}, "ledger: none"),
         ({**NO_LIMITS, "policy": evidence.CHARGED_POLICY}, "demands a budget ledger"),
         ({**NO_LIMITS, "policy": "no such file.yaml"}, "no such file.yaml"),

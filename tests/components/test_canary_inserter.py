@@ -230,7 +230,8 @@ def _twice(bench: Bench) -> None:
 FAULTS: dict[str, tuple[Callable[[Bench], object], dict[str, Any], str]] = {
     "unknown split": (lambda b: None, {"split": "test"}, "Unknown split 'test'.*eval, train"),
     "unknown label": (lambda b: None, {"label_key": "tips"}, "Unknown label_key='tips'.*age, features, group, label"),
-    "unknown text": (lambda b: None, {**TEXT, "text_feature": "age"}, "text_feature='age' is no feature of text.*group"),
+    "unknown text": (lambda b: None, {**TEXT, "text_feature": "age"},
+    "text_feature='age' is no feature of text.*group"),
     "text without a feature": (lambda b: None, {"mode": "text"}, "text_feature=None to be set in mode 'text'"),
     "a feature without text": (lambda b: None, {"text_feature": "group"}, "there only, not in 'tabular'"),
     "unknown mode": (lambda b: None, {"mode": "image"}, "mode='image' to be one of tabular, text"),

@@ -1,4 +1,4 @@
-"""The validator on real files, with a real ledger and real signatures: what it asks, and what no exception and no edit gets past."""
+"""The validator on real files, with a real ledger and signatures: what it asks, and what nothing gets past."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 import test_budget_validator
 
 from tfx_privacy.gate.policy import GatePolicy
-from tfx_privacy.guarantee.record import PrivacyGuarantee, facts_digest
+from tfx_privacy.guarantee.record import PrivacyGuarantee, guarantee_digest
 from tfx_privacy.ledger import Ledger
-from tfx_privacy.records import signing
+from tfx_privacy.records import signing, statement
 
 pytestmark = pytest.mark.slow
 
@@ -43,11 +43,10 @@ class Case:
         return {rule["rule"] for rule in report["verdict"]["rules"] if rule["status"] != "passed"}
 
 
-def sign(bench: test_budget_validator.Bench, key: str, text: str) -> None:
+def sign(bench: test_budget_validator.Bench, key: str, record: statement.ModelRecord) -> None:
     from tfx_privacy.components import _signatures
 
-    kind = signing.GUARANTEE_TYPE if key == "privacy_guarantee" else signing.EVALUATION_TYPE
-    _signatures.write_signed_text(str(bench.root / key), f"{key}.json", text, kind)
+    _signatures.write_signed_text(str(bench.root / key), f"{key}.json", statement.to_json(record))
 
 
 def reserve(ledger: Ledger, run_id: str, **changes: Any) -> None:
@@ -73,12 +72,12 @@ def case(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Case:
         evidence.RUN_ID,
         evidence.planned(evidence.mechanism()),
         model_digest=bench.digest,
-        guarantee_digest=facts_digest(bare),
+        guarantee_digest=guarantee_digest(bare),
     )
     position = evidence.position(ledger_id=entry.ledger_id, blocks=[], sequence=entry.sequence, entry_hash=entry.hash)
     record = evidence.make_guarantee(model_digest=bench.digest, dataset_id="taxi", ledger=position)
-    sign(bench, "privacy_guarantee", record.to_json())
-    sign(bench, "privacy_evaluation", evidence.make_evaluation(model_digest=bench.digest).to_json())
+    sign(bench, "privacy_guarantee", record)
+    sign(bench, "privacy_evaluation", evidence.make_evaluation(model_digest=bench.digest))
     return Case(bench, ledger, path, record)
 
 
@@ -113,20 +112,20 @@ def test_a_guarantee_signed_by_a_key_holder_is_still_held_against_the_ledger(cas
         {"target_delta": 9e-6},
         {"train_splits": ["train", "more"]},
     ):
-        sign(case.bench, "privacy_guarantee", case.record.model_copy(update=changes).to_json())
+        sign(case.bench, "privacy_guarantee", case.record.model_copy(update=changes))
         assert case.run() == 0
         assert "ledger" in case.rules()
 
 
 def test_a_run_that_was_never_committed_is_refused(case: Case) -> None:
     reserve(case.ledger, "8" * 32)
-    sign(case.bench, "privacy_guarantee", case.record.model_copy(update={"run_id": "8" * 32}).to_json())
+    sign(case.bench, "privacy_guarantee", case.record.model_copy(update={"run_id": "8" * 32}))
     assert case.run() == 0
     assert "the run's state is RESERVED, not COMMITTED" in case.bench.message
 
 
 def test_a_guarantee_whose_ledger_was_cut_out_is_refused(case: Case) -> None:
-    sign(case.bench, "privacy_guarantee", evidence.make_guarantee(model_digest=case.bench.digest).to_json())
+    sign(case.bench, "privacy_guarantee", evidence.make_guarantee(model_digest=case.bench.digest))
     assert case.run() == 0
     assert {"ledger", "guarantee_terms"} <= case.rules()
 
@@ -183,7 +182,7 @@ def test_unknown_keys_are_refused_and_missing_signatures_as_the_policy_says(
     for limits in (POLICY, lenient):
         assert case.run(limits) == 0
         assert case.rules() == {"signature"}
-    for path in case.bench.root.glob("privacy_*/*.sig.json"):
+    for path in case.bench.root.glob("privacy_*/*.intoto.jsonl"):
         path.unlink()
     assert case.run() == 0
     assert case.run(lenient) == 1

@@ -10,7 +10,7 @@ from tfx_privacy import DPParameters
 from tfx_privacy.budget.runs import PlannedRun
 from tfx_privacy.errors import BudgetError, LedgerError, ParameterError
 from tfx_privacy.guarantee.mechanism import DPMechanism
-from tfx_privacy.guarantee.record import FILE_NAME, Population, facts_digest
+from tfx_privacy.guarantee.record import FILE_NAME, Population, guarantee_digest
 from tfx_privacy.ledger import Ledger, read_runs
 
 pytestmark = pytest.mark.slow
@@ -53,7 +53,7 @@ def test_a_run_is_charged_and_its_guarantee_says_where(
     assert record.ledger is not None
     assert (found.state, found.purpose, found.blocks) == ("COMMITTED", "model", [])
     assert (found.sequence, found.entry_hash) == (record.ledger.sequence, record.ledger.entry_hash)
-    assert (found.model_digest, found.guarantee_digest) == (record.model_digest, facts_digest(record))
+    assert (found.model_digest, found.guarantee_digest) == (record.model_digest, guarantee_digest(record))
     assert isinstance(record.mechanism, DPMechanism)
     assert found.planned == PlannedRun.of_event(record.mechanism.event)
     assert f"dataset '{DATASET}'" in record.statement

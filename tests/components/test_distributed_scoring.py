@@ -1,7 +1,7 @@
 """PrivacyEvaluator beyond one process: Beam's portable job service with a pool of workers, and the options of Flink and Dataflow.
 
-No cluster is at hand. A job for Flink goes to a job service, which gives its parts to workers of another environment: so it goes here,
-with the job service that is part of Beam.
+No cluster is at hand. A job for Flink goes to a job service, which gives its parts to workers of another environment:
+so it goes here, with the job service that is part of Beam.
 """
 
 import os

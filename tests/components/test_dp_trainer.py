@@ -14,6 +14,7 @@ from tfx_privacy.accounting.composition import dp_sgd_event
 from tfx_privacy.accounting.epsilon import epsilon_bounds
 from tfx_privacy.attacks import history as attack_history
 from tfx_privacy.attacks import record_keys, reference_models
+from tfx_privacy.components import serving
 from tfx_privacy.errors import (
     CheckpointError,
     DataError,
@@ -213,19 +214,23 @@ FAULTS: dict[str, tuple[Callable[[Bench], object], dict[str, Any], type[Exceptio
         lambda b: b.module(MODULE.replace("tf.keras.layers.Dense(8, 'relu')", "tf.keras.layers.BatchNormalization()")),
         {}, ModelError, "BatchNormalization",
     ),
-    "odd number of reference models": (lambda b: None, {"num_reference_models": 1}, ParameterError, "reference_models=1 to be 0, or an even"),
+    "odd number of reference models": (
+        lambda b: None, {"num_reference_models": 1}, ParameterError, "reference_models=1 to be 0, or an even",
+    ),
     "reference models without held-out records": (
-        lambda b: None, {"num_reference_models": 2, "eval_args": json.dumps({"splits": ["train"]})}, ParameterError, "'train' is trained on",
+        lambda b: None, {"num_reference_models": 2, "eval_args": json.dumps({"splits": ["train"]})}, ParameterError,
+        "'train' is trained on",
     ),
     "attacks during training without held-out records": (
         lambda b: None, {"attacks_during_training": 2, "eval_args": json.dumps({"splits": ["empty"]})}, DataError, "no record",
     ),
     "reference models with an unknown split": (
-        lambda b: None, {"num_reference_models": 2, "eval_args": json.dumps({"splits": ["test"]})}, ParameterError, "Unknown split 'test'",
+        lambda b: None, {"num_reference_models": 2, "eval_args": json.dumps({"splits": ["test"]})}, ParameterError,
+        "Unknown split 'test'",
     ),
     "reference models and input_fn": (
         lambda b: b.module(MODULE + INPUT_FN.replace("RESULT", "parsed, label").replace("SUFFIX", "")),
-        {"num_reference_models": 2}, ParameterError, "reference_models=2 does not go with an input_fn",
+        {"num_reference_models": 2}, ParameterError, "reference_models=2 is not supported with input_fn",
     ),
     "reference models and too many steps": (
         lambda b: None,
@@ -233,7 +238,8 @@ FAULTS: dict[str, tuple[Callable[[Bench], object], dict[str, Any], type[Exceptio
         ParameterError, "come to 65000000 steps",
     ),
     "reference models of one user": (
-        lambda b: b.examples([{**one, "group": [b"a"]} for one in disk.make_records(60, 1)], [{**one, "group": [b"a"]} for one in disk.make_records(9, 1)]),
+        lambda b: b.examples([{**one, "group": [b"a"]} for one in disk.make_records(60, 1)],
+            [{**one, "group": [b"a"]} for one in disk.make_records(9, 1)]),
         {"num_reference_models": 2, "privacy": dataclasses.replace(
             PRIVATE, privacy_unit="user", user_id_key="group", max_records_per_user=9, expected_batch_size=1)},
         ParameterError, "has none of the 69 records in its half",
@@ -301,8 +307,8 @@ def columns(records: list[dict[str, Any]]) -> dict[str, np.ndarray]:
 def losses_of(folder: pathlib.Path, values: dict[str, np.ndarray]) -> np.ndarray:
     import tensorflow as tf
 
-    answer = tf.saved_model.load(str(folder)).signatures[reference_models.SIGNATURE]
-    outputs = answer(features=tf.constant(values["features"]))[reference_models.OUTPUT_KEY].numpy()[:, 0]
+    answer = tf.saved_model.load(str(folder)).signatures[serving.FROM_FEATURES]
+    outputs = answer(features=tf.constant(values["features"]))[serving.OUTPUT_KEY].numpy()[:, 0]
     return -np.log(np.where(values["label"] == 1, outputs, 1 - outputs))
 
 
@@ -458,7 +464,7 @@ def test_the_model_itself_answers_features(bench: Bench) -> None:
     examples = [disk.serialize({"features": one["features"]}) for one in records]
     answers = served.signatures["serving_default"](tf.constant(examples))["outputs"].numpy()
     features = tf.constant(columns(records)["features"])
-    assert np.array_equal(served.signatures[reference_models.SIGNATURE](features=features)["outputs"].numpy(), answers)
+    assert np.array_equal(served.signatures[serving.FROM_FEATURES](features=features)["outputs"].numpy(), answers)
 
 
 def test_reference_models_of_keras_3(bench: Bench) -> None:
@@ -604,9 +610,9 @@ def test_keys_and_answers_are_the_same_from_beam_and_from_the_graph(tmp_path: pa
     )
     export.save(model, fn_args, "label", None)
     served = tf.saved_model.load(str(tmp_path / "model")).signatures
-    features = {reference_models.input_name(name): tf.constant(by_graph[name]) for name in keras_inputs}
+    features = {serving.input_name(name): tf.constant(by_graph[name]) for name in keras_inputs}
     examples = [disk.serialize({"x": [one["x"]], "s": [one["s"]]}) for one in raw]
-    answers = served[reference_models.SIGNATURE](**features)["outputs"].numpy()
+    answers = served[serving.FROM_FEATURES](**features)["outputs"].numpy()
     assert np.allclose(answers, served["serving_default"](tf.constant(examples))["outputs"].numpy(), atol=1e-6)
 
 

@@ -210,37 +210,46 @@ def test_a_module_trains_and_serves(bench: Bench, keras: str, name: str) -> None
 BAD: Mapping[str, tuple[str, type[Exception], str]] = {
     "a run_fn": ("def run_fn(fn_args):\n    pass", ParameterError, "It has a run_fn.*tfx-privacy migrate"),
     "reads the records": (
-        "def model_fn(fn_args):\n    return list(fn_args.train_files)", ParameterError, "must not read the records.*adapt",
+        "def model_fn(fn_args):\n"
+        "    return list(fn_args.train_files)", ParameterError, "must not read the records.*adapt",
     ),
     "opens the records": (
-        "def model_fn(fn_args):\n    return fn_args.data_accessor.tf_dataset_factory([])", ParameterError, "fn_args.data_accessor",
+        "def model_fn(fn_args):\n"
+        "    return fn_args.data_accessor.tf_dataset_factory([])", ParameterError, "fn_args.data_accessor",
     ),
     "an adapted layer": (
-        SIMPLE.replace("hidden = x", "scale = L.Normalization(); scale.adapt([[1.0], [2.0]]); hidden = scale(x)"), ModelError,
+        SIMPLE.replace("hidden = x",
+        "scale = L.Normalization(); scale.adapt([[1.0], [2.0]]); hidden = scale(x)"), ModelError,
         "by adapt\\(\\) without privacy",
     ),
     "a dense input of variable length": (
-        variable("tags", "sparse", "L.StringLookup(vocabulary=['a'], output_mode='multi_hot')(v)", dtype="string").replace(
+        variable("tags", "sparse",
+        "L.StringLookup(vocabulary=['a'], output_mode='multi_hot')(v)", dtype="string").replace(
             "sparse=True", ""
         ).replace("None,", "3,"), ModelError, "'tags' has a variable number.*sparse=True",
     ),
-    "an input that nobody fills": (SIMPLE.replace("name='x'", "name='z'").replace("USED", "'z'"), ParameterError, "an input 'z', but"),
+    "an input that nobody fills": (
+        SIMPLE.replace("name='x'", "name='z'").replace("USED", "'z'"), ParameterError, "an input 'z', but",
+    ),
     "outputs without labels": (
         HEADS.replace("OUTPUTS", "[label, score]").replace("LOSSES", "'mse'").replace("WEIGHTS", "None"), ModelError,
         "needs labels of its name",
     ),
     "a loss for no output": (
-        TF_KERAS["outputs by name"].replace("'score': 'mse'", "'score': 'mse'").replace("'score': parsed['score']", "'other': parsed['score']"),
+        TF_KERAS["outputs by name"].replace("'score': 'mse'", "'score': 'mse'").replace(
+            "'score': parsed['score']", "'other': parsed['score']"),
         ModelError, "outputs 'label', 'score', and the labels are 'label', 'other'",
     ),
     "negative weights": (
         SIMPLE + INPUT_FN.replace("RESULT", "{'x': parsed['x']}, label, -parsed['weight']"), DataError, "weight is negative",
     ),
     "texts for weights": (
-        SIMPLE + INPUT_FN.replace("RESULT", "{'x': parsed['x']}, label, tf.strings.as_string(label)"), DataError, "expected numbers",
+        SIMPLE + INPUT_FN.replace("RESULT",
+        "{'x': parsed['x']}, label, tf.strings.as_string(label)"), DataError, "expected numbers",
     ),
     "unnamed features": (
-        SIMPLE + INPUT_FN.replace("RESULT", "(parsed['x'],), label"), ParameterError, "features are a tuple; expected a dict by name",
+        SIMPLE + INPUT_FN.replace("RESULT", "(parsed['x'],), label"), ParameterError,
+        "features are a tuple; expected a dict by name",
     ),
 }  # fmt: skip
 

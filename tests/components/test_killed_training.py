@@ -101,7 +101,7 @@ def test_a_validator_that_is_killed_blesses_nothing_without_a_whole_verdict(case
         kills += 1
         found = files_of(blessing)
         assert "BLESSED" not in found or (
-            json.loads((blessing / verdict_file.FILE_NAME).read_text())["blessed"] is True
+            json.loads((blessing / verdict_file.FILE_NAME).read_text())["predicate"]["blessed"] is True
             and "NOT_BLESSED" not in found
         )
     assert kills > 5

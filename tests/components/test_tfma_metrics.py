@@ -314,7 +314,7 @@ def test_binarized_outputs_are_refused() -> None:
     from tensorflow_model_analysis.metrics import metric_types
 
     metric = importlib.import_module(MODULE).MembershipAttackAUC(**CONFIG)
-    with pytest.raises(ParameterError, match="MetricsSpec of its own"):
+    with pytest.raises(ParameterError, match="its own MetricsSpec"):
         metric.computations(sub_keys=[metric_types.SubKey(class_id=1)])
 
 

@@ -1,3 +1,4 @@
+import base64
 import datetime
 import json
 import os
@@ -17,7 +18,7 @@ from tfx_privacy.errors import EvidenceError, ParameterError
 from tfx_privacy.gate.decide import decide
 from tfx_privacy.gate.policy import GatePolicy
 from tfx_privacy.gate.verdict import Verdict
-from tfx_privacy.records import signing
+from tfx_privacy.records import envelope, keys, signing, statement
 
 pytestmark = pytest.mark.slow
 
@@ -107,12 +108,12 @@ class Bench:
         return str(self.pushed.get_string_custom_property("refusal"))
 
 
-def signer(uri: str, name: str, kind: str) -> str | EvidenceError | None:
+def signer(uri: str, name: str) -> str | EvidenceError | None:
     """Whose signature a file has, as its readers see it."""
     from tfx_privacy.components import _signatures
 
     try:
-        return _signatures.read_signed_text(uri, name, kind).signer
+        return _signatures.read_signed_text(uri, name).signer
     except EvidenceError as error:
         return error
 
@@ -159,7 +160,7 @@ def verdict_path(bench: Bench) -> pathlib.Path:
 
 
 def signature_path(bench: Bench) -> pathlib.Path:
-    return bench.root / "blessing" / "verdict.json.sig.json"
+    return bench.root / "blessing" / "verdict.intoto.jsonl"
 
 
 def edit(path: pathlib.Path, old: str, new: str) -> None:
@@ -200,18 +201,74 @@ def test_what_is_missing_negative_or_stale_is_not_pushed(
 
 
 def _signed_by(name: str, bench: Bench) -> None:
-    text = verdict_path(bench).read_bytes()
+    signature_path(bench).write_text(envelope.seal(verdict_path(bench).read_bytes(), _key(name)))
+
+
+def _key(name: str) -> keys.Signer:
     key = signing.signing_key({signing.SIGNING_KEY_VARIABLE: KEYS[name].signing})
     assert key is not None
-    signature_path(bench).write_text(signing.sign(text, signing.VERDICT_TYPE, key).to_json())
+    return key
 
 
-def _guarantees_signature(bench: Bench) -> None:
-    """A valid signature of the trusted key, over the same bytes, as something else."""
-    key = signing.signing_key(os.environ)
-    assert key is not None
-    made = signing.sign(verdict_path(bench).read_bytes(), signing.GUARANTEE_TYPE, key)
-    signature_path(bench).write_text(made.to_json())
+def _write_signed(bench: Bench, text: str) -> None:
+    """A verdict's file that the trusted key signed, whatever it says."""
+    verdict_path(bench).write_text(text)
+    _signed_by("gate", bench)
+
+
+def _as_something_else(bench: Bench) -> None:
+    """The trusted key signed the same bytes as something else, and the envelope says that it is a Statement."""
+    payload = verdict_path(bench).read_bytes()
+    signed = json.loads(signature_path(bench).read_text())
+    other = envelope.pre_authentication_encoding(payload, "application/vnd.tfx-privacy.guarantee+json")
+    signed["signatures"][0]["sig"] = base64.b64encode(_key("gate").sign(other)).decode()
+    signature_path(bench).write_text(json.dumps(signed))
+
+
+def _guarantee_as_verdict(bench: Bench) -> None:
+    """A guarantee of this very model, with a signature of the trusted key that holds."""
+    _write_signed(bench, statement.to_json(evidence.make_guarantee(model_digest=bench.digest)))
+
+
+def _other_subject(bench: Bench) -> None:
+    """A signed verdict of another model under this model's name."""
+    bench.bless(evidence.OTHER_DIGEST)
+    found = json.loads(verdict_path(bench).read_text())
+    found["subject"][0]["digest"]["sha256"] = bench.digest.removeprefix("sha256:")
+    _write_signed(bench, json.dumps(found))
+
+
+def _signed_change(**changes: Any) -> Callable[[Bench], None]:
+    """What the gate never writes, signed: the verdict is held against its own rules all the same."""
+
+    def change(bench: Bench) -> None:
+        found = json.loads(verdict_path(bench).read_text())
+        found["predicate"].update(changes)
+        _write_signed(bench, json.dumps(found))
+
+    return change
+
+
+def _blessed_against_the_rules(bench: Bench) -> None:
+    bench.bless(max_epsilon=0.1)
+    bench.set_blessed(1)
+    (bench.root / "blessing/NOT_BLESSED").rename(bench.root / "blessing/BLESSED")
+    _signed_change(blessed=True, headline="BLESSED", message="Blessed.")(bench)
+
+
+def _earlier_envelope(bench: Bench) -> None:
+    """Verdict and envelope are honest, but of two runs."""
+    kept = signature_path(bench).read_text()
+    bench.bless(max_epsilon=2.9)
+    signature_path(bench).write_text(kept)
+
+
+def _one_bad_of_two(bench: Bench) -> None:
+    """The trusted key's signature does not hold, and a stranger's does."""
+    signed = json.loads(signature_path(bench).read_text())
+    stranger = json.loads(envelope.seal(verdict_path(bench).read_bytes(), _key("stranger")))["signatures"]
+    signed["signatures"][0]["sig"] = stranger[0]["sig"]
+    signature_path(bench).write_text(json.dumps({**signed, "signatures": stranger + signed["signatures"]}))
 
 
 def _under_anothers_name(bench: Bench) -> None:
@@ -232,10 +289,11 @@ def _raised_by_hand(bench: Bench) -> None:
 
 
 def _made_fresh(bench: Bench) -> None:
-    fresh = json.loads(verdict_path(bench).read_text())["decided_at"]
+    fresh = json.loads(verdict_path(bench).read_text())["predicate"]["decided_at"]
     bench.bless(age=datetime.timedelta(days=30))
     verdict = json.loads(verdict_path(bench).read_text())
-    verdict_path(bench).write_text(json.dumps({**verdict, "decided_at": fresh}))
+    verdict["predicate"]["decided_at"] = fresh
+    verdict_path(bench).write_text(json.dumps(verdict))
 
 
 def _one_bit(bench: Bench) -> None:
@@ -249,20 +307,29 @@ FALSE: dict[str, tuple[Callable[[Bench], object], str]] = {
     "a file less": (lambda b: (b.root / "model/Format-Serving/assets/vocabulary").unlink(), "the model was changed"),
     "the model gone": (lambda b: shutil.rmtree(b.root / "model"), "no file to take a digest of"),
     "the Evaluator's copy": (lambda b: b.write("model/Format-TFMA/saved_model.pb", b"other"), "the model was changed"),
-    "a stale verdict made fresh by hand": (_made_fresh, "does not hold"),
-    "a space more": (lambda b: verdict_path(b).write_text(verdict_path(b).read_text() + " "), "does not hold"),
+    "a stale verdict made fresh by hand": (_made_fresh, "not the file next to it"),
+    "a space more": (lambda b: verdict_path(b).write_text(verdict_path(b).read_text() + " "), "not the file next to it"),
+    "the envelope of an earlier verdict": (_earlier_envelope, "not the file next to it"),
     "raised by hand": (_raised_by_hand, "says yes, but its verdict.json does not"),
     "signed by a stranger": (lambda b: _signed_by("stranger", b), "'stranger', which is not in"),
-    "signature of the guarantee": (_guarantees_signature, "is for 'application/vnd.tfx-privacy.guarantee"),
+    "signed as something else": (_as_something_else, "does not hold"),
+    "a guarantee for a verdict": (_guarantee_as_verdict, "Expected a statement of predicateType"),
+    "a verdict under this model's name": (_other_subject, "must be the one model that its predicate is about"),
+    "blessed against the rules, and signed": (_blessed_against_the_rules, "does not follow from the rules"),
+    "an unknown field, and signed": (_signed_change(note="trust me"), "note"),
+    "no version, and signed": (_signed_change(schema_version="1"), "schema_version"),
+    "no rule, and signed": (_signed_change(rules=[]), "does not follow from the rules"),
+    "one bad signature of two": (_one_bad_of_two, "does not hold"),
+    "two lines": (lambda b: signature_path(b).write_text(signature_path(b).read_text() * 2), "must be one line"),
     "the stranger's under the gate's name": (
         _under_anothers_name, "does not hold",
     ),
     "signature is no JSON": (lambda b: signature_path(b).write_text("{"), "strict JSON"),
     "signature is binary": (lambda b: signature_path(b).write_bytes(b"\xff"), "strict JSON"),
     "signature names a key twice": (
-        lambda b: edit(signature_path(b), "{", '{"key_id": "stranger",'), "duplicate key",
+        lambda b: edit(signature_path(b), '"keyid"', '"keyid":"stranger","keyid"'), "duplicate key",
     ),
-    "signature is huge": (lambda b: signature_path(b).write_text(" " * (9 << 20)), "larger than the limit"),
+    "signature is huge": (lambda b: signature_path(b).write_text(" " * (12 << 20)), "larger than the limit"),
     "signature is a folder": (
         _folder_for_signature, "could not be read",
     ),
@@ -468,8 +535,8 @@ def test_no_moment_has_blessed_beside_a_missing_or_refusing_statement(
         seen.append(killed)
         if (folder / "BLESSED").exists():
             assert not (folder / "NOT_BLESSED").exists()
-            assert json.loads(verdict_path(bench).read_text())["blessed"] is True
-            assert signer(str(folder), "verdict.json", signing.VERDICT_TYPE) == "gate"
+            assert json.loads(verdict_path(bench).read_text())["predicate"]["blessed"] is True
+            assert signer(str(folder), "verdict.json") == "gate"
         # `blessed` reaches ML Metadata only after the executor; it must not run ahead of the files all the same.
         if bench.blessing.get_int_custom_property("blessed") == 1:
             assert (folder / "BLESSED").exists()
@@ -496,22 +563,50 @@ def test_a_blessing_without_a_key_has_a_statement_and_no_signature(
 def test_a_signed_file_is_read_with_its_signer(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tfx_privacy.components import _signatures
 
-    uri, name, kind = str(tmp_path / "new"), "file.json", signing.EVALUATION_TYPE
+    uri, name = str(tmp_path / "new"), "file.json"
     text = '{"slice": "gr\u00f6\u00dfer\\r\\n"}\r\n'
-    _signatures.write_signed_text(uri, name, text, kind)
-    assert _signatures.read_signed_text(uri, name, kind) == (text, "gate")
-    assert signer(uri, name, kind) == "gate"
-    assert isinstance(signer(uri, name, signing.GUARANTEE_TYPE), EvidenceError)
-    assert isinstance(signer(uri, "other.json", kind), EvidenceError)
+    _signatures.write_signed_text(uri, name, text)
+    assert _signatures.read_signed_text(uri, name) == (text, "gate")
+    assert signer(uri, name) == "gate"
+    assert sorted(os.listdir(uri)) == ["file.intoto.jsonl", name]
+    assert isinstance(signer(uri, "other.json"), EvidenceError)
     monkeypatch.delenv(signing.VERIFICATION_KEYS_VARIABLE)
-    assert "it is not set" in str(signer(uri, name, kind))
+    assert "it is not set" in str(signer(uri, name))
     monkeypatch.delenv(signing.SIGNING_KEY_VARIABLE)
-    _signatures.write_signed_text(uri, name, text, kind)
-    assert signer(uri, name, kind) is None
+    _signatures.write_signed_text(uri, name, text)
+    assert signer(uri, name) is None
     assert os.listdir(uri) == [name]
     (tmp_path / "new" / name).write_bytes(b"\xff")
     with pytest.raises(EvidenceError, match="not UTF-8"):
-        _signatures.read_signed_text(uri, name, kind)
+        _signatures.read_signed_text(uri, name)
+
+
+def test_a_key_that_cannot_sign_leaves_nothing_that_is_blessed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept elsewhere, and gone: found out before a file is written."""
+    from tfx_privacy.components import _signatures
+
+    monkeypatch.setenv(signing.SIGNING_KEY_VARIABLE, f"uri:gate:file2:{bench.root / 'gone.pem'}")
+    with pytest.raises(ParameterError, match="cannot sign"):
+        _signatures.check_signing_key()
+    with pytest.raises(ParameterError, match="cannot sign"):
+        bench.bless()
+    assert {path.name for path in (bench.root / "blessing").iterdir()} == {"NOT_BLESSED"}
+    assert bench.blessing.get_int_custom_property("blessed") == 0
+
+
+def test_a_verdict_without_a_models_digest_has_no_subject(bench: Bench) -> None:
+    """No admission controller and no Pusher can take it for a blessing of anything."""
+    from tfx_privacy.components.budget_validator import blessing
+
+    unreadable = EvidenceError("There is no file to take a digest of.")
+    found = evidence.make_evidence(model_digest=unreadable)
+    blessing.write(bench.blessing, bench.model, decide(found, evidence.POLICY, now=evidence.NOW))
+    assert json.loads(verdict_path(bench).read_text())["subject"] == []
+    assert (bench.root / "blessing/NOT_BLESSED").exists()
+    bench.set_blessed(1)
+    (bench.root / "blessing/NOT_BLESSED").rename(bench.root / "blessing/BLESSED")
+    with pytest.raises(EvidenceError, match="says yes, but its verdict.json does not"):
+        bench.push()
 
 
 def test_a_guarantee_is_signed_where_there_is_a_key(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -521,7 +616,7 @@ def test_a_guarantee_is_signed_where_there_is_a_key(tmp_path: pathlib.Path, monk
     artifact = artifacts.PrivacyGuarantee()
     artifact.uri = str(tmp_path)
     guarantee.write_guarantee(artifact, evidence.make_guarantee())
-    assert signer(artifact.uri, "privacy_guarantee.json", signing.GUARANTEE_TYPE) == "gate"
+    assert signer(artifact.uri, "privacy_guarantee.json") == "gate"
     monkeypatch.delenv(signing.SIGNING_KEY_VARIABLE)
     guarantee.write_guarantee(artifact, evidence.make_guarantee())
     assert os.listdir(artifact.uri) == ["privacy_guarantee.json"]
@@ -533,7 +628,7 @@ def test_an_evaluation_is_signed_where_there_is_a_key(tmp_path: pathlib.Path) ->
     bench.model(memorised=MEMBERS)
     bench.run()
     uri = bench.outputs["privacy_evaluation"][0].uri
-    assert signer(uri, "privacy_evaluation.json", signing.EVALUATION_TYPE) == "gate"
+    assert signer(uri, "privacy_evaluation.json") == "gate"
 
 
 @pytest.mark.parametrize("component", ["dp_trainer", "privacy_evaluator"])

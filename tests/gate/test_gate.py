@@ -39,12 +39,12 @@ ATTACKS = {
     ),
     "test noise": (
         {"guarantee": evidence.make_guarantee(evidence.mechanism(noise_source="deterministic_test"))},
-        "epsilon", "a test's noise",
+        "epsilon", "deterministic test noise",
     ),
     "epsilon edited down": (
         {"guarantee": evidence.make_guarantee(evidence.mechanism(noise_multiplier=0.8)).model_copy(
             update={"epsilon_pld": 1.0, "epsilon_rdp": 1.0})},
-        "epsilon", "its mechanism comes to",
+        "epsilon", "its mechanism spends",
     ),
     "noise below the accountants' range": (
         {"guarantee": evidence.make_guarantee().model_copy(
@@ -131,7 +131,7 @@ ATTACKS = {
         "attack_coverage", "blind on all records gave no result: the attack was not run",
     ),
     "records on both sides": (
-        {"evaluation": evidence.make_evaluation(num_overlapping=51)}, "attack_splits", "51 records stand on both sides",
+        {"evaluation": evidence.make_evaluation(num_overlapping=51)}, "attack_splits", "51 records are on both sides",
     ),
     "intervals too narrow to mean much": (
         {"evaluation": evidence.make_evaluation(confidence_level=0.9)}, "attack_coverage", "at 0.9 confidence",

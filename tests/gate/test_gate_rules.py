@@ -170,7 +170,8 @@ def test_reference_models_that_were_charged() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"state": "RESERVED"}, {"state": "STARTED"}, {"state": "ABORTED"}, {"state": "SETTLED"}, {"purpose": "model"}, {"dataset_id": "census"},
+        {"state": "RESERVED"}, {"state": "STARTED"}, {"state": "ABORTED"}, {"state": "SETTLED"}, {"purpose": "model"},
+        {"dataset_id": "census"},
         {"blocks": ["2025"]}, {"ledger_id": "9" * 32}, {"run_id": "9" * 32}, {"privacy_unit": "user"},
         {"planned": PLANNED.changed(steps=19)},
         {"planned": PLANNED.changed(steps=20, noise_multiplier=1.9)},
@@ -205,7 +206,7 @@ def test_an_attempt_that_came_to_nothing_counts_for_nothing(state: str) -> None:
 
 
 def test_lost_trainings_are_covered_by_the_attempts_that_lost_them() -> None:
-    """An attempt reserves what one unit takes part in; it begins twice as many trainings, because the halves of a pair are disjoint."""
+    """An attempt reserves what one unit takes part in, and begins twice as many trainings: halves are disjoint."""
     reference = evidence.mechanism(steps=10)
     runs = [evidence.REFERENCE_RUN_ID, "2" * 32]
 
@@ -329,7 +330,8 @@ def test_a_second_output_cannot_hide_behind_the_first() -> None:
     assert failures(adapted(required_tasks=["loss", "binary"]), evaluation=record) == set()
 
 
-# --- limits of slices -------------------------------------------------------------------------------------------------------------
+# --- limits of slices
+# -------------------------------------------------------------------------------------------------------------
 
 
 def limited(*limits: tuple[str, str | None, float], **changes: Any) -> GatePolicy:
@@ -413,7 +415,8 @@ def test_a_stricter_limit_on_what_nobody_judged_is_refused() -> None:
     assert attacked(limited(("correct", None, 0.55)), evidence.row(feature="correct", value="true")) == set()
 
 
-# --- exceptions -------------------------------------------------------------------------------------------------------------------
+# --- exceptions
+# -------------------------------------------------------------------------------------------------------------------
 
 EXCUSED: dict[str, dict[str, Any]] = {
     "epsilon": {"guarantee": evidence.make_guarantee(evidence.mechanism(noise_multiplier=0.8))},
@@ -479,7 +482,7 @@ NO_HELP: dict[str, tuple[dict[str, Any], str]] = {
 def test_exceptions_that_do_not_help_say_why(changes: dict[str, Any], words: str) -> None:
     verdict = excused("epsilon", exception("epsilon", **changes))
     assert not verdict.blessed
-    assert "The exception by Grace Hopper does not help" in verdict.message
+    assert "The exception by Grace Hopper does not apply" in verdict.message
     assert words in verdict.message
 
 
@@ -590,7 +593,8 @@ def test_a_limit_that_is_no_number_refuses_and_excuses_nothing(name: str, rule: 
     assert rule in {failure.rule for failure in decide(policy).failures}
 
 
-# --- the verdict ------------------------------------------------------------------------------------------------------------------
+# --- the verdict
+# ------------------------------------------------------------------------------------------------------------------
 
 
 def test_a_verdict_names_what_it_rests_on_by_digest() -> None:
@@ -618,7 +622,8 @@ def test_what_is_not_known_has_no_digest() -> None:
 
 def test_an_unknown_rule_is_not_excused_by_an_exception_at_its_side() -> None:
     result = RuleResult(
-        rule="epsilon", passed=False, known=False, value="", limit="", explanation="", exception=exception("epsilon")
+        rule="epsilon", status="unknown", value="", limit="", explanation="", exception=exception("epsilon")
     )
-    assert result.status == "unknown"
-    assert not Verdict(rules=(result,), policy=evidence.POLICY, decided_at="").blessed
+    policy = evidence.POLICY.model_copy(update={"exceptions": [exception("epsilon")]})
+    assert not result.holds
+    assert not Verdict(rules=(result,), policy=policy, decided_at="", model_digest=evidence.DIGEST).blessed

@@ -362,7 +362,8 @@ def test_a_pipeline_of_ones_own_compiles_without_cache_and_with_parameters(tmp_p
     source.write_text(
         "from tfx_privacy.pipelines import taxi\n"
         "def my_pipeline():\n"
-        "    return taxi.create_taxi_pipeline(output_root='gs://b/o', metadata_connection_config=None, with_baseline=False,\n"
+        "    return taxi.create_taxi_pipeline(output_root='gs://b/o', metadata_connection_config=None, "
+        "with_baseline=False,\n"
         "        data_root='gs://b/d', max_epsilon=2.5, enable_cache=True)\n"
     )
     for flags, expected in (

@@ -1,4 +1,7 @@
-"""The runner itself, on steps that only write down what they were given. What compiled pipelines do is in test_run_ir_taxi.py."""
+"""The runner itself, on steps that only write down what they were given.
+
+What compiled pipelines do is in test_run_ir_taxi.py.
+"""
 
 import json
 import os
@@ -121,7 +124,8 @@ def test_an_artifact_arrives_as_open_source_kubeflow_hands_it_over(two: ir_runne
         "uri": two.tasks["First"].outputs["made"].uri,
         "type": {"instanceSchema": ""},
         "metadata": {
-            "whole": 3.0, "truth": 1.0, "words": {"list": ["a"]}, "deep": {"struct": {"b": 1}}, "text": "t", "display_name": "made",
+            "whole": 3.0, "truth": 1.0, "words": {"list": ["a"]}, "deep": {"struct": {"b": 1}},
+            "text": "t", "display_name": "made",
         },
     }  # fmt: skip
     assert arrived["uri"].startswith("minio://mlpipeline/v2/artifacts/toy/")

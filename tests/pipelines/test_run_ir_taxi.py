@@ -98,16 +98,17 @@ def test_the_drivers_fingerprint_is_reported(pushed: ir_runner.Run) -> None:
 
 def test_evidence_is_signed_and_the_run_is_charged(bench: Bench, pushed: ir_runner.Run) -> None:
     from tfx_privacy.guarantee.record import PrivacyGuarantee
+    from tfx_privacy.records import statement
 
     folder = pushed.folder("DPTrainer", "privacy_guarantee")
-    guarantee = PrivacyGuarantee.from_json((folder / "privacy_guarantee.json").read_bytes())
+    guarantee = statement.from_json(PrivacyGuarantee, (folder / "privacy_guarantee.json").read_bytes())
     places = {
         "privacy_guarantee.json": folder,
         "privacy_evaluation.json": pushed.folder("PrivacyEvaluator", "privacy_evaluation"),
     }
     places["verdict.json"] = pushed.folder("BudgetValidator", "blessing")
     for name in SIGNED:
-        assert (places[name] / f"{name}.sig.json").exists()
+        assert (places[name] / name.replace(".json", ".intoto.jsonl")).exists()
     (dataset,) = bench.budgets().values()
     assert dataset.runs[guarantee.run_id].state == "COMMITTED"
 

@@ -1,4 +1,7 @@
-"""No engine builds the image here. What can be checked without one is: its instructions, and its install steps, run for real."""
+"""No engine builds the image here.
+
+What can be checked without one is: its instructions, and its install steps, run for real.
+"""
 
 import fnmatch
 import pathlib
@@ -123,8 +126,8 @@ def test_every_install_demands_hashes_or_fetches_nothing() -> None:
 def test_its_install_steps_run_in_a_clean_folder(tmp_path: pathlib.Path) -> None:
     """The build stage's COPY and RUN, with its absolute paths moved into a folder, an empty home and no other environment.
 
-    The locked packages (3 GB) are installed by uv, which takes pip's arguments and checks the same hashes, from the cache that the
-    checkout's own environment came from; pip itself installs the wheel.
+    The locked packages (3 GB) are installed by uv, which takes pip's arguments and checks the same hashes, from the
+    cache that the checkout's own environment came from; pip itself installs the wheel.
     """
     uv = shutil.which("uv") or str(ROOT / ".cache" / "bootstrap" / "bin" / "uv")
     if not pathlib.Path(uv).exists():

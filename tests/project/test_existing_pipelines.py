@@ -1,4 +1,4 @@
-"""tfx's own examples, converted: how little changes, and whether each comes to a verdict. docs/existing_pipelines.md is their guide."""
+"""tfx's own examples, converted: how little changes, and does each reach a verdict? docs/existing_pipelines.md is the guide."""
 
 from __future__ import annotations
 
@@ -76,15 +76,15 @@ def test_the_count_counts(
     assert (lines.pipeline, lines.modules, lines.moved, lines.removed) == (0, changed, moved, removed)
 
 
-# What comes of it: minutes, so that each example runs once, and the tests below share it.
+# What comes of it: minutes, so each example runs once, and the tests below share it.
 
 
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Verdict]:
     """Every example, run by LocalDagRunner in this process.
 
-    The modules are imported from their files: to package and install them before each use, as TFX does by default, takes longer, and
-    tests/pipelines/test_pipeline.py shows it with another module.
+    The modules are imported from their files: to package and install them before each use, as TFX does by default,
+    takes longer, and tests/pipelines/test_pipeline.py shows it with another module.
     """
     root = tmp_path_factory.mktemp("existing")
     with pytest.MonkeyPatch.context() as patch:
@@ -140,7 +140,7 @@ def test_the_evaluators_threshold_counts_as_before(name: str, threshold: float, 
 
 @pytest.mark.slow
 def test_the_taxi_model_learns_who_tips(verdicts: dict[str, Verdict]) -> None:
-    """More than 77 in 100 trips are without a big tip, so that an accuracy of 0.77 would mean nothing."""
+    """More than 77 in 100 trips are without a big tip, so an accuracy of 0.77 would mean nothing."""
     assert verdicts["chicago_taxi_pipeline"].accuracy > 0.82
 
 

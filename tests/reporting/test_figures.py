@@ -172,7 +172,7 @@ def test_findings_have_a_panel_for_each_unit() -> None:
     ]
     shown = texts(intervals.findings(evaluations.make(findings=many)))
     assert shown.count("attribute inference") == 2
-    assert "2 more stand in the table" in shown
+    assert "2 more are in the table" in shown
     assert {"advantage (AUC)", "advantage (TPR)", "feature 11", "feature 14"} <= set(shown)
 
 

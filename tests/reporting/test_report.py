@@ -28,7 +28,7 @@ MISSING = EvidenceError("It is not there.")
 
 
 def make_verdict(limit: float = 0.55) -> Verdict:
-    rule = RuleResult(rule="epsilon", passed=True, value="2.6", limit="at most 3", explanation="It holds.")
+    rule = RuleResult(rule="epsilon", status="passed", value="2.6", limit="at most 3", explanation="It holds.")
     policy = GatePolicy(max_epsilon=3.0, max_delta=1e-5, max_attack_auc=limit)
     return Verdict(rules=(rule,), policy=policy, decided_at="2026-01-02T12:00:00+00:00")
 
@@ -213,7 +213,7 @@ HARMLESS = "harmless"
 
 
 def named_everywhere(name: str) -> ReportFacts:
-    """Facts that have one text in every place where names and words from outside stand; without pictures, whose paths follow it."""
+    """Facts with one text wherever names and words come from outside; without pictures, whose paths follow it."""
     rows = [
         *[
             evaluations.row("loss", "name", f"{name}{index}", None, status="INSUFFICIENT", reason=name)

@@ -1,4 +1,4 @@
-"""The report in a real browser: the three verdicts of the demonstration, at the widths of a phone, a laptop and a sheet of paper."""
+"""The report in a real browser: the demo's three verdicts, at the widths of a phone, a laptop and paper."""
 
 import html
 import pathlib
@@ -27,7 +27,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 
 def attacked(auc: float) -> PrivacyEvaluation:
-    """Attacks on 10,000 members and 5,000 others, all of them judged; the loss attack has this AUC, a little more on one class."""
+    """Attacks on 10,000 members and 5,000 others, all judged; the loss attack has this AUC, more on one class."""
     size = {"num_members": 10_000, "num_nonmembers": 5_000}
     half = {"num_members": 5_000, "num_nonmembers": 2_500}
     rows = [
@@ -129,8 +129,9 @@ def test_the_page_is_whole_at_every_width(
     assert across <= width
     # Nothing is cut off on the right, but for tables that scroll by themselves.
     cut = page.evaluate(
-        "[...document.querySelectorAll('body *')].filter(e => !e.closest('.wide, svg, thead') "
-        "&& e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.outerHTML.slice(0, 120))"
+        "[...document.querySelectorAll('body *')].filter(e => !e.closest('.wide, svg, thead') && "
+        "e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.outerHTML.slice(0, "
+        "120))"
     )
     assert cut == []
     # Last, because it brings a script into the page.
@@ -166,7 +167,10 @@ def test_no_script_runs_and_nothing_is_loaded(browser: Any, page_file: pathlib.P
     assert page.evaluate("document.scripts.length") == 0
     page.close()
     broken = tmp_path / "broken.html"
-    script = "<script>document.title = 'it ran'</script><img src='http://127.0.0.1:9/x.png' onerror=\"document.title='it ran'\">"
+    script = (
+        "<script>document.title = 'it ran'</script><img src='http://127.0.0.1:9/x.png' onerror=\"document.title='it "
+        "ran'\">"
+    )
     broken.write_text(page_file.read_text(encoding="utf-8").replace("</main>", f"{script}</main>"), encoding="utf-8")
     page = browser.new_page()
     refused: list[str] = []

@@ -111,7 +111,14 @@ def changed(facts: ReportFacts, change: Any) -> str:
         (lambda found: found["verdict"].update(rules=[]), "does not follow"),
         (lambda found: found["verdict"].update(blessed=False), "does not follow"),
         (lambda found: found["verdict"].update(headline="NOT BLESSED"), "headline"),
-        (lambda found: found.update(schema_version=2), "schema_version"),
+        *[
+            (lambda found, version=version: found.update(schema_version=version), "schema_version")
+            for version in (0, 2, True, 1.0, "1", None)
+        ],
+        (lambda found: found.pop("schema_version"), "schema_version"),
+        (lambda found: found["evidence"]["guarantee"].pop("schema_version"), "schema_version"),
+        (lambda found: found["verdict"].pop("schema_version"), "schema_version"),
+        (lambda found: found["verdict"]["policy"].pop("schema_version"), "schema_version"),
         (lambda found: found.pop("summary"), "summary"),
         (lambda found: found["evidence"]["guarantee"].update(noise=1), "noise"),
     ],
@@ -235,7 +242,7 @@ def test_metrics_of_the_task_are_shown_beside_those_without_privacy_and_change_n
     facts = facts_of(evidence.charged_evidence(), utility=given)
     assert facts.verdict == charged.verdict
     assert answer(facts, "Utility") == "Auc 0.9123 (0.94 without privacy); recall 0.5."
-    assert answer(facts, "Utility, beside a model without privacy") == answer(facts, "Utility")
+    assert answer(facts, "Utility, compared with a model without privacy") == answer(facts, "Utility")
     alone = facts_of(evidence.charged_evidence(), utility=given[1:])
     assert answer(alone, "Utility") == "Recall 0.5. Of a model without privacy: not given."
     page = pages.to_html(facts)

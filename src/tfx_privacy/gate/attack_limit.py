@@ -1,4 +1,4 @@
-"""Where the rows of an evaluation stand against the limit on the attacks' AUC, the small ones together."""
+"""The rows of an evaluation against the limit on the attacks' AUC, the small ones together."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FALSE_REFUSALS = 0.04
 
 
 class Standing(enum.Enum):
-    """How a row stands against the limit."""
+    """How a row compares with the limit."""
 
     WITHIN = "the upper bound keeps the limit"
     ABOVE = (
@@ -42,7 +42,7 @@ def upper_bound(row: AttackResult) -> float:
 
 
 def is_known(row: AttackResult) -> bool:
-    """Whether the row's AUC and both bounds are numbers; each is looked at, because the larger of a number and NaN may be either."""
+    """Whether the row's AUC and both bounds are numbers; each is looked at: max() of a number and NaN may be either."""
     assert row.auc is not None
     return all(math.isfinite(value) for value in (row.auc.low, row.auc.estimate, row.auc.high))
 
@@ -71,7 +71,7 @@ class AttackLimit:
         )
 
     def standing(self, row: AttackResult) -> Standing:
-        """Where one row stands."""
+        """How one row compares with the limit."""
         if upper_bound(row) <= self.limit:
             return Standing.WITHIN
         if not self.is_small(row):

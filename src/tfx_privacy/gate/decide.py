@@ -4,7 +4,7 @@
 
 * the list of rules is fixed, a policy sets their limits; all are checked and all reasons are given, not the first one;
 * a rule passes only if its check returns the object True; what cannot be checked is "unknown", which fails;
-* comparisons are written `isfinite(x) and x <= limit`, so that NaN fails them;
+* comparisons are written `isfinite(x) and x <= limit`, so NaN fails them;
 * epsilon is recomputed from the mechanism, never read;
 * an exception of the policy excuses a rule only where the rule allows it, its failure is established, somebody is named and its time
   has not come. The rule still counts as failed, and the verdict says so.
@@ -16,7 +16,7 @@ default is a refusal  `Verdict.blessed`; the executor writes NOT_BLESSED before 
 one of each artifact  the executor; whatever cannot be read is an `EvidenceError` in the evidence
 epsilon               `epsilon`, `delta`: `gate_rules`; the dataset's, by all runs: `dataset_budget`
 attacks               `attack_auc`, `attack_coverage`, `attack_splits`, `required_*`: `gate_attacks`
-no privacy            `epsilon` is infinite, for a test's noise as well; `guarantee_scope`, `ledger`
+no privacy            `epsilon` is infinite, for deterministic test noise as well; `guarantee_scope`, `ledger`
 binding               `model_digest`, `ledger` (`gate_ledger`), `guarantee_terms`
 freshness             `issued_at`, `freshness`; the driver keeps a verdict from being replayed
 signatures            `signature`
@@ -29,7 +29,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.budget.runs import LedgerRun
@@ -52,9 +52,10 @@ from tfx_privacy.gate.rules import (
     ledger,
 )
 from tfx_privacy.gate.rules.attacks import REQUIRED_ATTACKS
-from tfx_privacy.gate.verdict import LedgerHead, RuleResult, Verdict
+from tfx_privacy.gate.verdict import LedgerHead, RuleResult, Status, Verdict
 from tfx_privacy.guarantee.record import PrivacyGuarantee
-from tfx_privacy.records import digest
+from tfx_privacy.records import digest, statement
+from tfx_privacy.records.base import is_digest
 
 __all__ = [
     "EVALUATION",
@@ -71,9 +72,9 @@ __all__ = [
 ]
 
 MAX_EXCEPTION = datetime.timedelta(days=366)
-"""An exception that ends later than this is none: nobody answers for a risk for ever."""
+"""Exceptions that last longer are ignored: approvals must be renewed."""
 
-_UNKNOWN = "unknown"
+_UNKNOWN: Literal["unknown"] = "unknown"
 
 _Check = Callable[[Evidence, GatePolicy, datetime.datetime], Finding]
 
@@ -103,39 +104,44 @@ def decide(evidence: Evidence, policy: GatePolicy, *, now: datetime.datetime) ->
         rules=tuple(_apply(rule, evidence, policy, now, digests) for rule in _RULES),
         policy=policy,
         decided_at=now.isoformat(),
-        model_digest=evidence.model_digest if isinstance(evidence.model_digest, str) else None,
+        # What is no digest fails its rule, and names no model.
+        model_digest=evidence.model_digest if is_digest(evidence.model_digest) else None,  # type: ignore[arg-type]
         evidence={part: text for part, text in digests.items() if part != LEDGER},
-        ledger_head=LedgerHead(run.ledger_id, run.dataset_id, run.head_sequence, run.head_hash)
-        if isinstance(run, LedgerRun)
-        else None,
+        ledger_head=_ledger_head(run) if isinstance(run, LedgerRun) else None,
     )
 
 
 def _apply(
     rule: _Rule, evidence: Evidence, policy: GatePolicy, now: datetime.datetime, digests: Mapping[str, str]
 ) -> RuleResult:
-    limit, exception, known = _UNKNOWN, None, True
+    limit: str = _UNKNOWN
+    exception: PolicyException | None = None
+    status: Status = _UNKNOWN
     try:
         limit = rule.limit(policy)
         finding = rule.check(evidence, policy, now)
         if finding.passed is not True:
             exception, remark = _exception_for(rule.name, finding, evidence, policy, now)
             finding = dataclasses.replace(finding, explanation=f"{finding.explanation}{remark}")
+        status = "passed" if finding.passed is True else "failed"
     except TFXPrivacyError as error:
-        known, finding = False, Finding(False, _UNKNOWN, str(error))
+        finding = Finding(False, _UNKNOWN, str(error))
     except Exception as error:  # noqa: BLE001 - whatever goes wrong in a rule, the model is not blessed by it
-        text = f"The rule could not be checked: {type(error).__name__}: {error}."
-        known, finding = False, Finding(False, _UNKNOWN, text)
+        finding = Finding(False, _UNKNOWN, f"The rule could not be checked: {type(error).__name__}: {error}.")
     return RuleResult(
         rule=rule.name,
-        passed=finding.passed is True,
-        value=finding.value,
-        limit=limit,
-        explanation=finding.explanation,
-        known=known,
+        status=status,
+        value=_text(finding.value),
+        limit=_text(limit),
+        explanation=_text(finding.explanation),
         exception=exception,
         evidence={part: digests[part] for part in rule.parts if part in digests},
     )
+
+
+def _text(text: str) -> str:
+    """Text that has a UTF-8 form: a path or a name from elsewhere may have none, and must not keep the verdict from being written."""
+    return text.encode(errors="replace").decode()
 
 
 def _exception_for(
@@ -151,14 +157,14 @@ def _exception_for(
             return exception, (
                 f" Excepted by {exception.approver} until {exception.expires_at.isoformat()}: {exception.reason}"
             )
-        reasons.append(f" The exception by {exception.approver} does not help: {reason}.")
+        reasons.append(f" The exception by {exception.approver} does not apply: {reason}.")
     return None, "".join(reasons)
 
 
 def _why_not(exception: PolicyException, finding: Finding, evidence: Evidence, now: datetime.datetime) -> str | None:
     """Why an exception does not excuse a failure; None if it does."""
     if exception.rule not in get_args(ExcusableRule) or finding.excusable is not True:
-        return "this failure is none that an exception can accept"
+        return "this failure cannot be waived"
     if not (exception.approver.strip() and exception.reason.strip()):
         return "it names no approver or no reason"
     ends = exception.expires_at
@@ -179,12 +185,18 @@ def _digests(evidence: Evidence) -> dict[str, str]:
     ):
         if isinstance(part, kind):
             try:
-                found[name] = digest.text_digest(part.to_json())
+                found[name] = digest.text_digest(statement.to_json(part))
             except ValueError:
-                continue  # a number that is none: the rules refuse it, and the record has no JSON
+                continue  # NaN or infinity: the record cannot be serialised; the rules refuse it
     if isinstance(evidence.ledger, LedgerRun):
         found[LEDGER] = evidence.ledger.head_hash
     return found
+
+
+def _ledger_head(run: LedgerRun) -> LedgerHead:
+    return LedgerHead(
+        ledger_id=run.ledger_id, dataset_id=run.dataset_id, sequence=run.head_sequence, hash=run.head_hash
+    )
 
 
 def _or_any(text: str) -> str:

@@ -11,7 +11,7 @@ from tfx_privacy.budget.runs import LedgerRun
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.guarantee.record import PrivacyGuarantee
 
-# What the Evaluator (or whoever stands before the gate) said of the model.
+# What the Evaluator (or another validator before the gate) said of the model.
 UPSTREAM_NOT_WIRED = "not wired"
 UPSTREAM_BLESSED = "blessed"
 

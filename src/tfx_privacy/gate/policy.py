@@ -1,13 +1,4 @@
-"""The policy of the gate: every limit that a model must keep, from arguments or from one YAML or JSON file.
-
-A file is read so that it cannot say two things at once, and that nothing in it goes unnoticed: no duplicate or unknown keys, no
-anchors, aliases or tags, no values that are nearly numbers. `on`, `yes` and `no` are text here, and `1e-5`, which YAML 1.1 takes
-for text, is an error that says how to write it.
-
->>> policy = loads('{"schema_version": 1, "max_epsilon": 3, "max_delta": 1e-6, "max_attack_auc": 0.6}', kind="json")
->>> policy.max_epsilon, policy.ledger
-(3.0, 'required')
-"""
+"""The policy of the gate: every limit that a model must keep, from arguments or from a file (policy_file)."""
 
 from __future__ import annotations
 
@@ -23,7 +14,7 @@ from tfx_privacy.attacks.evaluation import WHOLE_SET
 from tfx_privacy.budget.runs import Identifier
 from tfx_privacy.errors import EvidenceError, ParameterError
 from tfx_privacy.records import digest, strict_json
-from tfx_privacy.records.base import Digest, Record, parse_time
+from tfx_privacy.records.base import Digest, Record, SchemaVersion, parse_time
 
 MAX_ENTRIES = 1000
 
@@ -36,7 +27,7 @@ Name = Annotated[str, pydantic.Field(min_length=1, max_length=256)]
 Words = Annotated[str, pydantic.Field(max_length=4096, pattern=r"\S")]
 
 ExcusableRule = Literal["epsilon", "delta", "attack_auc", "freshness", "guarantee_scope", "ledger", "signature"]
-"""Rules whose failure can be a known risk that somebody answers for. No other can: an exception never stands in for evidence."""
+"""Rules whose failure can be a known risk that somebody answers for. No other can: an exception never replaces evidence."""
 
 RequiredTask = Literal["binary", "multiclass", "multilabel", "regression", "sequence", "loss"]
 
@@ -119,7 +110,7 @@ class PolicyException(_Checked):
 class GatePolicy(_Checked):
     """The limits that a model must keep; all of them are checked, there is no empty policy."""
 
-    schema_version: Literal[1] = 1
+    schema_version: SchemaVersion = 1
     max_epsilon: float
     """Largest epsilon (nats) at the guarantee's delta; compared without tolerance."""
     max_delta: float
@@ -135,7 +126,7 @@ class GatePolicy(_Checked):
     slice_limits: list[SliceLimit] = pydantic.Field(default_factory=list, max_length=MAX_ENTRIES)
     """Limits of single features or slices, in place of `max_attack_auc`."""
     required_attacks: list[Name] = pydantic.Field(default_factory=list, max_length=MAX_ENTRIES)
-    """Attacks that must have been judged on the whole set, beside those that always must."""
+    """Attacks that must have been judged on the whole set, besides those that always must."""
     required_slices: list[Name] = pydantic.Field(default_factory=list, max_length=MAX_ENTRIES)
     """Features that must have been sliced by."""
     required_tasks: list[RequiredTask] = pydantic.Field(default_factory=list)
@@ -145,7 +136,7 @@ class GatePolicy(_Checked):
     privacy_unit: Literal["example", "user"] | None = None
     neighboring_relation: Literal["ADD_OR_REMOVE_ONE", "REPLACE_SPECIAL"] | None = None
     ledger: Literal["required", "none"] = "none"
-    """Whether the run must stand committed in a budget ledger. In a file "required" is the default."""
+    """Whether the run must be committed in a budget ledger. In a file "required" is the default."""
     signature: Literal["required", "optional"] = "optional"
     """Whether guarantee and evaluation must be signed. A signature that is there and not valid never passes."""
     max_age_days: float | None = None

@@ -1,4 +1,13 @@
-"""A policy as a file: strict YAML or JSON."""
+"""A policy as a file: strict YAML or JSON.
+
+A file cannot say two things at once, and nothing in it is ignored: duplicate keys, unknown keys, anchors, aliases, tags and
+values that are nearly numbers are errors. `on`, `yes` and `no` are text here. YAML 1.1 takes `1e-5` for text; here it is an
+error that says how to write it.
+
+>>> policy = loads('{"schema_version": 1, "max_epsilon": 3, "max_delta": 1e-6, "max_attack_auc": 0.6}', kind="json")
+>>> policy.max_epsilon, policy.ledger
+(3.0, 'required')
+"""
 
 from __future__ import annotations
 
@@ -135,7 +144,7 @@ for _tag, _pattern, _first in (
 
 
 def _check_plain(value: Any, where: str, left: int) -> None:
-    """Refuses what neither YAML nor JSON should bring in: numbers that are none, text that is none, and depth."""
+    """Refuses what neither YAML nor JSON should bring in: numbers that are not finite, text that is not UTF-8, and depth."""
     if left < 0:
         raise ParameterError(f"The policy is nested deeper than the limit of {MAX_DEPTH}.")
     if isinstance(value, float) and not math.isfinite(value):

@@ -47,7 +47,7 @@ class SliceLimits:
         return own is not None and own.value is not None
 
     def standing(self, row: AttackResult) -> Standing:
-        """Where a row stands against its limit."""
+        """How a row compares with its limit."""
         found = self.attack_limit(row).standing(row)
         return Standing.ABOVE if found is Standing.INCONCLUSIVE and self.stands_alone(row) else found
 

@@ -1,68 +1,141 @@
-"""The gate's verdict: every rule with what was found, what is allowed, and what that means."""
+"""The gate's verdict: every rule with what was found, what is allowed, and what that means.
+
+One model serves the decision, its file, the report and whoever checks the file. What follows from the rules is never stored: it is
+computed, written next to them for people, and refused on reading where it is not what follows.
+"""
 
 from __future__ import annotations
 
-import dataclasses
+import abc
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal
+
+import pydantic
+from typing_extensions import Self
 
 from tfx_privacy.gate.policy import GatePolicy, PolicyException
-from tfx_privacy.records import strict_json
+from tfx_privacy.records import statement, strict_json
+from tfx_privacy.records.base import Digest, PositiveCount, Record
 
 Status = Literal["passed", "failed", "unknown"]
 
+_NO_DIGESTS: dict[str, Digest] = {}
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RuleResult:
+
+class _Concluding(Record, abc.ABC):
+    """A record that is written together with what follows from it, and read only if that does follow."""
+
+    @abc.abstractmethod
+    def _conclusions(self) -> dict[str, Any]:
+        """What follows, as JSON."""
+
+    @pydantic.model_serializer(mode="wrap")
+    def _written(self, handler: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {**handler(self), **self._conclusions()}
+
+    @pydantic.model_validator(mode="wrap")
+    @classmethod
+    def _read(
+        cls, value: Any, handler: pydantic.ModelWrapValidatorHandler[Self], info: pydantic.ValidationInfo
+    ) -> Self:
+        if info.mode != "json" or not isinstance(value, Mapping):
+            return handler(value)
+        made = handler({name: part for name, part in value.items() if name not in cls._concluded})
+        for name, conclusion in made._conclusions().items():
+            if name not in value:
+                raise ValueError(f"{name} is missing")
+            # As text: Python takes 1 for True.
+            if strict_json.canonical(value[name]) != strict_json.canonical(conclusion):
+                raise ValueError(f"{name}={repr(value[name])[:200]} does not follow from the rules: it was changed")
+        return made
+
+    _concluded: ClassVar[frozenset[str]]
+    """Names of what follows."""
+
+
+class RuleResult(_Concluding):
     """One rule: what was found, what is allowed, and what that means."""
 
     rule: str
-    passed: bool
+    status: Status
+    """What became of it; "unknown", where the rule could not be checked at all, counts as failed."""
     value: str
     limit: str
     explanation: str
     """One sentence; for a failure it says what to do."""
-    known: bool = True
-    """Whether the rule could be checked at all; what is not known did not pass."""
     exception: PolicyException | None = None
     """The policy's exception that excuses the failure."""
-    evidence: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    evidence: dict[str, Digest] = _NO_DIGESTS
     """Digests of what the rule was held against, by "guarantee", "evaluation" and "ledger"."""
 
+    _concluded: ClassVar[frozenset[str]] = frozenset({"passed", "excused"})
+
     @property
-    def status(self) -> Status:
-        """What became of it: "passed", "failed", or "unknown", which counts as failed."""
-        if self.known is not True:
-            return "unknown"
-        return "passed" if self.passed is True else "failed"
+    def passed(self) -> bool:
+        """Whether it holds without an exception."""
+        return self.status == "passed"
 
     @property
     def holds(self) -> bool:
-        """Whether the rule does not stand in the way: it passed, or its failure is known and excused."""
+        """Whether the rule does not refuse: it passed, or its failure is known and excused."""
         return self.status == "passed" or (self.status == "failed" and self.exception is not None)
 
+    def _conclusions(self) -> dict[str, Any]:
+        return {"passed": self.passed, "excused": self.exception is not None}
 
-class LedgerHead(NamedTuple):
+
+class ExceptionUsed(Record):
+    """An exception of the policy that excused a failure, with what it excused."""
+
+    rule: str
+    approver: str
+    reason: str
+    expires: str
+    model_digest: str | None
+    value: str
+    limit: str
+
+
+class LedgerHead(Record):
     """The last entry of a dataset in its ledger when the verdict was made; an anchor against older copies."""
 
     ledger_id: str
     dataset_id: str
-    sequence: int
-    hash: str
+    sequence: PositiveCount
+    hash: Digest
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Verdict(_Concluding, statement.ModelRecord):
     """The gate's decision with every rule explained."""
 
-    rules: tuple[RuleResult, ...]
+    predicate_type: ClassVar[str] = f"{statement.PREDICATE_TYPES}/verdict/v1"
+
+    rules: Annotated[tuple[RuleResult, ...], pydantic.Field(strict=False)]
     policy: GatePolicy
     decided_at: str
-    model_digest: str | None = None
+    model_digest: Digest | None = None
     """Of the model's directory; None if it could not be taken."""
-    evidence: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    evidence: dict[str, Digest] = _NO_DIGESTS
     """Digests of guarantee and evaluation, as `sha256sum` of their files gives them."""
     ledger_head: LedgerHead | None = None
+
+    _concluded: ClassVar[frozenset[str]] = frozenset(
+        {"blessed", "headline", "message", "policy_digest", "exceptions_used"}
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self, info: pydantic.ValidationInfo) -> Self:
+        if info.mode == "json" and "schema_version" not in self.policy.model_fields_set:
+            raise ValueError("policy.schema_version is missing")
+        names = [rule.rule for rule in self.rules]
+        if len(set(names)) != len(names):
+            raise ValueError("a rule is there twice")
+        for rule in self.rules:
+            if rule.exception is not None and rule.exception not in self.policy.exceptions:
+                raise ValueError(f"{rule.rule} is excused by an exception that the policy does not have")
+        if self.blessed and self.model_digest is None:
+            raise ValueError("a model without a digest is blessed")
+        return self
 
     @property
     def blessed(self) -> bool:
@@ -71,13 +144,18 @@ class Verdict:
 
     @property
     def failures(self) -> tuple[RuleResult, ...]:
-        """The rules that stand in the way."""
+        """The rules that refuse."""
         return tuple(rule for rule in self.rules if rule.holds is not True)
 
     @property
     def excused(self) -> tuple[RuleResult, ...]:
-        """The rules that failed and stand in no one's way, because the policy has an exception."""
+        """The rules that failed and do not refuse, because the policy has an exception."""
         return tuple(rule for rule in self.rules if rule.passed is not True and rule.holds is True)
+
+    @property
+    def exceptions_used(self) -> tuple[ExceptionUsed, ...]:
+        """The exceptions behind `excused`."""
+        return tuple(_used(rule, rule.exception) for rule in self.excused if rule.exception is not None)
 
     @property
     def headline(self) -> str:
@@ -104,39 +182,19 @@ class Verdict:
         """Digest of the policy's canonical JSON."""
         return self.policy.digest
 
-    def to_json(self) -> str:
-        """The verdict as strict JSON."""
-        return strict_json.dumps(
-            {
-                "schema_version": 2,
-                "blessed": self.blessed,
-                "headline": self.headline,
-                "message": self.message,
-                "decided_at": self.decided_at,
-                "model_digest": self.model_digest,
-                "policy_digest": self.policy_digest,
-                "evidence": dict(self.evidence),
-                "ledger_head": None if self.ledger_head is None else self.ledger_head._asdict(),
-                "exceptions_used": [_used(rule) for rule in self.excused],
-                "policy": self.policy.model_dump(mode="json"),
-                "rules": [_result(rule) for rule in self.rules],
-            }
-        )
+    def rule(self, name: str) -> RuleResult | None:
+        """One rule by its name; None where the verdict has none of that name."""
+        return next((rule for rule in self.rules if rule.rule == name), None)
+
+    def _conclusions(self) -> dict[str, Any]:
+        return {
+            "blessed": self.blessed,
+            "headline": self.headline,
+            "message": self.message,
+            "policy_digest": self.policy_digest,
+            "exceptions_used": [used.model_dump(mode="json") for used in self.exceptions_used],
+        }
 
 
-def _result(rule: RuleResult) -> dict[str, Any]:
-    return {
-        "rule": rule.rule,
-        "status": rule.status,
-        "passed": rule.passed,
-        "excused": rule.exception is not None,
-        "value": rule.value,
-        "limit": rule.limit,
-        "explanation": rule.explanation,
-        "evidence": dict(rule.evidence),
-    }
-
-
-def _used(rule: RuleResult) -> dict[str, Any]:
-    assert rule.exception is not None
-    return {**rule.exception.model_dump(mode="json"), "value": rule.value, "limit": rule.limit}
+def _used(rule: RuleResult, exception: PolicyException) -> ExceptionUsed:
+    return ExceptionUsed(**exception.model_dump(), value=rule.value, limit=rule.limit)

@@ -30,7 +30,8 @@ _CALLBACKS = {
 }  # fmt: skip
 # Where TensorFlow's and TFX's own functions take it without a name.
 _BATCH_SIZE_POSITIONS = {
-    "batch": 0, "TensorFlowDatasetOptions": 0, "RecordBatchesOptions": 0, "make_batched_features_dataset": 1, "make_csv_dataset": 1,
+    "batch": 0, "TensorFlowDatasetOptions": 0, "RecordBatchesOptions": 0,
+    "make_batched_features_dataset": 1, "make_csv_dataset": 1,
 }  # fmt: skip
 _UNUSED_ARGUMENTS = {
     "class_weight": "weights by class are not taken over: put them into the loss.",
@@ -57,7 +58,7 @@ def training_arguments(draft: Draft) -> None:
                 "fit() is called more than once; DPTrainer trains once. What follows the first call was left out.",
             )
     for other in draft.run_fn.other_fits:
-        draft.ask(other, f"{draft.say(other.func)}() learns from data beside the model: epsilon does not cover it.")
+        draft.ask(other, f"{draft.say(other.func)}() learns from data outside the model: epsilon does not cover it.")
     epochs, steps = keyword(fit, "epochs"), keyword(fit, "steps_per_epoch")
     _batch_size(draft, fit)
     times = draft.number(epochs) if epochs is not None else 1
@@ -124,6 +125,6 @@ def _callbacks(draft: Draft, callbacks: ast.expr | None) -> None:
     if number is None or number > len(found):
         draft.ask(
             callbacks,
-            "callbacks of its own: DPTrainer runs none. What they write of batches or losses would be released without "
+            "its own callbacks: DPTrainer runs none. What they write of batches or losses would be released without "
             "noise.",
         )

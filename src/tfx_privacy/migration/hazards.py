@@ -14,8 +14,10 @@ from tfx_privacy.migration.module import Module
 ANALYZERS = frozenset(
     (
         "approximate_vocabulary", "bucketize", "bucketize_per_key", "compute_and_apply_approximate_vocabulary",
-        "compute_and_apply_vocabulary", "count_per_key", "covariance", "estimated_probability_density", "histogram", "idf", "max", "mean", "min", "pca",
-        "ptransform_analyzer", "quantiles", "scale_by_min_max", "scale_by_min_max_per_key", "scale_to_0_1", "scale_to_0_1_per_key",
+        "compute_and_apply_vocabulary", "count_per_key", "covariance", "estimated_probability_density", "histogram",
+        "idf", "max", "mean", "min", "pca",
+        "ptransform_analyzer", "quantiles", "scale_by_min_max", "scale_by_min_max_per_key",
+        "scale_to_0_1", "scale_to_0_1_per_key",
         "scale_to_gaussian", "scale_to_z_score", "scale_to_z_score_per_key", "size", "sum", "tfidf", "tukey_h_params",
         "tukey_location", "tukey_scale", "var", "vocabulary",
     )
@@ -124,7 +126,7 @@ def _refused_call(module: Module, call: ast.Call) -> Iterator[Finding]:
     if "BatchNorm" in last:
         yield _at(
             module, call,
-            f"{last} mixes the records of a batch, so that no record has a gradient of its own; DPTrainer refuses it. "
+            f"{last} mixes the records of a batch, so no record has its own gradient; DPTrainer refuses it. "
             "Use LayerNormalization, or GroupNormalization after convolutions.",
         )  # fmt: skip
     elif last in _ADAPTED and not call.args and not any(keyword.arg == _ADAPTED[last] for keyword in call.keywords):
@@ -136,7 +138,7 @@ def _refused_call(module: Module, call: ast.Call) -> Iterator[Finding]:
     elif last == "GradientTape":
         yield _at(
             module, call,
-            "a training loop of its own: what it does beyond minimising a loss cannot be decided here. "
+            "its own training loop: what it does beyond minimising a loss cannot be decided here. "
             "DPTrainer owns the loop; put the loss into model.compile(optimizer=..., loss=...).",
         )  # fmt: skip
     elif last == "add_loss" or any(keyword.arg == "activity_regularizer" for keyword in call.keywords):

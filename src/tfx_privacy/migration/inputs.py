@@ -88,7 +88,7 @@ def _helper_reads_once(draft: Draft, call: ast.Call, module: Module, helper: ast
         edits += reading.qualified(module, helper, prefix, draft.module)
     draft.extra_functions.append(module.source.of(helper, edits))
     draft.edits.append(Edit(*draft.source.span(call.func), name))
-    why = "stands in another module" if prefix else "is used elsewhere as well"
+    why = "is in another module" if prefix else "is used elsewhere as well"
     draft.decide(call, f"{name} is a copy of {helper.name}, which {why}: {module.path.name} {changes}")
     return found.reads
 

@@ -89,7 +89,7 @@ def _is_no_part(draft: Draft, statement: ast.stmt) -> bool:
 
 
 def _is_plain(draft: Draft, fit: ast.Call) -> bool:
-    """Whether fit() is a statement of its own, rather than inside a loop or a condition."""
+    """Whether fit() is a separate statement, rather than inside a loop or a condition."""
     return any(
         isinstance(statement, ast.Expr | ast.Assign) and statement.value is fit for statement in draft.run_fn.statements
     )
@@ -99,11 +99,11 @@ def _undecided(draft: Draft, defined: bool) -> str:
     run_fn = draft.run_fn
     where: ast.AST = run_fn.fits[0] if run_fn.fits else run_fn.node
     if run_fn.fits and defined:
-        why = "fit() stands inside a loop or a condition, so that it cannot be seen what one training is"
+        why = "fit() is inside a loop or a condition, so it cannot be seen what one training is"
     elif run_fn.fits:
         why = f"no statement of run_fn before fit() makes {run_fn.model!r} by itself"
     else:
-        why = "run_fn calls no fit(): it trains in a loop of its own, or in another function"
+        why = "run_fn calls no fit(): it trains in its own loop, or in another function"
     draft.ask(
         where,
         f"model_fn was not decided: {why}. Write it: it returns the compiled model. run_fn's lines stand in it as "

@@ -1,4 +1,4 @@
-"""A user's module as it is written: its functions, imports and constants, and the modules beside it that it uses."""
+"""A user's module as it is written: its functions, imports and constants, and the modules next to it that it uses."""
 
 from __future__ import annotations
 

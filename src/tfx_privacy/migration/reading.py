@@ -29,7 +29,7 @@ class OnePass:
     Attributes:
       edits: Changes to its text.
       changes: What was changed, for people.
-      reads: Whether it reads files itself, so that the changes are known to suffice.
+      reads: Whether it reads files itself, so the changes are known to suffice.
       label_keys: Expressions of the label's name.
     """
 
@@ -58,7 +58,7 @@ def one_pass(module: Module, node: ast.AST) -> OnePass:
         for keyword in call.keywords:
             if keyword.arg in _DROPPING and isinstance(keyword.value, ast.Constant) and keyword.value.value is True:
                 edits.append(Edit(*module.source.span(keyword.value), "False"))
-                changes.append(f"line {keyword.value.lineno}: {keyword.arg}=False, so that the last records count")
+                changes.append(f"line {keyword.value.lineno}: {keyword.arg}=False, so the last records count")
     return OnePass(edits, changes, reads, labels)
 
 
@@ -90,7 +90,7 @@ def _with_one_epoch(module: Module, call: ast.Call) -> Iterator[Edit]:
             yield Edit(*module.source.span(keyword.value), "1")
             return
     arguments = [*call.args, *call.keywords]
-    # Behind what stands first among the keywords; behind the last positional argument otherwise.
+    # Behind the first of the keywords; behind the last positional argument otherwise.
     before = (call.args or call.keywords)[-1 if call.args else 0] if arguments else None
     end = module.source.end(before) if before is not None else module.source.end(call) - 1
     yield Edit(end, end, ", num_epochs=1" if arguments else "num_epochs=1")

@@ -17,7 +17,7 @@ def render(proposal: Proposal) -> str:
         _section("To be decided by you", proposal.questions, "nothing was found"),
         _section("Left out of run_fn", proposal.left_out, "nothing"),
         _section(
-            "Not covered by epsilon", proposal.uncovered, f"nothing was found in {name} and the modules beside it"
+            "Not covered by epsilon", proposal.uncovered, f"nothing was found in {name} and the modules next to it"
         ),
         _wiring(proposal),
     ]

@@ -23,11 +23,11 @@ class Save:
 
     Attributes:
       call: The call.
-      statements: Those before it, of the function that it stands in.
+      statements: Those before it, of the function that it is in.
       signatures: What it is given as signatures; None without.
       model: Name of the model in that function.
       arguments: By name, what that function is given; empty where it is run_fn itself.
-      statement: The statement of run_fn that comes to it.
+      statement: The statement of run_fn that reaches it.
     """
 
     call: ast.Call
@@ -42,7 +42,7 @@ class RunFn:
     """The parts of a run_fn.
 
     Attributes:
-      module: Where it stands.
+      module: Where it is.
       node: Its definition.
       argument: Name of its parameter.
       statements: Its statements, those in a strategy's scope included.

@@ -17,7 +17,7 @@ def signatures_fn(draft: Draft) -> str:
         draft.used.add(id(save.statement))
     if not draft.run_fn.saves:
         draft.ask(
-            draft.run_fn.node, "no call that saves the model was found; DPTrainer saves it, with signatures of its own."
+            draft.run_fn.node, "no call that saves the model was found; DPTrainer saves it, with its own signatures."
         )
         return ""
     if not saves:

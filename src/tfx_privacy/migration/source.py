@@ -1,4 +1,4 @@
-"""Source text with its syntax tree: pieces are cut out and edited, never printed anew, so that comments and formatting stay."""
+"""Source text with its syntax tree: pieces are cut out and edited, never printed anew, so comments and formatting stay."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""What the JSON records (guarantee, evaluation) have in common: a strict pydantic base."""
+"""What all JSON records have in common: a strict pydantic base, and types of fields."""
 
 from __future__ import annotations
 
 import datetime
 import math
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Literal
 
 import pydantic
 from typing_extensions import Self
@@ -12,13 +13,25 @@ from typing_extensions import Self
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.records import strict_json
 
-Digest = Annotated[str, pydantic.Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+_DIGEST = r"^sha256:[0-9a-f]{64}$"
+Digest = Annotated[str, pydantic.Field(pattern=_DIGEST)]
 Probability = Annotated[float, pydantic.Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 OpenProbability = Annotated[float, pydantic.Field(gt=0.0, lt=1.0, allow_inf_nan=False)]
 PositiveFloat = Annotated[float, pydantic.Field(gt=0.0, allow_inf_nan=False)]
-Count = Annotated[int, pydantic.Field(ge=0)]
-PositiveCount = Annotated[int, pydantic.Field(ge=1)]
+# No larger than canonical JSON can say.
+Count = Annotated[int, pydantic.Field(ge=0, le=strict_json.MAX_INTEGER)]
+PositiveCount = Annotated[int, pydantic.Field(ge=1, le=strict_json.MAX_INTEGER)]
 Text = Annotated[str, pydantic.Field(max_length=4096)]
+
+
+def _whole_number(value: Any) -> Any:
+    # Pydantic takes `true` and `1.0` for the literal 1.
+    if type(value) is not int:
+        raise ValueError("it must be a whole number")
+    return value
+
+
+SchemaVersion = Annotated[Literal[1], pydantic.BeforeValidator(_whole_number)]
 
 
 class Record(pydantic.BaseModel):
@@ -33,18 +46,46 @@ class Record(pydantic.BaseModel):
         Raises:
           EvidenceError: If it is not strict JSON or does not fit the schema; the message names the fields.
         """
+        return cls.from_value(strict_json.loads(text))
+
+    @classmethod
+    def from_value(cls, value: Any) -> Self:
+        """Reads a record from what `strict_json.loads` returned.
+
+        Raises:
+          EvidenceError: If it does not fit the schema; the message names the fields.
+        """
         try:
-            return cls.model_validate_json(strict_json.dumps(strict_json.loads(text), indent=None))
+            return cls.model_validate_json(strict_json.dumps(value, indent=None))
         except pydantic.ValidationError as error:
             problems = "; ".join(
                 f"{'.'.join(str(part) for part in problem['loc']) or 'record'}: {problem['msg']}"
                 for problem in error.errors(include_url=False)[:5]
             )
             raise EvidenceError(f"Not a valid {cls.__name__}: {problems}.") from error
+        except ValueError as error:
+            raise EvidenceError(f"Not a valid {cls.__name__}: {error}.") from error
 
     def to_json(self) -> str:
         """Writes the record with sorted keys."""
         return strict_json.dumps(self.model_dump(mode="json")) + "\n"
+
+
+class VersionedRecord(Record):
+    """A record whose JSON must say of which version it is."""
+
+    schema_version: SchemaVersion = 1
+
+    @pydantic.model_validator(mode="after")
+    def _says_its_version(self, info: pydantic.ValidationInfo) -> Self:
+        if info.mode == "json" and "schema_version" not in self.model_fields_set:
+            raise ValueError("schema_version is missing")
+        return self
+
+
+def is_digest(value: object) -> bool:
+    """Whether a value is a digest as records state it."""
+    return isinstance(value, str) and re.fullmatch(_DIGEST, value) is not None
 
 
 def utc_now() -> str:

@@ -1,4 +1,4 @@
-"""One digest for a directory, so that evidence can name the model it speaks of."""
+"""One digest for a directory, so evidence can name the model it speaks of."""
 
 from __future__ import annotations
 

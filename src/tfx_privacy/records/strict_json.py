@@ -1,6 +1,6 @@
 """JSON that cannot say two things at once.
 
-The standard parser accepts NaN, Infinity and duplicate keys (the last one wins), so that
+The standard parser accepts NaN, Infinity and duplicate keys (the last one wins), so
 `{"epsilon": 99, "epsilon": 1}` reads as 1. Evidence is read with this module only.
 """
 
@@ -9,17 +9,22 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tfx_privacy.errors import EvidenceError
+import rfc8785
+
+from tfx_privacy.errors import EvidenceError, ParameterError
 
 MAX_BYTES = 8 << 20
 MAX_DEPTH = 32
+MAX_INTEGER = 2**53 - 1
+"""Largest whole number that every reader of JSON keeps exactly."""
 
 
-def loads(text: str | bytes) -> Any:
+def loads(text: str | bytes, *, max_bytes: int = MAX_BYTES) -> Any:
     """Parses strict JSON.
 
     Args:
-      text: UTF-8 JSON of at most 8 MiB, nested at most 32 deep.
+      text: UTF-8 JSON, nested at most 32 deep.
+      max_bytes: Its largest size.
 
     Returns:
       The parsed value.
@@ -28,8 +33,8 @@ def loads(text: str | bytes) -> Any:
       EvidenceError: On NaN, Infinity, a duplicate key, wrong UTF-8, or a size or depth beyond the limit.
     """
     raw = text.encode() if isinstance(text, str) else text
-    if len(raw) > MAX_BYTES:
-        raise EvidenceError(f"JSON of {len(raw)} bytes is larger than the limit of {MAX_BYTES} bytes.")
+    if len(raw) > max_bytes:
+        raise EvidenceError(f"JSON of {len(raw)} bytes is larger than the limit of {max_bytes} bytes.")
     try:
         value = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
@@ -38,14 +43,37 @@ def loads(text: str | bytes) -> Any:
     return value
 
 
+def parameter(**kwargs: str | bytes) -> Any:
+    """Parses the strict JSON that an argument holds.
+
+    Args:
+      **kwargs: The argument's name and its text.
+
+    Raises:
+      ParameterError: If it is not strict JSON; the message names the argument.
+    """
+    ((name, text),) = kwargs.items()
+    try:
+        return loads(text)
+    except EvidenceError as error:
+        raise ParameterError(f"Expected {name} to be strict JSON. {error}") from error
+
+
 def dumps(value: Any, *, indent: int | None = 2) -> str:
     """Writes JSON with sorted keys; NaN and infinities raise ValueError."""
     return json.dumps(value, indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False)
 
 
 def canonical(value: Any) -> str:
-    """The one text of a value, for digests: sorted keys, no spaces, ASCII; NaN and infinities raise ValueError."""
-    return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"))
+    """The one text of a value, for digests and comparisons: RFC 8785, https://www.rfc-editor.org/rfc/rfc8785.
+
+    Raises:
+      ValueError: If the value holds NaN, an infinity, a whole number beyond `MAX_INTEGER`, or text that is no UTF-8.
+    """
+    try:
+        return rfc8785.dumps(value).decode()
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
+        raise ValueError(f"There is no canonical JSON (RFC 8785) of this value: {error}.") from error
 
 
 def _refuse_constant(constant: str) -> Any:

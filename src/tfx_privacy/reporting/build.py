@@ -31,7 +31,6 @@ from tfx_privacy.reporting.facts import (
     Problem,
     ReportFacts,
     Strongest,
-    VerdictFacts,
 )
 from tfx_privacy.reporting.summary import first_screen, share_left
 
@@ -42,8 +41,8 @@ if TYPE_CHECKING:
 _GRID = 1 + 1e-3
 
 _MORE_THAN_THIS_RUN = (
-    "The guarantee states more than this run's own mechanism comes to, because it is of other trainings as well, or no accountant takes "
-    "the run. A mu of this run alone would be too small."
+    "The guarantee states more than this run's own mechanism spends, because it is of other trainings as well, or no "
+    "accountant takes the run. A mu of this run alone would be too small."
 )
 
 
@@ -66,19 +65,18 @@ def build(
       utility: Metrics of the task; for display, no rule looks at them.
       software: Name and version of what writes the report.
     """
-    facts = VerdictFacts.from_json(verdict.to_json())
     record = evidence.guarantee if isinstance(evidence.guarantee, PrivacyGuarantee) else None
     attacked = evidence.evaluation if isinstance(evidence.evaluation, PrivacyEvaluation) else None
     run = evidence.ledger if isinstance(evidence.ledger, LedgerRun) else None
     lineage = lineage or Lineage()
     strongest = _strongest(attacked, verdict.policy)
-    epsilon = facts.rule("epsilon")
+    epsilon = verdict.rule("epsilon")
     is_established = epsilon is not None and epsilon.status != "unknown"
     spent = _over_steps(record) if is_established else []
     return ReportFacts(
         software=software,
-        verdict=facts,
-        summary=first_screen(facts, evidence, record, attacked, run, strongest, lineage),
+        verdict=verdict,
+        summary=first_screen(verdict, evidence, record, attacked, run, strongest, lineage),
         strongest_attack=strongest,
         budget_left=None if run is None else share_left(run),
         is_established=is_established,
@@ -136,18 +134,27 @@ def _fitted(event: DpEvent, target_delta: float) -> GaussianDP | Problem:
 
 
 def _over_steps(record: PrivacyGuarantee | None) -> list[Spent]:
-    """Empty where the guarantee states more than its own run comes to: what is shown of the run alone would be taken for all of it."""
+    """Empty where the guarantee states more than its own run spends: that run alone would be taken for all of it."""
     mechanism = None if record is None else record.mechanism
     if record is None or not isinstance(mechanism, DPMechanism) or not mechanism.is_private:
         return []
     try:
-        spent = list(_spent(mechanism.to_json(), record.target_delta))
+        spent = list(_spent(_Run(mechanism.to_json(), record.target_delta, mechanism)))
     except TFXPrivacyError:
         return []
     return spent if spent and record.stated_epsilon <= spent[-1].epsilon * _GRID else []
 
 
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """A mechanism that is compared by its text, because a record with lists has no hash."""
+
+    text: str
+    target_delta: float
+    mechanism: DPMechanism = dataclasses.field(compare=False)
+
+
+# Three reports of one model are common.
 @functools.lru_cache(maxsize=32)
-def _spent(mechanism: str, target_delta: float) -> tuple[Spent, ...]:
-    """By the mechanism's text, because a record with lists has no hash: three reports of one model are common."""
-    return tuple(epsilon_over_steps.over_steps(DPMechanism.from_json(mechanism), target_delta=target_delta))
+def _spent(run: _Run) -> tuple[Spent, ...]:
+    return tuple(epsilon_over_steps.over_steps(run.mechanism, target_delta=run.target_delta))

@@ -1,8 +1,8 @@
 """What should be disclosed of a private model, and what its guarantee does not cover.
 
-The headings follow Ponomareva et al. 2023, "How to DP-fy ML", https://arxiv.org/abs/2303.00654, Section 5.3.3, and the layers of NIST
-SP 800-226 (2025), https://doi.org/10.6028/NIST.SP.800-226. They are worded here; the documents are not quoted. What no record of the
-pipeline says is answered "Not stated".
+The headings follow Ponomareva et al. 2023, "How to DP-fy ML", https://arxiv.org/abs/2303.00654, Section 5.3.3, and the
+layers of NIST SP 800-226 (2025), https://doi.org/10.6028/NIST.SP.800-226. They are worded here; the documents are not
+quoted. What no record of the pipeline says is answered "Not stated".
 """
 
 from __future__ import annotations
@@ -80,13 +80,18 @@ def coverage(record: PrivacyGuarantee | None, *, is_established: bool) -> list[C
         Coverage(
             use="Statistics (StatisticsGen), validation (ExampleValidator)",
             covered="no",
-            detail="Computed from the records without differential privacy. They are no part of the model; keep them as safe as the data.",
+            detail=(
+                "Computed from the records without differential privacy. They are no part of the model; keep them as "
+                "safe as the data."
+            ),
         ),
         Coverage(
             use="Metrics (Evaluator), attacks (PrivacyEvaluator), this report",
             covered="no",
-            detail="Computed from the records without differential privacy, this page's numbers, slices and pictures included. For those "
-            "who may see such results of the data, not for the public.",
+            detail=(
+                "Computed from the records without differential privacy, this page's numbers, slices and pictures "
+                "included. For those who may see such results of the data, not for the public."
+            ),
         ),
         _population(record),
         *_references(record),
@@ -102,7 +107,10 @@ def _training(record: PrivacyGuarantee, is_established: bool) -> Coverage:
     return Coverage(
         use=use,
         covered="yes",
-        detail="The final weights, all intermediate ones, and whatever is computed from them without the records, predictions included.",
+        detail=(
+            "The final weights, all intermediate ones, and whatever is computed from them without the records, "
+            "predictions included."
+        ),
     )
 
 
@@ -117,8 +125,10 @@ def _upstream(record: PrivacyGuarantee) -> Iterator[Coverage]:
             yield Coverage(
                 use=use,
                 covered="no",
-                detail="No Tuner's result was wired to the trainer. Settings that were chosen by looking at earlier runs on the same "
-                "data depend on it, and this epsilon does not count those runs.",
+                detail=(
+                    "No Tuner's result was wired to the trainer. Settings that were chosen by looking at earlier runs "
+                    "on the same data depend on it, and this epsilon does not count those runs."
+                ),
             )
         else:
             yield Coverage(
@@ -143,7 +153,7 @@ def _population(record: PrivacyGuarantee) -> Coverage:
         return Coverage(
             use=f"Number of {units}",
             covered="yes",
-            detail="Declared before training, so that it is not taken from the data.",
+            detail="Declared before training, so it is not taken from the data.",
         )
     return Coverage(use=f"Number of {units}", covered="no", detail="Counted from the data and treated as public.")
 
@@ -155,8 +165,10 @@ def _references(record: PrivacyGuarantee) -> Iterator[Coverage]:
         yield Coverage(
             use=f"{record.references.num_models} reference models",
             covered="no",
-            detail=f"Trained on the same records for attacks to compare with, and never to be released: {limit} what they and this model "
-            "reveal together.",
+            detail=(
+                f"Trained on the same records for attacks to compare with, and never to be released: {limit} what they "
+                "and this model reveal together."
+            ),
         )
 
 
@@ -182,7 +194,7 @@ def answers(
     useful = _utility(attacked, utility)
     formal = UNKNOWN if record is None else _formal(record) if is_established else NOT_ESTABLISHED
     dp_fy = _dp_fy(record, signatures) | {
-        "Formal statement": formal, "Utility, beside a model without privacy": useful,
+        "Formal statement": formal, "Utility, compared with a model without privacy": useful,
     }  # fmt: skip
     nist = {"Privacy parameters": formal} | _nist(record, run) | {"Utility": useful}
     return [
@@ -194,22 +206,29 @@ def answers(
 def _dp_fy(record: PrivacyGuarantee | None, signatures: Mapping[str, str | EvidenceError | None]) -> dict[str, str]:
     if record is None:
         headings = (
-            "Setting of differential privacy", "Uses of the data that are covered", "What the mechanism releases", "Unit of privacy",
+            "Setting of differential privacy", "Uses of the data that are covered", "What the mechanism releases",
+            "Unit of privacy",
             "Neighbouring relation", "Accounting", "Assumptions of the accounting", "Formal statement", "Tuning",
             "Hyperparameters of the mechanism", "Transparency",
         )  # fmt: skip
         return dict.fromkeys(headings, UNKNOWN)
     mechanism = record.mechanism
     return {
-        "Setting of differential privacy": "Central: the pipeline reads the raw records and is trusted with them; who receives the model is "
-        "not.",
+        "Setting of differential privacy": (
+            "Central: the pipeline reads the raw records and is trusted with them; who receives the model is not."
+        ),
         "Uses of the data that are covered": "The training of this model. All other uses stand in the list above.",
-        "What the mechanism releases": "The weights after every step, so that checkpoints are covered as well as the final model."
+        "What the mechanism releases": (
+            "The weights after every step, so checkpoints are covered as well as the final model."
+        )
         if _is_private(record)
         else "A model without any guarantee.",
         "Unit of privacy": f"{_capital(wording.unit(record))}. {_unit_note(record)}",
         "Neighbouring relation": f"{record.neighboring_relation}: {wording.relation(record)}.",
-        "Accounting": f"{record.accountant.library} {record.accountant.version}: privacy loss distributions, with Renyi DP as a check.",
+        "Accounting": (
+            f"{record.accountant.library} {record.accountant.version}: privacy loss distributions, with Renyi DP as a "
+            "check."
+        ),
         "Assumptions of the accounting": _assumptions(mechanism)
         if isinstance(mechanism, DPMechanism)
         else "None is made.",
@@ -218,7 +237,9 @@ def _dp_fy(record: PrivacyGuarantee | None, signatures: Mapping[str, str | Evide
         "Hyperparameters of the mechanism": _hyperparameters(mechanism)
         if isinstance(mechanism, DPMechanism)
         else f"{mechanism.steps} steps without clipping or noise.",
-        "Transparency": f"Software: {record.engine}. The gate recomputes epsilon from the mechanism. {_signed(signatures)}",
+        "Transparency": (
+            f"Software: {record.engine}. The gate recomputes epsilon from the mechanism. {_signed(signatures)}"
+        ),
     }
 
 
@@ -236,13 +257,19 @@ def _nist(record: PrivacyGuarantee | None, run: LedgerRun | None) -> dict[str, s
         "Noise and its generator": without if private is None else _generator(private),
         "Side channels": without
         if private is None
-        else "Noise and sums are in float32: attacks on their last bits (Mironov 2012) are not excluded. The time of a step depends on the "
-        "batch's size.",
+        else (
+            "Noise and sums are in float32: attacks on their last bits (Mironov 2012) are not excluded. The time of a "
+            "step depends on the batch's size."
+        ),
         "Utility": "",
-        "Utility and bias by subgroup": f"{NOT_STATED}: what differs between subgroups here is how well attacks find their records; see "
-        "the Evaluator's metrics by slice.",
-        "Trust and threat model": "Central. Whoever receives the model may know everything else; whoever can read the data, the logs or "
-        "the pipeline's other artifacts is trusted.",
+        "Utility and bias by subgroup": (
+            f"{NOT_STATED}: what differs between subgroups here is how well attacks find their records; see the "
+            "Evaluator's metrics by slice."
+        ),
+        "Trust and threat model": (
+            "Central. Whoever receives the model may know everything else; whoever can read the data, the logs or the "
+            "pipeline's other artifacts is trusted."
+        ),
         "Security of the data and access to it": f"{NOT_STATED}: it is outside of what the pipeline records.",
         "Collection, exposure and retention of the data": f"{NOT_STATED}: it is outside of what the pipeline records.",
     }
@@ -263,7 +290,10 @@ def _unit_note(record: PrivacyGuarantee) -> str:
 def _formal(record: PrivacyGuarantee) -> str:
     if not _is_private(record):
         return "Epsilon is infinite: nothing is limited."
-    return f"Approximate differential privacy: epsilon = {rounded_up(record.stated_epsilon, 4)} at delta = {record.target_delta:g}, {_beside(record)}"
+    return (
+        f"Approximate differential privacy: epsilon = {rounded_up(record.stated_epsilon, 4)} at delta = "
+        f"{record.target_delta:g}, {_beside(record)}"
+    )
 
 
 def _beside(record: PrivacyGuarantee) -> str:
@@ -274,9 +304,7 @@ def _beside(record: PrivacyGuarantee) -> str:
 
 def _assumptions(mechanism: DPMechanism) -> str:
     if mechanism.sampling == "poisson":
-        return (
-            "Poisson sampling is assumed, and is what was executed: each unit entered every batch by a coin of its own."
-        )
+        return "Poisson sampling is assumed, and is what was executed: each unit entered every batch by its own coin."
     return "Data were read in passes, each unit once in each; no amplification by sampling or shuffling is assumed."
 
 
@@ -293,9 +321,9 @@ def _hyperparameters(mechanism: DPMechanism) -> str:
     clip = f"clip {mechanism.l2_norm_clip:g}" + (", adaptive" if mechanism.adaptive_clipping is not None else "")
     rounds = mechanism.steps * mechanism.sampling_probability
     return (
-        f"{'DP-SGD' if mechanism.kind == 'dp_sgd' else 'DP-FTRL'}, noise multiplier {mechanism.noise_multiplier:.6g}, {clip}, expected batch "
-        f"{mechanism.expected_batch_size:g}, sampling probability {mechanism.sampling_probability:.6g}, {mechanism.steps} steps, which is "
-        f"{rounds:.3g} times through the data."
+        f"{'DP-SGD' if mechanism.kind == 'dp_sgd' else 'DP-FTRL'}, noise multiplier {mechanism.noise_multiplier:.6g}, "
+        f"{clip}, expected batch {mechanism.expected_batch_size:g}, sampling probability "
+        f"{mechanism.sampling_probability:.6g}, {mechanism.steps} steps, which is {rounds:.3g} times through the data."
     )
 
 
@@ -337,8 +365,8 @@ def _shown_metric(metric: Metric) -> str:
 def _all_releases(record: PrivacyGuarantee | None, run: LedgerRun | None) -> str:
     if run is not None:
         return (
-            f"All runs that were charged to dataset {run.dataset_id!r}: epsilon {rounded_up(run.spent_epsilon, 4)} of a budget of "
-            f"{run.budget_epsilon:g} at delta {run.budget_delta:g}. Uses that nobody charged are not in it."
+            f"All runs that were charged to dataset {run.dataset_id!r}: epsilon {rounded_up(run.spent_epsilon, 4)} of "
+            f"a budget of {run.budget_epsilon:g} at delta {run.budget_delta:g}. Uses that nobody charged are not in it."
         )
     if record is None:
         return UNKNOWN
@@ -351,15 +379,22 @@ def _tested(record: PrivacyGuarantee, mechanism: DPMechanism) -> str:
         return f"Proved: {source}. This run was not audited with canaries."
     return (
         f"Proved: {source}. An audit of this run with {record.audit.num_canaries} canaries shows epsilon >= "
-        f"{record.audit.epsilon_lower_bound:.3g} with confidence {record.audit.confidence:g}, which does not contradict what is stated."
+        f"{record.audit.epsilon_lower_bound:.3g} with confidence {record.audit.confidence:g}, which does not "
+        "contradict what is stated."
         if record.audit.epsilon_lower_bound <= record.stated_epsilon
-        else f"An audit of this run CONTRADICTS the stated epsilon: it shows at least {record.audit.epsilon_lower_bound:.3g}."
+        else (
+            "An audit of this run CONTRADICTS the stated epsilon: it shows at least "
+            f"{record.audit.epsilon_lower_bound:.3g}."
+        )
     )
 
 
 def _sensitivity(mechanism: DPMechanism) -> str:
     if mechanism.adaptive_clipping is not None:
-        return "Yes: each unit's gradient is clipped; the clip follows a count that is released with noise of its own, which is accounted."
+        return (
+            "Yes: each unit's gradient is clipped; the clip follows a count that is released with its own noise, which "
+            "is accounted."
+        )
     return f"Yes: each unit's gradient is clipped to the constant {mechanism.l2_norm_clip:g}."
 
 

@@ -1,36 +1,34 @@
-"""The facts of a report: what a verdict rests on, gathered once. HTML, JSON, Markdown and the model card are renderings of them.
+"""The facts of a report: what a verdict rests on, gathered once.
 
-The JSON is the facts themselves, so that a report can be rendered anew from it. It is no evidence: nobody signs it, and what Pusher
-relies on is the blessing.
+HTML, JSON, Markdown and the model card are renderings of them.
+
+The JSON is the facts themselves, so a report can be rendered anew from it. It is no evidence: nobody signs it, and what
+Pusher relies on is the blessing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
 import pydantic
-from typing_extensions import Self
 
 from tfx_privacy.accounting.gaussian_dp import GaussianDP
 from tfx_privacy.attacks.evaluation import AttackResult, PrivacyEvaluation
 from tfx_privacy.budget import renyi_filter
 from tfx_privacy.budget.runs import LedgerRun
 from tfx_privacy.errors import EvidenceError
-from tfx_privacy.gate.policy import GatePolicy
+from tfx_privacy.gate.verdict import Verdict
 from tfx_privacy.guarantee.epsilon_over_steps import Spent
 from tfx_privacy.guarantee.record import PrivacyGuarantee
 from tfx_privacy.records import strict_json
 from tfx_privacy.records.base import (
     Count,
-    Digest,
     PositiveCount,
     Record,
     Text,
+    VersionedRecord,
 )
 from tfx_privacy.reporting.checklist import Answer, Coverage, Metric
-
-SCHEMA_VERSION: Literal[3] = 3
 
 JSON_NAME = "report.json"
 
@@ -39,69 +37,6 @@ class Problem(Record):
     """Why a part of the evidence is not there."""
 
     error: str
-
-
-class Rule(Record):
-    """A rule of the gate, as its verdict has it."""
-
-    rule: str
-    status: Literal["passed", "failed", "unknown"]
-    passed: bool
-    excused: bool
-    value: str
-    limit: str
-    explanation: str
-    evidence: dict[str, str]
-
-    @property
-    def holds(self) -> bool:
-        """Whether the rule does not stand in the way."""
-        return self.status == "passed" or (self.status == "failed" and self.excused)
-
-
-class ExceptionUsed(Record):
-    """An exception of the policy that excused a failure."""
-
-    rule: str
-    approver: str
-    reason: str
-    expires: str
-    model_digest: str | None
-    value: str
-    limit: str
-
-
-class VerdictFacts(Record):
-    """The gate's verdict as `gate.Verdict.to_json` writes it."""
-
-    model_config = pydantic.ConfigDict(extra="allow")
-
-    blessed: bool
-    headline: str
-    message: str
-    decided_at: str
-    model_digest: Digest | None
-    policy_digest: str
-    exceptions_used: list[ExceptionUsed]
-    policy: GatePolicy
-    rules: list[Rule]
-
-    @pydantic.model_validator(mode="after")
-    def _follows_from_the_rules(self) -> Self:
-        if self.blessed is not (bool(self.rules) and all(rule.holds for rule in self.rules)):
-            raise ValueError(f"blessed={self.blessed} does not follow from the rules: the report was changed")
-        if self.blessed is self.headline.startswith("NOT"):
-            raise ValueError(f"the headline {self.headline!r} is not that of blessed={self.blessed}")
-        return self
-
-    @property
-    def failures(self) -> list[Rule]:
-        """The rules that stand in the way."""
-        return [rule for rule in self.rules if not rule.holds]
-
-    def rule(self, name: str) -> Rule | None:
-        """One rule by its name."""
-        return next((rule for rule in self.rules if rule.rule == name), None)
 
 
 class EvidenceFacts(Record):
@@ -147,7 +82,7 @@ class Tile(Record):
 
 
 class Strongest(Record):
-    """The attack that the gate's verdict names: the largest upper bound among those that count."""
+    """The strongest attack, `gate.attack_limit.strongest`, and its limit."""
 
     row: AttackResult
     upper: float
@@ -155,12 +90,11 @@ class Strongest(Record):
     limit: float
 
 
-class ReportFacts(Record):
+class ReportFacts(VersionedRecord):
     """Everything that a report says."""
 
-    schema_version: Literal[3] = SCHEMA_VERSION
     software: Text
-    verdict: VerdictFacts
+    verdict: Verdict
     summary: list[Tile]
     strongest_attack: Strongest | None
     budget_left: float | None
@@ -198,16 +132,16 @@ def read(text: str | bytes) -> ReportFacts:
     """Reads the facts from a report's JSON.
 
     Raises:
-      EvidenceError: If it is none, is of another version, or contradicts itself.
+      EvidenceError: If it is no report, is of another version, or contradicts itself.
     """
     found = strict_json.loads(text)
     version = found.get("schema_version") if isinstance(found, dict) else None
-    if version != SCHEMA_VERSION:
+    if version != 1:
         raise EvidenceError(
-            f"Expected the report of schema_version={SCHEMA_VERSION}, not {version!r}. "
-            "Give a report.json that BudgetValidator of this release wrote, or read the report.html beside it."
+            f"Expected the report of schema_version=1, not {version!r}. "
+            "Give a report.json that BudgetValidator of this release wrote, or read the report.html next to it."
         )
-    return ReportFacts.from_json(text)
+    return ReportFacts.from_value(found)
 
 
 def rows_by_risk(rows: Iterable[AttackResult]) -> list[AttackResult]:

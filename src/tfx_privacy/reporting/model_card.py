@@ -1,7 +1,7 @@
 """A report's facts as a fragment of a model card, in the fields of the Model Card Toolkit's schema 0.0.2.
 
-https://github.com/tensorflow/model-card-toolkit; Mitchell et al. (2019), https://arxiv.org/abs/1810.03993. A fragment: owners, licence,
-intended use and the task's metrics are for whoever writes the card.
+https://github.com/tensorflow/model-card-toolkit; Mitchell et al. (2019), https://arxiv.org/abs/1810.03993. A fragment:
+owners, licence, intended use and the task's metrics are for whoever writes the card.
 """
 
 from __future__ import annotations

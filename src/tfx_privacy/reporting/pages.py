@@ -1,4 +1,7 @@
-"""The report's facts as one self-contained HTML file, and as Markdown. Knows no TFX, so that a command can render at once."""
+"""The report's facts as one self-contained HTML file, and as Markdown.
+
+Knows no TFX, so a command can render at once.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def to_html(facts: ReportFacts) -> str:
     guarantee, evaluation = facts.guarantee, facts.evaluation
     limit = facts.verdict.policy.max_attack_auc
     mu = facts.gaussian_dp if isinstance(facts.gaussian_dp, GaussianDP) else None
-    # A curve that the gate could not establish is none that limits anything.
+    # A curve that the gate could not establish limits nothing.
     claimed = guarantee if facts.is_established else None
     return _render(
         "report.html.j2",
@@ -99,7 +102,7 @@ def _render(
 
 
 def _attack_rows(evaluation: PrivacyEvaluation | None, policy: GatePolicy) -> list[_JudgedRow]:
-    """The rows of attacks on the model, each with where it stands against its limit: the riskiest judged ones first.
+    """The rows of attacks on the model, each with how it compares with its limit: the riskiest judged ones first.
 
     The third is the limit where the policy's slice_limits set one for the row's slice.
     """
@@ -155,7 +158,7 @@ def _percent(rate: float) -> str:
 
 
 def _policy_entries(policy: GatePolicy) -> list[tuple[str, str]]:
-    """What the policy says, beside its exceptions, as names and texts."""
+    """What the policy says, without its exceptions, as names and texts."""
     values = policy.model_dump(mode="json", exclude={"schema_version", "slice_limits", "exceptions"})
     entries = [(name, _policy_text(value)) for name, value in values.items()]
     return entries + [

@@ -8,14 +8,13 @@ from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.budget.runs import LedgerRun
 from tfx_privacy.gate.evidence import Evidence
+from tfx_privacy.gate.verdict import RuleResult, Verdict
 from tfx_privacy.guarantee.record import PrivacyGuarantee
 from tfx_privacy.reporting import wording
 from tfx_privacy.reporting.facts import (
     Lineage,
-    Rule,
     Strongest,
     Tile,
-    VerdictFacts,
 )
 
 
@@ -25,7 +24,7 @@ def share_left(run: LedgerRun) -> float:
 
 
 def first_screen(
-    verdict: VerdictFacts,
+    verdict: Verdict,
     evidence: Evidence,
     record: PrivacyGuarantee | None,
     attacked: PrivacyEvaluation | None,
@@ -44,7 +43,7 @@ def first_screen(
     ]
 
 
-def _epsilon_tile(verdict: VerdictFacts, record: PrivacyGuarantee | None) -> Tile:
+def _epsilon_tile(verdict: Verdict, record: PrivacyGuarantee | None) -> Tile:
     """As the gate recomputed it, never as the file states it."""
     rule = verdict.rule("epsilon")
     delta = "no readable guarantee" if record is None else f"at delta {record.target_delta:g}"
@@ -53,11 +52,11 @@ def _epsilon_tile(verdict: VerdictFacts, record: PrivacyGuarantee | None) -> Til
     return Tile(label="Epsilon", value=rule.value, detail=f"{delta}; the limit is {_limit(rule)}")
 
 
-def _limit(rule: Rule | None) -> str:
+def _limit(rule: RuleResult | None) -> str:
     return "unknown" if rule is None else rule.limit
 
 
-def _attack_tile(verdict: VerdictFacts, attacked: PrivacyEvaluation | None, strongest: Strongest | None) -> Tile:
+def _attack_tile(verdict: Verdict, attacked: PrivacyEvaluation | None, strongest: Strongest | None) -> Tile:
     label = "Strongest attack, AUC"
     if attacked is None or strongest is None:
         return Tile(label=label, value="not established", detail="No attack could be judged.")
@@ -78,7 +77,9 @@ def _budget_tile(evidence: Evidence, run: LedgerRun | None) -> Tile:
         return Tile(
             label="Budget left",
             value=f"{math.floor(1000 * share_left(run)) / 10:g} %",
-            detail=f"of {run.dataset_id}'s {of}, counted in Renyi divergence; all runs together have spent epsilon {spent}",
+            detail=(
+                f"of {run.dataset_id}'s {of}, counted in Renyi divergence; all runs together have spent epsilon {spent}"
+            ),
         )
     if evidence.ledger is None:
         return Tile(label="Budget left", value="not known", detail="No ledger: other runs on the same data add to it.")

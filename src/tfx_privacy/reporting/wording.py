@@ -32,7 +32,7 @@ def short(digest: str) -> str:
 
 
 def moment(text: str) -> str:
-    """A time as people read it: to the minute, in UTC. What is no time stays as it is."""
+    """A time as people read it: to the minute, in UTC. Unparsable text is returned unchanged."""
     try:
         return parse_time(text).astimezone(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     except EvidenceError:

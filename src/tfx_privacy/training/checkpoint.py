@@ -1,4 +1,4 @@
-"""Keeps a private run's state, so that a killed run goes on with what it has spent.
+"""Keeps a private run's state, so a killed run goes on with what it has spent.
 
 Before steps are executed, the journal says so ("write-ahead"); whatever happens then, they are counted. A resumed run
 draws batches and noise from fresh keys: neither is ever stored, because whoever knew the noise could subtract it.
@@ -187,7 +187,7 @@ class Checkpoints:
             if journal["version"] == _VERSION and whole and completed <= sum(attempts):
                 return dict(journal)
         raise CheckpointError(
-            f"{_JOURNAL} in checkpoint_dir={str(self._folder)!r} is not a journal of this version, so that what was "
+            f"{_JOURNAL} in checkpoint_dir={str(self._folder)!r} is not a journal of this version, so what was "
             "spent is not known. Use another folder."
         )
 

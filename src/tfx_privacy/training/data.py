@@ -125,7 +125,7 @@ class ColumnarDataset:
     def synthetic(self, size: int, *, positive: bool = False) -> ColumnarDataset:
         """`size` made-up records with this data's names, shapes and types: small random numbers, zeros and ones, two texts.
 
-        Checks of a model use these, so that no error depends on a private record. Of features of variable length the
+        Checks of a model use these, so no error depends on a private record. Of features of variable length the
         records have different numbers of values, up to the data's largest.
 
         Args:

@@ -310,7 +310,7 @@ def _calmed(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def takes_from_data(layer: Any) -> bool:
-    """Whether a preprocessing layer was given no constants, so that what it knows comes from `adapt` on data."""
+    """Whether a preprocessing layer was given no constants, so what it knows comes from `adapt` on data."""
     if getattr(layer, "_is_adapted", False):
         return True
     if is_kind_of(layer, "Normalization"):

@@ -93,7 +93,7 @@ class PrivateMechanism:
 
     @property
     def state(self) -> dict[str, Any]:
-        """Variables that a checkpoint must hold beside the model's: none of them is part of the noise."""
+        """Variables that a checkpoint must hold besides the model's: none of them is part of the noise."""
         return self._step.state
 
     def resume_from(self, history: History) -> None:

@@ -104,7 +104,7 @@ class LossAttack:
         parts = []
         for first in range(0, len(side), _BATCH_SIZE):
             indices = np.arange(first, first + _BATCH_SIZE)
-            # The last batch is padded by its side's first record, so that one trace serves all.
+            # The last batch is padded by its side's first record, so one trace serves all.
             features, labels = side.take(np.where(indices < len(side), indices, 0))
             parts.append(self._scored(tf.nest.map_structure(tf.constant, features), tf.constant(labels)))
         losses, right = (np.concatenate([part[index] for part in parts])[: len(side)] for index in (0, 1))
@@ -238,7 +238,7 @@ def _share(right: np.ndarray) -> float | None:
 
 
 def _right(loss: Any, labels: Any, outputs: Any) -> Any:
-    """Whether each output is of the label's class, 0 or 1; NaN where the loss is none of classes."""
+    """Whether each output is of the label's class, 0 or 1; NaN where the loss is not one of classes."""
     name = getattr(loss, "__name__", type(loss).__name__).replace("_", "").lower() if keras_api.is_own(loss) else ""
     width = outputs.shape[-1] if outputs.shape.rank == 2 else 0
     columns = labels.shape[-1] if labels.shape.rank == 2 else 0

@@ -255,7 +255,7 @@ class PrivateStep:
         return norm
 
     def _sum_of(self, large: Any, large_canaries: Any, small: Any, small_canaries: Any, start: Any, end: Any) -> _Sums:
-        """One batch: the first large chunk, then the others in loops, so that memory is that of a chunk."""
+        """One batch: the first large chunk, then the others in loops, so memory is that of a chunk."""
         clip = self._clip.read_value()
         sums = self._chunk_sum(large[0], large_canaries[0], clip, self._layout.large)
         if self._layout.num_large > 1:
@@ -335,7 +335,7 @@ class PrivateStep:
         return [total + part for total, part in zip(sums, own, strict=True)]
 
     def _adapt(self, adaptive: AdaptiveClip, within: Any, present: Any, clip: Any) -> None:
-        # Counted from one half each, so that one unit moves the count by one half (Andrew et al. 2021, Section 2.2).
+        # Counted from one half each, so one unit moves the count by one half (Andrew et al. 2021, Section 2.2).
         noise = self.noise.draw(1, adaptive.count_standard_deviation)[0]
         share = (within - 0.5 * present + noise) / self._divisor + 0.5
         self._share.assign(share)

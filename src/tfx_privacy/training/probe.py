@@ -1,6 +1,6 @@
-"""Looks at a model before training: do the cheap forms of its layers give what one record at a time gives, and how large are they?
+"""Looks at a model before training: do the cheap gradients of its layers agree with those of one record at a time?
 
-Made-up records are used, so that nothing here depends on a private one.
+Made-up records are used, so nothing here depends on a private one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tfx_privacy.training.gradients.units import Units, UnsupportedCallError
 _RECORDS = 3
 # float32 in two orders of summation; a wrong form is off by its own size.
 _TOLERANCE = 1e-3
-# Memory for what a chunk's units need at once, beside activations.
+# Memory for what a chunk's units need at once, besides activations.
 _CHUNK_BYTES = 256 << 20
 _FLOAT_BYTES = 4
 # A record with more numbers than this to its gradients costs more than a chunk does by itself.
@@ -88,7 +88,7 @@ def _layout(numbers_each: int, resolved: ResolvedParameters) -> Layout:
 
 
 def _agree(fast: list[Any], slow: list[Any]) -> bool:
-    # Each against the largest entry of any variable: a gradient that is zero but for rounding has no scale of its own.
+    # Each against the largest entry of any variable: a gradient that is zero but for rounding has no scale.
     scale = max(float(tf.reduce_max(tf.abs(each))) for each in slow)
     if not math.isfinite(scale):
         return False  # nothing was shown

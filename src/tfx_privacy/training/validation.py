@@ -19,7 +19,7 @@ _MIXING = ("BatchNormalization", "SyncBatchNormalization", "MixUp", "CutMix", "R
 # Called by Keras' own `fit`, and not by DPTrainer.
 _TRAINING_METHODS = ("train_step", "compute_loss", "compute_gradients")
 _NOT_FINITE = (
-    "Its outputs for made-up records (small random numbers, then positive ones) are not finite, so that nothing shows "
+    "Its outputs for made-up records (small random numbers, then positive ones) are not finite, so nothing shows "
     "whether it mixes records. Make them finite for every input, e.g. by tf.maximum before a logarithm or a root."
 )
 _PROBE_SIZE = 4
@@ -46,7 +46,7 @@ def check_model(model: Any, data: ColumnarDataset) -> None:
 
 
 def finite_records(model: Any, data: ColumnarDataset, size: int) -> ColumnarDataset | None:
-    """Made-up records whose outputs are finite, so that comparing outputs shows something; None where there are none."""
+    """Made-up records whose outputs are finite, so comparing outputs shows something; None where there are none."""
     for positive in (False, True):
         made = data.synthetic(size, positive=positive)
         if _finite(keras_api.called(model, _tensors(made), training=False)):
@@ -91,7 +91,7 @@ def check_variable_length(model: Any, name: str) -> None:
 def _structural_problems(model: Any) -> Iterator[str]:
     for method in _TRAINING_METHODS:
         if not keras_api.is_own(_defining_class(type(model), method)):
-            yield f"It has a {method} of its own, which would not be run: move what it does into the loss."
+            yield f"It has its own {method}, which would not be run: move what it does into the loss."
     if not getattr(model, "optimizer", None) or not getattr(model, "loss", None):
         yield "It is not compiled with an optimizer and a loss: call model.compile(optimizer=..., loss=...)."
     else:

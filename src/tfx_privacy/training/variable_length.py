@@ -1,6 +1,6 @@
 """Features of which records hold different numbers of values, as arrays of one width that can be drawn from.
 
-A private step needs fixed shapes, so that records stand in rows that are padded; what the model takes, a `SparseTensor`
+A private step needs fixed shapes, so records are rows that are padded; what the model takes, a `SparseTensor`
 or a `RaggedTensor`, is made of the drawn rows inside the graph. Padding never reaches the model.
 """
 
@@ -24,7 +24,7 @@ class Ragged(NamedTuple):
 
 
 class Sparse(NamedTuple):
-    """Rows of values, each at a place of its own."""
+    """Rows of values, each at its own place."""
 
     values: Any
     """(num_records, width)"""
@@ -96,7 +96,7 @@ def map_arrays(function: Callable[[np.ndarray], Any], features: Any) -> Any:
 
 
 def arrays_of(features: Mapping[str, Column]) -> dict[str, np.ndarray]:
-    """Every array of a record's features by a name of its own; values stand under the feature's."""
+    """Every array of a record's features by its own name; values are under the feature's."""
     found = {}
     for name, column in features.items():
         if isinstance(column, np.ndarray):

@@ -1,10 +1,11 @@
 """Rules of the gate on the evaluation: what attacks found, on whom they were tried, and whether enough of them were.
 
-Attacks are judged by the upper confidence bound of the worst slice. The largest of the per-slice 95 % upper bounds is itself a 95 %
-upper bound on the largest true AUC (the slice with the largest true AUC exceeds its own bound in at most 5 % of cases), so that the
-rule needs no correction for the number of slices to be safe. Refusals are what many slices make more frequent: on a slice so small
-that a harmless model would exceed the limit by chance, a bound above it is no refusal, unless the lower bound, corrected for the
-number of rows, is above it as well; such slices of a feature must keep the limit together, by their mean.
+Attacks are judged by the upper confidence bound of the worst slice. The largest of the per-slice 95 % upper bounds is
+itself a 95 % upper bound on the largest true AUC (the slice with the largest true AUC exceeds its own bound in at most
+5 % of cases), so the rule needs no correction for the number of slices to be safe. Refusals are what many slices make
+more frequent: on a slice so small that a harmless model would exceed the limit by chance, a bound above it is no
+refusal, unless the lower bound, corrected for the number of rows, is above it as well; such slices of a feature must
+keep the limit together, by their mean.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ MIN_CONFIDENCE_LEVEL = 0.95
 MAX_SLICE_SIZE_POOLED = 1000
 """Larger slices must not be pooled: what leaks in one of them would be diluted by the others."""
 MAX_OVERLAP = 0.01
-"""Share of the smaller side that may stand on both sides: between equal records an attack finds nothing."""
+"""Share of the smaller side that may be on both sides: between equal records an attack finds nothing."""
 _TASKS_WITH_CLASSES = ("binary", "multiclass")
 
 
@@ -65,8 +66,8 @@ def _passed(record: PrivacyEvaluation, limits: SliceLimits, strongest: AttackRes
     text = f"The strongest attack, {_show_row(record, strongest)}, is within {_limit(limits, strongest)}."
     if limits.standing(strongest) is Standing.INCONCLUSIVE:
         text = (
-            f"The strongest attack, {_show_row(record, strongest)}, is on too few records to tell at {_limit(limits, strongest)}: "
-            "it was judged together with other small slices."
+            f"The strongest attack, {_show_row(record, strongest)}, is on too few records to tell at "
+            f"{_limit(limits, strongest)}: it was judged together with other small slices."
         )
     if num_inconclusive:
         text += f" {num_inconclusive} rows are of slices too small to tell by themselves."
@@ -86,7 +87,10 @@ def _refused(
         text += f" Slices above their limit: {', '.join(slices)}."
     if strongest not in refusing:
         text += f" The strongest attack, {_show_row(record, strongest)}, keeps its limit."
-    return f"{text} Train with more noise or less over-fitting; or, if the interval is wide, give PrivacyEvaluator more records."
+    return (
+        f"{text} Train with more noise or less over-fitting; or, if the interval is wide, give PrivacyEvaluator more "
+        "records."
+    )
 
 
 def check_coverage(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
@@ -98,7 +102,8 @@ def check_coverage(evidence: Evidence, policy: GatePolicy, now: datetime.datetim
         problems.append(f"intervals are at {record.confidence_level:g} confidence, below {MIN_CONFIDENCE_LEVEL:g}")
     if not record.min_slice_size <= MAX_SLICE_SIZE_POOLED:
         problems.append(
-            f"slices of fewer than min_slice_size={record.min_slice_size} records were pooled; at most {MAX_SLICE_SIZE_POOLED} may be"
+            f"slices of fewer than min_slice_size={record.min_slice_size} records were pooled; at most "
+            f"{MAX_SLICE_SIZE_POOLED} may be"
         )
     if record.task in _TASKS_WITH_CLASSES and CLASS_FEATURE not in record.slice_features:
         problems.append("the attacks were not run by class")
@@ -122,7 +127,7 @@ def check_coverage(evidence: Evidence, policy: GatePolicy, now: datetime.datetim
 
 
 def check_required_attacks(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
-    """What the policy demands beside the attacks that always must be was judged on the whole set."""
+    """What the policy demands, besides the attacks that always must be there, was judged on the whole set."""
     record = evidence.known_evaluation
     missing = [_not_judged(record, attack) for attack in policy.required_attacks if _not_judged(record, attack)]
     return _demanded(policy.required_attacks, missing, "Run these attacks in PrivacyEvaluator, on enough records.")
@@ -150,8 +155,8 @@ def check_required_tasks(evidence: Evidence, policy: GatePolicy, now: datetime.d
     return Finding(
         False,
         ", ".join(sorted(found)),
-        f"The outputs were attacked as {', '.join(sorted(found))}, but the policy's required_tasks are {', '.join(sorted(wanted))}. "
-        "Wire PrivacyEvaluator's heads to the outputs that the model is for.",
+        f"The outputs were attacked as {', '.join(sorted(found))}, but the policy's required_tasks are "
+        f"{', '.join(sorted(wanted))}. Wire PrivacyEvaluator's heads to the outputs that the model is for.",
     )
 
 
@@ -164,8 +169,8 @@ def check_splits(evidence: Evidence, policy: GatePolicy, now: datetime.datetime)
         return Finding(
             False,
             value,
-            f"The attack took {sorted(members)} for members, but the model was trained on {sorted(trained.train_splits)}. "
-            "Set PrivacyEvaluator's member_splits.",
+            f"The attack took {sorted(members)} for members, but the model was trained on "
+            f"{sorted(trained.train_splits)}. Set PrivacyEvaluator's member_splits.",
         )
     if members & others:
         return Finding(False, value, f"Split {min(members & others)!r} is on both sides of the attack.")
@@ -174,8 +179,8 @@ def check_splits(evidence: Evidence, policy: GatePolicy, now: datetime.datetime)
         return Finding(
             False,
             f"{record.num_overlapping} on both sides",
-            f"{record.num_overlapping} records stand on both sides of the attack, more than {MAX_OVERLAP:.0%} of the smaller one "
-            f"({smaller}). Split the data without duplicates.",
+            f"{record.num_overlapping} records are on both sides of the attack, more than {MAX_OVERLAP:.0%} of the "
+            f"smaller one ({smaller}). Split the data without duplicates.",
         )
     size = trained.population
     if trained.privacy_unit == "user":
@@ -183,23 +188,24 @@ def check_splits(evidence: Evidence, policy: GatePolicy, now: datetime.datetime)
             return Finding(
                 False,
                 f"{record.num_members} members",
-                f"The attack scored {record.num_members} members, but the model was trained on {size.records} users. Give "
-                "PrivacyEvaluator the examples that the trainer read.",
+                f"The attack scored {record.num_members} members, but the model was trained on {size.records} users. "
+                "Give PrivacyEvaluator the examples that the trainer read.",
             )
     elif size.source == "counted" and record.num_members != size.records:
         return Finding(
             False,
             f"{record.num_members} members",
-            f"The attack scored {record.num_members} members, but the model was trained on {size.records} records. Give "
-            "PrivacyEvaluator the examples that the trainer read; where input_fn drops records, declare population.",
+            f"The attack scored {record.num_members} members, but the model was trained on {size.records} records. "
+            "Give PrivacyEvaluator the examples that the trainer read; where input_fn drops records, declare "
+            "population.",
         )
     for row in attack_limit.attacked(record):
         if not (0 < row.num_members <= record.num_members and 0 < row.num_nonmembers <= record.num_nonmembers):
             return Finding(
                 False,
                 value,
-                f"{row.attack} on {row.slice_name} compared {row.num_members} members with {row.num_nonmembers} others, but "
-                f"{record.num_members} and {record.num_nonmembers} were read in all.",
+                f"{row.attack} on {row.slice_name} compared {row.num_members} members with {row.num_nonmembers} "
+                f"others, but {record.num_members} and {record.num_nonmembers} were read in all.",
             )
     return Finding(True, value, "The attack's members are the splits that the model was trained on.")
 
@@ -226,8 +232,8 @@ def _demanded(names: list[str], missing: list[str], remedy: str) -> Finding:
 def _coverage(record: PrivacyEvaluation, feature: str, limits: SliceLimits) -> float:
     """Share of the members in slices of a feature that the loss was judged on, small ones together.
 
-    A record with several values is in several slices: the share then is of all that are in any, or judged slices that hold
-    records several times would make up for others that were not judged.
+    A record with several values is in several slices: the share then is of all that are in any, or judged slices that
+    hold records several times would make up for others that were not judged.
     """
     rows = record.rows(attack=LOSS, feature=feature)
     total = max(record.num_members, sum(row.num_members for row in rows))
@@ -236,7 +242,7 @@ def _coverage(record: PrivacyEvaluation, feature: str, limits: SliceLimits) -> f
         return 0.0
     small = [row for row in found if limits.attack_limit(row).is_small(row) and not limits.stands_alone(row)]
     judged = sum(row.num_members for row in found) - sum(row.num_members for row in small)
-    # All of them are held against the feature's one limit: a slice with a limit of its own is not among them.
+    # All of them are held against the feature's one limit: a slice with its own limit is not among them.
     if small and limits.attack_limit(small[0]).jointly_within(small):
         judged += sum(row.num_members for row in small)
     return judged / total

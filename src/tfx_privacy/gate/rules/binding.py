@@ -45,8 +45,9 @@ def check_issued(evidence: Evidence, policy: GatePolicy, now: datetime.datetime)
         return Finding(
             False,
             value,
-            f"The evaluation is dated {stated['evaluation'].isoformat()}, before the guarantee of {stated['guarantee'].isoformat()}: "
-            "it cannot have attacked this model. Evaluate the model after training.",
+            f"The evaluation is dated {stated['evaluation'].isoformat()}, before the guarantee of "
+            f"{stated['guarantee'].isoformat()}: it cannot have attacked this model. Evaluate the model after "
+            "training.",
         )
     return Finding(True, value, "The evaluation followed the guarantee, and neither is dated in the future.")
 
@@ -64,7 +65,8 @@ def check_freshness(evidence: Evidence, policy: GatePolicy, now: datetime.dateti
     return Finding(
         False,
         value,
-        f"The {oldest} is {days[oldest]:.3g} days old, more than max_age_days={policy.max_age_days:g}. Train or evaluate again.",
+        f"The {oldest} is {days[oldest]:.3g} days old, more than max_age_days={policy.max_age_days:g}. Train or "
+        "evaluate again.",
         excusable=days[oldest] > policy.max_age_days,
     )
 

@@ -21,8 +21,10 @@ _PREPROCESSING = "Use public constants in preprocessing_fn, or set allow_non_dp_
 _REMEDIES = {
     "transform_graph": _PREPROCESSING,
     "schema": _PREPROCESSING,
-    "hyperparameters": "Fix the hyperparameters or tune on public data, and declare it with DPTrainer's hyperparameters_are_public; or set "
-    "allow_non_dp_tuning in the policy.",
+    "hyperparameters": (
+        "Fix the hyperparameters or tune on public data, and declare it with DPTrainer's hyperparameters_are_public; "
+        "or set allow_non_dp_tuning in the policy."
+    ),
     "base_model": "Begin from a model whose guarantee covers it, or from fresh weights.",
 }
 
@@ -35,19 +37,16 @@ def check_epsilon(evidence: Evidence, policy: GatePolicy, now: datetime.datetime
         return Finding(
             True,
             rounded_up(epsilon),
-            f"epsilon={rounded_up(epsilon)} at delta={record.target_delta:g} is within max_epsilon={policy.max_epsilon:g}.",
+            f"epsilon={rounded_up(epsilon)} at delta={record.target_delta:g} is within "
+            f"max_epsilon={policy.max_epsilon:g}.",
         )
     is_above = epsilon > policy.max_epsilon
     if not math.isfinite(epsilon):
-        reason = (
-            "was trained without differential privacy"
-            if record.mechanism.kind == "none"
-            else "was trained with a test's noise"
-        )
+        how = "without differential privacy" if record.mechanism.kind == "none" else "with deterministic test noise"
         return Finding(
             False,
             "infinite",
-            f"epsilon is infinite, because the model {reason}; max_epsilon={policy.max_epsilon:g}. "
+            f"epsilon is infinite, because the model was trained {how}; max_epsilon={policy.max_epsilon:g}. "
             "Train with DPParameters that give a noise_multiplier or a target_epsilon.",
             excusable=is_above,
         )
@@ -102,7 +101,8 @@ def check_scope(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) 
     return Finding(
         False,
         f"not covered: {names}",
-        f"The model contains results that were computed from the data without differential privacy. {details} {' '.join(remedies)}",
+        f"The model contains results that were computed from the data without differential privacy. {details} "
+        f"{' '.join(remedies)}",
         excusable=True,
     )
 
@@ -133,7 +133,8 @@ def check_terms(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) 
         return Finding(
             False,
             ", ".join(str(found) for _, found in named.values()),
-            f"The guarantee is for {'; '.join(wrong)}, which the policy names. Train on that dataset and on those terms.",
+            f"The guarantee is for {'; '.join(wrong)}, which the policy names. Train on that dataset and on those "
+            "terms.",
         )
     value = ", ".join(f"{name}={wanted}" for name, (wanted, _) in named.items())
     if not named:

@@ -1,8 +1,8 @@
-"""Rules of the gate on the budget ledger: the guarantee's run stands there as it was executed, and the budget suffices.
+"""Rules of the gate on the budget ledger: the guarantee's run is there as it was executed, and the budget suffices.
 
-A guarantee names its position in a ledger; the ledger is read again when the verdict is made. Everything that both state must be
-equal, what was executed must be within what was reserved, and the run must be committed: a run that was reserved, broken off,
-settled or aborted has no model that could be deployed.
+A guarantee names its position in a ledger; the ledger is read again when the verdict is made. Everything that both
+state must be equal, what was executed must be within what was reserved, and the run must be committed: a run that was
+reserved, broken off, settled or aborted has no model that could be deployed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tfx_privacy.errors import EvidenceError
 from tfx_privacy.gate.evidence import Evidence, Finding
 from tfx_privacy.gate.policy import GatePolicy
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
-from tfx_privacy.guarantee.record import PrivacyGuarantee, ReferenceTrainings, facts_digest
+from tfx_privacy.guarantee.record import PrivacyGuarantee, ReferenceTrainings, guarantee_digest
 
 # States of a reservation that is charged in full, and for good. One that has not started may still be given back.
 _CHARGED = ("STARTED", "COMMITTED", "SETTLED")
@@ -26,7 +26,7 @@ _ROUNDING = 1 + 1e-9
 
 
 def check_ledger(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
-    """Where the policy demands a ledger or the guarantee names one: the run stands committed there, as the guarantee says."""
+    """Where the policy demands a ledger or the guarantee names one: the run is committed there, as the guarantee says."""
     record = evidence.known_guarantee
     position = record.ledger
     if position is None:
@@ -44,7 +44,7 @@ def check_ledger(evidence: Evidence, policy: GatePolicy, now: datetime.datetime)
         return Finding(
             False,
             value,
-            f"The ledger does not bear out the guarantee: {'; '.join(problems)}. "
+            f"The ledger contradicts the guarantee: {'; '.join(problems)}. "
             "Deploy only what was trained, committed and evaluated in one run.",
         )
     base = record.base_model
@@ -52,14 +52,15 @@ def check_ledger(evidence: Evidence, policy: GatePolicy, now: datetime.datetime)
         return Finding(
             False,
             value,
-            "The policy demands a budget ledger, and the base model that training began from was not charged in this one: what the dataset "
-            "has spent does not count it. Begin from a model that was trained with the same ledger, or from fresh weights.",
+            "The policy demands a budget ledger, and the base model that training began from was not charged in this "
+            "one: what the dataset has spent does not count it. Begin from a model that was trained with the same "
+            "ledger, or from fresh weights.",
             excusable=True,
         )
     return Finding(
         True,
         value,
-        f"The run stands committed in the budget ledger of dataset {run.dataset_id}, as the guarantee says.",
+        f"The run is committed in the budget ledger of dataset {run.dataset_id}, as the guarantee says.",
     )
 
 
@@ -99,7 +100,8 @@ def _without_ledger(evidence: Evidence, policy: GatePolicy) -> Finding:
     return Finding(
         False,
         "none",
-        "The policy demands a budget ledger, and the model was trained without one. Train with DPTrainer's ledger and dataset_id.",
+        "The policy demands a budget ledger, and the model was trained without one. Train with DPTrainer's ledger and "
+        "dataset_id.",
         excusable=True,
     )
 
@@ -114,7 +116,7 @@ def _other_than_stated(record: PrivacyGuarantee, position: LedgerPosition, run: 
         ("entry_hash", position.entry_hash, run.entry_hash),
         ("privacy_unit", record.privacy_unit, run.privacy_unit),
         ("neighboring_relation", record.neighboring_relation, run.neighboring_relation),
-        ("guarantee_digest", facts_digest(record), run.guarantee_digest),
+        ("guarantee_digest", guarantee_digest(record), run.guarantee_digest),
     ):
         if found is None or stated != found:
             yield f"{name} is {found!r} there and {stated!r} in the guarantee"
@@ -151,7 +153,8 @@ def _other_than_reserved(mechanism: DPMechanism | NoMechanism, run: LedgerRun) -
     executed, planned = terms(mechanism.event), run.planned.terms
     if not executed.noise_multiplier >= planned.noise_multiplier:
         yield (
-            f"noise_multiplier={executed.noise_multiplier:g} is less than the {planned.noise_multiplier:g} that was reserved"
+            f"noise_multiplier={executed.noise_multiplier:g} is less than the {planned.noise_multiplier:g} that was "
+            "reserved"
         )
     if executed.sampling_probability != planned.sampling_probability:
         yield (
@@ -193,7 +196,7 @@ def _reference_problems(
 
 
 def _more_references_than_reserved(references: ReferenceTrainings, found: Sequence[LedgerRun]) -> Iterator[str]:
-    """Whether reservations cover all trainings, the lost ones included: a record is in one half of each pair that an attempt begins."""
+    """Whether reservations cover all trainings, the lost ones included: a record is in one half of each pair."""
     if isinstance(references.mechanism, NoMechanism):
         return
     steps = terms(references.mechanism.event).steps

@@ -38,7 +38,7 @@ def of_attacks(
       record: The evaluation.
       guarantee: What is claimed for the model, if anything.
       limit: Largest AUC that is allowed.
-      mu: What the claim comes to as Gaussian differential privacy.
+      mu: The claim as Gaussian differential privacy.
     """
     made = [_forest(record, limit)]
     made += [_roc(record, curve, guarantee, mu, index) for index, curve in enumerate(record.curves)]
@@ -55,8 +55,8 @@ def of_training(facts: ReportFacts) -> list[Picture]:
         spending.over_steps(
             facts.epsilon_over_steps, stated=record.stated_epsilon, limit=facts.verdict.policy.max_epsilon
         ),
-        f"Epsilon at delta {record.target_delta:g} of all weights up to a step, by privacy loss distributions; the diamond is what is stated for "
-        "the whole run.",
+        f"Epsilon at delta {record.target_delta:g} of all weights up to a step, by privacy loss distributions; the "
+        "diamond is what is stated for the whole run.",
     )
     return [] if made is None else [made]
 
@@ -65,14 +65,14 @@ def of_budget(facts: ReportFacts) -> list[Picture]:
     """What the dataset was charged over time, where the ledger's entries are known."""
     made = _picture(
         spending.over_time(facts.budget_history),
-        "Epsilon of all runs that were charged to the dataset, by Renyi DP at its order, after each entry of its ledger. A charge is made "
-        "before a run reads a record, and given back only if it never started.",
+        "Epsilon of all runs that were charged to the dataset, by Renyi DP at its order, after each entry of its "
+        "ledger. A charge is made before a run reads a record, and given back only if it never started.",
     )
     return [] if made is None else [made]
 
 
 def of_utility(record: PrivacyEvaluation) -> list[Picture]:
-    """Attack AUC beside what the model is worth, over training, where that was measured."""
+    """Attack AUC next to the model's accuracy, over training, where that was measured."""
     made = _training(record)
     return [] if made is None else [made]
 
@@ -81,9 +81,9 @@ def of_findings(record: PrivacyEvaluation) -> list[Picture]:
     """The picture of the attacks beyond membership, if there is one."""
     made = _picture(
         intervals.findings(record),
-        f"Estimates with {_level(record)} intervals; the upright stroke is the value of a model that leaks nothing, and a square an "
-        "estimate whose interval excludes it. Panels have different units and do not compare. Where an interval includes the stroke, no "
-        "leak was shown; that is not the same as none.",
+        f"Estimates with {_level(record)} intervals; the upright stroke is the value of a model that leaks nothing, "
+        "and a square an estimate whose interval excludes it. Panels have different units and do not compare. Where an "
+        "interval includes the stroke, no leak was shown; that is not the same as none.",
     )
     return [] if made is None else [made]
 
@@ -94,10 +94,11 @@ def _forest(record: PrivacyEvaluation, limit: float) -> Picture | None:
         return None
     return _picture(
         intervals.forest(record, attack, limit),
-        f"AUC of the attack {attack} by slice with {_level(record)} intervals, the highest lower bound on top. A square is a slice with a "
-        "bound beyond the general limit; an AUC below 0.5 counts by its mirror image. Hollow points with a question mark are CONFOUNDED. An AUC is "
-        "an average over a slice: it does not show single records that are easier to find. Each interval is for itself, so that of many "
-        "slices some exclude 0.5 by chance: the table has p-values that account for it.",
+        f"AUC of the attack {attack} by slice with {_level(record)} intervals, the highest lower bound on top. A "
+        "square is a slice with a bound beyond the general limit; an AUC below 0.5 counts by its mirror image. Hollow "
+        "points with a question mark are CONFOUNDED. An AUC is an average over a slice: it does not show single "
+        "records that are easier to find. Each interval is for itself, so of many slices some exclude 0.5 by chance: "
+        "the table has p-values that account for it.",
     )
 
 
@@ -112,16 +113,16 @@ def _roc(
         )
     claimed = guarantee is not None and math.isfinite(guarantee.stated_epsilon)
     claim = (
-        " The dash-dotted line is the most that the stated epsilon allows any attack on one privacy unit, in probability over training."
-        + (" The dotted one is what mu says, which is closer." if mu is not None else "")
+        " The dash-dotted line is the most that the stated epsilon allows any attack on one privacy unit, in "
+        "probability over training." + (" The dotted one is what mu says, which is closer." if mu is not None else "")
         if claimed
-        else " No finite epsilon is claimed, so that nothing limits the curve."
+        else " No finite epsilon is claimed, so nothing limits the curve."
     )
     return _picture(
         plots.roc(curve, guarantee, mu=mu, prefix=f"roc{index}"),
-        f"{about}, for each share of non-members that it takes for members; both axes are logarithmic, the band is pointwise at "
-        f"{_level(record)}.{claim} The picture shows this attack on this model alone: a curve below the line is no proof of epsilon, "
-        "and a stronger attack may come closer to it.",
+        f"{about}, for each share of non-members that it takes for members; both axes are logarithmic, the band is "
+        f"pointwise at {_level(record)}.{claim} The picture shows this attack on this model alone: a curve below the "
+        "line is no proof of epsilon, and a stronger attack may come closer to it.",
     )
 
 
@@ -134,18 +135,18 @@ def _scores(record: PrivacyEvaluation) -> Picture | None:
         return None
     return _picture(
         plots.score_histogram(curves[0]),
-        f"{_caution(record, curves[0].attack)}Scores that {_named(curves[0].attack)} gives to members and to non-members. Where the outlines "
-        "coincide the attack sees no difference. The few records at the right end, which are surest to be found, are too few to be seen "
-        "here: the left end of the ROC shows them.",
+        f"{_caution(record, curves[0].attack)}Scores that {_named(curves[0].attack)} gives to members and to "
+        "non-members. Where the outlines coincide the attack sees no difference. The few records at the right end, "
+        "which are surest to be found, are too few to be seen here: the left end of the ROC shows them.",
     )
 
 
 def _training(record: PrivacyEvaluation) -> Picture | None:
     return _picture(
         plots.over_training(record),
-        f"The loss attack's AUC with {_level(record)} intervals, against what the model was worth on test records, joined in order of "
-        "steps; the square is the last. Up without going right is memorising without learning. It compares training with test records as "
-        "they are: neither stratified nor controlled.",
+        f"The loss attack's AUC with {_level(record)} intervals, against what the model was worth on test records, "
+        "joined in order of steps; the square is the last. Up without going right is memorising without learning. It "
+        "compares training with test records as they are: neither stratified nor controlled.",
     )
 
 

@@ -28,14 +28,14 @@ def roc(
 ) -> str | None:
     """The attack's true-positive rate over its false-positive rate, both on logarithmic axes from 1e-4 to 1.
 
-    With a finite stated epsilon, the curve that no attack can be above, in probability over training, is drawn in: TPR <= min(1,
-    exp(epsilon) FPR + delta, 1 - exp(-epsilon) (1 - delta - FPR)), Kairouz, Oh, Viswanath (2015), https://arxiv.org/abs/1311.0776,
-    Section 2.
+    With a finite stated epsilon, the curve that no attack can be above, in probability over training, is drawn in: TPR
+    <= min(1, exp(epsilon) FPR + delta, 1 - exp(-epsilon) (1 - delta - FPR)), Kairouz, Oh, Viswanath (2015),
+    https://arxiv.org/abs/1311.0776, Section 2.
 
     Args:
       curve: The attack's curve.
       guarantee: What is claimed for the model; None draws no claim.
-      mu: What the claim comes to as Gaussian differential privacy; None draws none.
+      mu: The claim as Gaussian differential privacy; None draws none.
       prefix: Begins the ids.
 
     Returns:
@@ -50,7 +50,9 @@ def roc(
         height=4.6,
         prefix=prefix,
         title=f"ROC of the attack {curve.attack}",
-        description=f"True-positive rates by false-positive rate: {found}. Guessing has equal rates. {_claim(guarantee)}",
+        description=(
+            f"True-positive rates by false-positive rate: {found}. Guessing has equal rates. {_claim(guarantee)}"
+        ),
     )
 
 
@@ -72,14 +74,17 @@ def score_histogram(curve: Curve, *, prefix: str = "scores") -> str | None:
         height=3.2,
         prefix=prefix,
         title=f"Scores of members and non-members under the attack {curve.attack}",
-        description=f"Two histograms; {apart:.1%} of either side's records would have to change bins for them to be equal.",
+        description=(
+            f"Two histograms; {apart:.1%} of either side's records would have to change bins for them to be equal."
+        ),
     )
 
 
 def over_training(record: PrivacyEvaluation, *, prefix: str = "training") -> str | None:
     """Vulnerability against use: the attack's AUC over the test accuracy, in the order of training.
 
-    The picture of TensorFlow Privacy's `privacy_report` (2020). Tasks without classes have the test loss in place of the accuracy.
+    The picture of TensorFlow Privacy's `privacy_report` (2020). Tasks without classes have the test loss in place of
+    the accuracy.
 
     Args:
       record: The evaluation.
@@ -97,7 +102,10 @@ def over_training(record: PrivacyEvaluation, *, prefix: str = "training") -> str
         height=3.6,
         prefix=prefix,
         title="Attack AUC against what the model is worth, over training",
-        description=f"From AUC {first.attack_auc.estimate:.3f} at step {first.step} to {last.attack_auc.estimate:.3f} at step {last.step}.",
+        description=(
+            f"From AUC {first.attack_auc.estimate:.3f} at step {first.step} to {last.attack_auc.estimate:.3f} at step "
+            f"{last.step}."
+        ),
     )
 
 
@@ -121,7 +129,10 @@ def _paint_roc(figure: Figure, curve: Curve, guarantee: PrivacyGuarantee | None,
     if guarantee is not None and math.isfinite(guarantee.stated_epsilon):
         rates = np.geomspace(MIN_RATE, 1.0, 200)
         bound = trade_off(rates, guarantee.stated_epsilon, guarantee.target_delta)
-        name = f"limit by epsilon = {rounded_up(guarantee.stated_epsilon, 2, trimmed=True)}, delta = {guarantee.target_delta:g}"
+        name = (
+            f"limit by epsilon = {rounded_up(guarantee.stated_epsilon, 2, trimmed=True)}, delta = "
+            f"{guarantee.target_delta:g}"
+        )
         axes.plot(rates, bound, color=svg.BLUE, linestyle="-.", linewidth=1.6, label=name)
         if mu is not None:
             closer = gaussian_dp.true_positive_rate(mu.mu, rates)
@@ -205,4 +216,7 @@ def _claim(guarantee: PrivacyGuarantee | None) -> str:
     if guarantee is None or not math.isfinite(guarantee.stated_epsilon):
         return "No finite epsilon is claimed."
     at = trade_off(np.array([0.01]), guarantee.stated_epsilon, guarantee.target_delta)[0]
-    return f"The claimed epsilon of {rounded_up(guarantee.stated_epsilon, 2, trimmed=True)} limits the rate at 1.0% to {at:.2%}."
+    return (
+        f"The claimed epsilon of {rounded_up(guarantee.stated_epsilon, 2, trimmed=True)} limits the rate at 1.0% to "
+        f"{at:.2%}."
+    )

@@ -40,7 +40,10 @@ def forest(record: PrivacyEvaluation, attack: str, limit: float, *, prefix: str 
         height=1.37 + 0.22 * len(shown),
         prefix=prefix,
         title=f"AUC of the attack {attack} by slice",
-        description=f"{len(shown)} of {len(rows)} slices; {sum(_over(row, limit) for row in rows)} have a bound beyond {limit:g}.",
+        description=(
+            f"{len(shown)} of {len(rows)} slices; {sum(_over(row, limit) for row in rows)} have a bound beyond "
+            f"{limit:g}."
+        ),
     )
 
 
@@ -65,7 +68,10 @@ def findings(record: PrivacyEvaluation, *, prefix: str = "findings") -> str | No
         height=_findings_height(shown),
         prefix=prefix,
         title="Attacks beyond membership",
-        description=f"{len(rows)} estimates in {len(panels)} panels; the interval of {num_leaks} of them lies above the harmless value.",
+        description=(
+            f"{len(rows)} estimates in {len(panels)} panels; the interval of {num_leaks} of them lies above the "
+            "harmless value."
+        ),
     )
 
 
@@ -115,7 +121,7 @@ def _paint_findings(figure: Figure, panels: Sequence[Sequence[Finding]], num_all
     figure.legend(handles=handles, loc="lower center", ncol=2)
     left_out = num_all - sum(len(panel) for panel in panels)
     if left_out:
-        figure.text(0.02, 0.35 / height, f"{left_out} more stand in the table", fontsize=10)
+        figure.text(0.02, 0.35 / height, f"{left_out} more are in the table", fontsize=10)
 
 
 def _paint_panel(axes: Axes, panel: Sequence[Finding]) -> None:

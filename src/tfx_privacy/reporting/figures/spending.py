@@ -33,8 +33,10 @@ def over_steps(points: Sequence[Spent], *, stated: float, limit: float, prefix: 
         height=3.7,
         prefix=prefix,
         title="Epsilon over the steps of training",
-        description=f"From {points[0].epsilon:.3g} after {points[0].step} steps to {last.epsilon:.3g} after {last.step}; "
-        f"{rounded_up(stated, 4)} is stated for the whole, and {limit:g} allowed.",
+        description=(
+            f"From {points[0].epsilon:.3g} after {points[0].step} steps to {last.epsilon:.3g} after {last.step}; "
+            f"{rounded_up(stated, 4)} is stated for the whole, and {limit:g} allowed."
+        ),
     )
 
 
@@ -56,8 +58,10 @@ def over_time(points: Sequence[BudgetPoint], *, prefix: str = "budget") -> str |
         height=3.4,
         prefix=prefix,
         title="What the dataset was charged over time",
-        description=f"{len(points)} entries; after the last one, of {last.at}, epsilon {rounded_up(last.spent_epsilon, 4)} of "
-        f"{last.budget_epsilon:g} was spent.",
+        description=(
+            f"{len(points)} entries; after the last one, of {last.at}, epsilon {rounded_up(last.spent_epsilon, 4)} of "
+            f"{last.budget_epsilon:g} was spent."
+        ),
     )
 
 
@@ -83,7 +87,7 @@ def _paint_budget(figure: Figure, points: Sequence[BudgetPoint]) -> None:
     sequence = [point.sequence for point in points]
     spent = [point.spent_epsilon for point in points]
     budget = [point.budget_epsilon for point in points]
-    # Until the next entry, which there is none of yet: what holds after the last one must be seen.
+    # Until the next entry, which does not exist yet: what holds after the last one must be seen.
     places = [*sequence, sequence[-1] + 0.5]
     axes.step(
         places, [*spent, spent[-1]], where="post", color=svg.BLUE, linewidth=1.6, marker="o", markersize=4,

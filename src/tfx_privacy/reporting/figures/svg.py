@@ -1,4 +1,4 @@
-"""Figures as SVG that can stand inside an HTML page: no scripts, no shared ids, the same bytes every time."""
+"""Figures as SVG to be put inside an HTML page: no scripts, no shared ids, the same bytes every time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 WIDTH = 5.0
-"""Inches; 360 units of the view box, so that text keeps its size on a narrow screen."""
+"""Inches; 360 units of the view box, so text keeps its size on a narrow screen."""
 BLUE, ORANGE, RED, GREY = "#0060a0", "#b34700", "#a8201a", "#555555"
 _STYLE = {
     "axes.grid": True,
@@ -44,7 +44,7 @@ def render(paint: Callable[[Figure], None], *, height: float, prefix: str, title
     Args:
       paint: Adds axes to the empty figure it is given. Text from the data must go through `label`.
       height: In inches; the width is `WIDTH`.
-      prefix: Begins every id, so that several pictures can share a page.
+      prefix: Begins every id, so several pictures can share a page.
       title: Short alternative text.
       description: Long alternative text: what is seen.
     """
@@ -60,7 +60,7 @@ def render(paint: Callable[[Figure], None], *, height: float, prefix: str, title
 
 
 def label(text: str, max_length: int = 24) -> str:
-    """Text from the data as one printable line that is no mathematics to matplotlib."""
+    """Text from the data as single printable line with mathtext escaped."""
     visible = _printable(text)
     short = visible if len(visible) <= max_length else visible[: max_length - 1] + "\u2026"
     return short.replace("$", r"\$")

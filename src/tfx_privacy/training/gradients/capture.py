@@ -16,11 +16,11 @@ from tfx_privacy.training.gradients.units import Call, UnsupportedCallError, is_
 
 
 class Recorder:
-    """Watches what layers with weights give out, so that one backward pass yields the gradients of all of it.
+    """Watches what layers with weights give out, so one backward pass yields the gradients of all of it.
 
     The weights are not watched: the backward pass goes through activations only. Each layer keeps its own forward code;
     only its `call` (and its activation, before which the gradient is taken) is wrapped while the recorder is on.
-    Replicas of a tf.distribute strategy are traced in threads of their own, so that each thread has its own calls.
+    Replicas of a tf.distribute strategy are traced in separate threads, so each thread has its own calls.
     """
 
     def __init__(self, model: Any, num_records: int) -> None:

@@ -1,7 +1,7 @@
 """Gradients of single privacy units, clipped and summed.
 
 Abadi et al. (2016), https://arxiv.org/abs/1607.00133, Algorithm 1. `ClippedSum` uses the cheap forms of
-`layers`; `RecordByRecord` puts every record through the model as a batch of its own, which is slower and
+`layers`; `RecordByRecord` puts every record through the model as a batch by itself, which is slower and
 right whatever the model does.
 """
 
@@ -20,7 +20,7 @@ from tfx_privacy.training.gradients.contributions import Contribution, Materiali
 from tfx_privacy.training.gradients.general import for_each_record
 from tfx_privacy.training.gradients.units import Units
 
-# A clipped gradient is this much shorter than allowed, so that rounding leaves it within the clip.
+# A clipped gradient is this much shorter than allowed, so rounding leaves it within the clip.
 _ROUNDING = 1e-5
 _SMALLEST_SQUARE = 1e-30
 
@@ -120,7 +120,7 @@ class ClippedSum:
 
 
 class RecordByRecord:
-    """The same sums with every record as a batch of its own: the reference, and the last resort."""
+    """The same sums with every record as a batch by itself: the reference, and the last resort."""
 
     def __init__(self, model: Any, units: Units) -> None:
         """Args: a compiled model, and how records make up units."""

@@ -3,12 +3,12 @@ r"""What one call of a layer adds to the gradient of one of its variables, for e
 The gradient of one unit is never wanted by itself: wanted are its norm, and the sum of all units' gradients with
 weights that follow from the norms. Both come from the layer's input and the gradient of its output ("book-keeping": Bu
 et al. 2023, https://arxiv.org/abs/2210.00038; "ghost norms": Li et al. 2022, https://arxiv.org/abs/2110.05679, Section
-4), so that one backward pass through the activations is enough.
+4), so one backward pass through the activations is enough.
 
 A squared norm here is never below the true one, up to the rounding of sums of positive numbers. Where it comes from
 Gram matrices, terms of either sign cancel, and what rounding leaves may be far below the truth: a record made for it
 would be clipped too little. `CANCELLATION` times the square of the sum of the terms' norms is added there, which bounds
-that error. Squares below the smallest float32 become zero: what that can take away is added everywhere, so that a tiny
+that error. Squares below the smallest float32 become zero: what that can take away is added everywhere, so a tiny
 input with a huge gradient is not taken for nothing.
 """
 

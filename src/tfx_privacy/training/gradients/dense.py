@@ -69,7 +69,7 @@ def materializing_is_cheaper(positions: int, rows: int, columns: int) -> bool:
 
 
 def einsum_dense(call: Call, gradient: Any, units: Units) -> Contributions:
-    """EinsumDense, where no letter stands in inputs, weight and outputs at once."""
+    """EinsumDense, where no letter is in inputs, weight and outputs at once."""
     layer = call.layer
     if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
         raise NoCheapFormError
