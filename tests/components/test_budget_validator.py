@@ -17,8 +17,8 @@ from tfx_privacy.gate import policy_file
 from tfx_privacy.gate.evidence import Evidence
 from tfx_privacy.gate.policy import GatePolicy, PolicyException
 from tfx_privacy.guarantee.mechanism import NoMechanism
-from tfx_privacy.records import statement
 from tfx_privacy.guarantee.record import ScopeItem
+from tfx_privacy.records import statement
 
 pytestmark = pytest.mark.slow
 
@@ -307,7 +307,7 @@ def test_a_policy_stands_in_place_of_limits(bench: Bench) -> None:
         "{}",
         "null",
         POLICY.canonical[:-1],
-        POLICY.canonical.replace("3.0", "NaN"),
+        POLICY.canonical.replace('"max_epsilon":3', '"max_epsilon":NaN'),
         POLICY.canonical.replace("0.6", "true"),
     ],
 )
@@ -431,10 +431,13 @@ MALFORMED = {
 
 @pytest.mark.parametrize(("key", "text", "words"), MALFORMED.values(), ids=MALFORMED.keys())
 def test_malformed_files(bench: Bench, key: str, text: str | bytes, words: str) -> None:
-    bench.write(key, f"{key}.json", text)
+    path = bench.root / key / f"{key}.json"
+    around = json.dumps({**json.loads(path.read_text()), "predicate": "?"}).encode()
+    path.write_bytes(around.replace(b'"?"', text.encode() if isinstance(text, str) else text))
     assert bench.run() == 0
     # Files that are no text, or too large, are refused before they are read as JSON.
-    assert any(said in bench.message for said in (words, "is not UTF-8", "larger than the limit"))
+    refusals = (words, "is not UTF-8", "larger than the limit", "Not a valid Statement: predicate")
+    assert any(said in bench.message for said in refusals)
 
 
 def _write_forged(bench: Bench, found: Evidence) -> bool:
@@ -445,7 +448,8 @@ def _write_forged(bench: Bench, found: Evidence) -> bool:
         if isinstance(part, EvidenceError):
             continue
         try:
-            path.write_text(part.to_json().replace(evidence.DIGEST, bench.digest))
+            text = statement.to_json(part)
+            path.write_text(text.replace(evidence.DIGEST[7:], bench.digest[7:]))
         except ValueError:
             return False
     return True

@@ -9,6 +9,7 @@ from typing import Any
 import artifacts_on_disk as disk
 
 from tfx_privacy.attacks.evaluation import FILE_NAME, AttackResult, PrivacyEvaluation
+from tfx_privacy.records import statement
 
 MEMBERS = disk.make_records(800, 1)
 OTHERS = disk.make_records(600, 2)
@@ -93,7 +94,7 @@ class Bench:
         return self.record()
 
     def record(self) -> PrivacyEvaluation:
-        return PrivacyEvaluation.from_json((self.root / "privacy_evaluation" / FILE_NAME).read_text())
+        return statement.from_json(PrivacyEvaluation, (self.root / "privacy_evaluation" / FILE_NAME).read_text())
 
 
 def by_slice(record: PrivacyEvaluation, attack: str = "loss") -> dict[str, AttackResult]:

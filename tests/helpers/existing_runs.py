@@ -229,12 +229,13 @@ def _verdict(root: pathlib.Path, pipeline: Any) -> Verdict:
     from tfx_privacy.guarantee.recomputation import recomputed_epsilon
     from tfx_privacy.guarantee.record import FILE_NAME, PrivacyGuarantee
     from tfx_privacy.pipelines import lint, results
+    from tfx_privacy.records import statement
 
     store = metadata_store.MetadataStore(_connection(str(root / "metadata.db")))
     validated = results.latest_outputs(store, pipeline.pipeline_info.pipeline_name, "BudgetValidator")
     report = json.loads(pathlib.Path(validated["report"].uri, "report.json").read_text())["verdict"]
     (found,) = root.glob(f"pipeline_root/*/privacy_guarantee/*/{FILE_NAME}")
-    record = PrivacyGuarantee.from_json(found.read_text())
+    record = statement.from_json(PrivacyGuarantee, found.read_text())
     return Verdict(
         blessed=validated["blessing"].custom_properties["blessed"].int_value == 1,
         rules={rule["rule"]: rule for rule in report["rules"]},

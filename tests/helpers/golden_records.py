@@ -31,7 +31,6 @@ from tfx_privacy.attacks.evaluation import (
 from tfx_privacy.attacks.reference_models import ReferenceSet, SampleKeys
 from tfx_privacy.gate.decide import decide
 from tfx_privacy.gate.policy import GatePolicy, PolicyException, SliceLimit
-from tfx_privacy.gate.verdict import Verdict
 from tfx_privacy.guarantee.mechanism import AdaptiveClipping, DPMechanism
 from tfx_privacy.guarantee.record import (
     Accountant,
@@ -132,7 +131,7 @@ def _full_guarantee() -> PrivacyGuarantee:
             population=Population(records=10_000, source="declared"),
             scope=[
                 ScopeItem(artifact="schema", covered=False, detail="inferred from the data"),
-                ScopeItem(artifact="base_model", covered=True, detail="gr\u00f6\u00dfer\u2028\U0001f600 \"quoted\"\n"),
+                ScopeItem(artifact="base_model", covered=True, detail='gr\u00f6\u00dfer\u2028\U0001f600 "quoted"\n'),
             ],
             base_model=base_model,
             audit=Audit(
@@ -271,8 +270,8 @@ def ledger_export() -> str:
     times = (f"2026-01-02T12:00:{second:02d}.000Z" for second in itertools.count())
     with (
         tempfile.TemporaryDirectory() as folder,
-        mock.patch("secrets.token_hex", lambda size: next(ids)),
-        mock.patch.object(database.Database, "now", lambda self, connection: next(times)),
+        mock.patch("secrets.token_hex", side_effect=ids),
+        mock.patch.object(database.Database, "now", side_effect=times),
     ):
         address = f"sqlite:///{os.path.join(folder, 'ledger.db')}"
         ledger = Ledger(DEFAULT_SOURCE, {"TFX_PRIVACY_LEDGER": address})

@@ -11,6 +11,7 @@ import artifacts_on_disk as disk
 from tfx_privacy import DPParameters
 from tfx_privacy.attacks import reference_models
 from tfx_privacy.guarantee.record import FILE_NAME, PrivacyGuarantee
+from tfx_privacy.records import statement
 
 NUM_RECORDS = 300
 PRIVATE = DPParameters(noise_multiplier=1.0, target_delta=1e-4, expected_batch_size=50, epochs=2)
@@ -92,4 +93,4 @@ class Bench:
 
     def guarantee(self) -> PrivacyGuarantee:
         path = self.root / "privacy_guarantee" / FILE_NAME
-        return PrivacyGuarantee.from_json(path.read_text())
+        return statement.from_json(PrivacyGuarantee, path.read_text())

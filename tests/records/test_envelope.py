@@ -273,7 +273,8 @@ def test_an_envelope_is_one_line_of_strict_json() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [lambda s: s.rstrip("="), lambda s: s + " ", lambda s: s[:-3] + chr(ord(s[-3]) + 1) + "==", lambda s: "*" + s]
+    "change",
+    [lambda s: s.rstrip("="), lambda s: s + " ", lambda s: s[:-3] + chr(ord(s[-3]) + 1) + "==", lambda s: "*" + s],
 )
 def test_a_signature_has_one_text(change: Callable[[str], str]) -> None:
     """Base64 takes several texts for the same bytes."""

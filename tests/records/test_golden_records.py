@@ -1,7 +1,8 @@
 """Evidence as earlier releases wrote it.
 
-From the first release on, what is in tests/golden/records/ and tests/golden/ledger/ is kept for ever: people keep their
-verdicts and ledgers, and every later release must read them. A new form of a record gets new files next to the old ones.
+From the first release on, what is in tests/golden/records/ and tests/golden/ledger/ is kept for ever: people
+keep their verdicts and ledgers, and every later release must read them. A new form of a record gets new
+files next to the old ones.
 """
 
 import json
@@ -56,7 +57,9 @@ def test_a_golden_record_is_read_and_written_with_the_same_bytes(path: pathlib.P
     assert golden_records.text(record).encode() == path.read_bytes()
 
 
-@pytest.mark.parametrize("path", [path for path in PATHS if path.stem != "reference_models"], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in PATHS if path.stem != "reference_models"], ids=lambda path: path.stem
+)
 def test_a_golden_record_is_the_same_after_its_canonical_text(path: pathlib.Path) -> None:
     """But for reference models, whose keys of records have 64 bits and are never hashed."""
     record = load(path)

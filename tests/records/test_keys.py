@@ -3,7 +3,6 @@ import hmac
 import pathlib
 import sys
 import traceback
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -16,18 +15,16 @@ from key_pairs import (
     PUBLIC,
     SECRET,
     SEED,
-    EllipticKey,
     der,
     encoded,
     entry,
     environ_entry,
-    key_pair,
 )
 
 from tfx_privacy import cli
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.records import envelope, keys, remote_key, signing
-from tfx_privacy.records.keys import SigningKey, VerificationKey, VerificationKeys
+from tfx_privacy.records.keys import SigningKey, VerificationKey
 
 ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
 PAYLOAD = b'{"epsilon": 1.5}'
@@ -137,9 +134,7 @@ NO_P256 = {
     "the bare point": _point(serialization.PublicFormat.UncompressedPoint),
     "the compressed point": bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d030107032200")
     + _point(serialization.PublicFormat.CompressedPoint),
-    "PEM": P256.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    ),
+    "PEM": P256.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
     "a byte more": MATERIAL["ecdsa-p256"][1] + b"\0",
     "a private key": P256.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -213,7 +208,15 @@ def test_no_representation_shows_a_secret() -> None:
     assert key is not None
     made = signing.new_key("hmac-sha256", "trainer")
     contents = [SECRET, base64.b64decode(made.signing.rpartition(":")[2])]
-    for shown in (repr(key), str(key), repr(found), str(found), repr(found.get("trainer")), repr(made), f"{key!r} {made}"):
+    for shown in (
+        repr(key),
+        str(key),
+        repr(found),
+        str(found),
+        repr(found.get("trainer")),
+        repr(made),
+        f"{key!r} {made}",
+    ):
         assert not any(part in shown for content in contents for part in secret_texts(content))
     assert "trainer" in repr(key)
     assert found.ids == ("trainer",)
@@ -276,9 +279,7 @@ def test_one_key_under_two_names_is_refused() -> None:
 def remote(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> dict[str, str]:
     """The environment of a key that is kept in a file, with what securesystemslib needs to sign with it."""
     key = P256 if request.param == "ecdsa-p256" else Ed25519PrivateKey.from_private_bytes(SEED)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     (tmp_path / "key.pem").write_bytes(pem)
     return {
         signing.SIGNING_KEY_VARIABLE: f"uri:gate:file2:{tmp_path / 'key.pem'}",
@@ -312,9 +313,13 @@ def test_a_key_elsewhere_needs_its_public_key(remote: dict[str, str]) -> None:
 )  # fmt: skip
 def test_a_malformed_address_is_refused(remote: dict[str, str], value: str, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
-        key = signing.signing_key({**remote, signing.SIGNING_KEY_VARIABLE: value})
-        assert key is not None
-        key.sign(PAYLOAD)
+        _sign({**remote, signing.SIGNING_KEY_VARIABLE: value})
+
+
+def _sign(environ: dict[str, str]) -> bytes:
+    key = signing.signing_key(environ)
+    assert key is not None
+    return key.sign(PAYLOAD)
 
 
 def test_a_key_elsewhere_that_cannot_be_used_is_an_error(remote: dict[str, str], tmp_path: pathlib.Path) -> None:
@@ -339,9 +344,7 @@ def test_what_a_key_elsewhere_signs_is_checked_at_once(
         envelope.seal(PAYLOAD, key)
 
 
-def test_without_the_extra_a_key_elsewhere_is_an_error(
-    remote: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_extra_a_key_elsewhere_is_an_error(remote: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "securesystemslib.signer", None)
     monkeypatch.delattr("securesystemslib.signer", raising=False)
     with pytest.raises(ParameterError, match=r"Install `tfx-privacy\[kms\]`"):

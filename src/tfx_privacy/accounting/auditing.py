@@ -107,6 +107,13 @@ def one_run_p_value(num_canaries: int, guesses: int, correct: int, epsilon: floa
 
     Steinke et al. (2023), Theorem 5.2: P[W >= v] + 2 m delta max_i P[v > W >= v - i] / i over i from 1 to v, for m
     canaries, r guesses, v of them correct, and W ~ Binomial(r, e^eps / (1 + e^eps)).
+
+    Args:
+      num_canaries: m, each a member with probability one half.
+      guesses: r, members and non-members guessed together.
+      correct: v.
+      epsilon: Of the mechanism under test, in nats.
+      delta: Of the mechanism under test.
     """
     chance = float(special.expit(epsilon))
     below = stats.binom.pmf(np.arange(correct - 1, -1, -1), guesses, chance)
@@ -150,6 +157,13 @@ def gaussian_curve_is_rejected(num_canaries: int, guesses: int, correct: int, mu
     Mahloujifar et al. (2024), Algorithm 3 (`rh_with_cap` in its code): from the assumption that the probability is as
     large as that, it follows step by step how often a guess must be right (`right`) and wrong (`wrong`); a
     contradiction is that both together exceed all guesses.
+
+    Args:
+      num_canaries: Each a member with probability one half.
+      guesses: Members and non-members guessed together.
+      correct: Guesses that were right.
+      mu: Of Gaussian differential privacy.
+      significance: 1 - confidence of the test.
     """
     right = significance * correct / num_canaries
     wrong = significance * (guesses - correct) / num_canaries

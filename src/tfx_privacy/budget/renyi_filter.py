@@ -59,6 +59,11 @@ def budget(order: float, *, epsilon: float, delta: float) -> int:
 
     Canonne et al. (2020), https://arxiv.org/abs/2004.00010, Proposition 12, solved for the divergence.
 
+    Args:
+      order: The Renyi order of all charges.
+      epsilon: The budget, in nats.
+      delta: The budget's, in (0, 1).
+
     Raises:
       ParameterError: If nothing may be spent at this order.
     """
@@ -103,6 +108,14 @@ def epsilon_of(order: float, units: int, *, delta: float) -> float:
     """Epsilon, in nats and at delta, of runs that cost so many units together; 0 for none.
 
     Canonne et al. (2020), https://arxiv.org/abs/2004.00010, Proposition 12.
+
+    Args:
+      order: The Renyi order of all charges.
+      units: What the runs cost together, as `cost` gives it.
+      delta: In (0, 1).
+
+    Raises:
+      ParameterError: If `units` is not a whole number >= 0, or another number is outside its range.
     """
     order, delta = _order(order), _validate.open_interval(0.0, 1.0, delta=delta)
     if isinstance(units, bool) or not isinstance(units, int) or not units >= 0:

@@ -122,8 +122,8 @@ def strongest(record: PrivacyEvaluation) -> AttackResult | None:
     """The strongest attack of an evaluation: the one choice that the gate, the report and ML Metadata quote.
 
     The largest upper bound among the rows that tell by themselves: on the whole set, on slices large enough for
-    `REFERENCE_LIMIT`, and on smaller ones where the lower bound, corrected for the number of rows, is above it. No policy takes
-    part, so all who quote it quote the same row.
+    `REFERENCE_LIMIT`, and on smaller ones where the lower bound, corrected for the number of rows, is above it. No
+    policy takes part, so all who quote it quote the same row.
 
     Returns:
       The row; None if no attack could be judged.

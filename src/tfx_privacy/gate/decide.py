@@ -6,8 +6,8 @@
 * a rule passes only if its check returns the object True; what cannot be checked is "unknown", which fails;
 * comparisons are written `isfinite(x) and x <= limit`, so NaN fails them;
 * epsilon is recomputed from the mechanism, never read;
-* an exception of the policy excuses a rule only where the rule allows it, its failure is established, somebody is named and its time
-  has not come. The rule still counts as failed, and the verdict says so.
+* an exception of the policy excuses a rule only where the rule allows it, its failure is established, somebody is named
+  and its time has not come. The rule still counts as failed, and the verdict says so.
 
 What is demanded, and where it is checked:
 
@@ -140,7 +140,7 @@ def _apply(
 
 
 def _text(text: str) -> str:
-    """Text that has a UTF-8 form: a path or a name from elsewhere may have none, and must not keep the verdict from being written."""
+    """Text that has a UTF-8 form: a path or name from elsewhere may have none, and the verdict must still be written."""
     return text.encode(errors="replace").decode()
 
 

@@ -27,7 +27,8 @@ Name = Annotated[str, pydantic.Field(min_length=1, max_length=256)]
 Words = Annotated[str, pydantic.Field(max_length=4096, pattern=r"\S")]
 
 ExcusableRule = Literal["epsilon", "delta", "attack_auc", "freshness", "guarantee_scope", "ledger", "signature"]
-"""Rules whose failure can be a known risk that somebody answers for. No other can: an exception never replaces evidence."""
+"""Rules whose failure can be a known risk that somebody answers for. No other can: an exception
+never replaces evidence."""
 
 RequiredTask = Literal["binary", "multiclass", "multilabel", "regression", "sequence", "loss"]
 
@@ -47,7 +48,8 @@ class _Checked(Record):
 class SliceLimit(_Checked):
     """The limit on the attacks' AUC for the slices of one feature, or for one of them; stricter or looser than the general one.
 
-    The most specific limit counts. A slice that is named with its value must keep its limit by itself, however small it is.
+    The most specific limit counts. A slice that is named with its value must keep its limit by
+    itself, however small it is.
     """
 
     feature: Name

@@ -1,8 +1,8 @@
 """A policy as a file: strict YAML or JSON.
 
-A file cannot say two things at once, and nothing in it is ignored: duplicate keys, unknown keys, anchors, aliases, tags and
-values that are nearly numbers are errors. `on`, `yes` and `no` are text here. YAML 1.1 takes `1e-5` for text; here it is an
-error that says how to write it.
+A file cannot say two things at once, and nothing in it is ignored: duplicate keys, unknown keys, anchors, aliases, tags
+and values that are nearly numbers are errors. `on`, `yes` and `no` are text here. YAML 1.1 takes `1e-5` for text; here
+it is an error that says how to write it.
 
 >>> policy = loads('{"schema_version": 1, "max_epsilon": 3, "max_delta": 1e-6, "max_attack_auc": 0.6}', kind="json")
 >>> policy.max_epsilon, policy.ledger
@@ -73,7 +73,8 @@ def loads(text: str | bytes, *, kind: Literal["yaml", "json"]) -> GatePolicy:
     _check_plain(document, "the policy", MAX_DEPTH)
     if document is None or document == {}:
         raise ParameterError(
-            "The policy is empty, and an empty policy would bless anything. Give max_epsilon, max_delta and max_attack_auc."
+            "The policy is empty, and an empty policy would bless anything. Give max_epsilon, max_delta and "
+            "max_attack_auc."
         )
     if not isinstance(document, dict):
         raise ParameterError(f"Expected the policy to be a mapping of keys to values, not {type(document).__name__}.")

@@ -18,8 +18,8 @@ from tfx_privacy.gate.policy import GatePolicy, SliceLimit
 class SliceLimits:
     """The bars of one evaluation's rows under one policy.
 
-    A slice that the policy names with its value is never judged together with others: a stricter limit would be diluted by them, and
-    a looser one would hide in their mean.
+    A slice that the policy names with its value is never judged together with others: a stricter limit would be diluted
+    by them, and a looser one would hide in their mean.
     """
 
     def __init__(self, record: PrivacyEvaluation, policy: GatePolicy) -> None:

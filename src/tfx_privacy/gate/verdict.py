@@ -1,7 +1,7 @@
 """The gate's verdict: every rule with what was found, what is allowed, and what that means.
 
-One model serves the decision, its file, the report and whoever checks the file. What follows from the rules is never stored: it is
-computed, written next to them for people, and refused on reading where it is not what follows.
+One model serves the decision, its file, the report and whoever checks the file. What follows from the rules is never
+stored: it is computed, written next to them for people, and refused on reading where it is not what follows.
 """
 
 from __future__ import annotations

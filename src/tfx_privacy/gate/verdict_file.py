@@ -29,12 +29,14 @@ def refusal(verdict: Verdict, *, model_digest: str, now: datetime.datetime, max_
     """
     if verdict.blessed is not True:
         raise EvidenceError(
-            f"The blessing says yes, but its {FILE_NAME} does not: {verdict.message[:500]!r}. Find out who changed the blessing."
+            f"The blessing says yes, but its {FILE_NAME} does not: {verdict.message[:500]!r}. Find out who changed the "
+            "blessing."
         )
     if verdict.model_digest != model_digest:
         raise EvidenceError(
-            f"The verdict is about a model with digest {verdict.model_digest}, but this one has {model_digest}: the model was changed "
-            "after the verdict, or the blessing belongs to another one. Wire model and model_blessing from the same run."
+            f"The verdict is about a model with digest {verdict.model_digest}, but this one has {model_digest}: the "
+            "model was changed after the verdict, or the blessing belongs to another one. Wire model and "
+            "model_blessing from the same run."
         )
     age = now - parse_time(verdict.decided_at)
     if -CLOCK_SKEW <= age <= max_age:

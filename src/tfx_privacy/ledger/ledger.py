@@ -117,6 +117,11 @@ class Ledger:
     def add_blocks(self, dataset_id: str, blocks: Sequence[str], *, approver: str) -> Entry:
         """Adds blocks, of persons who are in no other one; each has the dataset's whole budget.
 
+        Args:
+          dataset_id: A dataset that was registered with blocks.
+          blocks: Names of the new ones.
+          approver: Who decided it.
+
         Raises:
           LedgerError: If the dataset has no blocks, or has one of these.
         """
@@ -230,6 +235,12 @@ class Ledger:
     def commit(self, run_id: str, executed: PlannedRun, *, model_digest: str, guarantee_digest: str) -> Entry:
         """Says that a run ended, with which model.
 
+        Args:
+          run_id: A run that has started.
+          executed: What it executed; at most what was reserved.
+          model_digest: Of the directory of the saved model.
+          guarantee_digest: `guarantee.record.guarantee_digest` of its guarantee.
+
         Raises:
           LedgerError: If the run has not started or has ended otherwise, or executed more than was reserved; no
             guarantee may be given then.
@@ -246,6 +257,10 @@ class Ledger:
     def abort(self, run_id: str, *, reason: str) -> Entry:
         """Gives a charge back: only before the run has started.
 
+        Args:
+          run_id: A reserved run.
+          reason: Why, for people who read the log.
+
         Raises:
           LedgerError: If the run has started.
         """
@@ -254,6 +269,11 @@ class Ledger:
 
     def settle(self, run_id: str, *, approver: str, reason: str) -> Entry:
         """Gives up a run that died: one that had started stays charged, one that had not is given back.
+
+        Args:
+          run_id: A run that was reserved and did not end.
+          approver: Who decided it.
+          reason: Why.
 
         Raises:
           LedgerError: If the run has ended.

@@ -55,6 +55,7 @@ class Record(pydantic.BaseModel):
         Raises:
           EvidenceError: If it does not fit the schema; the message names the fields.
         """
+        name = cls.__name__.lstrip("_")
         try:
             return cls.model_validate_json(strict_json.dumps(value, indent=None))
         except pydantic.ValidationError as error:
@@ -62,9 +63,9 @@ class Record(pydantic.BaseModel):
                 f"{'.'.join(str(part) for part in problem['loc']) or 'record'}: {problem['msg']}"
                 for problem in error.errors(include_url=False)[:5]
             )
-            raise EvidenceError(f"Not a valid {cls.__name__}: {problems}.") from error
+            raise EvidenceError(f"Not a valid {name}: {problems}.") from error
         except ValueError as error:
-            raise EvidenceError(f"Not a valid {cls.__name__}: {error}.") from error
+            raise EvidenceError(f"Not a valid {name}: {error}.") from error
 
     def to_json(self) -> str:
         """Writes the record with sorted keys."""

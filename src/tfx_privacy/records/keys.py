@@ -1,8 +1,8 @@
 """Keys of signatures: what signs, and what a signature is held against.
 
-The algorithm belongs to the key and never follows from what an envelope says: whoever knows an Ed25519 public key cannot pass an
-HMAC under it for a signature. A key is `<algorithm>:<key id>:<base64>`. No message, representation or exception shows a part of one
-that could be secret.
+The algorithm belongs to the key and never follows from what an envelope says: whoever knows an Ed25519 public key
+cannot pass an HMAC under it for a signature. A key is `<algorithm>:<key id>:<base64>`. No message, representation or
+exception shows a part of one that could be secret.
 """
 
 from __future__ import annotations
@@ -129,7 +129,8 @@ class VerificationKeys:
                 raise ParameterError(f"Key id {key.key_id!r} is given twice. Give every verification key its own id.")
             if key.material in contents:
                 raise ParameterError(
-                    f"The key of id {key.key_id!r} is given under another id or algorithm as well. Give every verification key once."
+                    f"The key of id {key.key_id!r} is given under another id or algorithm as well. Give every "
+                    "verification key once."
                 )
             self._keys[key.key_id] = key
             contents.add(key.material)
@@ -158,7 +159,8 @@ def signing_key(text: str, where: str) -> SigningKey:
     """
     if text.startswith("ecdsa-p256:"):
         raise ParameterError(
-            f"{where} is for ecdsa-p256, whose keys sign where they are kept. Give uri:<key id>:<URI of the private key>."
+            f"{where} is for ecdsa-p256, whose keys sign where they are kept. Give uri:<key id>:<URI of the private "
+            "key>."
         )
     algorithm, key_id, secret = _parse(text, where, SECRET_ALGORITHMS)
     return SigningKey(algorithm, key_id, secret)  # type: ignore[arg-type] # one of SECRET_ALGORITHMS
@@ -181,7 +183,8 @@ def check_key_id(key_id: str, where: str) -> None:
     """
     if re.fullmatch(_KEY_ID, key_id) is None:
         raise ParameterError(
-            f"{where} has an id that is not 1 to 64 letters, digits, dots, dashes and underscores, with a letter or digit at both ends."
+            f"{where} has an id that is not 1 to 64 letters, digits, dots, dashes and underscores, with a letter or "
+            "digit at both ends."
         )
 
 
@@ -211,7 +214,8 @@ def _parse(text: str, where: str, algorithms: tuple[Algorithm, ...]) -> tuple[Al
     content = decode_base64(encoded)
     if content is None:
         raise ParameterError(
-            f"{where} is not of the form {_FORM}: its last part is not base64 with the standard alphabet and padding. {HOW}"
+            f"{where} is not of the form {_FORM}: its last part is not base64 with the standard alphabet and padding. "
+            f"{HOW}"
         )
     if len(set(content)) == 1:
         raise ParameterError(f"{where} consists of one byte over and over, which is no key. {HOW}")
@@ -229,8 +233,9 @@ def _check_key(algorithm: str, key_id: str, content: bytes, where: str, algorith
         raise ParameterError(f"{where} has {len(content)} bytes; ed25519 has {_ED25519_BYTES}. {HOW}")
     if algorithm == "ecdsa-p256" and _p256(content) is None:
         raise ParameterError(
-            f"{where} has {len(content)} bytes that are no public key of the curve P-256. Give its DER form, SubjectPublicKeyInfo "
-            "with the point uncompressed: `openssl pkey -pubin -in key.pem -outform DER | base64 -w0`."
+            f"{where} has {len(content)} bytes that are no public key of the curve P-256. Give its DER form, "
+            "SubjectPublicKeyInfo with the point uncompressed: `openssl pkey -pubin -in key.pem -outform DER | base64 "
+            "-w0`."
         )
 
 

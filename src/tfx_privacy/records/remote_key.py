@@ -1,6 +1,7 @@
 """A key that stays where it is kept, such as a cloud's key management service, and signs there.
 
-securesystemslib knows these places by the URI of a private key: `gcpkms:`, `awskms:`, `azurekms:`, `hsm:`, `file2:` and others.
+securesystemslib knows these places by the URI of a private key: `gcpkms:`, `awskms:`, `azurekms:`,
+`hsm:`, `file2:` and others.
 """
 
 from __future__ import annotations
@@ -47,13 +48,13 @@ class RemoteKey:
             signature = bytes.fromhex(signer.sign(message).signature)
         except Exception as error:
             raise ParameterError(
-                f"Key {self.key_id!r} of {SIGNING_KEY_VARIABLE} cannot sign: {type(error).__name__}: {error}. Check the URI, and what "
-                "this process may do with the key."
+                f"Key {self.key_id!r} of {SIGNING_KEY_VARIABLE} cannot sign: {type(error).__name__}: {error}. Check "
+                "the URI, and what this process may do with the key."
             ) from error
         if self.verification_key.holds(signature, message) is not True:
             raise ParameterError(
-                f"What key {self.key_id!r} of {SIGNING_KEY_VARIABLE} signs does not hold against the public key of this id in "
-                f"{VERIFICATION_KEYS_VARIABLE}. Give the URI and the public key of one and the same key."
+                f"What key {self.key_id!r} of {SIGNING_KEY_VARIABLE} signs does not hold against the public key of "
+                f"this id in {VERIFICATION_KEYS_VARIABLE}. Give the URI and the public key of one and the same key."
             )
         return signature
 
@@ -74,14 +75,15 @@ def remote_key(text: str, keys: VerificationKeys) -> RemoteKey:
     schemes = sorted(_library().SIGNER_FOR_URI_SCHEME)
     if scheme not in schemes:
         raise ParameterError(
-            f"{SIGNING_KEY_VARIABLE} is not of the form uri:<key id>:<URI of the private key>: the URI begins with none of "
-            f"{', '.join(schemes)}."
+            f"{SIGNING_KEY_VARIABLE} is not of the form uri:<key id>:<URI of the private key>: the URI begins with "
+            f"none of {', '.join(schemes)}."
         )
     key = keys.get(key_id)
     if key is None or key.algorithm not in PUBLIC_ALGORITHMS:
         raise ParameterError(
-            f"{SIGNING_KEY_VARIABLE} names the key {key_id!r} by its URI, and {VERIFICATION_KEYS_VARIABLE} holds no public key of this id. "
-            f"Set it for the component that signs as well, to {' or '.join(f'{name}:{key_id}:<base64>' for name in PUBLIC_ALGORITHMS)}."
+            f"{SIGNING_KEY_VARIABLE} names the key {key_id!r} by its URI, and {VERIFICATION_KEYS_VARIABLE} holds no "
+            "public key of this id. Set it for the component that signs as well, to "
+            f"{' or '.join(f'{name}:{key_id}:<base64>' for name in PUBLIC_ALGORITHMS)}."
         )
     return RemoteKey(uri, key)
 
@@ -91,6 +93,7 @@ def _library() -> Any:
         from securesystemslib import signer
     except ImportError as error:
         raise ParameterError(
-            f"{SIGNING_KEY_VARIABLE} names a key by its URI, and securesystemslib is not installed. Install `tfx-privacy[kms]`."
+            f"{SIGNING_KEY_VARIABLE} names a key by its URI, and securesystemslib is not installed. Install "
+            "`tfx-privacy[kms]`."
         ) from error
     return signer

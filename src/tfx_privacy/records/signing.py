@@ -50,7 +50,8 @@ def signing_key(environ: Mapping[str, str]) -> Signer | None:
       The key of `TFX_PRIVACY_SIGNING_KEY`; None where the variable is not set.
 
     Raises:
-      ParameterError: If the variable is set to something else than one key, or than the URI of one whose public key is given.
+      ParameterError: If the variable is set to something else than one key, or than the URI of one
+        whose public key is given.
     """
     text = environ.get(SIGNING_KEY_VARIABLE)
     if text is None:
@@ -68,7 +69,8 @@ def verification_keys(environ: Mapping[str, str]) -> VerificationKeys:
       environ: Environment variables, e.g. `os.environ`.
 
     Returns:
-      The keys of `TFX_PRIVACY_VERIFICATION_KEYS`, which commas or white space separate; none where the variable is not set.
+      The keys of `TFX_PRIVACY_VERIFICATION_KEYS`, which commas or white space separate; none where
+      the variable is not set.
 
     Raises:
       ParameterError: If the variable is set, and holds no key, something else than keys, or a key twice.

@@ -1,7 +1,7 @@
 """Evidence as in-toto Statements: a record is the predicate, and the model that it is about is the subject.
 
-https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md. Tools that check supply chains read this form, and the
-predicate's type is what tells a guarantee from an evaluation and a verdict.
+https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md. Tools that check supply chains read this form,
+and the predicate's type is what tells a guarantee from an evaluation and a verdict.
 """
 
 from __future__ import annotations
@@ -75,15 +75,16 @@ def from_json(kind: type[_Kind], text: str | bytes) -> _Kind:
     found = _Statement.from_value(strict_json.loads(text))
     if found.predicate_type != kind.predicate_type:
         raise EvidenceError(
-            f"Expected a statement of predicateType={kind.predicate_type!r}, not {found.predicate_type[:200]!r}. Wire the artifact of that kind."
+            f"Expected a statement of predicateType={kind.predicate_type!r}, not {found.predicate_type[:200]!r}. Wire "
+            "the artifact of that kind."
         )
     record = kind.from_value(found.predicate)
     subjects = [subject.model_dump() for subject in found.subject]
     if subjects != _subjects(record):
         digests = ", ".join(f"sha256:{subject.digest.sha256}" for subject in found.subject[:5]) or "none"
         raise EvidenceError(
-            f"The statement's subject must be the one model that its predicate is about, {record.model_digest}. It names {len(subjects)}: "
-            f"{digests}. The file was changed, or put together from others."
+            f"The statement's subject must be the one model that its predicate is about, {record.model_digest}. It "
+            f"names {len(subjects)}: {digests}. The file was changed, or put together from others."
         )
     return record
 
