@@ -80,7 +80,7 @@ def _round(target_epsilon: float) -> list[dict[str, Any]]:
             dict(nodes["PrivacyEvaluator"].exec_properties),
         )
         (record,) = pathlib.Path(attacked["privacy_evaluation"][0].uri).glob("privacy_evaluation.json")
-        rows = json.loads(record.read_text())["results"]
+        rows = json.loads(record.read_text())["predicate"]["results"]
     return [row for row in rows if row["auc"] and row["attack"] not in _LEARNED]
 
 

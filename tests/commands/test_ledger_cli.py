@@ -1,6 +1,8 @@
 import json
 import pathlib
+from typing import Any
 
+import evidence
 import pytest
 from click.testing import CliRunner, Result
 from ledgers import DIGEST, KIND, RUN, attempt_id, open_ledger
@@ -8,6 +10,7 @@ from ledgers import DIGEST, KIND, RUN, attempt_id, open_ledger
 from tfx_privacy import cli
 from tfx_privacy.errors import TFXPrivacyError
 from tfx_privacy.ledger import Ledger, new_run_id
+from tfx_privacy.records import statement
 
 REGISTER = ["register", "trips", "--epsilon", "8", "--delta", "1e-6", "--population", "10000", "--approver", "Dana"]
 
@@ -144,3 +147,26 @@ def test_without_a_ledger_the_next_step_is_said(address: str, monkeypatch: pytes
     monkeypatch.delenv("TFX_PRIVACY_LEDGER")
     assert "TFX_PRIVACY_LEDGER is not set" in refusal("show")
     assert "must not be given" in str(CliRunner().invoke(cli.cli, ["ledger", "--ledger", address, "show"]).exception)
+
+
+def test_a_guarantees_place_is_looked_up(ledger: Ledger, tmp_path: pathlib.Path) -> None:
+    found = ledger.run(committed(ledger))
+    place: dict[str, Any] = {
+        "ledger_id": found.ledger_id,
+        "blocks": [],
+        "sequence": found.sequence,
+        "entry_hash": found.entry_hash,
+    }
+    path = tmp_path / "privacy_guarantee.json"
+    for record, message in (
+        (evidence.charged_guarantee(dataset_id="trips", ledger=evidence.position(**place)), None),
+        (evidence.charged_guarantee(dataset_id="trips", ledger=evidence.position(**{**place, "sequence": 99})), "99"),
+        (evidence.make_guarantee(), "names no ledger"),
+    ):
+        path.write_text(statement.to_json(record))
+        if message is None:
+            assert "entries of 1 datasets are in order" in run("verify", "--guarantee", str(path)).output
+        else:
+            assert message in refusal("verify", "--guarantee", str(path))
+    path.write_text(evidence.make_guarantee().to_json())
+    assert "Not a valid Statement" in refusal("verify", "--guarantee", str(path))

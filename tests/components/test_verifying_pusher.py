@@ -308,7 +308,9 @@ FALSE: dict[str, tuple[Callable[[Bench], object], str]] = {
     "the model gone": (lambda b: shutil.rmtree(b.root / "model"), "no file to take a digest of"),
     "the Evaluator's copy": (lambda b: b.write("model/Format-TFMA/saved_model.pb", b"other"), "the model was changed"),
     "a stale verdict made fresh by hand": (_made_fresh, "not the file next to it"),
-    "a space more": (lambda b: verdict_path(b).write_text(verdict_path(b).read_text() + " "), "not the file next to it"),
+    "a space more": (
+        lambda b: verdict_path(b).write_text(verdict_path(b).read_text() + " "), "not the file next to it",
+    ),
     "the envelope of an earlier verdict": (_earlier_envelope, "not the file next to it"),
     "raised by hand": (_raised_by_hand, "says yes, but its verdict.json does not"),
     "signed by a stranger": (lambda b: _signed_by("stranger", b), "'stranger', which is not in"),

@@ -330,6 +330,13 @@ def test_a_key_elsewhere_that_cannot_be_used_is_an_error(remote: dict[str, str],
         key.sign(PAYLOAD)
 
 
+def test_a_key_elsewhere_that_is_not_the_one_named_is_an_error(remote: dict[str, str]) -> None:
+    other = ec.derive_private_key(5, ec.SECP256R1()).public_key()
+    environ = {**remote, signing.VERIFICATION_KEYS_VARIABLE: entry("ecdsa-p256", "gate", der(other))}
+    with pytest.raises(ParameterError, match="cannot sign|does not hold against the public key"):
+        _sign(environ)
+
+
 @pytest.mark.parametrize("signature", [b"", b"\0" * 64])
 def test_what_a_key_elsewhere_signs_is_checked_at_once(
     remote: dict[str, str], monkeypatch: pytest.MonkeyPatch, signature: bytes

@@ -140,7 +140,7 @@ def _apply(
 
 
 def _text(text: str) -> str:
-    """Text that has a UTF-8 form: a path or name from elsewhere may have none, and the verdict must still be written."""
+    """Text with a UTF-8 form: a path or name from elsewhere may have none, and the verdict must still be written."""
     return text.encode(errors="replace").decode()
 
 

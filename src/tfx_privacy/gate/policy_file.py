@@ -145,7 +145,7 @@ for _tag, _pattern, _first in (
 
 
 def _check_plain(value: Any, where: str, left: int) -> None:
-    """Refuses what neither YAML nor JSON should bring in: numbers that are not finite, text that is not UTF-8, and depth."""
+    """Refuses what no file should bring in: numbers that are not finite, text that is not UTF-8, and depth."""
     if left < 0:
         raise ParameterError(f"The policy is nested deeper than the limit of {MAX_DEPTH}.")
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,4 +1,6 @@
-"""Signed evidence: a DSSE envelope around a Statement, https://github.com/secure-systems-lab/dsse/blob/master/envelope.md.
+"""Signed evidence: a DSSE envelope around a Statement.
+
+https://github.com/secure-systems-lab/dsse/blob/master/envelope.md.
 
 The statement is a separate file, for people and for whoever has no keys. The envelope repeats it byte for byte, and a
 signature counts for the file only where both are the same.

@@ -52,7 +52,7 @@ class _Statement(Record):
 
 
 def to_json(record: ModelRecord) -> str:
-    """Writes a record as a Statement about its model; without a model's digest it has no subject, and no tool takes it."""
+    """Writes a record as a Statement about its model; without a digest it has no subject, and no tool takes it."""
     statement = {
         "_type": STATEMENT_TYPE,
         "subject": _subjects(record),
