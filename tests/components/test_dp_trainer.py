@@ -235,7 +235,7 @@ FAULTS: dict[str, tuple[Callable[[Bench], object], dict[str, Any], type[Exceptio
     "reference models and too many steps": (
         lambda b: None,
         {"num_reference_models": 128, "privacy": dataclasses.replace(PRIVATE, epochs=None, steps=1_000_000)},
-        ParameterError, "come to 65000000 steps",
+        ParameterError, "take 65000000 steps",
     ),
     "reference models of one user": (
         lambda b: b.examples([{**one, "group": [b"a"]} for one in disk.make_records(60, 1)],
