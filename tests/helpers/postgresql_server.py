@@ -103,8 +103,8 @@ class Server:
             self._process = None
 
     def remove(self) -> None:
-        """Stops it, and removes its folder."""
-        self.stop()
+        """Stops it at once, because nothing of it is kept, and removes its folder."""
+        self.stop(signal.SIGQUIT)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _initialise(self) -> None:
