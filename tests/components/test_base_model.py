@@ -127,7 +127,7 @@ def test_a_base_model_trained_without_privacy_is_refused(base: Bench, bench: Ben
 def test_reference_models_need_a_start_that_saw_no_record(base: Bench, bench: Bench) -> None:
     base.run(BASE)
     wire(bench, base)
-    with pytest.raises(ParameterError, match="must not have seen"):
+    with pytest.raises(ParameterError, match="must not see"):
         bench.run(num_reference_models=2)
 
 
