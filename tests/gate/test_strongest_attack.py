@@ -16,6 +16,8 @@ from tfx_privacy.reporting.build import build
 RARE = evidence.row(feature="payment", value="rare", auc=(0.55, 0.40, 0.69), members=120)
 LEAKING_RARE = evidence.row(feature="payment", value="rare", auc=(0.93, 0.88, 0.97), members=120)
 LARGE = evidence.row(feature="payment", value="cash", auc=(0.56, 0.54, 0.58), members=4_000)
+# Its estimate is below that of LARGE, its upper bound above.
+WIDER = evidence.row(feature="payment", value="cheque", auc=(0.555, 0.525, 0.585), members=4_000)
 
 
 def quoted(record: PrivacyEvaluation, policy: GatePolicy = evidence.POLICY) -> tuple[str, str]:
@@ -34,8 +36,14 @@ def quoted(record: PrivacyEvaluation, policy: GatePolicy = evidence.POLICY) -> t
         ([RARE], "all records"),
         ([LEAKING_RARE], "payment=rare"),
         ([RARE, LARGE], "payment=cash"),
+        ([LARGE, WIDER], "payment=cheque"),
     ],
-    ids=["a small slice that tells nothing", "a small slice that leaks for certain", "a large slice"],
+    ids=[
+        "a small slice that tells nothing",
+        "a small slice that leaks for certain",
+        "a large slice",
+        "a wider interval",
+    ],
 )
 def test_a_small_slice_is_the_strongest_only_where_its_leak_is_certain(rows: list[AttackResult], expected: str) -> None:
     record = evidence.make_evaluation([*evidence.rows(), *rows])
