@@ -152,16 +152,16 @@ def suggest_batch_sizes(population: int) -> tuple[int, ...]:
 def runs_allowed(left_units: int, order: float, run: PlannedRun) -> int:
     """How many such runs, one after the other or at once, fit into what is left of a budget.
 
-    A filter at one Renyi order that was fixed beforehand (`rdp_filter`; Feldman and Zrnic 2021,
+    A filter at one Renyi order that was fixed beforehand (`renyi_filter`; Feldman and Zrnic 2021,
     https://arxiv.org/abs/2008.11193): it stays true when each run is chosen after seeing the last.
 
     Args:
-      left_units: What may still be charged, in units of `rdp_filter`; zero or less is nothing.
+      left_units: What may still be charged, in units of `renyi_filter`; zero or less is nothing.
       order: The budget's Renyi order.
       run: The run.
 
     Raises:
-      ParameterError: If `left_units` is no whole number, or the order is not one of `rdp_filter`.
+      ParameterError: If `left_units` is no whole number, or the order is not one of `renyi_filter`.
       AccountingError: If the run's cost is not finite.
     """
     if isinstance(left_units, bool) or not isinstance(left_units, int):

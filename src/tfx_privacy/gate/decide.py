@@ -14,10 +14,10 @@ What is demanded, and where it is checked:
 ====================  =================================================================================
 default is a refusal  `Verdict.blessed`; the executor writes NOT_BLESSED before it reads anything
 one of each artifact  the executor; whatever cannot be read is an `EvidenceError` in the evidence
-epsilon               `epsilon`, `delta`: `gate_rules`; the dataset's, by all runs: `dataset_budget`
-attacks               `attack_auc`, `attack_coverage`, `attack_splits`, `required_*`: `gate_attacks`
+epsilon               `epsilon`, `delta`: `rules.guarantee`; the dataset's, by all runs: `dataset_budget`
+attacks               `attack_auc`, `attack_coverage`, `attack_splits`, `required_*`: `rules.attacks`
 no privacy            `epsilon` is infinite, for deterministic test noise as well; `guarantee_scope`, `ledger`
-binding               `model_digest`, `ledger` (`gate_ledger`), `guarantee_terms`
+binding               `model_digest`, `ledger` (`rules.ledger`), `guarantee_terms`
 freshness             `issued_at`, `freshness`; the driver keeps a verdict from being replayed
 signatures            `signature`
 explanation           `RuleResult`; digests of the policy, of the evidence and of the ledger's head

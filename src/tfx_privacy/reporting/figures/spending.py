@@ -34,7 +34,7 @@ def over_steps(points: Sequence[Spent], *, stated: float, limit: float, prefix: 
         prefix=prefix,
         title="Epsilon over the steps of training",
         description=(
-            f"From {points[0].epsilon:.3g} after {points[0].step} steps to {last.epsilon:.3g} after {last.step}; "
+            f"From {rounded_up(points[0].epsilon)} after {points[0].step} steps to {rounded_up(last.epsilon)} after {last.step}; "
             f"{rounded_up(stated, 4)} is stated for the whole, and {limit:g} allowed."
         ),
     )
