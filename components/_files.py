@@ -52,13 +52,17 @@ def directory_digest(uri: str) -> str:
     """Merkle digest of everything below an artifact's URI.
 
     Raises:
-      EvidenceError: If there is no file below it.
+      EvidenceError: If there is no file below it, or a link to a folder: whether a file system of TFX follows it depends
+        on the file system, and a link that is not followed could be turned to other files under the same digest.
     """
     files = {}
-    for folder, _, names in fileio.walk(uri):
-        for name in names:
-            name = name.decode() if isinstance(name, bytes) else name
-            path = os.path.join(folder.decode() if isinstance(folder, bytes) else folder, name)
+    for folder, below, names in fileio.walk(uri):
+        folder = os.fsdecode(folder)
+        for name in map(os.fsdecode, below):
+            if os.path.islink(os.path.join(folder, name)):
+                raise EvidenceError(f"{os.path.join(folder, name)} is a link to a folder. Put the folder itself there.")
+        for name in map(os.fsdecode, names):
+            path = os.path.join(folder, name)
             files[os.path.relpath(path, uri).replace(os.sep, "/")] = digest.file_digest(_chunks(path))
     return digest.merkle_digest(files)
 

@@ -133,6 +133,18 @@ def bench(tmp_path: pathlib.Path) -> Bench:
     return Bench(tmp_path)
 
 
+def test_a_link_to_a_folder_has_no_digest(tmp_path: pathlib.Path) -> None:
+    """What a link points at can be turned while the model's folder stays as it is."""
+    from tfx_privacy.components import _files
+
+    for folder in ("model", "elsewhere"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_bytes(b"content")
+    (tmp_path / "model" / "variables").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(EvidenceError, match="variables is a link to a folder"):
+        _files.directory_digest(str(tmp_path / "model"))
+
+
 def test_a_model_with_a_signed_verdict_is_pushed(bench: Bench) -> None:
     assert bench.push() == 1
     assert bench.blessing.get_string_custom_property("model_digest") == bench.digest

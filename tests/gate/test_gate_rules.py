@@ -626,4 +626,5 @@ def test_an_unknown_rule_is_not_excused_by_an_exception_at_its_side() -> None:
     )
     policy = evidence.POLICY.model_copy(update={"exceptions": [exception("epsilon")]})
     assert not result.holds
-    assert not Verdict(rules=(result,), policy=policy, decided_at="", model_digest=evidence.DIGEST).blessed
+    with pytest.raises(ValueError, match="only what failed can be excused"):
+        Verdict(rules=(result,), policy=policy, decided_at=evidence.NOW.isoformat(), model_digest=evidence.DIGEST)

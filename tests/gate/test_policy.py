@@ -27,6 +27,11 @@ def test_limits_that_are_none(name: str, value: Any) -> None:
     assert any(word in str(caught.value) for word in (name, *part))
 
 
+def test_a_limit_that_is_called_self_is_refused_like_any_other() -> None:
+    with pytest.raises(ParameterError, match="self"):
+        policy_file.loads(YAML + "\nself: 1\n", kind="yaml")
+
+
 @pytest.mark.parametrize(("text", "words"), malformed.YAML.values(), ids=malformed.YAML.keys())
 def test_yaml_that_is_refused(text: str | bytes, words: str) -> None:
     with pytest.raises(ParameterError) as caught:

@@ -134,11 +134,38 @@ def test_a_rule_that_is_there_twice_is_refused() -> None:
 def test_an_exception_is_one_of_the_policy() -> None:
     """Else a verdict would be excused by what nobody wrote, and all that follows from its rules would follow."""
     excused = rule(status="failed", exception=EXCEPTION)
-    values: dict[str, Any] = {"rules": (excused,), "decided_at": "", "model_digest": evidence.DIGEST}
+    values: dict[str, Any] = {
+        "rules": (excused,),
+        "decided_at": evidence.NOW.isoformat(),
+        "model_digest": evidence.DIGEST,
+    }
     policy = evidence.POLICY.model_copy(update={"exceptions": [EXCEPTION]})
     assert Verdict(**values, policy=policy).headline == "BLESSED WITH EXCEPTION"
     with pytest.raises(ValueError, match="excused by an exception that the policy does not have"):
         Verdict(**values, policy=evidence.POLICY)
+
+
+@pytest.mark.parametrize(
+    ("result", "changes", "message"),
+    [
+        ({"status": "passed"}, {}, "only what failed"),
+        ({"status": "unknown"}, {}, "only what failed"),
+        ({"rule": "model_digest"}, {}, "model_digest is excused by an exception for epsilon"),
+        ({}, {"expires": evidence.NOW.isoformat()}, "it expired"),
+        ({}, {"expires": "2099-01-01"}, "more than 366 days"),
+        ({}, {"model_digest": "sha256:" + "0" * 64}, "another model"),
+    ],
+)
+def test_an_exception_excuses_what_it_is_for(result: dict[str, Any], changes: dict[str, Any], message: str) -> None:
+    exception = PolicyException(**{**EXCEPTION.model_dump(), **changes})
+    policy = evidence.POLICY.model_copy(update={"exceptions": [exception]})
+    with pytest.raises(ValueError, match=message):
+        Verdict(
+            rules=(rule(**{"status": "failed", "exception": exception, **result}),),
+            policy=policy,
+            decided_at=evidence.NOW.isoformat(),
+            model_digest=evidence.DIGEST,
+        )
 
 
 @pytest.mark.parametrize("status", ["failed", "unknown"])

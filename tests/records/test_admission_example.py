@@ -76,6 +76,15 @@ def test_the_digest_is_ours(example: dict[str, Any], model: pathlib.Path) -> Non
     assert "sha256:" + example["model_digest"](model) == our_digest(model)
 
 
+def test_a_model_with_a_link_has_no_digest(
+    example: dict[str, Any], model: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (model / "assets.extra").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="holds a link"):
+        example["model_digest"](model)
+
+
 def test_a_blessed_model_is_admitted_and_no_other(
     example: dict[str, Any], model: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.budget import renyi_filter
+from tfx_privacy.errors import EvidenceError
 from tfx_privacy.guarantee.record import PrivacyGuarantee, guarantee_digest
 from tfx_privacy.ledger import entries
 from tfx_privacy.records import strict_json
@@ -128,3 +129,16 @@ def test_other_records_are_the_same_after_their_canonical_text() -> None:
     ):
         check_round_trip(record)
     assert PrivacyEvaluation.from_json(evidence.make_evaluation().to_json()) == evidence.make_evaluation()
+
+
+def test_text_that_is_no_utf_8_is_refused() -> None:
+    with pytest.raises(EvidenceError, match="Not readable as strict JSON"):
+        strict_json.loads('"\ud800"')
+
+
+def test_a_duplicate_among_many_keys_is_found() -> None:
+    """In one pass: counting each key would take minutes for these."""
+    keys = ",".join(f'"k{number}":0' for number in range(200_000))
+    assert len(strict_json.loads(f"{{{keys}}}")) == 200_000
+    with pytest.raises(EvidenceError, match="duplicate key 'k7'"):
+        strict_json.loads(f'{{{keys},"k7":1}}')

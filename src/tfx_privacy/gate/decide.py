@@ -71,9 +71,6 @@ __all__ = [
     "decide",
 ]
 
-MAX_EXCEPTION = datetime.timedelta(days=366)
-"""Exceptions that last longer are ignored: approvals must be renewed."""
-
 _UNKNOWN: Literal["unknown"] = "unknown"
 
 _Check = Callable[[Evidence, GatePolicy, datetime.datetime], Finding]
@@ -134,7 +131,7 @@ def _apply(
         value=_text(finding.value),
         limit=_text(limit),
         explanation=_text(finding.explanation),
-        exception=exception,
+        exception=exception if status == "failed" else None,
         evidence={part: digests[part] for part in rule.parts if part in digests},
     )
 
@@ -165,16 +162,7 @@ def _why_not(exception: PolicyException, finding: Finding, evidence: Evidence, n
     """Why an exception does not excuse a failure; None if it does."""
     if exception.rule not in get_args(ExcusableRule) or finding.excusable is not True:
         return "this failure cannot be waived"
-    if not (exception.approver.strip() and exception.reason.strip()):
-        return "it names no approver or no reason"
-    ends = exception.expires_at
-    if not now < ends:
-        return f"it expired at {ends.isoformat()}"
-    if not ends - now <= MAX_EXCEPTION:
-        return f"it ends at {ends.isoformat()}, more than {MAX_EXCEPTION.days} days from now"
-    if exception.model_digest is not None and exception.model_digest != evidence.model_digest:
-        return f"it is for another model, {exception.model_digest}"
-    return None
+    return exception.why_not(evidence.model_digest, now)
 
 
 def _digests(evidence: Evidence) -> dict[str, str]:

@@ -22,6 +22,9 @@ MAX_AGE_DAYS = 36_500.0
 
 DEFAULT_MIN_SLICE_COVERAGE = 0.95
 
+MAX_EXCEPTION = datetime.timedelta(days=366)
+"""Exceptions that last longer are ignored: approvals must be renewed."""
+
 Name = Annotated[str, pydantic.Field(min_length=1, max_length=256)]
 
 Words = Annotated[str, pydantic.Field(max_length=4096, pattern=r"\S")]
@@ -36,7 +39,7 @@ RequiredTask = Literal["binary", "multiclass", "multilabel", "regression", "sequ
 class _Checked(Record):
     """A record of the policy: what breaks a rule is a ParameterError that names the value."""
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, /, **fields: Any) -> None:
         try:
             super().__init__(**fields)
         except pydantic.ValidationError as error:
@@ -107,6 +110,19 @@ class PolicyException(_Checked):
         if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
             text += "T00:00:00+00:00"
         return parse_time(re.sub(r"[Zz]$", "+00:00", text)).astimezone(datetime.timezone.utc)
+
+    def why_not(self, model_digest: object, now: datetime.datetime) -> str | None:
+        """Why it excuses nothing of this model at this time; None if nothing speaks against it."""
+        if not (self.approver.strip() and self.reason.strip()):
+            return "it names no approver or no reason"
+        ends = self.expires_at
+        if not now < ends:
+            return f"it expired at {ends.isoformat()}"
+        if not ends - now <= MAX_EXCEPTION:
+            return f"it ends at {ends.isoformat()}, more than {MAX_EXCEPTION.days} days from now"
+        if self.model_digest is not None and self.model_digest != model_digest:
+            return f"it is for another model, {self.model_digest}"
+        return None
 
 
 class GatePolicy(_Checked):

@@ -15,7 +15,7 @@ from typing_extensions import Self
 
 from tfx_privacy.gate.policy import GatePolicy, PolicyException
 from tfx_privacy.records import statement, strict_json
-from tfx_privacy.records.base import Digest, PositiveCount, Record
+from tfx_privacy.records.base import Digest, PositiveCount, Record, parse_time
 
 Status = Literal["passed", "failed", "unknown"]
 
@@ -131,11 +131,22 @@ class Verdict(_Concluding, statement.ModelRecord):
         if len(set(names)) != len(names):
             raise ValueError("a rule is there twice")
         for rule in self.rules:
-            if rule.exception is not None and rule.exception not in self.policy.exceptions:
-                raise ValueError(f"{rule.rule} is excused by an exception that the policy does not have")
+            if rule.exception is not None:
+                self._check_excused(rule, rule.exception)
         if self.blessed and self.model_digest is None:
             raise ValueError("a model without a digest is blessed")
         return self
+
+    def _check_excused(self, rule: RuleResult, exception: PolicyException) -> None:
+        if exception not in self.policy.exceptions:
+            raise ValueError(f"{rule.rule} is excused by an exception that the policy does not have")
+        if rule.status != "failed":
+            raise ValueError(f"{rule.rule} is {rule.status}, and only what failed can be excused")
+        if exception.rule != rule.rule:
+            raise ValueError(f"{rule.rule} is excused by an exception for {exception.rule}")
+        reason = exception.why_not(self.model_digest, parse_time(self.decided_at))
+        if reason is not None:
+            raise ValueError(f"{rule.rule} is excused by an exception that does not apply: {reason}")
 
     @property
     def blessed(self) -> bool:

@@ -30,12 +30,12 @@ def loads(text: str | bytes, *, max_bytes: int = MAX_BYTES) -> Any:
       The parsed value.
 
     Raises:
-      EvidenceError: On NaN, Infinity, a duplicate key, wrong UTF-8, or a size or depth beyond the limit.
+      EvidenceError: On NaN, Infinity, a duplicate key, text that is no UTF-8, or a size or depth beyond the limit.
     """
-    raw = text.encode() if isinstance(text, str) else text
-    if len(raw) > max_bytes:
-        raise EvidenceError(f"JSON of {len(raw)} bytes is larger than the limit of {max_bytes} bytes.")
     try:
+        raw = text.encode() if isinstance(text, str) else text
+        if len(raw) > max_bytes:
+            raise EvidenceError(f"JSON of {len(raw)} bytes is larger than the limit of {max_bytes} bytes.")
         value = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise EvidenceError(f"Not readable as strict JSON: {error}.") from error
@@ -81,11 +81,11 @@ def _refuse_constant(constant: str) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
-        raise ValueError(f"duplicate key {twice[0]!r}")
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise ValueError(f"duplicate key {key!r}")
+        result[key] = value
     return result
 
 

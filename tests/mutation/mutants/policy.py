@@ -169,8 +169,8 @@ POLICY = [
         "one end of an interval may be NaN", "is_known",
         "(row.auc.low, row.auc.estimate, row.auc.high)", "(row.auc.estimate, row.auc.high)", "test_forged_evidence",
     ),
-    Mutant("an exception without an end", "_why_not", "not now < ends", "False", "test_gate_rules"),
-    Mutant("an exception for ever", "_why_not", "not ends - now <= MAX_EXCEPTION", "False", "test_gate_rules"),
+    Mutant("an exception without an end", "PolicyException.why_not", "not now < ends", "False", "test_gate_rules"),
+    Mutant("an exception for ever", "PolicyException.why_not", "not ends - now <= MAX_EXCEPTION", "False", "test_gate_rules"),
     Mutant("an exception for any rule", "_exception_for", "exception.rule != rule", "False", "test_gate_rules"),
     Mutant(
         "an exception for any failure", "_why_not",
@@ -178,14 +178,19 @@ POLICY = [
         "exception.rule not in get_args(ExcusableRule)", "test_forged_evidence",
     ),
     Mutant(
-        "an exception for any model", "_why_not",
-        "exception.model_digest is not None and exception.model_digest != evidence.model_digest", "False",
+        "an exception for any model", "PolicyException.why_not",
+        "self.model_digest is not None and self.model_digest != model_digest", "False",
         "test_gate_rules",
     ),
     Mutant(
-        "an exception by nobody", "_why_not",
-        "not (exception.approver.strip() and exception.reason.strip())", "False", "test_gate_rules",
+        "an exception by nobody", "PolicyException.why_not",
+        "not (self.approver.strip() and self.reason.strip())", "False", "test_gate_rules",
     ),
+    Mutant(
+        "an exception for another rule, read", "Verdict._check_excused",
+        "exception.rule != rule.rule", "False", "test_verdict",
+    ),
+    Mutant("an exception that ended, read", "Verdict._check_excused", "reason is not None", "False", "test_verdict"),
     Mutant(
         "an exception for what is unknown", "RuleResult.holds",
         'return self.status == "passed" or (self.status == "failed" and self.exception is not None)',

@@ -147,8 +147,8 @@ SIGNING = [
         'self.status == "failed" and self.exception is not None', "self.exception is not None", "test_verdict",
     ),
     Mutant(
-        "an exception of nobody's policy", "Verdict._consistent",
-        "rule.exception is not None and rule.exception not in self.policy.exceptions", "False", "test_verdict",
+        "an exception of nobody's policy", "Verdict._check_excused",
+        "exception not in self.policy.exceptions", "False", "test_verdict",
     ),
     Mutant(
         "a model without a digest is blessed", "Verdict._consistent",
