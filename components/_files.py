@@ -53,7 +53,8 @@ def directory_digest(uri: str) -> str:
 
     Raises:
       EvidenceError: If there is no file below it, or a link to a folder: whether a file system of TFX follows it depends
-        on the file system, and a link that is not followed could be turned to other files under the same digest.
+        on the file system, and a link that is not followed could be turned to other files under the same digest; or a
+        pipe, socket or device, which has no bytes that stay, and may never give any.
     """
     files = {}
     for folder, below, names in fileio.walk(uri):
@@ -63,6 +64,8 @@ def directory_digest(uri: str) -> str:
                 raise EvidenceError(f"{os.path.join(folder, name)} is a link to a folder. Put the folder itself there.")
         for name in map(os.fsdecode, names):
             path = os.path.join(folder, name)
+            if os.path.lexists(path) and not os.path.isfile(path):
+                raise EvidenceError(f"{path} is no file but a pipe, socket, device or broken link. Remove it.")
             files[os.path.relpath(path, uri).replace(os.sep, "/")] = digest.file_digest(_chunks(path))
     return digest.merkle_digest(files)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import rich.console
+import rich.markup
 import rich.table
 
 from tfx_privacy.pipelines import progress
@@ -141,7 +142,7 @@ def _run_case(case: Case, output_root: str, console: rich.console.Console) -> Ou
         local_runner.run_locally(pipeline.create_taxi_pipeline(output_root=output_root, **case.options))
     result = results.read(os.path.join(output_root, pipeline.METADATA_NAME), pipeline.PIPELINE_NAME)
     new_models = [path for path in results.pushed_models(serving) if path not in before]
-    console.print(f"  => {_verdict(result, new_models)}. {result.message}", highlight=False)
+    console.print(f"  => {_verdict(result, new_models)}. {rich.markup.escape(result.message)}", highlight=False)
     console.print(f"     report: {result.report}\n", highlight=False, soft_wrap=True)
     return Outcome(title=case.title, result=result, new_models=new_models, seconds=dict(seconds))
 

@@ -11,6 +11,7 @@ import sys
 import click
 
 from tfx_privacy._version import __version__
+from tfx_privacy.commands import terminal
 from tfx_privacy.commands.compile import compile
 from tfx_privacy.commands.keys import keys
 from tfx_privacy.commands.ledger import ledger
@@ -68,7 +69,7 @@ def epsilon(noise_multiplier: float, sampling_probability: float, steps: int, ta
     run = DPParameters(noise_multiplier=noise_multiplier, sampling_probability=sampling_probability, steps=steps)
     for accountant in ("pld", "rdp"):
         value = spent(run, target_delta=target_delta, accountant=accountant)
-        click.echo(f"epsilon={value:.6g} at delta={target_delta:g} ({accountant.upper()})")
+        terminal.echo(f"epsilon={value:.6g} at delta={target_delta:g} ({accountant.upper()})")
 
 
 def main() -> None:
@@ -76,5 +77,5 @@ def main() -> None:
     try:
         cli(standalone_mode=True)
     except TFXPrivacyError as error:
-        click.echo(f"Error: {error}", err=True)
+        terminal.echo(f"Error: {error}", err=True)
         sys.exit(1)

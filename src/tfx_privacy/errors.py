@@ -16,9 +16,14 @@
 
 from __future__ import annotations
 
+from tfx_privacy._printable import printable
+
 
 class TFXPrivacyError(Exception):
-    """Base class of all errors of this package."""
+    """Base class of all errors of this package; its text may quote what others wrote, and is always printable."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), lines=True)
 
 
 class ParameterError(TFXPrivacyError, ValueError):

@@ -37,7 +37,7 @@ def refusal(*arguments: str) -> str:
 
 @pytest.fixture
 def ledger(address: str) -> Ledger:
-    run("init")
+    run("init", "--new")
     run(*REGISTER)
     return open_ledger(address)
 
@@ -48,6 +48,53 @@ def committed(ledger: Ledger) -> str:
     ledger.start(run_id, attempt_id=attempt_id())
     ledger.commit(run_id, RUN, model_digest=DIGEST, guarantee_digest=DIGEST)
     return run_id
+
+
+def test_a_new_ledger_is_made_only_if_that_is_asked_for(address: str) -> None:
+    """A mistyped path would be a ledger in which nothing is spent."""
+    file = pathlib.Path(address.removeprefix("sqlite:///"))
+    for answer in (None, "n\n"):
+        asked = run("init", code=1, answer=answer).output
+        assert f"There is no ledger in {file}. Make a new one, in which nothing is spent?" in asked
+        assert not file.parent.exists()
+    assert f"in {file} is new: nothing is spent in it." in run("init", answer="y\n").output
+    assert f"in {file} was there already, and is in order." in run("init").output
+    assert f"There is a ledger in {file} already." in refusal("init", "--new")
+
+
+def test_no_export_is_written_over_a_file(ledger: Ledger, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "export.jsonl"
+    run("export", "--output", str(path))
+    before = path.read_bytes()
+    assert path.stat().st_mode & 0o777 == 0o600
+    committed(ledger)
+    assert "is not overwritten" in refusal("export", "--output", str(path))
+    assert path.read_bytes() == before
+
+
+BLANK = [" ", "\u200b", "\u00a0\u2003", "\u2800", "\u3164", "\u0301", "\u202e\u202c", "\x1b"]
+
+
+@pytest.mark.parametrize("approver", BLANK, ids=ascii)
+def test_whoever_cannot_be_read_has_approved_nothing(ledger: Ledger, approver: str) -> None:
+    run_id = new_run_id()
+    ledger.reserve(run_id, "trips", RUN, **KIND)
+    for arguments in (
+        ["register", "rides", *REGISTER[2:-1], approver],
+        ["budget", "trips", "--epsilon", "9", "--reason", "more", "--approver", approver],
+        ["settle", run_id, "--yes", "--reason", "dead", "--approver", approver],
+    ):
+        assert "nobody is named" in refusal(*arguments)
+    assert ledger.run(run_id).state == "RESERVED"
+    assert list(ledger.verify().datasets) == ["trips"]
+
+
+def test_what_somebody_wrote_into_the_ledger_commands_no_terminal(ledger: Ledger) -> None:
+    run("budget", "trips", "--epsilon", "9", "--reason", "\x1b[2Jmore\u202e", "--approver", "Dana\x07\r")
+    shown = run("log", "trips").output
+    assert r"\x1b[2Jmore\u202e" in shown
+    assert r"Dana\x07\r" in shown
+    assert shown.replace("\n", "").isprintable()
 
 
 def test_the_life_of_a_budget(ledger: Ledger) -> None:

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -142,6 +143,25 @@ def test_a_link_to_a_folder_has_no_digest(tmp_path: pathlib.Path) -> None:
         (tmp_path / folder / "file").write_bytes(b"content")
     (tmp_path / "model" / "variables").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(EvidenceError, match="variables is a link to a folder"):
+        _files.directory_digest(str(tmp_path / "model"))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "broken link", "device"])
+def test_what_is_no_file_has_no_digest(tmp_path: pathlib.Path, kind: str) -> None:
+    """A pipe would be waited for; a device gives other bytes to whoever serves the model."""
+    from tfx_privacy.components import _files
+
+    path = tmp_path / "model" / "variables" / "odd"
+    path.parent.mkdir(parents=True)
+    (tmp_path / "model" / "file").write_bytes(b"content")
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as opened:
+            opened.bind(os.path.relpath(path))
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else tmp_path / "nowhere")
+    with pytest.raises(EvidenceError, match="odd is no file but a pipe, socket, device or broken link"):
         _files.directory_digest(str(tmp_path / "model"))
 
 

@@ -6,9 +6,11 @@ import os
 import pathlib
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -146,6 +148,7 @@ def test_what_may_only_be_read_is_not_charged(tmp_path: pathlib.Path, what: str)
             pass
         folder.chmod(0o777 if what == "file" else 0o555)
         (folder / "ledger.db").chmod(0o444 if what == "file" else 0o666)
+        (folder / "ledger.db.heads.jsonl").chmod(0o666)
 
         def as_nobody() -> int:
             os.setgroups([])
@@ -186,54 +189,123 @@ def test_a_file_that_was_damaged_while_it_is_open_is_noticed(file: pathlib.Path,
         reserve(ledger)
 
 
-def crashed(file: pathlib.Path, runs: int) -> list[str]:
-    """A process charges runs and is killed with its log (WAL) not yet moved into the file."""
+def test_what_a_killed_process_charged_is_in_the_one_file(file: pathlib.Path, ledger: Ledger) -> None:
     reading, writing = os.pipe()
 
     def work() -> int:
-        ledger = open_ledger(f"sqlite:///{file}")
-        for _ in range(runs):
-            os.write(writing, reserve(ledger).encode())
+        opened = open_ledger(f"sqlite:///{file}")
+        for _ in range(3):
+            os.write(writing, reserve(opened).encode())
         os.kill(os.getpid(), signal.SIGKILL)
         return 0
 
     assert ended(forked(work)) == -signal.SIGKILL
-    text = os.read(reading, 32 * runs + 1).decode()
+    text = os.read(reading, 97).decode()
     os.close(reading)
     os.close(writing)
-    return [text[at : at + 32] for at in range(0, len(text), 32)]
-
-
-def test_a_log_that_a_killed_process_left_is_taken_over(file: pathlib.Path, ledger: Ledger) -> None:
-    runs = crashed(file, 3)
-    assert file.with_name("ledger.db-wal").stat().st_size > 0
+    runs = [text[at : at + 32] for at in range(0, len(text), 32)]
+    for beside in file.parent.glob("ledger.db-*"):
+        beside.unlink()
     assert list(ledger.verify().datasets[DATASET].runs) == runs
 
 
-def test_a_truncated_log_is_an_old_copy_and_the_anchor_shows_it(file: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """SQLite cannot know that its log was longer; what is left is a valid, older ledger."""
-    with new_ledger(f"sqlite:///{file}"):
-        pass
-    runs = crashed(file, 3)
-    wal = file.with_name("ledger.db-wal")
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    for path in (file, wal):
-        shutil.copy(path, copy / path.name)
-    with open_ledger(f"sqlite:///{file}") as whole:
-        log = whole.log(DATASET)
-    head = (DATASET, log[-1].sequence, log[-1].hash)
-    for size in (0, 31, 5000, len((copy / wal.name).read_bytes()) - 1):
-        for path in (file, wal):
-            shutil.copy(copy / path.name, path)
-        file.with_name("ledger.db-shm").unlink(missing_ok=True)
-        os.truncate(wal, size)
-        with open_ledger(f"sqlite:///{file}") as ledger:
-            left = list(ledger.verify().datasets[DATASET].runs)
-            assert left == runs[: len(left)]
-            assert len(left) < 3
-            with pytest.raises(LedgerError, match="is missing: this ledger is an old copy"):
-                ledger.verify(heads=[head])
+def test_what_is_acknowledged_is_in_the_one_file_even_while_it_is_open(
+    file: pathlib.Path, ledger: Ledger, tmp_path: pathlib.Path
+) -> None:
+    """A write-ahead log would hold it, and whoever deleted or forgot that file would have an older, valid ledger."""
+    for number in range(1, 4):
+        reserve(ledger)
+        copy = tmp_path / f"copy{number}.db"
+        shutil.copy(file, copy)
+        assert charged(open_ledger(f"sqlite:///{copy}")) == number * COST
+
+
+def test_a_file_that_was_a_write_ahead_logs_is_changed_to_one_file(file: pathlib.Path, ledger: Ledger) -> None:
+    reserve(ledger)
+    ledger._database.close()
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+    assert charged(open_ledger(f"sqlite:///{file}")) == COST
+    assert not [*file.parent.glob("ledger.db-*")]
+
+
+def test_files_next_to_the_ledger_that_are_deleted_take_no_charge_with_them(file: pathlib.Path, ledger: Ledger) -> None:
+    for number in range(1, 4):
+        reserve(ledger)
+        for beside in file.parent.glob("ledger.db-*"):
+            beside.unlink()
+        with open_ledger(f"sqlite:///{file}") as other:
+            assert charged(other) == number * COST
+
+
+def before_commit(ledger: Ledger, action: Callable[[], object]) -> None:
+    """SQLite itself notices a file that moved before the first write; not one that moves after it."""
+
+    @sa.event.listens_for(ledger._database._engine, "commit")
+    def act(_: sa.Connection) -> None:
+        action()
+
+
+def test_a_charge_in_a_file_that_was_deleted_during_it_is_not_acknowledged(file: pathlib.Path, ledger: Ledger) -> None:
+    before_commit(ledger, lambda: file.unlink(missing_ok=True))
+    with pytest.raises(LedgerError, match="There is no ledger in this database"):
+        reserve(ledger)
+
+
+@pytest.mark.parametrize("when", ["before it is written", "before it is acknowledged"])
+def test_a_charge_in_a_file_that_was_replaced_during_it_is_made_in_the_new_one(
+    file: pathlib.Path, ledger: Ledger, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = file.with_name("copy")
+    shutil.copy(file, copy)
+
+    def replace() -> None:
+        if copy.exists():
+            os.replace(copy, file)
+
+    if when == "before it is written":
+        true = ledger._appender._make_entry
+
+        def replaces(*arguments: Any) -> Any:
+            replace()
+            return true(*arguments)
+
+        monkeypatch.setattr(ledger._appender, "_make_entry", replaces)
+    else:
+        before_commit(ledger, replace)
+    run_id = reserve(ledger)
+    assert list(open_ledger(f"sqlite:///{file}").verify().datasets[DATASET].runs) == [run_id]
+
+
+def test_no_anchor_need_be_named_to_find_an_old_copy(file: pathlib.Path, ledger: Ledger) -> None:
+    ledger.backup(str(file) + ".backup")
+    reserve(ledger)
+    restore(file)
+    for request in (lambda: reserve(ledger), ledger.verify, open_ledger(f"sqlite:///{file}").verify):
+        with pytest.raises(LedgerError, match="heads.jsonl names, is missing: this ledger is an old copy"):
+            request()
+
+
+def test_reading_makes_no_file(tmp_path: pathlib.Path) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path}/other.db")
+    assert not ledger.exists()
+    for request in (
+        ledger.verify,
+        lambda: ledger.dataset(DATASET),
+        lambda: ledger.run(new_run_id()),
+        lambda: reserve(ledger),
+    ):
+        with pytest.raises(LedgerError, match="There is no ledger in this database"):
+            request()
+    assert not [*tmp_path.glob("other*")]
+
+
+def test_only_the_owner_can_read_the_files(file: pathlib.Path, ledger: Ledger) -> None:
+    reserve(ledger)
+    ledger.backup(str(file) + ".backup")
+    made = [*file.parent.glob("ledger.db*")]
+    assert {path.name for path in made} >= {"ledger.db", "ledger.db.heads.jsonl", "ledger.db.backup"}
+    assert {path.stat().st_mode & 0o777 for path in made} == {0o600}
 
 
 def test_an_old_copy_is_found_by_a_head_that_a_report_names(ledger: Ledger, file: pathlib.Path) -> None:
@@ -395,7 +467,7 @@ def test_the_disk_is_waited_for(ledger: Ledger) -> None:
             for name in ("journal_mode", "synchronous", "foreign_keys")
         )
 
-    assert ledger._database.read(settings) == ("wal", 2, 1)
+    assert ledger._database.read(settings) == ("delete", 2, 1)
 
 
 CLOCK = """

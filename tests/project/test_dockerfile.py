@@ -70,6 +70,12 @@ def test_python_is_the_one_that_the_lock_is_for() -> None:
     assert f":{locked}@" in STAGES[0].image  # Beam's worker must be of the version that submits the job
 
 
+def test_the_image_has_no_jupyter() -> None:
+    lock = (ROOT / "requirements-image.lock").read_text()
+    assert not re.findall(r"^(?:jupyter|notebook|nbc|nbf|terminado|tornado|ipykernel|widgets)[\w-]*==.*", lock, re.MULTILINE)
+    assert "tensorflow-model-analysis==" in lock
+
+
 def test_what_is_copied_is_there_and_not_ignored() -> None:
     ignored = (ROOT / ".dockerignore").read_text().split()
     names = {stage.name for stage in STAGES}

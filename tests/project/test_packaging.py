@@ -67,6 +67,14 @@ def test_the_lock_has_a_hash_for_every_package_and_no_address(name: str) -> None
     assert "://" not in lock
 
 
+def test_the_page_of_advisories_names_the_locked_versions() -> None:
+    rows = re.findall(r"^\| ([\w-]+) \| ([\d.]+) \|", (ROOT / "docs" / "advisories.md").read_text(), re.MULTILINE)
+    assert len(rows) >= 5
+    locked = (ROOT / "requirements.lock").read_text()
+    for name, version in rows:
+        assert re.search(rf"^{name}==(\S+)", locked, re.MULTILINE)[1] == version  # type: ignore[index]
+
+
 def test_what_tfx_calls_at_run_time_is_in_the_environment() -> None:
     """TFX packages a `module_file` with setuptools and wheel, and installs it with pip."""
     for module in ("pip", "setuptools", "wheel"):

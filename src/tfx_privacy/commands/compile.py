@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tfx_privacy.commands import loading
+from tfx_privacy.commands import loading, terminal
 from tfx_privacy.errors import ParameterError
 
 
@@ -90,10 +90,10 @@ def compile(output: pathlib.Path, target: str | None, image: str, module: str | 
     else:
         findings = kubeflow.compile_taxi(output, **common, **_taxi(module, **taxi_options))
     for finding in findings:
-        click.echo(
+        terminal.echo(
             f"{finding.severity}: {finding.node}: {finding.problem} [{finding.rule}]\n  {finding.remedy}", err=True
         )
-    click.echo(f"Wrote {output}.")
+    terminal.echo(f"Wrote {output}.")
 
 
 def _taxi(module: str | None, *, pipeline_root: str | None, ledger: str | None, **places: str | None) -> dict[str, Any]:

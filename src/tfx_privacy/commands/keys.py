@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from tfx_privacy.commands import terminal
+
 
 @click.group()
 def keys() -> None:
@@ -20,5 +22,5 @@ def new(algorithm: str, key_id: str) -> None:
     from tfx_privacy.records import signing
 
     made = signing.new_key(algorithm, key_id)  # type: ignore[arg-type] # one of the choices
-    click.echo(f"{signing.SIGNING_KEY_VARIABLE}={made.signing}")
-    click.echo(f"{signing.VERIFICATION_KEYS_VARIABLE}={made.verification}")
+    terminal.echo(f"{signing.SIGNING_KEY_VARIABLE}={made.signing}")
+    terminal.echo(f"{signing.VERIFICATION_KEYS_VARIABLE}={made.verification}")

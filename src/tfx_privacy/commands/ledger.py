@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfx_privacy.errors import ParameterError
+from tfx_privacy._printable import printable
+from tfx_privacy.commands import terminal
+from tfx_privacy.errors import LedgerError, ParameterError
 from tfx_privacy.records import strict_json
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 _FORMATS = click.Choice(["table", "json"])
 _MAX_PENDING = 10
+_NO_LEDGER = "There is no ledger in {address}. Make a new one, in which nothing is spent? (--new does not ask.)"
 _ANSWER_BEFORE = "Settle run {run_id} ({state})? A process that is still at work on it will fail."
 
 
@@ -40,10 +43,23 @@ def _open(context: click.Context) -> Ledger:
 
 
 @ledger.command()
+@click.option("--new", is_flag=True, help="Make a new ledger without asking; fails where there is one.")
 @click.pass_context
-def init(context: click.Context) -> None:
-    """Make the ledger's tables, once for all pipelines; or bring them to this version."""
-    click.echo(f"Ledger {_open(context).initialise()} is ready.")
+def init(context: click.Context, new: bool) -> None:
+    """Make a ledger, once for all pipelines; or check the one that is there, and bring it to this version.
+
+    In a new ledger nothing is spent. Where the address should have named an existing one, its budgets would be whole
+    again; so a new one is made only if that is asked for.
+    """
+    opened = _open(context)
+    exists = opened.exists()
+    if new and exists:
+        raise LedgerError(f"There is a ledger in {opened.address} already. Run `tfx-privacy ledger init` to check it.")
+    if not exists and not new:
+        click.confirm(_NO_LEDGER.format(address=printable(opened.address)), abort=True)
+    ledger_id = opened.initialise()
+    state = "was there already, and is in order" if exists else "is new: nothing is spent in it"
+    terminal.echo(f"Ledger {ledger_id} in {opened.address} {state}.")
 
 
 @ledger.command()
@@ -72,7 +88,7 @@ def register(context: click.Context, /, dataset_id: str, **facts: Any) -> None:
     """
     opened = _open(context)
     opened.register(dataset_id, **facts)
-    click.echo(f"Registered {dataset_id!r}: epsilon={facts['epsilon']:g} at delta={facts['delta']:g}.")
+    terminal.echo(f"Registered {dataset_id!r}: epsilon={facts['epsilon']:g} at delta={facts['delta']:g}.")
 
 
 @ledger.command("add-blocks")
@@ -83,7 +99,7 @@ def register(context: click.Context, /, dataset_id: str, **facts: Any) -> None:
 def add_blocks(context: click.Context, dataset_id: str, blocks: tuple[str, ...], approver: str) -> None:
     """Add blocks to a dataset that has some, each with the dataset's whole budget."""
     _open(context).add_blocks(dataset_id, blocks, approver=approver)
-    click.echo(f"Added to {dataset_id!r}: {', '.join(blocks)}.")
+    terminal.echo(f"Added to {dataset_id!r}: {', '.join(blocks)}.")
 
 
 @ledger.command()
@@ -95,7 +111,7 @@ def add_blocks(context: click.Context, dataset_id: str, blocks: tuple[str, ...],
 def budget(context: click.Context, dataset_id: str, epsilon: float, approver: str, reason: str) -> None:
     """Set another budget; below what is spent it stops every further run."""
     _open(context).change_budget(dataset_id, epsilon=epsilon, approver=approver, reason=reason)
-    click.echo(f"The budget of {dataset_id!r} is epsilon={epsilon:g}.")
+    terminal.echo(f"The budget of {dataset_id!r} is epsilon={epsilon:g}.")
 
 
 @ledger.command()
@@ -112,10 +128,10 @@ def show(context: click.Context, dataset_id: str | None, form: str) -> None:
     chosen = [datasets[dataset_id]] if dataset_id is not None else list(datasets.values())
     rows = [row for dataset in chosen for row in summary.rows(dataset)]
     if form == "json":
-        click.echo(strict_json.dumps(rows))
+        terminal.data(strict_json.dumps(rows) + "\n")
         return
     if not rows:
-        click.echo("No dataset is registered. Register one with `tfx-privacy ledger register`.")
+        terminal.echo("No dataset is registered. Register one with `tfx-privacy ledger register`.")
         return
     import rich.console
 
@@ -131,14 +147,14 @@ def _print_pending(dataset: DatasetRow) -> None:
 
     pending = [run for run in dataset.runs.values() if run.state in ("RESERVED", "STARTED")]
     for run in pending[:_MAX_PENDING]:
-        click.echo(
+        terminal.echo(
             f"{dataset.dataset_id}: run {run.run_id} is {run.state}, with {percent(run.cost / dataset.budget)} of the "
             "budget."
         )
     if len(pending) > _MAX_PENDING:
-        click.echo(f"{dataset.dataset_id}: and {len(pending) - _MAX_PENDING} more runs that did not end.")
+        terminal.echo(f"{dataset.dataset_id}: and {len(pending) - _MAX_PENDING} more runs that did not end.")
     if pending:
-        click.echo("Runs that are dead are closed with `tfx-privacy ledger settle`; they stay charged.")
+        terminal.echo("Runs that are dead are closed with `tfx-privacy ledger settle`; they stay charged.")
 
 
 @ledger.command()
@@ -150,11 +166,11 @@ def log(context: click.Context, dataset_id: str, form: str) -> None:
     entries = _open(context).log(dataset_id)
     for entry in entries:
         if form == "json":
-            click.echo(strict_json.canonical(entry.model_dump(mode="json")))
+            terminal.data(strict_json.canonical(entry.model_dump(mode="json")) + "\n")
             continue
         body = entry.body.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
         facts = ", ".join(f"{name}={_shown(value)}" for name, value in body.items())
-        click.echo(f"{entry.sequence:5}  {entry.at}  {entry.body.kind:8}  {facts}")
+        terminal.echo(f"{entry.sequence:5}  {entry.at}  {entry.body.kind:8}  {facts}")
 
 
 def _shown(value: Any) -> str:
@@ -195,12 +211,12 @@ def verify(
     else:
         verified = exports.verify(exported.read_text(encoding="utf-8"))
         verification.require_heads(verified, known)
-    click.echo(
+    terminal.echo(
         f"Ledger {verified.ledger_id}: {verified.num_entries} entries of {len(verified.datasets)} datasets are in "
         "order."
     )
     for dataset in verified.datasets.values():
-        click.echo(f"  head {dataset.dataset_id}:{dataset.head_sequence}:{dataset.head_hash}")
+        terminal.echo(f"  head {dataset.dataset_id}:{dataset.head_sequence}:{dataset.head_hash}")
 
 
 def _head(text: str) -> tuple[str, int, str]:
@@ -236,7 +252,7 @@ def settle(context: click.Context, run_id: str, approver: str, reason: str, yes:
         click.confirm(_ANSWER_BEFORE.format(run_id=run_id, state=state), abort=True)
     entry = opened.settle(run_id, approver=approver, reason=reason)
     outcome = "it had not started, and its charge is given back" if entry.body.kind == "abort" else "its charge stays"
-    click.echo(f"Run {run_id} is closed: {outcome}.")
+    terminal.echo(f"Run {run_id} is closed: {outcome}.")
 
 
 @ledger.command()
@@ -250,10 +266,10 @@ def export(context: click.Context, output: pathlib.Path | None) -> None:
 
     text = "".join(exports.lines(_open(context).verify()))
     if output is None:
-        click.echo(text, nl=False)
+        terminal.data(text)
         return
-    output.write_text(text, encoding="utf-8")
-    click.echo(f"Wrote {output}.")
+    terminal.write_new(output, text)
+    terminal.echo(f"Wrote {output}.")
 
 
 @ledger.command()
@@ -262,4 +278,4 @@ def export(context: click.Context, output: pathlib.Path | None) -> None:
 def backup(context: click.Context, path: str) -> None:
     """Copy a SQLite ledger to a new file, while others may use it."""
     _open(context).backup(path)
-    click.echo(f"Wrote {path}. Before it is ever used, verify it against the newest head.")
+    terminal.echo(f"Wrote {path}. Before it is ever used, verify it against the newest head.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tfx_privacy.commands import loading
+from tfx_privacy.commands import loading, terminal
 from tfx_privacy.records import strict_json
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def lint(context: click.Context, target: str, runner: str, form: str) -> None:
 
     findings = rules.check(pipeline, runner=runner)
     if form == "json":
-        click.echo(strict_json.dumps([dataclasses.asdict(finding) for finding in findings]))
+        terminal.data(strict_json.dumps([dataclasses.asdict(finding) for finding in findings]) + "\n")
     else:
         _show(findings)
     context.exit(int(any(finding.severity == rules.ERROR for finding in findings)))
@@ -57,6 +57,6 @@ def lint(context: click.Context, target: str, runner: str, form: str) -> None:
 
 def _show(findings: Sequence[Finding]) -> None:
     for finding in findings:
-        click.echo(f"{finding.severity}: {finding.node}: {finding.problem} [{finding.rule}]\n  {finding.remedy}")
+        terminal.echo(f"{finding.severity}: {finding.node}: {finding.problem} [{finding.rule}]\n  {finding.remedy}")
     if not findings:
-        click.echo("No findings.")
+        terminal.echo("No findings.")

@@ -6,6 +6,7 @@ import pathlib
 
 import click
 
+from tfx_privacy.commands import terminal
 from tfx_privacy.errors import ParameterError
 
 
@@ -35,10 +36,10 @@ def migrate(module: pathlib.Path, output: pathlib.Path | None, as_diff: bool) ->
 
     _check_output(output)
     proposed = proposal.propose(modules.read(module))
-    click.echo(report.render(proposed), err=True)
+    terminal.echo(report.render(proposed), err=True)
     text = report.diff(proposed) if as_diff else proposed.text
     if output is None:
-        click.echo(text, nl=False)
+        terminal.data(text)
         return
     try:
         with output.open("x", encoding="utf-8") as file:

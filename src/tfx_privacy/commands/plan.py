@@ -15,6 +15,7 @@ from tfx_privacy import _validate
 from tfx_privacy.accounting.composition import RELATION_OF_SAMPLING
 from tfx_privacy.accounting.parameters import ACCOUNTANTS, ALGORITHMS
 from tfx_privacy.budget import renyi_filter
+from tfx_privacy.commands import terminal
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.records import strict_json
 
@@ -138,14 +139,14 @@ def plan(
     )
     rows = [_row(run, budget, left) for run in runs]
     if form == "json":
-        click.echo(strict_json.dumps(rows))
+        terminal.data(strict_json.dumps(rows) + "\n")
     elif form == "csv":
-        click.echo(_csv(rows), nl=False)
+        terminal.data(_csv(rows))
     else:
         _show(runs, rows, budget, dataset_id)
     if plot is not None:
         draw(runs, plot)
-        click.echo(f"Wrote {plot}.", err=True)
+        terminal.echo(f"Wrote {plot}.", err=True)
 
 
 def _budget(epsilon: float | None, delta: float | None, target_delta: float) -> dict[str, float] | None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from tfx_privacy._printable import printable
+from tfx_privacy.commands import terminal
 from tfx_privacy.errors import EvidenceError
 
 if TYPE_CHECKING:
@@ -69,16 +71,16 @@ def report(target: str, form: str | None, output: pathlib.Path | None, open_: bo
     except EvidenceError as error:
         raise EvidenceError(f"{found.path!r} is no report: {error}") from error
     if form is None:
-        click.echo(_summary(facts, found.path))
+        terminal.echo(_summary(facts, found.path))
         if open_:
             _open(found.path)
         return
     text = _rendered(facts, form)
     if output is None:
-        click.echo(text, nl=False)
+        terminal.data(text)
         return
-    _write(output, text)
-    click.echo(f"Wrote {output}.")
+    terminal.write_new(output, text)
+    terminal.echo(f"Wrote {output}.")
 
 
 def _read_local(path: pathlib.Path) -> _Found:
@@ -157,19 +159,8 @@ def _summary(facts: ReportFacts, path: str) -> str:
 
 
 def _line(text: str) -> str:
-    """Text from the data as one line that cannot command a terminal."""
-    return "".join(sign if sign.isprintable() else "\ufffd" for sign in " ".join(text.split()))
-
-
-def _write(output: pathlib.Path, text: str) -> None:
-    try:
-        # "x": a file that is there is never overwritten.
-        with output.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise EvidenceError(f"{str(output)!r} exists, and is not overwritten. Give another name.") from None
-    except OSError as error:
-        raise EvidenceError(f"{str(output)!r} cannot be written: {error}.") from error
+    """Text from the data as one line."""
+    return printable(" ".join(text.split()))
 
 
 def _open(path: str) -> None:

@@ -7,6 +7,7 @@ import pathlib
 
 import click
 
+from tfx_privacy.commands import terminal
 from tfx_privacy.errors import ParameterError
 
 
@@ -63,14 +64,14 @@ def run_ir(
         secrets=os.environ,
         preload=preload,
         keep_pods=keep_pods,
-        announce=lambda line: click.echo(line),
+        announce=terminal.echo,
     )
     for name, result in done.tasks.items():
         for key, artifact in result.outputs.items():
-            click.echo(f"{name}.{key}: {done.folder(name, key)}")
+            terminal.echo(f"{name}.{key}: {done.folder(name, key)}")
             for what in ("blessed", "pushed", "blessing_message", "pushed_destination"):
                 if what in artifact.metadata:
-                    click.echo(f"  {what}: {artifact.metadata[what]}")
+                    terminal.echo(f"  {what}: {artifact.metadata[what]}")
 
 
 def _variable(text: str) -> tuple[str, str]:

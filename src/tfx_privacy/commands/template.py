@@ -7,6 +7,7 @@ import re
 
 import click
 
+from tfx_privacy.commands import terminal
 from tfx_privacy.errors import ParameterError
 
 _TEMPLATES = pathlib.Path(__file__).resolve().parent.parent / "templates"
@@ -35,7 +36,7 @@ def list_templates() -> None:
     names = _names()
     width = max(len(name) for name in names)
     for name in names:
-        click.echo(f"{name:{width}}  {_summary(name)}")
+        terminal.echo(f"{name:{width}}  {_summary(name)}")
 
 
 @template.command()
@@ -56,8 +57,8 @@ def copy(model: str, pipeline_name: str, destination: pathlib.Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         text = source.read_text(encoding="utf-8")
         target.write_text(text.replace(_PLACEHOLDER, pipeline_name), encoding="utf-8")
-    click.echo(f"Copied the {model} template to {destination}, as pipeline {pipeline_name!r}.")
-    click.echo(_NEXT_STEPS.format(destination=destination))
+    terminal.echo(f"Copied the {model} template to {destination}, as pipeline {pipeline_name!r}.")
+    terminal.echo(_NEXT_STEPS.format(destination=destination))
 
 
 def _names() -> list[str]:

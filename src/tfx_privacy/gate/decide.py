@@ -31,6 +31,7 @@ import datetime
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, get_args
 
+from tfx_privacy._printable import printable
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.budget.runs import LedgerRun
 from tfx_privacy.errors import TFXPrivacyError
@@ -137,8 +138,8 @@ def _apply(
 
 
 def _text(text: str) -> str:
-    """Text with a UTF-8 form: a path or name from elsewhere may have none, and the verdict must still be written."""
-    return text.encode(errors="replace").decode()
+    """Printable text, which has a UTF-8 form too: it quotes the data's values, and goes to logs, terminals and reports."""
+    return printable(text)
 
 
 def _exception_for(

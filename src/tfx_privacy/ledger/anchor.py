@@ -1,7 +1,8 @@
 """Heads of the ledger kept outside of it, against the restoring of an old copy.
 
 A chain of hashes shows edits. It does not show that the newest entries are missing: an old backup is a valid ledger in
-which spent budget is whole again. A file of heads elsewhere (another disk, another owner, a write-once store) shows it.
+which spent budget is whole again. A file of heads shows it. Next to a SQLite ledger, where it is by default, it finds
+mistakes; elsewhere (another disk, another owner, a write-once store) it also finds what somebody intended.
 """
 
 from __future__ import annotations
@@ -30,11 +31,17 @@ class Anchor:
         self._path = path
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Anchor:
-        """The anchor that the environment names; one without a file where it names none."""
+    def from_environment(
+        cls, environ: Mapping[str, str] | None = None, *, default: pathlib.Path | None = None
+    ) -> Anchor:
+        """The anchor that the environment names, or `default` where it names none.
+
+        Raises:
+          LedgerError: If it is named by a relative path.
+        """
         path = (os.environ if environ is None else environ).get(VARIABLE, "").strip()
         if not path:
-            return cls(None)
+            return cls(default)
         if not os.path.isabs(path):
             raise LedgerError(
                 f"Expected {VARIABLE} to be an absolute path. It must be the same file for every pipeline."
@@ -54,7 +61,7 @@ class Anchor:
         # with it.
         line = f"\n{strict_json.canonical(head)}\n".encode()
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 if os.write(descriptor, line) != len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -63,7 +70,8 @@ class Anchor:
                 os.close(descriptor)
         except OSError as error:
             raise LedgerError(
-                f"The ledger's new head cannot be added to the file in {VARIABLE}: {error.strerror}."
+                f"The ledger's new head cannot be added to {self._path} (set {VARIABLE} to use another): "
+                f"{error.strerror}."
             ) from error
 
     def end(self) -> int:
@@ -75,7 +83,7 @@ class Anchor:
         except FileNotFoundError:
             return 0
         except OSError as error:
-            raise _unreadable(error) from error
+            raise self._unreadable(error) from error
 
     def check(self, ledger_id: str, dataset_id: str, hash_at: Callable[[int], str | None], *, end: int) -> None:
         """Checks that a dataset's log still holds the newest head that the file has of it.
@@ -92,10 +100,10 @@ class Anchor:
         try:
             found = list(itertools.islice(self._heads(ledger_id, dataset_id, end), _HEADS))
         except OSError as error:
-            raise _unreadable(error) from error
+            raise self._unreadable(error) from error
         if found:
             sequence, entry_hash = max(found)
-            require_head(dataset_id, sequence, entry_hash, hash_at, f"the file in {VARIABLE}")
+            require_head(dataset_id, sequence, entry_hash, hash_at, f"the file of heads {self._path}")
 
     def _heads(self, ledger_id: str, dataset_id: str, end: int) -> Iterator[tuple[int, str]]:
         """A dataset's heads, from the last line up."""
@@ -122,9 +130,10 @@ class Anchor:
                 end, rest = start, first
             yield rest
 
-
-def _unreadable(error: OSError) -> LedgerError:
-    return LedgerError(f"The file in {VARIABLE} cannot be read: {error.strerror}.")
+    def _unreadable(self, error: OSError) -> LedgerError:
+        return LedgerError(
+            f"The ledger's file of heads {self._path} (set {VARIABLE} to use another) cannot be read: {error.strerror}."
+        )
 
 
 def require_head(

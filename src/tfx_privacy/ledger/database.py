@@ -14,6 +14,7 @@ import os
 import random
 import sqlite3
 import time
+import urllib.parse
 import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from tfx_privacy.errors import LedgerError
-from tfx_privacy.ledger.source import Source
+from tfx_privacy.ledger.source import NO_LEDGER, Source
 
 _LOG = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -114,9 +115,9 @@ class Database:
           LedgerError: If the target exists, or cannot be written.
         """
         try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640))
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             with (
-                contextlib.closing(sqlite3.connect(self.source.path)) as source,
+                contextlib.closing(_open_file(self.source)) as source,
                 contextlib.closing(sqlite3.connect(path)) as target,
             ):
                 source.backup(target)
@@ -131,8 +132,20 @@ class Database:
             if not self.source.is_sqlite and mode == "DEFERRED":
                 connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             connection = connection.execution_options(tfx_privacy_begin=mode)
-            with connection.begin():
-                return request(connection)
+            origin = connection.info["origin"]
+            try:
+                with connection.begin():
+                    result = request(connection)
+            except DBAPIError:
+                self._require_origin(origin)
+                raise
+            self._require_origin(origin)
+            return result
+
+    def _require_origin(self, origin: tuple[int, int, int]) -> None:
+        """After every transaction: a file that was deleted or replaced in the meantime took what was written with it."""
+        if origin != self._origin():
+            raise _ReplacedError
 
     def _mark(self, _: Any, record: ConnectionPoolEntry) -> None:
         record.info["origin"] = self._origin()
@@ -170,6 +183,12 @@ class Database:
                 _LOG.warning(
                     "Ledger %s: the request failed (%s); trying again.", self.source.name, type(error.orig).__name__
                 )
+            except _ReplacedError:
+                if number >= _ATTEMPTS:
+                    raise LedgerError(
+                        f"The file of the ledger in {self.source.name} was deleted or replaced while it was written. "
+                        "Put back the newest copy, and verify it against the newest head."
+                    ) from None
             except SQLAlchemyError as error:
                 raise LedgerError(f"The ledger in {self.source.name} failed: {type(error).__name__}.") from None
             else:
@@ -187,6 +206,10 @@ class Database:
             if sign in reason:
                 advice = better
         return f"The ledger in {self.source.name} failed: {reason}. {advice}"
+
+
+class _ReplacedError(Exception):
+    """The path names another file than the one that the transaction was carried out in."""
 
 
 _OPEN: weakref.WeakSet[Database] = weakref.WeakSet()
@@ -229,17 +252,18 @@ def _is_away(error: DBAPIError) -> bool:
 
 
 def _sqlite(source: Source) -> sa.Engine:
-    # The last connection that closes moves the log's pages into the file, and waits for the disk several times: one is
-    # kept.
     engine = sa.create_engine(
-        source.url, poolclass=QueuePool, pool_size=1, hide_parameters=True, connect_args={"timeout": WAIT_SECONDS}
+        source.url, poolclass=QueuePool, pool_size=1, hide_parameters=True, creator=lambda: _open_file(source)
     )
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: object) -> None:
         connection.isolation_level = None  # the driver would begin transactions by itself, and too late
         with contextlib.closing(connection.cursor()) as cursor:
-            cursor.execute("PRAGMA journal_mode = WAL")
+            # What was acknowledged is in the one file. A write-ahead log would keep it in a second one, which can be
+            # deleted or left behind, and what is left then is a valid, older ledger.
+            if cursor.execute("PRAGMA journal_mode = DELETE").fetchone() != ("delete",):
+                raise sqlite3.OperationalError("database is locked")
             cursor.execute("PRAGMA synchronous = FULL")
             cursor.execute("PRAGMA foreign_keys = ON")
             cursor.execute("PRAGMA trusted_schema = OFF")
@@ -250,6 +274,14 @@ def _sqlite(source: Source) -> sa.Engine:
         connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine
+
+
+def _open_file(source: Source) -> sqlite3.Connection:
+    """Opens the file that is there; SQLite would make a missing one, in which nothing is spent."""
+    if not source.path.exists():
+        raise LedgerError(NO_LEDGER)
+    address = f"file:{urllib.parse.quote(str(source.path))}?mode=rw"
+    return sqlite3.connect(address, uri=True, timeout=WAIT_SECONDS, check_same_thread=False)
 
 
 def _postgresql(source: Source) -> sa.Engine:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import pydantic
 
+from tfx_privacy._printable import is_blank
 from tfx_privacy.budget.runs import (
     HexFloat,
     Identifier,
@@ -19,6 +20,15 @@ from tfx_privacy.records.base import Digest, PositiveCount, Record, VersionedRec
 MAX_BODY_BYTES = 1 << 20
 """Of an entry that is written; what is read may be eight times as large (`strict_json`), so no entry can be too large to read."""
 Name = Annotated[str, pydantic.Field(min_length=1, max_length=200)]
+
+
+def _named(name: str) -> str:
+    if is_blank(name):
+        raise ValueError("nobody is named: a reader sees no character of it")
+    return name
+
+
+Approver = Annotated[Name, pydantic.AfterValidator(_named)]
 Reason = Annotated[str, pydantic.Field(max_length=1000)]
 Units = PositiveCount
 _NONE: list[str] = []
@@ -39,7 +49,7 @@ class Registered(Record):
     population: PositiveCount | None = None
     """Declared number of privacy units, for runs that declare none."""
     blocks: list[Identifier] = _NONE
-    approver: Name
+    approver: Approver
 
 
 class BlocksAdded(Record):
@@ -47,7 +57,7 @@ class BlocksAdded(Record):
 
     kind: Literal["blocks"] = "blocks"
     blocks: Annotated[list[Identifier], pydantic.Field(min_length=1)]
-    approver: Name
+    approver: Approver
 
 
 class BudgetChanged(Record):
@@ -56,7 +66,7 @@ class BudgetChanged(Record):
     kind: Literal["budget"] = "budget"
     epsilon: HexFloat
     budget: Units
-    approver: Name
+    approver: Approver
     reason: Reason
 
 
@@ -109,7 +119,7 @@ class Settled(Record):
 
     kind: Literal["settle"] = "settle"
     run_id: RunId
-    approver: Name
+    approver: Approver
     reason: Reason
 
 

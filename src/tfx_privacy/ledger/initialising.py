@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import secrets
 
 import sqlalchemy as sa
 
+from tfx_privacy.errors import LedgerError
 from tfx_privacy.ledger import migrations, replay, rows, verification
 from tfx_privacy.ledger.database import Database
 from tfx_privacy.ledger.schema import LEDGER
@@ -21,7 +24,7 @@ def initialise(database: Database) -> str:
       LedgerError: If they cannot be made, are damaged, or are newer than this version.
     """
     if database.source.is_sqlite:
-        database.source.path.parent.mkdir(parents=True, exist_ok=True)
+        _make_file(database)
 
     def make(connection: sa.Connection) -> str:
         database.lock_tables(connection)
@@ -36,6 +39,28 @@ def initialise(database: Database) -> str:
         return verification.verify_all(connection).ledger_id
 
     return database.write(make)
+
+
+def exists(database: Database) -> bool:
+    """Whether the database holds a ledger's tables; a SQLite file that is not there is not made.
+
+    Raises:
+      LedgerError: If the database cannot be read.
+    """
+    if database.source.is_sqlite and not database.source.path.exists():
+        return False
+    return database.read(migrations.revision_of) is not None
+
+
+def _make_file(database: Database) -> None:
+    """Makes an empty file that only its owner can read; SQLite gives its journal the same rights."""
+    path = database.source.path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise LedgerError(f"The ledger's file {str(path)!r} cannot be made: {error.strerror}.") from error
 
 
 def _verify_log(connection: sa.Connection) -> None:

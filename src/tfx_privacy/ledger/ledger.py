@@ -46,7 +46,7 @@ class Ledger:
         """
         self._source = resolve(source, environ)
         self._database = Database(self._source)
-        anchor = Anchor.from_environment(environ)
+        anchor = Anchor.from_environment(environ, default=self._source.anchor)
         self._reader = Reader(self._database, anchor)
         self._appender = Appender(self._database, anchor)
 
@@ -58,8 +58,23 @@ class Ledger:
         """Closes its connections."""
         self._database.close()
 
+    @property
+    def address(self) -> str:
+        """The database's address without its password, to be shown to whoever set it."""
+        return self._source.shown
+
+    def exists(self) -> bool:
+        """Whether there is a ledger at the address; nothing is made by asking.
+
+        Raises:
+          LedgerError: If the database cannot be reached, or its file is something else.
+        """
+        return initialising.exists(self._database)
+
     def initialise(self) -> str:
         """Makes the ledger's tables, or brings them to this version; what is there is verified before and after.
+
+        The only request that makes a SQLite file: where there is none, every other one fails.
 
         Returns:
           The ledger's id.
@@ -278,11 +293,12 @@ class Ledger:
         Raises:
           LedgerError: If the run has ended.
         """
+        settled = requests.body(entries.Settled, run_id=run_id, approver=approver, reason=reason)
 
         def make(dataset: DatasetRow) -> Record:
             if dataset.runs[run_id].state == "RESERVED":
                 return requests.body(entries.Aborted, run_id=run_id, reason=f"{reason} (settled by {approver})"[:1000])
-            return requests.body(entries.Settled, run_id=run_id, approver=approver, reason=reason)
+            return settled
 
         return self._appender.append_to_run(run_id, f"settle:{run_id}", make, lambda _: True)
 

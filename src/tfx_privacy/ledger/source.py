@@ -21,6 +21,8 @@ from tfx_privacy.errors import LedgerError, ParameterError
 DEFAULT_VARIABLE = "TFX_PRIVACY_LEDGER"
 DEFAULT_SOURCE = f"env:{DEFAULT_VARIABLE}"
 
+NO_LEDGER = "There is no ledger in this database. Run `tfx-privacy ledger init`, once, for all pipelines."
+
 _SOURCE = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]{0,127})")
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgresql+psycopg": "postgresql+psycopg"}
 # SQLite's locks are files' locks, which these do not keep.
@@ -59,6 +61,16 @@ class Source:
         """The SQLite file."""
         assert self.url.database is not None
         return pathlib.Path(self.url.database)
+
+    @property
+    def shown(self) -> str:
+        """The address without its password."""
+        return str(self.path) if self.is_sqlite else self.url.render_as_string(hide_password=True)
+
+    @property
+    def anchor(self) -> pathlib.Path | None:
+        """Where heads are kept unless another file is named: next to a SQLite file; nowhere for a server's database."""
+        return self.path.with_name(f"{self.path.name}.heads.jsonl") if self.is_sqlite else None
 
     def redact(self, text: str) -> str:
         """A driver's message without the parts of the address."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import jinja2
 
+from tfx_privacy._printable import printable
 from tfx_privacy.accounting import gaussian_dp
 from tfx_privacy.accounting.gaussian_dp import GaussianDP
 from tfx_privacy.accounting.rounding import rounded_up
@@ -49,6 +50,7 @@ def to_html(facts: ReportFacts) -> str:
         "report.html.j2",
         facts,
         autoescape=True,
+        finalize=_html,
         pictures=captions.of_attacks(evaluation, claimed, limit, mu=mu) if evaluation else [],
         utility_pictures=captions.of_utility(evaluation) if evaluation else [],
         finding_pictures=captions.of_findings(evaluation) if evaluation else [],
@@ -189,11 +191,16 @@ def _problem(part: object) -> str:
     return part.error if isinstance(part, Problem) else ""
 
 
+def _html(value: object) -> object:
+    """Text as a page shows it; what is HTML already, the pictures, stays as it is."""
+    return printable(value, lines=True) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
 def _markdown(value: object) -> object:
     """Text as Markdown shows it: one line, no markup, no HTML, no link that a reader could follow by mistake."""
     if not isinstance(value, str):
         return value
-    line = " ".join(value.split())
+    line = printable(" ".join(value.split()))
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = re.sub(r"([\\`*_{}\[\]#!|~$])", r"\\\1", line)
     return line.replace("://", "&#58;//").replace("www.", "www&#46;").replace("@", "&#64;")

@@ -94,6 +94,40 @@ LEDGER = [
         "_validate.closed_interval(MIN_NOISE_MULTIPLIER, MAX_NOISE_MULTIPLIER, noise_multiplier=noise_multiplier)",
         "noise_multiplier", "test_ledger",
     ),
+    Mutant(
+        "what is acknowledged is in a second file", "_sqlite._prepare",
+        'cursor.execute("PRAGMA journal_mode = DELETE").fetchone() != ("delete",)',
+        'cursor.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",)', "test_ledger_sqlite",
+    ),
+    Mutant(
+        "a charge in a file that is gone is acknowledged", "Database._require_origin",
+        "origin != self._origin()", "False", "test_ledger_sqlite",
+    ),
+    Mutant(
+        "nobody keeps heads by default", "Anchor.from_environment",
+        "return cls(default)", "return cls(None)", "test_ledger_sqlite",
+    ),
+    Mutant("everybody may read a ledger", "_make_file", "0o600", "0o644", "test_ledger_sqlite"),
+    Mutant(
+        "a new ledger is made without asking", "ledger:init",
+        "not exists and not new", "False", "test_ledger_cli",
+    ),
+    Mutant("an invisible name approves", "entries:_named", "is_blank(name)", "not name.strip()", "test_ledger_cli"),
+    Mutant(
+        "an export is written over a file", "write_new",
+        "os.O_CREAT | os.O_EXCL | os.O_WRONLY", "os.O_CREAT | os.O_TRUNC | os.O_WRONLY", "test_ledger_cli",
+    ),
+    Mutant(
+        "escape sequences reach the terminal", "terminal:echo", "printable(text, lines=True)", "text", "test_ledger_cli",
+    ),
+    Mutant(
+        "an error quotes escape sequences", "TFXPrivacyError.__str__",
+        "printable(super().__str__(), lines=True)", "super().__str__()", "test_printable",
+    ),
+    Mutant(
+        "bidirectional marks are printed", "_prints",
+        'unicodedata.category(character) == "Zs"', 'unicodedata.category(character) in ("Zs", "Cf")', "test_printable",
+    ),
 ]  # fmt: skip
 
 # Found by two connections to a real server, where there is one.

@@ -14,6 +14,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from tfx_privacy.errors import LedgerError
+from tfx_privacy.ledger.source import NO_LEDGER
 
 VERSION_TABLE = "schema_version"
 _VERSION = sa.text(f"SELECT version_num FROM {VERSION_TABLE}")
@@ -57,9 +58,7 @@ def require_current(connection: sa.Connection) -> None:
     if found == [expected]:
         return
     if not found:
-        raise LedgerError(
-            "There is no ledger in this database. Run `tfx-privacy ledger init`, once, for all pipelines."
-        )
+        raise LedgerError(NO_LEDGER)
     require_known(connection)
     raise LedgerError(
         f"The ledger's tables are of revision {found[0]}, this tfx-privacy needs {expected}. Make a backup, and run "

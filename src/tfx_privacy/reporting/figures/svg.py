@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import unicodedata
 import warnings
 from collections.abc import Callable
 from xml.etree import ElementTree
@@ -12,6 +11,8 @@ from xml.etree import ElementTree
 import matplotlib.style
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+
+from tfx_privacy._printable import printable
 
 WIDTH = 5.0
 """Inches; 360 units of the view box, so text keeps its size on a narrow screen."""
@@ -61,14 +62,9 @@ def render(paint: Callable[[Figure], None], *, height: float, prefix: str, title
 
 def label(text: str, max_length: int = 24) -> str:
     """Text from the data as single printable line with mathtext escaped."""
-    visible = _printable(text)
+    visible = printable(text)
     short = visible if len(visible) <= max_length else visible[: max_length - 1] + "\u2026"
     return short.replace("$", r"\$")
-
-
-def _printable(text: str) -> str:
-    """Without what XML does not know: control characters and these two."""
-    return "".join("\ufffd" if unicodedata.category(sign) == "Cc" or sign in "\ufffe\uffff" else sign for sign in text)
 
 
 def _inline(document: str, prefix: str, title: str, description: str) -> str:
@@ -80,10 +76,10 @@ def _inline(document: str, prefix: str, title: str, description: str) -> str:
     root.attrib.clear()
     root.attrib.update({"xmlns": "http://www.w3.org/2000/svg", "viewBox": size, "role": "img"})
     # What matplotlib says for all elements, in a style sheet that would hold for the whole page.
-    root.attrib.update({"stroke-linejoin": "round", "stroke-linecap": "butt", "aria-label": _printable(title)})
+    root.attrib.update({"stroke-linejoin": "round", "stroke-linecap": "butt", "aria-label": printable(title)})
     for index, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ElementTree.Element(tag)
-        element.text = _printable(text)
+        element.text = printable(text)
         root.insert(index, element)
     return ElementTree.tostring(root, encoding="unicode")
 
