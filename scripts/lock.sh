@@ -10,5 +10,5 @@ uv=$(find_uv)
 compile=("$uv" pip compile pyproject.toml --overrides scripts/overrides.txt --generate-hashes --python-version 3.10
   --no-emit-index-url --no-header --quiet)
 "${compile[@]}" --extra dev --output-file requirements.lock "$@"
-"${compile[@]}" --overrides scripts/overrides-image.txt --extra kubeflow --extra postgresql --constraints requirements.lock --no-annotate \
+"${compile[@]}" scripts/image.in --overrides scripts/overrides-image.txt --extra kubeflow --extra postgresql --constraints requirements.lock --no-annotate \
   --output-file requirements-image.lock
