@@ -11,11 +11,13 @@ from tfx_privacy import _validate
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.pipelines.lint.baselines import check_baseline
 from tfx_privacy.pipelines.lint.evidence import check_evaluator, check_replayed, check_validator
+from tfx_privacy.pipelines.lint.exits import check_exit
 from tfx_privacy.pipelines.lint.finding import ERROR, RUNNERS, Finding
 from tfx_privacy.pipelines.lint.graph import (
     Graph,
 )
-from tfx_privacy.pipelines.lint.pushers import check_asynchronous, check_exit_handler, check_pusher
+from tfx_privacy.pipelines.lint.makers import check_maker, check_references
+from tfx_privacy.pipelines.lint.pushers import check_asynchronous, check_pusher
 from tfx_privacy.pipelines.lint.trainers import check_trainer
 
 
@@ -46,7 +48,9 @@ def check(pipeline: tfx_pipeline.Pipeline, *, runner: str = "local") -> list[Fin
             check_baseline,
             check_replayed,
             check_evaluator,
-            check_exit_handler,
+            check_exit,
+            check_maker,
+            check_references,
         )
         for finding in rule(graph, node, runner)
     ]

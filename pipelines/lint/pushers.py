@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tfx.components import BulkInferrer, Evaluator, InfraValidator
 from tfx.components.pusher import executor as pusher_executor
 from tfx.dsl.experimental.conditionals import conditional
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import channel as channels
 from tfx.types.standard_artifacts import (
-    Model,
     ModelBlessing,
 )
 
-from tfx_privacy.components import BudgetValidator
 from tfx_privacy.components.artifacts import ReferenceModels
 from tfx_privacy.pipelines.lint import roles
 from tfx_privacy.pipelines.lint.finding import ERROR, Finder, Finding, describe, describe_origin
@@ -24,9 +21,7 @@ from tfx_privacy.pipelines.lint.graph import (
     Graph,
     Node,
     Output,
-    all_inputs,
     inputs_of_type,
-    is_a,
     is_optional,
     may_be_empty,
     origin_of,
@@ -41,13 +36,7 @@ def check_pusher(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
     if not roles.is_pusher(node):
         return
     found = Finder(graph, node)
-    if not roles.runs(node, pusher_executor.Executor):
-        yield found.warning(
-            "pusher-other-executor",
-            "Its executor is not derived from that of TFX's Pusher, so it cannot be seen whether it reads the "
-            "blessing.",
-            "Derive it from tfx.components.pusher.executor.Executor and call CheckBlessing.",
-        )
+    yield from _other_executor(node, found)
     for key in inputs_of_type(node, ReferenceModels):
         yield found.error(
             "reference-models-leave",
@@ -83,9 +72,33 @@ def check_pusher(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
     yield from _missing_verdict(graph, node, validator, ours[0], found)
 
 
+def _other_executor(node: Node, found: Finder) -> Iterator[Finding]:
+    if not roles.runs(node, pusher_executor.Executor):
+        yield found.warning(
+            "pusher-other-executor",
+            "Its executor is not derived from that of TFX's Pusher, so it cannot be seen whether it reads the "
+            "blessing.",
+            "Derive it from tfx.components.pusher.executor.Executor and call CheckBlessing.",
+        )
+    elif not roles.is_known(node):
+        yield found.warning(
+            "pusher-other-executor",
+            f"Its executor, {node.executor_spec.executor_class.__name__}, is derived from that of TFX's Pusher: "
+            "whether it still reads the blessing, and what it pushes, cannot be seen.",
+            "Use TFX's Pusher or VerifyingPusher, or review the executor.",
+        )
+
+
 def _other_model(graph: Graph, node: Node, validator: Node, found: Finder) -> Iterator[Finding]:
     judged = roles.origin_of_input(validator, "model")
-    for key, channel in roles.pushed_models(node).items():
+    models = roles.pushed_models(node)
+    if not models:
+        yield found.error(
+            "pusher-other-model",
+            f"It gives a PushedModel and takes no model, so what it pushes is not what {graph.name(validator)} judges.",
+            "Give it the judged model as an input, or push with TFX's Pusher.",
+        )
+    for key, channel in models.items():
         pushed = origin_of(channel)
         if not (isinstance(pushed, Output) and pushed == judged):
             yield found.error(
@@ -171,33 +184,3 @@ def check_asynchronous(graph: Graph) -> Iterator[Finding]:
                 ),
                 remedy="Use ExecutionMode.SYNC.",
             )
-
-
-def check_exit_handler(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
-    """Models that leave by something else than a pusher."""
-    if roles.is_pusher(node) or roles.is_privacy_evaluator(node):
-        return
-    found = Finder(graph, node)
-    taken = all_inputs(node)
-    if any(is_a(channel, ReferenceModels) for channel in taken):
-        yield found.warning(
-            "reference-models-leave",
-            "It takes DPTrainer's reference_models, which are never to be published.",
-            "Wire them to PrivacyEvaluator alone.",
-        )
-    usual = (*roles.PASS_ON, Evaluator, InfraValidator, BudgetValidator)
-    if isinstance(node, usual) or roles.is_evaluator(node) or roles.is_validator(node) or roles.is_other_trainer(node):
-        return
-    if roles.is_dp_trainer(node) or any(
-        roles.validator_of(each) is not None for each in [*taken, *graph.conditions(node)]
-    ):
-        return
-    makers = {maker for channel in taken if is_a(channel, Model) for maker in graph.possible_producers(channel)}
-    if any(roles.is_dp_trainer(maker) for maker in makers):
-        what = "Its predictions" if isinstance(node, BulkInferrer) else "What it makes of the model"
-        yield found.warning(
-            "unjudged-exit",
-            f"It takes a model without BudgetValidator's verdict. {what} may leave although the model is refused.",
-            "Wire model_blessing=budget_validator.outputs['blessing'] if it takes one, or let it run on that "
-            "condition.",
-        )

@@ -26,6 +26,12 @@ def runs(node: Node, base: type) -> bool:
     return isinstance(executor, type) and issubclass(executor, base)
 
 
+def is_known(node: Node) -> bool:
+    """Whether a node's executor is part of TFX or of this package, and not somebody's own or derived one."""
+    executor = getattr(node.executor_spec, "executor_class", None)
+    return isinstance(executor, type) and executor.__module__.partition(".")[0] in ("tfx", "tfx_privacy")
+
+
 def is_validator(node: Node) -> bool:
     """Whether a node decides as BudgetValidator does."""
     return runs(node, BudgetValidator.EXECUTOR_SPEC.executor_class)
@@ -47,11 +53,10 @@ def is_evaluator(node: Node) -> bool:
 
 
 def is_pusher(node: Node) -> bool:
-    """Whether a node is TFX's Pusher, or takes a model and gives a pushed one."""
+    """Whether a node is TFX's Pusher, or gives a pushed model: of whatever it takes."""
     if isinstance(node, Pusher) or runs(node, pusher_executor.Executor):
         return True
-    takes_model = any(inputs_of_type(node, name) for name in (Model, InfraBlessing))
-    return takes_model and gives(node, PushedModel) and not isinstance(node, PASS_ON)
+    return gives(node, PushedModel) and not isinstance(node, PASS_ON)
 
 
 def is_other_trainer(node: Node) -> bool:

@@ -7,10 +7,10 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.dsl.components.base import base_component, base_driver, base_executor, executor_spec
 from tfx.types import channel_utils, component_spec
-from tfx.types.standard_artifacts import Examples, Model, PushedModel
+from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, PushedModel
 
-from tfx_privacy.components import BudgetValidator, DPTrainer
-from tfx_privacy.components.artifacts import PrivacyGuarantee, ReferenceModels
+from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator
+from tfx_privacy.components.artifacts import PrivacyEvaluation, PrivacyGuarantee, ReferenceModels
 
 
 class OtherExecutor(base_executor.BaseExecutor):
@@ -95,3 +95,58 @@ def export(model: InputArtifact[Model]) -> None:
 @component
 def upload(models: InputArtifact[ReferenceModels]) -> None:
     """What it does with the models cannot be seen."""
+
+
+@component
+def ship_what_it_likes(blessing: InputArtifact[ModelBlessing], pushed: OutputArtifact[PushedModel]) -> None:
+    """A pusher that takes no model."""
+
+
+@component
+def quantize(model: InputArtifact[Model], smaller: OutputArtifact[Model]) -> None:
+    """Makes another model."""
+
+
+@component
+def vouch(guarantee: OutputArtifact[PrivacyGuarantee]) -> None:
+    """States what it likes."""
+
+
+@component
+def acquit(model: InputArtifact[Model], evaluation: OutputArtifact[PrivacyEvaluation]) -> None:
+    """Attacks as it likes."""
+
+
+@component
+def train_elsewhere(model: OutputArtifact[Model], privacy_guarantee: OutputArtifact[PrivacyGuarantee]) -> None:
+    """Reads records that no channel shows."""
+
+
+class _DerivedPusherExecutor(Pusher.EXECUTOR_SPEC.executor_class):
+    """Might not read the blessing."""
+
+
+class DerivedPusher(Pusher):
+    """TFX's, and perhaps not quite."""
+
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(_DerivedPusherExecutor)
+
+
+class _DerivedTrainerExecutor(DPTrainer.EXECUTOR_SPEC.executor_class):
+    """Might train otherwise."""
+
+
+class DerivedTrainer(DPTrainer):
+    """Ours, and perhaps not quite."""
+
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(_DerivedTrainerExecutor)
+
+
+class _DerivedEvaluatorExecutor(PrivacyEvaluator.EXECUTOR_SPEC.executor_class):
+    """Might attack otherwise."""
+
+
+class DerivedEvaluator(PrivacyEvaluator):
+    """Ours, and perhaps not quite."""
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(_DerivedEvaluatorExecutor)

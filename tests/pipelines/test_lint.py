@@ -47,13 +47,13 @@ class Wiring:
     def blessing(self) -> Any:
         return self.validator.outputs["blessing"]
 
-    def dp_trainer(self, **options: Any) -> Any:
+    def dp_trainer(self, kind: Any = None, **options: Any) -> Any:
         from tfx_privacy import DPParameters
         from tfx_privacy.components import DPTrainer
 
         privacy = DPParameters(target_epsilon=3.0, target_delta=1e-6, expected_batch_size=64, epochs=1)
         arguments = {"examples": self.examples, "schema": self.schema, "module_path": "model", "label_key": "label"}
-        return DPTrainer(**{**arguments, "privacy": privacy, **options})
+        return (kind or DPTrainer)(**{**arguments, "privacy": privacy, **options})
 
     def plain_trainer(self, **options: Any) -> Any:
         from tfx.components import Trainer
@@ -63,10 +63,10 @@ class Wiring:
         arguments = {"examples": self.examples, "schema": self.schema, "run_fn": "model.run_fn", "train_args": steps}
         return Trainer(**{**arguments, "eval_args": trainer_pb2.EvalArgs(num_steps=1), **options})
 
-    def attacks(self, model: Any, **options: Any) -> Any:
+    def attacks(self, model: Any, kind: Any = None, **options: Any) -> Any:
         from tfx_privacy.components import PrivacyEvaluator
 
-        return PrivacyEvaluator(examples=self.examples, model=model, schema=self.schema, **options)
+        return (kind or PrivacyEvaluator)(examples=self.examples, model=model, schema=self.schema, **options)
 
     def tfx_evaluator(self, model: Any, *, thresholds: bool = True, **options: Any) -> Any:
         import tensorflow_model_analysis as tfma
@@ -88,6 +88,12 @@ class Wiring:
             "max_epsilon": 3.0, "max_delta": 1e-6, "max_attack_auc": 0.6,
         }  # fmt: skip
         return (kind or BudgetValidator)(**{**arguments, **options})
+
+    def rewire(self) -> None:
+        """What comes after the trainer, for another trainer or other attacks."""
+        self.evaluator = self.tfx_evaluator(self.model)
+        self.validator = self.judge()
+        self.pusher = self.push(self.model, self.blessing)
 
     def push(self, model: Any, blessing: Any, kind: Any = None, **options: Any) -> Any:
         from tfx.components import Pusher
@@ -625,6 +631,140 @@ def test_reference_models_and_unjudged_models_that_leave() -> None:
         ("unjudged-exit", WARNING, "BulkInferrer"),
         ("unjudged-exit", WARNING, "export"),
     ]
+
+
+def test_a_pusher_that_takes_no_model() -> None:
+    import wired_components
+
+    wiring = Wiring()
+    wiring.pusher = wired_components.ship_what_it_likes(blessing=wiring.blessing)
+    assert found(wiring.pipeline()) == [
+        ("pusher-other-model", ERROR, "ship_what_it_likes"),
+        ("pusher-other-executor", WARNING, "ship_what_it_likes"),
+    ]
+    beside = wired_components.ship_what_it_likes(blessing=wiring.evaluator.outputs["blessing"])
+    wiring = Wiring()
+    assert ("pusher-blessing-not-ours", ERROR, "ship_what_it_likes") in found(wiring.pipeline(beside))
+
+
+@pytest.mark.parametrize("kind", ["DerivedPusher", "DerivedTrainer", "DerivedEvaluator"])
+def test_derived_executors_are_named(kind: str) -> None:
+    import wired_components
+
+    wiring, rule = Wiring(), "evidence-not-ours"
+    if kind == "DerivedPusher":
+        wiring.pusher, rule = (
+            wiring.push(wiring.model, wiring.blessing, wired_components.DerivedPusher),
+            "pusher-other-executor",
+        )
+    elif kind == "DerivedTrainer":
+        wiring.trainer = wiring.dp_trainer(wired_components.DerivedTrainer)
+        wiring.privacy_evaluator = wiring.attacks(wiring.model)
+        wiring.rewire()
+    else:
+        wiring.privacy_evaluator = wiring.attacks(wiring.model, wired_components.DerivedEvaluator)
+        wiring.rewire()
+    assert found(wiring.pipeline()) == [(rule, WARNING, kind)]
+
+
+def test_our_own_pusher_is_known() -> None:
+    from tfx_privacy.components import VerifyingPusher
+
+    wiring = Wiring()
+    wiring.pusher = wiring.push(wiring.model, wiring.blessing, VerifyingPusher)
+    assert found(wiring.pipeline()) == []
+
+
+def test_a_guarantee_and_attacks_of_ones_own() -> None:
+    import wired_components
+
+    wiring = Wiring()
+    vouched, acquitted = wired_components.vouch(), wired_components.acquit(model=wiring.model)
+    assert sorted(found(wiring.pipeline(vouched, acquitted))) == [
+        ("evidence-not-ours", ERROR, "acquit"),
+        ("evidence-not-ours", ERROR, "vouch"),
+        ("unjudged-exit", WARNING, "acquit"),
+    ]
+
+
+def test_a_model_and_a_guarantee_of_one_node_that_is_not_ours() -> None:
+    """Both fit together, and to the verdict; nothing of ours ever trained."""
+    import wired_components
+
+    wiring = Wiring()
+    wiring.trainer = wired_components.train_elsewhere()
+    wiring.privacy_evaluator = wiring.attacks(wiring.model)
+    wiring.rewire()
+    assert sorted(found(wiring.pipeline())) == [
+        ("evidence-not-ours", ERROR, "train_elsewhere"),
+        ("model-not-ours", ERROR, "train_elsewhere"),
+    ]
+
+
+def test_a_model_that_is_made_of_the_judged_one() -> None:
+    import wired_components
+
+    wiring = Wiring()
+    smaller = wired_components.quantize(model=wiring.model)
+    assert ("model-not-ours", WARNING, "quantize") in found(wiring.pipeline(smaller))
+    wiring = Wiring()
+    smaller = wired_components.quantize(model=wiring.model)
+    wiring.pusher = wiring.push(smaller.outputs["smaller"], wiring.blessing)
+    findings = found(wiring.pipeline(smaller))
+    assert ("model-not-ours", ERROR, "quantize") in findings
+    assert ("pusher-other-model", ERROR, "Pusher") in findings
+
+
+def test_an_exporter_under_the_verdict_on_another_model() -> None:
+    import wired_components
+    from tfx.components import BulkInferrer
+
+    wiring = Wiring()
+    other = wiring.dp_trainer().with_id("other")
+    with condition(wiring.blessing):
+        exported = wired_components.export(model=other.outputs["model"])
+    inferred = BulkInferrer(examples=wiring.examples, model=other.outputs["model"], model_blessing=wiring.blessing)
+    assert sorted(found(wiring.pipeline(other, exported, inferred))) == [
+        ("exit-other-verdict", ERROR, "BulkInferrer"),
+        ("exit-other-verdict", ERROR, "export"),
+    ]
+
+
+@pytest.mark.parametrize("asked", ["no", "uri", "another property"])
+def test_an_exporter_under_a_condition_that_is_no_verdict(asked: str) -> None:
+    import wired_components
+    from tfx.dsl.experimental.conditionals.conditional import Cond
+
+    def predicate(wiring: Wiring) -> Any:
+        blessing = wiring.blessing.future()[0]
+        return {
+            "no": blessing.custom_property("blessed") == 0,
+            "uri": blessing.uri != "nowhere",
+            "another property": blessing.custom_property("max_epsilon") == 1,
+        }[asked]
+
+    wiring = Wiring()
+    with Cond(predicate(wiring)):
+        exported = wired_components.export(model=wiring.model)
+    assert found(wiring.pipeline(exported)) == [("unjudged-exit", WARNING, "export")]
+    wiring = Wiring()
+    with Cond(predicate(wiring)), condition(wiring.blessing):
+        nested = wired_components.export(model=wiring.model)
+    assert found(wiring.pipeline(nested)) == []
+
+
+def test_reference_models_of_another_trainer() -> None:
+    wiring = Wiring()
+    other = wiring.dp_trainer(reference_models=2).with_id("other")
+    wiring.privacy_evaluator = wiring.attacks(wiring.model, reference_models=other.outputs["reference_models"])
+    wiring.rewire()
+    assert ("reference-models-of-another", ERROR, "PrivacyEvaluator") in found(wiring.pipeline(other))
+    wiring = Wiring()
+    wiring.trainer = wiring.dp_trainer(reference_models=2)
+    references = wiring.trainer.outputs["reference_models"]
+    wiring.privacy_evaluator = wiring.attacks(wiring.model, reference_models=references)
+    wiring.rewire()
+    assert found(wiring.pipeline()) == []
 
 
 @pytest.mark.parametrize(
