@@ -30,7 +30,7 @@ def check_maker(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
                 "believes what fits together.",
                 f"Use {whose}, with the executor that it has.",
             )
-        elif not roles.is_known(node):
+        elif not roles.is_usual(node):
             yield found.warning(
                 "evidence-not-ours",
                 f"Its executor, {node.executor_spec.executor_class.__name__}, is derived from {whose}'s: whether what it "

@@ -80,7 +80,7 @@ def _other_executor(node: Node, found: Finder) -> Iterator[Finding]:
             "blessing.",
             "Derive it from tfx.components.pusher.executor.Executor and call CheckBlessing.",
         )
-    elif not roles.is_known(node):
+    elif not roles.is_usual(node):
         yield found.warning(
             "pusher-other-executor",
             f"Its executor, {node.executor_spec.executor_class.__name__}, is derived from that of TFX's Pusher: "

@@ -26,7 +26,7 @@ def runs(node: Node, base: type) -> bool:
     return isinstance(executor, type) and issubclass(executor, base)
 
 
-def is_known(node: Node) -> bool:
+def is_usual(node: Node) -> bool:
     """Whether a node's executor is part of TFX or of this package, and not somebody's own or derived one."""
     executor = getattr(node.executor_spec, "executor_class", None)
     return isinstance(executor, type) and executor.__module__.partition(".")[0] in ("tfx", "tfx_privacy")

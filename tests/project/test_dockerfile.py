@@ -72,7 +72,9 @@ def test_python_is_the_one_that_the_lock_is_for() -> None:
 
 def test_the_image_has_no_notebook_and_no_server_of_one() -> None:
     lock = (ROOT / "requirements-image.lock").read_text()
-    assert not re.findall(r"^(?:jupyter(?!-client|-core)|notebook|nbc|nbf|terminado|widgets)[\w-]*==.*", lock, re.MULTILINE)
+    assert not re.findall(
+        r"^(?:jupyter(?!-client|-core)|notebook|nbc|nbf|terminado|widgets)[\w-]*==.*", lock, re.MULTILINE
+    )
     assert "tensorflow-model-analysis==" in lock
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from tfx_privacy._printable import printable
 from tfx_privacy.commands import terminal
 from tfx_privacy.errors import EvidenceError
 
@@ -160,7 +159,7 @@ def _summary(facts: ReportFacts, path: str) -> str:
 
 def _line(text: str) -> str:
     """Text from the data as one line."""
-    return printable(" ".join(text.split()))
+    return " ".join(text.split())
 
 
 def _open(path: str) -> None:

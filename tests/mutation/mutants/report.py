@@ -37,9 +37,4 @@ REPORT = [
         "(profile(mu, epsilons) - deltas) / (1.0 + np.exp(np.minimum(epsilons, 700.0)))",
         "(profile(mu, epsilons) - deltas) / (1.0 + np.exp(np.minimum(2 * epsilons, 700.0))) / 2", "test_gaussian_dp",
     ),
-    Mutant(
-        "a file is written over", "report:_write",
-        'output.open("x", encoding="utf-8")', 'output.open("w", encoding="utf-8")', "test_report_command",
-    ),
-    Mutant("a report commands the terminal", "_line", "sign.isprintable()", "sign", "test_report_command"),
 ]  # fmt: skip
