@@ -18,10 +18,11 @@ def single(inputs: Mapping[str, Sequence[artifact.Artifact]], key: str) -> artif
     """The one artifact of a channel.
 
     Raises:
-      EvidenceError: If the channel is not wired, is empty, or holds several artifacts.
+      EvidenceError: If the channel is not wired, is empty, or holds several artifacts. An artifact without a URI, which
+        an orchestrator may give for one that was never written, is none.
     """
     artifacts = inputs.get(key)
-    if not artifacts:
+    if not artifacts or not any(found.uri for found in artifacts):
         raise EvidenceError(f"Input {key!r} has no artifact. Wire it to the component that produces it.")
     if len(artifacts) != 1:
         raise EvidenceError(f"Input {key!r} has {len(artifacts)} artifacts; expected exactly one.")

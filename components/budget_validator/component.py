@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from tfx import types
@@ -16,6 +17,7 @@ from tfx_privacy.errors import ParameterError
 from tfx_privacy.gate import policy_file as policies
 from tfx_privacy.gate.policy import DEFAULT_MIN_SLICE_COVERAGE, GatePolicy
 from tfx_privacy.ledger import source
+from tfx_privacy.records import strict_json
 
 _Scalar: TypeAlias = float | data_types.RuntimeParameter
 _Policy: TypeAlias = GatePolicy | str | os.PathLike[str]
@@ -30,6 +32,7 @@ class BudgetValidatorSpec(component_spec.ComponentSpec):
         executor.MAX_ATTACK_AUC_KEY: component_spec.ExecutionParameter(type=float, optional=True),
         executor.MIN_SLICE_COVERAGE_KEY: component_spec.ExecutionParameter(type=float, optional=True),
         executor.ALLOW_NON_DP_PREPROCESSING_KEY: component_spec.ExecutionParameter(type=int, optional=True),
+        executor.UNATTACKED_OUTPUTS_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         executor.POLICY_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         keys.LEDGER: component_spec.ExecutionParameter(type=str, optional=True),
         executor.MODEL_BLESSING_WIRED_KEY: component_spec.ExecutionParameter(type=int),
@@ -97,6 +100,7 @@ class BudgetValidator(base_component.BaseComponent):
         model_blessing: types.BaseChannel | None = None,
         min_slice_coverage: _Scalar | None = None,
         allow_non_dp_preprocessing: bool = False,
+        unattacked_outputs: Sequence[str] = (),
         policy: _Policy | None = None,
         ledger: str | None = None,
         evaluation: types.BaseChannel | None = None,
@@ -115,6 +119,8 @@ class BudgetValidator(base_component.BaseComponent):
           min_slice_coverage: Share of the members that the attacks must be able to judge, in (0, 1]; left out, 0.95.
           allow_non_dp_preprocessing: Accept a transform graph with analyzers, whose results the
             guarantee does not cover.
+          unattacked_outputs: Outputs, as "signature/output", that the model may serve although no attack looked at
+            them; the report names them on its first screen.
           policy: In place of all the limits above: a GatePolicy, or the path of a YAML or JSON file, which is read now.
           ledger: The environment variable that holds the budget ledger's address, as 'env:NAME'. Where it is given, the
             model's run must be committed there.
@@ -135,9 +141,9 @@ class BudgetValidator(base_component.BaseComponent):
         if ledger is not None:
             source.check_name(ledger)
         if policy is None:
-            properties = _limits(limits, allow_non_dp_preprocessing)
+            properties = _limits(limits, allow_non_dp_preprocessing, list(unattacked_outputs))
         else:
-            properties = _embedded(policy, limits, allow_non_dp_preprocessing, ledger)
+            properties = _embedded(policy, limits, allow_non_dp_preprocessing, list(unattacked_outputs), ledger)
         super().__init__(
             spec=BudgetValidatorSpec(
                 **properties,
@@ -155,7 +161,7 @@ class BudgetValidator(base_component.BaseComponent):
         )
 
 
-def _limits(limits: dict[str, Any], allow_non_dp_preprocessing: bool) -> dict[str, Any]:
+def _limits(limits: dict[str, Any], allow_non_dp_preprocessing: bool, unattacked_outputs: list[str]) -> dict[str, Any]:
     """The limits as execution properties; those that are known are checked."""
     known = {
         name: value
@@ -164,22 +170,31 @@ def _limits(limits: dict[str, Any], allow_non_dp_preprocessing: bool) -> dict[st
         and (value is not None or name != executor.MIN_SLICE_COVERAGE_KEY)
     }
     defaults = {executor.MAX_EPSILON_KEY: 1.0, executor.MAX_DELTA_KEY: 1e-9, executor.MAX_ATTACK_AUC_KEY: 1.0}
-    policy = GatePolicy(**{**defaults, **known, "allow_non_dp_preprocessing": allow_non_dp_preprocessing})
+    accepted = {"allow_non_dp_preprocessing": allow_non_dp_preprocessing, "unattacked_outputs": unattacked_outputs}
+    policy = GatePolicy(**{**defaults, **known, **accepted})
     return {
         **limits,
         executor.MIN_SLICE_COVERAGE_KEY: DEFAULT_MIN_SLICE_COVERAGE,
         **{name: getattr(policy, name) for name in known},
         **{name: value for name, value in limits.items() if isinstance(value, data_types.RuntimeParameter)},
         executor.ALLOW_NON_DP_PREPROCESSING_KEY: int(allow_non_dp_preprocessing),
+        executor.UNATTACKED_OUTPUTS_KEY: strict_json.dumps(policy.unattacked_outputs, indent=None)
+        if policy.unattacked_outputs
+        else None,
     }
 
 
 def _embedded(
-    policy: _Policy, limits: dict[str, Any], allow_non_dp_preprocessing: bool, ledger: str | None
+    policy: _Policy,
+    limits: dict[str, Any],
+    allow_non_dp_preprocessing: bool,
+    unattacked_outputs: list[str],
+    ledger: str | None,
 ) -> dict[str, Any]:
     """The policy's canonical JSON as execution property."""
     given = [name for name, value in limits.items() if value is not None]
     given += [executor.ALLOW_NON_DP_PREPROCESSING_KEY] * (allow_non_dp_preprocessing is not False)
+    given += [executor.UNATTACKED_OUTPUTS_KEY] * bool(unattacked_outputs)
     if given:
         raise ParameterError(
             f"BudgetValidator got both a policy and {', '.join(given)}. Give either a policy or limits: "

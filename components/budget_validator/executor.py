@@ -27,7 +27,7 @@ from tfx_privacy.gate.evidence import (
 from tfx_privacy.gate.policy import DEFAULT_MIN_SLICE_COVERAGE, GatePolicy
 from tfx_privacy.gate.verdict import Verdict
 from tfx_privacy.guarantee.record import FILE_NAME, PrivacyGuarantee
-from tfx_privacy.records import statement
+from tfx_privacy.records import statement, strict_json
 
 EVALUATION_KEY = "evaluation"
 BASELINE_EVALUATION_KEY = "baseline_evaluation"
@@ -44,6 +44,7 @@ LIMIT_KEYS = (
     MIN_SLICE_COVERAGE_KEY,
     ALLOW_NON_DP_PREPROCESSING_KEY,
 )
+UNATTACKED_OUTPUTS_KEY = "unattacked_outputs"
 POLICY_KEY = "policy"
 MODEL_BLESSING_WIRED_KEY = "model_blessing_wired"
 
@@ -107,18 +108,19 @@ def read_policy(exec_properties: Mapping[str, Any]) -> GatePolicy:
       ParameterError: If a limit is missing or out of range, or is given with a policy.
     """
     text = exec_properties.get(POLICY_KEY)
-    limits: dict[str, Any] = {name: exec_properties.get(name) for name in LIMIT_KEYS}
+    limits: dict[str, Any] = {name: exec_properties.get(name) for name in (*LIMIT_KEYS, UNATTACKED_OUTPUTS_KEY)}
     if text is not None:
         beside = [f"{name}={value!r}" for name, value in limits.items() if value is not None]
         if beside:
             raise ParameterError(f"Got both policy and {', '.join(beside)}. Pass one of them.")
         return policies.loads(text, kind="json")
-    allow = limits.pop(ALLOW_NON_DP_PREPROCESSING_KEY)
+    allow, outputs = limits.pop(ALLOW_NON_DP_PREPROCESSING_KEY), limits.pop(UNATTACKED_OUTPUTS_KEY)
     if limits[MIN_SLICE_COVERAGE_KEY] is None:
         limits[MIN_SLICE_COVERAGE_KEY] = DEFAULT_MIN_SLICE_COVERAGE
     return GatePolicy(
         **limits,
         allow_non_dp_preprocessing=not isinstance(allow, bool) and allow == 1,
+        unattacked_outputs=[] if outputs is None else strict_json.parameter(unattacked_outputs=outputs),
         # A ledger that is given with limits alone is one that must be used.
         ledger="required" if exec_properties.get(keys.LEDGER) else "none",
     )
@@ -189,6 +191,7 @@ def _read_record(
 
 
 def _upstream(input_dict: _Inputs, wired: bool) -> str:
-    if not wired and not input_dict.get(keys.MODEL_BLESSING):
+    # An orchestrator may give an optional input that nothing was written to as an artifact that is nowhere.
+    if not wired and not any(artifact.uri for artifact in input_dict.get(keys.MODEL_BLESSING) or []):
         return UPSTREAM_NOT_WIRED
     return blessing.state(_files.single(input_dict, keys.MODEL_BLESSING), _files.single(input_dict, keys.MODEL))

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable, Sequence
 
 import apache_beam as beam
+import numpy as np
 from tfx.dsl.io import fileio
 
 from tfx_privacy._version import __version__
 from tfx_privacy.attacks import evaluation
 from tfx_privacy.attacks import history as attack_history
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
-from tfx_privacy.attacks.membership import evaluate
+from tfx_privacy.attacks.membership import coarseness, evaluate
 from tfx_privacy.attacks.membership.evaluate import Settings
 from tfx_privacy.attacks.membership.heads import Head
 from tfx_privacy.attacks.membership.tally import MEMBERS, OTHERS, Tally
 from tfx_privacy.components import _files
-from tfx_privacy.components.privacy_evaluator import calibration, findings, publish, risks, sampled, scoring
+from tfx_privacy.components.privacy_evaluator import calibration, findings, publish, risks, sampled, scoring, served
 from tfx_privacy.components.privacy_evaluator import reader as reading
 from tfx_privacy.components.privacy_evaluator.calibration import Calibrated
 from tfx_privacy.components.privacy_evaluator.findings import Wanted
@@ -25,6 +27,9 @@ from tfx_privacy.components.privacy_evaluator.reader import LoadedReader, ModelR
 from tfx_privacy.components.privacy_evaluator.sampled import SampledRecords
 from tfx_privacy.errors import DataError, EvidenceError
 from tfx_privacy.records import base
+
+SATURATION = "saturation"
+"""In the place of an attack's name, where a part of the outputs cannot be told from each other."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,12 +106,14 @@ def attack_and_write(task: Task, total: Tally, num_overlapping: int) -> None:
 def evaluate_task(task: Task, total: Tally, num_overlapping: int) -> PrivacyEvaluation:
     """The record of what was found."""
     loaded = reading.load(task.reader)
-    unsupported = _unsupported(task)
+    signatures, num_compared = served.compared(loaded, [head.output_key for head in task.heads], total.samples)
     found = sampled.score(loaded, task.tasks, total.samples[0]), sampled.score(loaded, task.tasks, total.samples[1])
+    unsupported = _unsupported(task) or _about_outputs(coarseness.problem, task, loaded, found)
     calibrated, described = _calibrated(task, loaded, found) if not unsupported else (None, None)
     scores = [side.scores for side in calibrated] if calibrated else [{}, {}]
     sides = sampled.side(found[MEMBERS], scores[MEMBERS]), sampled.side(found[OTHERS], scores[OTHERS])
     run = evaluate.run(total, sides, task.settings, unsupported=unsupported)
+    saturated = "" if unsupported else _about_outputs(coarseness.saturation, task, loaded, found)
     beyond = findings.find(
         loaded,
         task.tasks,
@@ -129,13 +136,16 @@ def evaluate_task(task: Task, total: Tally, num_overlapping: int) -> PrivacyEval
         num_unusable_nonmembers=int(total.unusable[OTHERS]),
         num_overlapping=num_overlapping,
         heads=list(task.heads),
+        signature_name=task.reader.signature_name,
+        served=signatures,
+        num_compared=num_compared,
         slice_features=[*([evaluation.CLASS_FEATURE] if has_classes else []), *covering],
         confidence_level=task.settings.confidence_level,
         false_positive_rates=list(task.settings.false_positive_rates),
         min_records=task.settings.min_records,
         min_slice_size=task.settings.min_slice_size,
         sample_size=task.settings.sample_size,
-        results=run.results,
+        results=[*run.results, *([evaluate.unsupported_row(SATURATION, total, saturated)] if saturated else [])],
         findings=beyond,
         curves=run.curves,
         over_training=_history(task),
@@ -179,6 +189,22 @@ def _unsupported(task: Task) -> str:
         f"output {head.output_key!r}: {known.reason}"
         for head, known in zip(task.heads, task.tasks, strict=True)
         if known.task == "unsupported"
+    ]
+    return "; ".join(reasons)
+
+
+def _about_outputs(
+    say: Callable[[Head, Sequence[np.ndarray]], str],
+    task: Task,
+    loaded: LoadedReader,
+    found: tuple[SampledRecords, SampledRecords],
+) -> str:
+    """What `say` says of the sampled outputs of the heads; empty if nothing."""
+    batches = [loaded.of_heads(part.batch.outputs) for side in found for part in side.parts]
+    reasons = [
+        f"output {head.output_key!r}: {reason}"
+        for head, known, outputs in zip(task.heads, task.tasks, zip(*batches, strict=True), strict=True)
+        if (reason := say(known, outputs))
     ]
     return "; ".join(reasons)
 

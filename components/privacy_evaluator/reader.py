@@ -15,6 +15,8 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import schema_utils
 from tfx.utils import io_utils
 
+from tfx_privacy import compat
+from tfx_privacy.attacks import same_outputs
 from tfx_privacy.attacks.membership import hashing
 from tfx_privacy.attacks.membership.tally import SliceColumn
 from tfx_privacy.components import serving
@@ -25,7 +27,6 @@ from tfx_privacy.errors import DataError, ModelError, ParameterError
 
 BATCH_SIZE = 1024
 _OUTPUT = "output/"
-_TOLERANCE = 1e-4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,10 +120,14 @@ class LoadedReader:
         """Loads the model and the transform graph.
 
         Raises:
-          ParameterError: If the model has no such signature.
+          ParameterError: If the model has no such signature, or several MetaGraphs and none to serve.
         """
         self.reader = reader
-        self._model = tf.saved_model.load(reader.model_path)
+        graphs = compat.parse_saved_model(reader.model_path).meta_graphs
+        self.tags = _served_tags([sorted(graph.meta_info_def.tags) for graph in graphs])
+        # A function of TensorFlow 1 does not say which variables it reads.
+        self._says_variables = len(graphs) == 1 and graphs[0].HasField("object_graph_def")
+        self._model = tf.saved_model.load(reader.model_path, tags=self.tags)
         signatures = self._model.signatures
         if reader.signature_name not in signatures:
             raise ParameterError(
@@ -181,13 +186,17 @@ class LoadedReader:
             slices={spec.name: _slice(spec, columns, len(records)) for spec in self.reader.slices},
         )
 
-    def check_fused(self, records: Any) -> None:
+    def check_fused(self, records: Any, served: Mapping[str, np.ndarray] | None = None) -> None:
         """Checks that `from_features` says of some records what the signature that is served does.
 
+        Args:
+          records: Serialized examples.
+          served: What the signature that is served says of them, where that is known.
+
         Raises:
-          ModelError: If it does not.
+          ModelError: If they differ.
         """
-        served, fused = self.predict(records), self.read(records).outputs
+        served, fused = self.predict(records) if served is None else served, self.read(records).outputs
         if not agree(served, fused):
             raise ModelError(
                 f"The model's signatures {self.reader.signature_name!r} and {serving.FROM_FEATURES!r} disagree on the "
@@ -199,18 +208,44 @@ class LoadedReader:
         """Whether `from_features` takes what the examples give, and says of some records what the served signature does."""
         if serving.FROM_FEATURES not in self._model.signatures:
             return False
-        _, inputs = self._model.signatures[serving.FROM_FEATURES].structured_input_signature
-        features = serving.by_input_name(self.transformed(records))
-        fits = all(
-            isinstance(features.get(name), tf.Tensor)
-            and features[name].dtype == spec.dtype
-            and spec.shape.is_compatible_with(features[name].shape)
-            for name, spec in inputs.items()
-        )
-        if not fits:
-            return False
-        outputs = self._model.signatures[serving.FROM_FEATURES](**{name: features[name] for name in inputs})
-        return agree(self.predict(records), {name: value.numpy() for name, value in outputs.items()})
+        outputs = self._answer(serving.FROM_FEATURES, records, self.transformed(records))
+        return bool(outputs) and agree(self.predict(records), outputs)
+
+    def features(self, records: Any) -> dict[str, Any]:
+        """The dense features of some records by name, the transformed ones in the place of raw ones of their name."""
+        with _named_errors(self.reader):
+            found = {**tf.io.parse_example(records, self._raw_spec), **self.transformed(records)}
+        return {name: value for name, value in found.items() if isinstance(value, tf.Tensor)}
+
+    def answers(
+        self, names: Sequence[str], records: Any, features: Mapping[str, Any]
+    ) -> dict[str, dict[str, np.ndarray]]:
+        """By signature: what it says of some records; of those alone that take serialized examples, or features."""
+        found = {name: self._answer(name, records, features) for name in names}
+        return {name: outputs for name, outputs in found.items() if outputs}
+
+    def reads_no_variable(self, signature_name: str) -> bool:
+        """Whether a signature can be computed without the model's weights, as far as they are variables."""
+        function = self._model.signatures[signature_name]
+        return self._says_variables and not (function.variables or function.graph.variables)
+
+    def _answer(self, name: str, records: Any, features: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """One signature's outputs; none where it takes anything else, or refuses these records."""
+        function = self._model.signatures[name]
+        inputs = function.structured_input_signature[1]
+        named = serving.by_input_name(features)
+        # Features first: a text may be one, and is as much a string as a serialized example.
+        if all(_fits(named.get(key), spec) for key, spec in inputs.items()):
+            given = {key: named[key] for key in inputs}
+        elif len(inputs) == 1 and all(_fits(records, spec) for spec in inputs.values()):
+            given = dict.fromkeys(inputs, records)
+        else:
+            return {}
+        try:
+            outputs = function(**given)
+        except (tf.errors.OpError, TypeError, ValueError):
+            return {}
+        return {key: value.numpy() for key, value in outputs.items() if isinstance(value, tf.Tensor)}
 
     def first_texts(self, feature: str, records: Any) -> list[str]:
         """A raw feature's first value of each record as text; "" where it is missing."""
@@ -328,13 +363,27 @@ def _without_records(message: str) -> Iterator[None]:
         raise DataError(message) from None
 
 
-def agree(served: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:
-    """Whether two signatures give the same outputs, up to rounding; NaN is equal to NaN."""
-    return served.keys() == other.keys() and all(
-        served[name].shape == other[name].shape
-        and np.allclose(served[name], other[name], rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True)
-        for name in served
+def _served_tags(graphs: list[list[str]]) -> list[str]:
+    """The tags of the MetaGraph that is attacked: the only one, or the one that servers take."""
+    if len(graphs) == 1:
+        return graphs[0]
+    if graphs.count([tf.saved_model.SERVING]) != 1:
+        raise ParameterError(
+            f"The model has MetaGraphs with the tags {graphs}, and not exactly one has {tf.saved_model.SERVING!r} alone: "
+            "nothing says which is served. Export one."
+        )
+    return [tf.saved_model.SERVING]
+
+
+def _fits(feature: Any, spec: Any) -> bool:
+    return (
+        isinstance(feature, tf.Tensor) and feature.dtype == spec.dtype and spec.shape.is_compatible_with(feature.shape)
     )
+
+
+def agree(served: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:
+    """Whether two signatures give the same outputs, up to rounding."""
+    return served.keys() == other.keys() and all(same_outputs.same(served[name], other[name]) for name in served)
 
 
 def _rows(found: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]:

@@ -40,6 +40,7 @@ class VerifyingPusher(pusher_component.Pusher):
         infra_blessing: types.BaseChannel | None = None,
         max_verdict_age_hours: float = executor.DEFAULT_MAX_VERDICT_AGE_HOURS,
         allow_missing_keys: bool = False,
+        policy_digest: str | None = None,
         custom_config: Mapping[str, Any] | None = None,
     ) -> None:
         """Declares the component.
@@ -52,16 +53,24 @@ class VerifyingPusher(pusher_component.Pusher):
           max_verdict_age_hours: How old the verdict may be.
           allow_missing_keys: Push without a look at the signature where the environment has no verification keys. Where
             it has keys, a valid signature is demanded all the same.
+          policy_digest: Digest of the only policy whose verdicts count, as `tfx-privacy policy-digest FILE` prints it;
+            None takes the verdict of any policy.
           custom_config: Further entries of Pusher's `custom_config`.
 
         Raises:
           ParameterError: If a setting is out of its range.
         """
-        executor.Settings.of(max_verdict_age_hours=max_verdict_age_hours, allow_missing_keys=allow_missing_keys)
-        settings = {
+        executor.Settings.of(
+            max_verdict_age_hours=max_verdict_age_hours,
+            allow_missing_keys=allow_missing_keys,
+            policy_digest=policy_digest,
+        )
+        settings: dict[str, Any] = {
             executor.MAX_VERDICT_AGE_KEY: float(max_verdict_age_hours),
             executor.ALLOW_MISSING_KEYS_KEY: allow_missing_keys,
         }
+        if policy_digest is not None:
+            settings[executor.POLICY_DIGEST_KEY] = policy_digest
         super().__init__(
             model=model,
             model_blessing=model_blessing,

@@ -24,11 +24,13 @@ from tfx_privacy.errors import EvidenceError, ParameterError
 from tfx_privacy.gate import verdict_file
 from tfx_privacy.gate.verdict import Verdict
 from tfx_privacy.records import signing, statement, strict_json
+from tfx_privacy.records.base import is_digest
 
 CONFIG_KEY = "verifying_pusher"
 """Where the settings are in Pusher's `custom_config`."""
 MAX_VERDICT_AGE_KEY = "max_verdict_age_hours"
 ALLOW_MISSING_KEYS_KEY = "allow_missing_keys"
+POLICY_DIGEST_KEY = "policy_digest"
 REFUSAL_KEY = "refusal"
 """Custom property of the PushedModel: why nothing was pushed."""
 
@@ -47,18 +49,29 @@ class Settings:
 
     max_verdict_age: datetime.timedelta
     allow_missing_keys: bool
+    policy_digest: str | None
+    """Of the one policy whose verdicts count; None takes any."""
 
     @classmethod
-    def of(cls, *, max_verdict_age_hours: float, allow_missing_keys: bool) -> Settings:
+    def of(
+        cls, *, max_verdict_age_hours: float, allow_missing_keys: bool, policy_digest: str | None = None
+    ) -> Settings:
         """Settings from what a user gives.
 
         Raises:
-          ParameterError: If the age is no number of hours above 0 and up to a century, or the other is no bool.
+          ParameterError: If the age is no number of hours above 0 and up to a century, `allow_missing_keys` is no bool,
+            or the digest is none.
         """
         hours = _validate.half_open_interval(0.0, _MAX_HOURS, max_verdict_age_hours=max_verdict_age_hours)
         if not isinstance(allow_missing_keys, bool):
             raise ParameterError(f"Expected allow_missing_keys={allow_missing_keys!r} to be True or False.")
-        return cls(max_verdict_age=datetime.timedelta(hours=hours), allow_missing_keys=allow_missing_keys)
+        if policy_digest is not None and not is_digest(policy_digest):
+            raise ParameterError(
+                f"Expected policy_digest={policy_digest!r} to be sha256: and 64 lower-case hex digits, as `tfx-privacy "
+                "policy-digest FILE` prints them."
+            )
+        age = datetime.timedelta(hours=hours)
+        return cls(max_verdict_age=age, allow_missing_keys=allow_missing_keys, policy_digest=policy_digest)
 
     @classmethod
     def from_custom_config(cls, text: str | None) -> Settings:
@@ -69,7 +82,11 @@ class Settings:
         """
         config = strict_json.parameter(custom_config=text) if text else None
         given = config.get(CONFIG_KEY, {}) if isinstance(config, dict) else {}
-        values = {MAX_VERDICT_AGE_KEY: DEFAULT_MAX_VERDICT_AGE_HOURS, ALLOW_MISSING_KEYS_KEY: False}
+        values = {
+            MAX_VERDICT_AGE_KEY: DEFAULT_MAX_VERDICT_AGE_HOURS,
+            ALLOW_MISSING_KEYS_KEY: False,
+            POLICY_DIGEST_KEY: None,
+        }
         if not isinstance(given, dict) or not set(given) <= set(values):
             raise ParameterError(
                 f"Expected custom_config[{CONFIG_KEY!r}]={given!r} to be a mapping with no other keys than "
@@ -168,7 +185,8 @@ def _wiring_refusal(input_dict: Mapping[str, list[types.Artifact]]) -> str | Non
     ):
         if key == standard_component_specs.INFRA_BLESSING_KEY and key not in input_dict:
             continue
-        number = len(input_dict.get(key) or [])
+        # One without a URI was never written.
+        number = sum(bool(artifact.uri) for artifact in input_dict.get(key) or [])
         if number != 1:
             return f"{key} has {number} artifacts, expected exactly one. Wire it to {source}"
     return None
@@ -204,7 +222,13 @@ def _verdict_refusal(blessing: types.Artifact, model_digest: str, settings: Sett
         logging.warning("VerifyingPusher: the verdict's signature was not checked; there are no keys.")
     verdict = statement.from_json(Verdict, found.text)
     now = datetime.datetime.now(datetime.timezone.utc)
-    return verdict_file.refusal(verdict, model_digest=model_digest, now=now, max_age=settings.max_verdict_age)
+    return verdict_file.refusal(
+        verdict,
+        model_digest=model_digest,
+        now=now,
+        max_age=settings.max_verdict_age,
+        policy_digest=settings.policy_digest,
+    )
 
 
 def _note_refusal(pushed: types.Artifact, reason: str) -> None:

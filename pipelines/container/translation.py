@@ -168,7 +168,9 @@ def _type_of(key: str, artifact: Json, spec: Json | None) -> Json:
 
 def _require_blessings(specs: Json, inputs: Json) -> None:
     for key, spec in specs.items():
-        arrived = inputs.get("artifacts", {}).get(key, {}).get("artifacts", [])
+        listed = inputs.get("artifacts", {}).get(key, {}).get("artifacts", [])
+        # One without an address was never written.
+        arrived = any(artifact.get("uri") for artifact in listed)
         if _title(spec.get("artifactType", {})) in _BLESSING_TITLES and not arrived:
             raise ParameterError(
                 f"Input {key!r} is wired to a blessing, and none arrived. The step does not start: without a blessing "

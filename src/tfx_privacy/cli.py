@@ -18,6 +18,7 @@ from tfx_privacy.commands.ledger import ledger
 from tfx_privacy.commands.lint import lint
 from tfx_privacy.commands.migrate import migrate
 from tfx_privacy.commands.plan import plan
+from tfx_privacy.commands.policy_digest import policy_digest
 from tfx_privacy.commands.report import report
 from tfx_privacy.commands.run_ir import run_ir
 from tfx_privacy.commands.template import template
@@ -36,6 +37,7 @@ cli.add_command(ledger)
 cli.add_command(lint)
 cli.add_command(migrate)
 cli.add_command(plan)
+cli.add_command(policy_digest)
 cli.add_command(report)
 cli.add_command(template)
 cli.add_command(run_ir)

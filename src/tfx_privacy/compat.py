@@ -3,7 +3,8 @@
 tensorflow_privacy 0.9.0 imports the removed `tf.estimator` in its `__init__`; its own switch, an attribute on `sys`, skips that,
 and submodules then import well. Its Keras classes need Keras 2: TF_USE_LEGACY_KERAS=1 before TensorFlow is imported.
 
-TensorFlow can read the status of AutoGraph through its public interface, and not set it.
+TensorFlow can read the status of AutoGraph through its public interface, and not set it. It loads one MetaGraph of a
+SavedModel, and tells of the others through its internal interface alone.
 """
 
 from __future__ import annotations
@@ -25,3 +26,10 @@ def autograph_enabled() -> AbstractContextManager[Any]:
     from tensorflow.python.autograph.core import ag_ctx
 
     return ag_ctx.ControlStatusCtx(status=ag_ctx.Status.ENABLED)
+
+
+def parse_saved_model(folder: str) -> Any:
+    """A SavedModel's message, of all its MetaGraphs, read as TensorFlow's own loader reads it, whichever form it is in."""
+    import tensorflow as tf
+
+    return tf.__internal__.saved_model.parse_saved_model(folder)

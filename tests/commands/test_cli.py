@@ -3,11 +3,14 @@ import pathlib
 import subprocess
 import sys
 
+import evidence
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from tfx_privacy import cli
+from tfx_privacy.gate.decide import decide
+from tfx_privacy.gate.policy import GatePolicy
 
 
 def test_epsilon_by_both_accountants() -> None:
@@ -32,13 +35,29 @@ def test_help_answers_at_once() -> None:
 import sys
 from click.testing import CliRunner
 from tfx_privacy import cli
-for command in ([], ["lint"], ["plan"]):
+for command in ([], ["lint"], ["plan"], ["policy-digest"]):
     done = CliRunner().invoke(cli.cli, [*command, "--help"])
     assert done.exit_code == 0 and "Usage:" in done.output, done.output
 print(*{"dp_accounting", "matplotlib", "rich", "sqlalchemy", "tensorflow", "tfx"} & set(sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_a_policys_digest_is_the_one_that_verdicts_name(tmp_path: pathlib.Path) -> None:
+    text = "schema_version: 1\nmax_epsilon: 3\nmax_delta: 1.0e-6\nmax_attack_auc: 0.6\nledger: none\n"
+    (tmp_path / "policy.yaml").write_text(text)
+    (tmp_path / "other.yaml").write_text("# Agreed on in May.\n" + "\n".join(reversed(text.splitlines())))
+    expected = GatePolicy(max_epsilon=3.0, max_delta=1e-6, max_attack_auc=0.6).digest
+    for name in ("policy.yaml", "other.yaml"):
+        done = CliRunner().invoke(cli.cli, ["policy-digest", str(tmp_path / name)])
+        assert (done.exit_code, done.output) == (0, f"{expected}\n")
+    (tmp_path / "other.yaml").write_text(text.replace("0.6", "0.61"))
+    assert CliRunner().invoke(cli.cli, ["policy-digest", str(tmp_path / "other.yaml")]).output.strip() != expected
+    verdict = decide(
+        evidence.make_evidence(), GatePolicy(max_epsilon=3.0, max_delta=1e-6, max_attack_auc=0.6), now=evidence.NOW
+    )
+    assert verdict.policy_digest == expected
 
 
 @pytest.mark.slow

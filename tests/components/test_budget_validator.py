@@ -7,11 +7,13 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import evaluations
 import evidence
 import forgeries
 import malformed
 import pytest
 
+from tfx_privacy.attacks.served import ServedOutput, ServedSignature
 from tfx_privacy.errors import EvidenceError, ParameterError
 from tfx_privacy.gate import policy_file
 from tfx_privacy.gate.evidence import Evidence
@@ -222,6 +224,54 @@ def test_wired_but_empty_upstream_is_not_the_same_as_unwired(bench: Bench) -> No
     del bench.inputs["model_blessing"]
     assert bench.run(model_blessing_wired=1) == 0
     assert bench.run(model_blessing_wired=0) == 1
+
+
+def test_an_upstream_blessing_without_a_uri_is_missing(bench: Bench) -> None:
+    """Whatever its properties say: an orchestrator gives one for a blessing that was never written."""
+    bench.upstream(1)
+    (blessing,) = bench.inputs["model_blessing"]
+    blessing.uri = ""
+    assert bench.run(model_blessing_wired=1) == 0
+    assert "Input 'model_blessing' has no artifact" in bench.message
+    assert bench.run(model_blessing_wired=0) == 1
+    bench.inputs["model_blessing"] = [blessing, blessing]
+    assert bench.run(model_blessing_wired=1) == 0
+
+
+@pytest.mark.parametrize("key", ["model", "privacy_guarantee", "privacy_evaluation"])
+def test_evidence_without_a_uri_is_missing(bench: Bench, key: str) -> None:
+    bench.inputs[key][0].uri = ""
+    assert bench.run() == 0
+    assert f"Input '{key}' has no artifact" in bench.message
+
+
+def test_outputs_that_no_attack_saw_are_refused_or_accepted_by_name(bench: Bench) -> None:
+    embedding = ServedOutput(name="embedding", dtype="float32", shape="(None, 8)")
+    first, second, third = evaluations.served_signatures("outputs")
+    serving = ServedSignature(name=second.name, inputs=second.inputs, outputs=[*second.outputs, embedding])
+    bench.write_evaluation(served=[first, serving, third])
+    assert bench.run() == 0
+    assert "served_outputs: What is served is not what was attacked: serving_default/embedding" in bench.message
+    assert bench.run(unattacked_outputs="[]") == 0
+    assert bench.run(unattacked_outputs='["serving_default/embedding"]') == 1
+    shown = "Served, not attacked, accepted by the policy: serving_default/embedding."
+    for name in ("report.html", "report.md"):
+        page = (bench.root / "report" / name).read_text().replace("\\_", "_")
+        assert shown in page[: page.index("Rules")]
+    for bad in ("", "x", "{}", '"serving_default/embedding"', '["embedding"]', "[1]"):
+        with pytest.raises(ParameterError, match="unattacked_outputs"):
+            bench.run(unattacked_outputs=bad)
+        assert bench.verdict() == 0
+    with pytest.raises(ParameterError, match="both policy and unattacked_outputs"):
+        bench.run(**dict.fromkeys(LIMITS), policy=POLICY.canonical, unattacked_outputs="[]")
+
+
+def test_the_component_hands_accepted_outputs_over() -> None:
+    assert "unattacked_outputs" not in make_component().exec_properties
+    component = make_component(unattacked_outputs=("embed/outputs",))
+    assert component.exec_properties["unattacked_outputs"] == '["embed/outputs"]'
+    with pytest.raises(ParameterError, match="unattacked_outputs names 'embed'"):
+        make_component(unattacked_outputs=["embed"])
 
 
 def test_an_upstream_blessing_of_this_model_is_anded(bench: Bench) -> None:

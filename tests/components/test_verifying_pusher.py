@@ -219,6 +219,8 @@ REFUSALS: dict[str, tuple[Callable[[Bench], object], str]] = {
     "folder of the blessing gone": (lambda b: shutil.rmtree(b.root / "blessing"), "there is no BLESSED"),
     "signature gone": (lambda b: signature_path(b).unlink(), "has no signature"),
     "verdict of yesterday": (lambda b: b.bless(age=datetime.timedelta(hours=24.1)), "older than 1 day"),
+    "blessing without a URI": (lambda b: setattr(b.blessing, "uri", ""), "model_blessing has 0 artifacts"),
+    "model without a URI": (lambda b: setattr(b.model, "uri", ""), "model has 0 artifacts"),
     "verdict of tomorrow": (lambda b: b.bless(age=-datetime.timedelta(hours=24.1)), "in the future"),
 }  # fmt: skip
 
@@ -230,6 +232,30 @@ def test_what_is_missing_negative_or_stale_is_not_pushed(
     forge(bench)
     assert bench.push() == 0
     assert reason in bench.refusal
+
+
+def test_a_verdict_under_another_policy_is_not_pushed(bench: Bench) -> None:
+    """A verdict is signed and says yes; but the limits that it rests on are others than those that were agreed on."""
+    agreed = make_verdict(bench.digest).policy_digest
+    assert bench.push(policy_digest=agreed) == 1
+    for path in bench.versions():
+        shutil.rmtree(path)
+    bench.bless(max_attack_auc=0.99)
+    assert bench.push() == 1
+    for path in bench.versions():
+        shutil.rmtree(path)
+    assert bench.push(policy_digest=agreed) == 0
+    assert f"policy_digest demands {agreed}" in bench.refusal
+    assert make_verdict(bench.digest, max_attack_auc=0.99).policy_digest in bench.refusal
+
+
+@pytest.mark.parametrize("change", [str.upper, str.title, lambda d: d[:-1], lambda d: d[7:], lambda d: d + " "])
+def test_the_digest_of_a_policy_is_compared_exactly(bench: Bench, change: Callable[[str], str]) -> None:
+    agreed = make_verdict(bench.digest).policy_digest
+    with pytest.raises(ParameterError, match=r"policy_digest=.*tfx-privacy policy-digest FILE"):
+        bench.push(policy_digest=change(agreed))
+    assert bench.versions() == []
+    assert bench.push(policy_digest=agreed[:-1] + ("0" if agreed[-1] != "0" else "1")) == 0
 
 
 def _signed_by(name: str, bench: Bench) -> None:

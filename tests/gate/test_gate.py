@@ -24,7 +24,7 @@ def decide(policy: GatePolicy = evidence.POLICY, **changes: Any) -> Verdict:
 def test_a_model_within_every_limit_is_blessed() -> None:
     verdict = decide()
     assert verdict.blessed, verdict.message
-    assert len(verdict.rules) == 17
+    assert len(verdict.rules) == 18
 
 
 SCOPE = [ScopeItem(artifact="transform_graph", covered=False, detail="an analyzer ran")]

@@ -221,3 +221,20 @@ def test_one_verdict_serves_the_gate_the_report_and_the_file(monkeypatch: pytest
     facts.to_json()
     statement.to_json(made)
     assert calls == {"write_statement": 1}
+
+
+def refusal_under(made: Verdict, policy_digest: str | None) -> str | None:
+    age = datetime.timedelta(hours=1)
+    return verdict_file.refusal(
+        made, model_digest=evidence.DIGEST, now=evidence.NOW, max_age=age, policy_digest=policy_digest
+    )
+
+
+def test_a_verdict_under_another_policy_than_was_agreed_on_lets_nothing_pass() -> None:
+    agreed, other = verdict(), verdict(2.9)
+    assert agreed.blessed
+    assert other.blessed
+    assert refusal_under(agreed, agreed.policy_digest) is None
+    assert refusal_under(other, None) is None
+    for wanted in (agreed.policy_digest, other.policy_digest.upper(), "", other.policy_digest[7:]):
+        assert f"policy_digest demands {wanted}" in str(refusal_under(other, wanted))

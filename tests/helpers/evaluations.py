@@ -19,6 +19,7 @@ from tfx_privacy.attacks.evaluation import (
     References,
     TprAtFpr,
 )
+from tfx_privacy.attacks.served import ServedOutput, ServedSignature, ServedTensor
 
 DIGEST = "sha256:" + "a" * 64
 NASTY = "<script>alert(1)</script>"
@@ -105,6 +106,22 @@ def over_training() -> list[Checkpoint]:
     ]  # fmt: skip
 
 
+def served_signatures(output: str) -> list[ServedSignature]:
+    """What DPTrainer's default export serves: an attacked output, the same by features, and transformed features."""
+    examples = ServedTensor(name="examples", dtype="string", shape="(None,)")
+    feature = ServedTensor(name="x", dtype="float32", shape="(None, 1)")
+    attacked: dict[str, Any] = {"name": output, "dtype": "float32", "shape": "(None, 1)"}
+    same = ServedOutput(**attacked, standing="same", same_as=f"serving_default/{output}")
+    transformed = ServedOutput(name="x", dtype="float32", shape="(None, 1)", standing="transformed")
+    return [
+        ServedSignature(name="from_features", inputs=[feature], outputs=[same]),
+        ServedSignature(
+            name="serving_default", inputs=[examples], outputs=[ServedOutput(**attacked, standing="attacked")]
+        ),
+        ServedSignature(name="transform_features", inputs=[examples], outputs=[transformed]),
+    ]
+
+
 def make(**changes: Any) -> PrivacyEvaluation:
     values: dict[str, Any] = {
         "issued_at": "2026-01-02T11:00:00+00:00",
@@ -116,6 +133,9 @@ def make(**changes: Any) -> PrivacyEvaluation:
         "num_unusable_members": 3,
         "num_overlapping": 0,
         "heads": [Head(name="main", task="binary", output_key="score", label_key="label", from_logits=False)],
+        "signature_name": "serving_default",
+        "served": served_signatures("score"),
+        "num_compared": 15_000,
         "slice_features": ["class", "name"],
         "confidence_level": 0.95,
         "false_positive_rates": [0.001, 0.01, 0.1],

@@ -32,12 +32,13 @@ class Bench:
     def schema(self, text: str) -> None:
         self.inputs["schema"] = [disk.write_schema(self.root / "other_schema", text)]
 
-    def save(self, spec: Mapping[str, Any], answer: Callable[[Any], Any], **more: Any) -> None:
-        """A SavedModel whose served signature parses `spec` and answers `answer(features)`."""
+    def save(self, spec: Mapping[str, Any], answer: Callable[[Any], Any], *, variable: Any = None, **more: Any) -> None:
+        """A SavedModel whose served signature parses `spec` and answers `answer(features)`, with `more` signatures."""
         import tensorflow as tf
         from tfx.types import standard_artifacts
 
         module = tf.Module()
+        module.variable = variable
         module.serve = tf.function(
             lambda examples: _named(answer(tf.io.parse_example(examples, dict(spec)))),
             input_signature=[tf.TensorSpec([None], tf.string)],

@@ -7,6 +7,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import evaluations
+
 from tfx_privacy.accounting import composition
 from tfx_privacy.accounting.epsilon import COARSE_INTERVAL, EpsilonBounds, dp_accounting_version, epsilon_bounds
 from tfx_privacy.attacks.evaluation import (
@@ -116,6 +118,9 @@ def make_evaluation(results: list[AttackResult] | None = None, **changes: Any) -
         "num_nonmembers": 5_000,
         "num_overlapping": 0,
         "heads": [Head(name="", task="binary", output_key="outputs", label_key="label", from_logits=False)],
+        "signature_name": "serving_default",
+        "served": evaluations.served_signatures("outputs"),
+        "num_compared": 15_000,
         "slice_features": ["class", "payment"],
         "confidence_level": 0.95,
         "false_positive_rates": [0.01, 0.001],

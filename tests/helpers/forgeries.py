@@ -163,6 +163,7 @@ def of_evaluation() -> Iterator[Edit]:
         changed = read(PrivacyEvaluation, {**document, name: value})
         rules = frozenset({rule, "attack_coverage"} if isinstance(changed, EvidenceError) else {rule})
         yield Edit(f"evaluation: {name}={value!r}", _replace("evaluation", changed), rules)
+    yield from _of_served(document)
     for path, old in leaves(document):
         wrongs: tuple[Any, ...] = ("no", None)
         for wrong in wrongs:
@@ -170,6 +171,34 @@ def of_evaluation() -> Iterator[Edit]:
             if isinstance(changed, EvidenceError) and wrong != old:
                 name = f"evaluation: {'.'.join(map(str, path))}={wrong!r}"
                 yield Edit(name, _replace("evaluation", changed), frozenset({"attack_coverage"}))
+
+
+def _of_served(document: dict[str, Any]) -> Iterator[Edit]:
+    """A model that serves more than was attacked, or something else."""
+    for index, signature in enumerate(document["served"]):
+        first = signature["outputs"][0]
+        unseen = {**first, "name": "embedding", "standing": "unattacked", "same_as": ""}
+        parts: dict[str, list[dict[str, Any]]] = {
+            "one more output": [*signature["outputs"], unseen],
+            "one that says it is attacked": [*signature["outputs"], {**unseen, "standing": "attacked"}],
+            "one that is the same as itself": [
+                *signature["outputs"], {**unseen, "standing": "same", "same_as": f"{signature['name']}/embedding"},
+            ],
+            "nothing known": [{**first, "standing": "unattacked", "same_as": ""}],
+        }  # fmt: skip
+        for name, outputs in parts.items():
+            changed = with_leaf(document, ("served", index, "outputs"), outputs)
+            yield _served_edit(f"{signature['name']}: {name}", changed)
+    for name, value in (("num_compared", 0), ("num_compared", 999), ("signature_name", "predict")):
+        yield _served_edit(f"{name}={value!r}", {**document, name: value})
+    yield _served_edit("one more signature", {**document, "served": [*document["served"], {
+        "name": "embed", "inputs": [], "outputs": [{**unseen, "name": "outputs"}],
+    }]})  # fmt: skip
+
+
+def _served_edit(name: str, document: dict[str, Any]) -> Edit:
+    made = read(PrivacyEvaluation, document)
+    return Edit(f"evaluation: served: {name}", _replace("evaluation", made), frozenset({"served_outputs"}))
 
 
 def _of_rows(record: PrivacyEvaluation) -> Iterator[Edit]:

@@ -91,11 +91,15 @@ def test_types_that_arrive_are_kept_without_a_spec() -> None:
     assert only(translated["inputs"], "model")["type"] == {"schemaTitle": "tfx.model"}
 
 
-@pytest.mark.parametrize("missing", ["key", "list"])
+@pytest.mark.parametrize("missing", ["key", "list", "uri", "empty uri"])
 def test_a_blessing_that_does_not_arrive_stops_the_step(missing: str) -> None:
     given = executor_input()
     if missing == "key":
         del given["inputs"]["artifacts"]["model_blessing"]
+    elif missing == "uri":
+        del given["inputs"]["artifacts"]["model_blessing"]["artifacts"][0]["uri"]
+    elif missing == "empty uri":
+        given["inputs"]["artifacts"]["model_blessing"]["artifacts"][0]["uri"] = ""
     else:
         given["inputs"]["artifacts"]["model_blessing"] = {}
     with pytest.raises(ParameterError, match="'model_blessing' is wired to a blessing, and none arrived"):

@@ -145,7 +145,15 @@ def test_the_first_screen_of_a_laptop_has_verdict_and_facts(browser: Any, page_f
     page, _ = opened(browser, page_file, WIDTHS["laptop"])
     headline = "BLESSED" if page_file.stem == "blessed" else "NOT BLESSED"
     assert page.locator(".mark").inner_text().endswith(headline)
-    for label in ("Epsilon", "Strongest attack, AUC", "Budget left", "Model", "Dataset", "Privacy unit"):
+    for label in (
+        "Epsilon",
+        "Strongest attack, AUC",
+        "Served outputs",
+        "Budget left",
+        "Model",
+        "Dataset",
+        "Privacy unit",
+    ):
         tile = page.locator(".tile", has=page.get_by_text(label, exact=True))
         box = tile.bounding_box()
         assert box["y"] + box["height"] <= 900

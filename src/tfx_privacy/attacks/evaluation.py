@@ -6,6 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
+from tfx_privacy.attacks import served
+from tfx_privacy.attacks.served import ServedSignature
 from tfx_privacy.records import statement
 from tfx_privacy.records.base import (
     Count,
@@ -218,6 +220,12 @@ class PrivacyEvaluation(ModelRecord):
     num_overlapping: Count
     """Records that stand, feature by feature, on both sides."""
     heads: Annotated[list[Head], pydantic.Field(min_length=1)]
+    signature_name: Annotated[Text, pydantic.Field(min_length=1)]
+    """The signature whose outputs were attacked."""
+    served: Annotated[list[ServedSignature], pydantic.Field(min_length=1)]
+    """Every signature of the SavedModel, of every MetaGraph."""
+    num_compared: Count
+    """Records on which outputs were found to be the same: a random sample of all files of both sides."""
     slice_features: list[Text]
     """Features that were sliced by, the label's "class" included where there is one."""
     confidence_level: OpenProbability
@@ -239,7 +247,15 @@ class PrivacyEvaluation(ModelRecord):
         keys = [(row.attack, row.slice_feature, row.slice_value) for row in self.results]
         if len(set(keys)) != len(keys):
             raise ValueError("an attack on one slice has several rows")
+        names = [name for name, _ in served.outputs_of(self.served)]
+        if len(set(names)) != len(names):
+            raise ValueError("an output is served under one name twice")
         return self
+
+    @property
+    def attacked_outputs(self) -> list[str]:
+        """Full names of the heads' outputs."""
+        return [served.full_name(self.signature_name, head.output_key) for head in self.heads]
 
     @property
     def task(self) -> Task:

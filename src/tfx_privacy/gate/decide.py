@@ -16,6 +16,7 @@ default is a refusal  `Verdict.blessed`; the executor writes NOT_BLESSED before 
 one of each artifact  the executor; whatever cannot be read is an `EvidenceError` in the evidence
 epsilon               `epsilon`, `delta`: `rules.guarantee`; the dataset's, by all runs: `dataset_budget`
 attacks               `attack_auc`, `attack_coverage`, `attack_splits`, `required_*`: `rules.attacks`
+what is served        `served_outputs`: `rules.served`
 no privacy            `epsilon` is infinite, for deterministic test noise as well; `guarantee_scope`, `ledger`
 binding               `model_digest`, `ledger` (`rules.ledger`), `guarantee_terms`
 freshness             `issued_at`, `freshness`; the driver keeps a verdict from being replayed
@@ -51,6 +52,7 @@ from tfx_privacy.gate.rules import (
     binding,
     guarantee,
     ledger,
+    served,
 )
 from tfx_privacy.gate.rules.attacks import REQUIRED_ATTACKS
 from tfx_privacy.gate.verdict import LedgerHead, RuleResult, Status, Verdict
@@ -226,6 +228,12 @@ _RULES: tuple[_Rule, ...] = (
         "required_tasks",
         lambda policy: _or_any(", ".join(policy.required_tasks)),
         attacks.check_required_tasks,
+        (EVALUATION,),
+    ),
+    _Rule(
+        "served_outputs",
+        lambda policy: " but ".join(["all attacked", *filter(None, [", ".join(policy.unattacked_outputs)])]),
+        served.check_served,
         (EVALUATION,),
     ),
     _Rule("model_digest", lambda policy: "one model", binding.check_digest, (GUARANTEE, EVALUATION)),

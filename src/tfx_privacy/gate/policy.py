@@ -149,6 +149,8 @@ class GatePolicy(_Checked):
     """Features that must have been sliced by."""
     required_tasks: list[RequiredTask] = pydantic.Field(default_factory=list)
     """The tasks of the model's outputs: each must be there, and no other. Empty means any."""
+    unattacked_outputs: list[Name] = pydantic.Field(default_factory=list, max_length=MAX_ENTRIES)
+    """Outputs, as `signature/output`, that may be served although no attack looked at them."""
     dataset_id: Identifier | None = None
     """The ledger's dataset that the model must have been charged to."""
     privacy_unit: Literal["example", "user"] | None = None
@@ -180,8 +182,11 @@ class GatePolicy(_Checked):
     def _consistent(self) -> Self:
         if self.dataset_id is not None and self.ledger != "required":
             raise ValueError(f"dataset_id={self.dataset_id!r} can be checked with ledger: required only")
-        for name in ("required_attacks", "required_slices", "required_tasks"):
+        for name in ("required_attacks", "required_slices", "required_tasks", "unattacked_outputs"):
             _each_once(name, getattr(self, name))
+        for name in self.unattacked_outputs:
+            if "/" not in name.strip("/"):
+                raise ValueError(f"unattacked_outputs names {name!r}, which is no output: write signature/output")
         _each_once("slice_limits", [limit.slice_name for limit in self.slice_limits])
         return self
 

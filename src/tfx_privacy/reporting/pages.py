@@ -162,6 +162,8 @@ def _percent(rate: float) -> str:
 def _policy_entries(policy: GatePolicy) -> list[tuple[str, str]]:
     """What the policy says, without its exceptions, as names and texts."""
     values = policy.model_dump(mode="json", exclude={"schema_version", "slice_limits", "exceptions"})
+    # What is demanded of no name is demanded of any; what is accepted by no name is accepted of none.
+    values["unattacked_outputs"] = values["unattacked_outputs"] or "none"
     entries = [(name, _policy_text(value)) for name, value in values.items()]
     return entries + [
         (f"limit on {limit.slice_name}", f"{limit.max_attack_auc:g} ({_compared(limit, policy)} than the general one)")

@@ -1,10 +1,11 @@
-"""The first screen of a report: six facts, each with its limit."""
+"""The first screen of a report: seven facts, each with its limit."""
 
 from __future__ import annotations
 
 import math
 
 from tfx_privacy.accounting.rounding import rounded_up
+from tfx_privacy.attacks import served
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.budget.runs import LedgerRun
 from tfx_privacy.gate.evidence import Evidence
@@ -32,10 +33,11 @@ def first_screen(
     strongest: Strongest | None,
     lineage: Lineage,
 ) -> list[Tile]:
-    """Returns the six tiles in reading order; what could not be read says so in its tile."""
+    """Returns the seven tiles in reading order; what could not be read says so in its tile."""
     return [
         _epsilon_tile(verdict, record),
         _attack_tile(verdict, attacked, strongest),
+        _served_tile(verdict, attacked),
         _budget_tile(evidence, run),
         _model_tile(evidence, lineage),
         _dataset_tile(record),
@@ -68,6 +70,16 @@ def _attack_tile(verdict: Verdict, attacked: PrivacyEvaluation | None, strongest
         detail=f"{row.attack} on {row.slice_name}, at {100 * attacked.confidence_level:g} % confidence; upper bound "
         f"{rounded_up(strongest.upper, 3)}, the limit is {strongest.limit:g}; 0.5 is guessing",
     )
+
+
+def _served_tile(verdict: Verdict, attacked: PrivacyEvaluation | None) -> Tile:
+    """What the model answers that no attack saw: who serves it must see it at once."""
+    rule = verdict.rule("served_outputs")
+    if attacked is None or rule is None or rule.status == "unknown":
+        return Tile(label="Served outputs", value="not established", detail="No evaluation says what is served.")
+    unseen = ", ".join(served.unattacked(attacked.served))
+    detail = rule.explanation if rule.passed or not unseen else f"Served, not attacked, refused: {unseen}."
+    return Tile(label="Served outputs", value=f"{rule.value} attacked", detail=detail)
 
 
 def _budget_tile(evidence: Evidence, run: LedgerRun | None) -> Tile:

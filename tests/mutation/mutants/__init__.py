@@ -20,6 +20,7 @@ from mutants.planning import PLANNING
 from mutants.policy import POLICY
 from mutants.report import REPORT
 from mutants.sampling import SAMPLING
+from mutants.served import SERVED
 from mutants.signing import SIGNING
 from mutants.validation import VALIDATION
 
@@ -27,5 +28,5 @@ __all__ = ["MUTANTS", "POSTGRESQL", "Mutant"]
 
 MUTANTS = [
     *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER,
-    *KUBEFLOW, *MIGRATION, *REPORT, *BASE_MODELS, *INPUTS, *POSTGRESQL,
+    *KUBEFLOW, *MIGRATION, *REPORT, *BASE_MODELS, *INPUTS, *SERVED, *POSTGRESQL,
 ]  # fmt: skip

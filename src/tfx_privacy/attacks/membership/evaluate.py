@@ -25,6 +25,7 @@ from tfx_privacy.attacks.membership import (
     multiplicity,
     statistics,
 )
+from tfx_privacy.attacks.membership.coarseness import REMEDY
 from tfx_privacy.attacks.membership.counts import Counts
 from tfx_privacy.attacks.membership.tally import (
     MEMBERS,
@@ -137,8 +138,7 @@ def run(
         )
     unsupported = unsupported or _mostly_unusable(tally)
     if unsupported:
-        sizes = int(tally.records[MEMBERS]), int(tally.records[OTHERS])
-        return AttackRun([_row(LOSS, _WHOLE, sizes, "UNSUPPORTED", unsupported)], [])
+        return AttackRun([unsupported_row(LOSS, tally, unsupported)], [])
     slices = _Slices(tally, settings.min_slice_size)
     control = control_scores(sides)
     scored = [*_from_tally(tally, slices), *_from_sample(sides, slices, control)]
@@ -150,6 +150,11 @@ def run(
         _adjusted(rows, [index for index, row in enumerate(rows) if row.attack != CONTROL]),
         [curves.of_counts(item.attack, item.counts, settings.confidence_level) for item in _for_pictures(scored, rows)],
     )
+
+
+def unsupported_row(attack: str, tally: Tally, reason: str) -> AttackResult:
+    """The row of an attack on the whole set that could not be made; no gate passes it."""
+    return _row(attack, _WHOLE, (int(tally.records[MEMBERS]), int(tally.records[OTHERS])), "UNSUPPORTED", reason)
 
 
 def _mostly_unusable(tally: Tally) -> str:
@@ -290,7 +295,7 @@ def _judge(item: _Scored, settings: Settings) -> AttackResult:
         )
         return _row(item.attack, item.slice_key, sizes, "INSUFFICIENT", reason)
     if len(item.counts.values) == 1 and item.attack.split("[")[0] in _OF_OUTPUTS:
-        return _row(item.attack, item.slice_key, sizes, "UNSUPPORTED", "the scores are constant")
+        return _row(item.attack, item.slice_key, sizes, "UNSUPPORTED", f"the scores are constant: {REMEDY}")
     level = settings.confidence_level
     if len(item.strata) == 1:
         auc = statistics.auc_interval(item.counts, confidence_level=level)
