@@ -20,6 +20,8 @@ REPORT = "report"
 
 LABEL_KEY = "label_key"
 """Execution parameter; and a property of DPTrainer's Model, by which PrivacyEvaluator finds the label."""
+GROUP_KEY = "group_key"
+"""Execution parameter of PrivacyEvaluator; and a property of DPTrainer's Model, its user_id_key where users are the unit."""
 LEDGER = "ledger"
 """Execution parameter of DPTrainer and BudgetValidator: `env:VARIABLE`."""
 MODEL_DIGEST = "model_digest"

@@ -234,6 +234,8 @@ def _save(model: Any, request: Request, artifact: types.Artifact) -> str:
     export.save(model, request.fn_args, request.label_key, request.signatures_fn, request.privacy.user_id_key)
     if request.label_key:
         artifact.set_string_custom_property(keys.LABEL_KEY, request.label_key)
+    if request.privacy.user_id_key is not None:
+        artifact.set_string_custom_property(keys.GROUP_KEY, request.privacy.user_id_key)
     return _files.directory_digest(artifact.uri)
 
 

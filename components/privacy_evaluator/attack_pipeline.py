@@ -19,7 +19,17 @@ from tfx_privacy.attacks.membership.evaluate import Settings
 from tfx_privacy.attacks.membership.heads import Head
 from tfx_privacy.attacks.membership.tally import MEMBERS, OTHERS, Tally
 from tfx_privacy.components import _files
-from tfx_privacy.components.privacy_evaluator import calibration, findings, publish, risks, sampled, scoring, served
+from tfx_privacy.components.privacy_evaluator import (
+    calibration,
+    findings,
+    grouping,
+    publish,
+    risks,
+    sampled,
+    scoring,
+    served,
+    suspected,
+)
 from tfx_privacy.components.privacy_evaluator import reader as reading
 from tfx_privacy.components.privacy_evaluator.calibration import Calibrated
 from tfx_privacy.components.privacy_evaluator.findings import Wanted
@@ -70,7 +80,9 @@ def build(pipeline: beam.Pipeline, task: Task, files: tuple[tuple[str, ...], ...
         | "Files" >> beam.Create(listed)
         | "Spread" >> beam.Reshuffle()
         | "Score"
-        >> beam.ParDo(scoring.ScoreFn(task.reader, task.tasks, size)).with_outputs(scoring.HASHES, main="tallies")
+        >> beam.ParDo(scoring.ScoreFn(task.reader, task.tasks, size)).with_outputs(
+            scoring.HASHES, scoring.GROUPS, main="tallies"
+        )
     )
     total = scored.tallies | "Merge" >> beam.CombineGlobally(scoring.MergeTallies(size))
     if task.reader.record_id_key is not None:
@@ -81,15 +93,17 @@ def build(pipeline: beam.Pipeline, task: Task, files: tuple[tuple[str, ...], ...
         | "OnBothSides" >> beam.Map(scoring.num_overlapping)
         | "Overlap" >> beam.CombineGlobally(sum)
     )
-    _ = (
-        pipeline
-        | "Once" >> beam.Create([task])
-        | "AttackAndWrite"
-        >> beam.Map(attack_and_write, beam.pvalue.AsSingleton(total), beam.pvalue.AsSingleton(overlapping))
+    groups = (
+        scored[scoring.GROUPS]
+        | "GroupsByPartition" >> beam.GroupByKey()
+        | "NumGroups" >> beam.Map(grouping.numbers)
+        | "Groups" >> beam.CombineGlobally(grouping.added)
     )
+    found = [beam.pvalue.AsSingleton(each) for each in (total, overlapping, groups)]
+    _ = pipeline | "Once" >> beam.Create([task]) | "AttackAndWrite" >> beam.Map(attack_and_write, *found)
 
 
-def attack_and_write(task: Task, total: Tally, num_overlapping: int) -> None:
+def attack_and_write(task: Task, total: Tally, num_overlapping: int, num_groups: tuple[int, int, int]) -> None:
     """Attacks the counted records and the sample, and writes the record.
 
     Raises:
@@ -99,11 +113,13 @@ def attack_and_write(task: Task, total: Tally, num_overlapping: int) -> None:
     if not total.records.min() > 0:
         raise DataError("A split holds no record.")
     _check_overlap(num_overlapping, int(total.records.min()), task.max_overlap)
-    record = evaluate_task(task, total, num_overlapping)
+    record = evaluate_task(task, total, num_overlapping, num_groups)
     publish.write(task.uri, record)
 
 
-def evaluate_task(task: Task, total: Tally, num_overlapping: int) -> PrivacyEvaluation:
+def evaluate_task(
+    task: Task, total: Tally, num_overlapping: int, num_groups: tuple[int, int, int]
+) -> PrivacyEvaluation:
     """The record of what was found."""
     loaded = reading.load(task.reader)
     signatures, num_compared = served.compared(loaded, [head.output_key for head in task.heads], total.samples)
@@ -114,6 +130,7 @@ def evaluate_task(task: Task, total: Tally, num_overlapping: int) -> PrivacyEval
     sides = sampled.side(found[MEMBERS], scores[MEMBERS]), sampled.side(found[OTHERS], scores[OTHERS])
     run = evaluate.run(total, sides, task.settings, unsupported=unsupported)
     saturated = "" if unsupported else _about_outputs(coarseness.saturation, task, loaded, found)
+    suspicions = suspected.find(loaded, found, total.records, task.wanted.canaries_uri)
     beyond = findings.find(
         loaded,
         task.tasks,
@@ -145,11 +162,16 @@ def evaluate_task(task: Task, total: Tally, num_overlapping: int) -> PrivacyEval
         min_records=task.settings.min_records,
         min_slice_size=task.settings.min_slice_size,
         sample_size=task.settings.sample_size,
-        results=[*run.results, *([evaluate.unsupported_row(SATURATION, total, saturated)] if saturated else [])],
+        results=[
+            *suspected.with_notice(run.results, suspicions),
+            *([evaluate.unsupported_row(SATURATION, total, saturated)] if saturated else []),
+        ],
         findings=beyond,
         curves=run.curves,
         over_training=_history(task),
         references=described,
+        groups=grouping.described(task.reader.group_key, num_groups),
+        suspected_groups=suspicions,
         engine=f"tfx-privacy {__version__}",
     )
 

@@ -28,6 +28,7 @@ class PrivacyEvaluatorSpec(component_spec.ComponentSpec):
         "nonmember_splits": component_spec.ExecutionParameter(type=str),
         "signature_name": component_spec.ExecutionParameter(type=str),
         "record_id_key": component_spec.ExecutionParameter(type=str, optional=True),
+        keys.GROUP_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         "sensitive_features": component_spec.ExecutionParameter(type=str),
         "properties": component_spec.ExecutionParameter(type=str),
         "model_inversion": component_spec.ExecutionParameter(type=int),
@@ -96,6 +97,7 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
         mask_key: str | None = None,
         heads: Sequence[Mapping[str, Any]] | None = None,
         record_id_key: str | None = None,
+        group_key: str | None = None,
         sensitive_features: Sequence[str] = (),
         properties: Sequence[str] = (),
         model_inversion: bool = False,
@@ -135,6 +137,10 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
             task, from_logits and mask_key; they take the place of the arguments of these names.
           record_id_key: Raw feature that identifies a record. If it is given, every member's p-value is written beside
             the evaluation, which then is as private as the data.
+          group_key: Raw feature of one integer or text that says whom a record is of, such as a user id: all records of
+            a group are in one fold, and intervals and p-values take groups for independent of each other, not records.
+            Needed wherever people have several records; split them by it as well. DPTrainer's model names its
+            `user_id_key` by itself.
           sensitive_features: Raw features of at most 20 values: does the model tell them of its training records better
             than of others?
           properties: "feature=value" each: do reference models tell how frequent it was in their training data?
@@ -175,6 +181,7 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
                 nonmember_splits=strict_json.dumps(list(nonmember_splits), indent=None),
                 signature_name=signature_name,
                 record_id_key=record_id_key,
+                group_key=group_key,
                 sensitive_features=strict_json.dumps(list(sensitive_features), indent=None),
                 properties=strict_json.dumps([_property(text) for text in properties], indent=None),
                 model_inversion=int(bool(model_inversion)),

@@ -77,6 +77,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         record = statement.from_json(PrivacyEvaluation, _files.read_text(target.uri, evaluation.FILE_NAME))
         # Again, and signed: a worker of Beam, which wrote it, need not have the key.
         _signatures.write_signed_text(target.uri, evaluation.FILE_NAME, statement.to_json(record))
+        for found in record.suspected_groups:
+            logging.warning("PrivacyEvaluator: %s.", found.notice)
         _show(target, record)
 
 
@@ -129,6 +131,7 @@ def _reader(
         transform_graph_path=artifact_utils.get_single_uri(transform_graph) if transform_graph else None,
         schema_path=io_utils.get_only_uri_in_dir(schema_uri) if schema_uri else None,
         record_id_key=exec_properties.get("record_id_key") or None,
+        group_key=exec_properties.get(keys.GROUP_KEY) or model.get_string_custom_property(keys.GROUP_KEY) or None,
     )
 
 

@@ -109,7 +109,7 @@ def _attribute(
                 np.stack(tried, axis=1),
                 np.array([values.index(one) for one in text[:size]]),
                 np.column_stack(others),
-                side.sample.folds[:size],
+                side.folds[:size],
             )
         )
     return attribute.attribute_inference(feature, records[0], records[1], confidence_level=confidence_level)

@@ -21,7 +21,7 @@ from tfx_privacy.attacks.membership import hashing
 from tfx_privacy.attacks.membership.tally import SliceColumn
 from tfx_privacy.components import serving
 from tfx_privacy.components.privacy_evaluator import columns as columns_of
-from tfx_privacy.components.privacy_evaluator import slicing
+from tfx_privacy.components.privacy_evaluator import grouping, slicing
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, SliceSpec
 from tfx_privacy.errors import DataError, ModelError, ParameterError
 
@@ -41,6 +41,7 @@ class ModelReader:
     transform_graph_path: str | None
     schema_path: str | None
     record_id_key: str | None = None
+    group_key: str | None = None
     fused: bool = False
     """Ask the model's signature `from_features`, in one graph with the parsing of the label: a half of the cost."""
 
@@ -72,6 +73,8 @@ class ModelReader:
         labelled = self.label_spec()
         wanted = [name for spec in self.slices for name in spec.features]
         self.check_features([*wanted, *([self.record_id_key] if self.record_id_key else [])])
+        if self.group_key:
+            grouping.check_key(self.group_key, self.raw_feature_spec())
         for label in [label for head in self.heads for label in (head.label_key, head.mask_key)]:
             if label and label not in labelled:
                 raise ParameterError(f"Unknown label_key={label!r}. There are: {', '.join(sorted(labelled))}.")
@@ -98,6 +101,7 @@ class Batch:
       labels: By head, float64 of shape (num_records, ...), or None.
       masks: By head, or None.
       slices: By the specification's name.
+      groups: Salted hash of the group that each record belongs to, uint64 of shape (num_records,); None without groups.
     """
 
     hashes: np.ndarray
@@ -105,6 +109,7 @@ class Batch:
     labels: list[np.ndarray | None]
     masks: list[np.ndarray | None]
     slices: dict[str, SliceColumn]
+    groups: np.ndarray | None = None
 
 
 @functools.lru_cache(maxsize=2)
@@ -184,6 +189,7 @@ class LoadedReader:
             labels=[labels.get(head.label_key or "") for head in self.reader.heads],
             masks=[labels.get(head.mask_key or "") for head in self.reader.heads],
             slices={spec.name: _slice(spec, columns, len(records)) for spec in self.reader.slices},
+            groups=grouping.hashes(self.reader.group_key, columns, len(records)) if self.reader.group_key else None,
         )
 
     def check_fused(self, records: Any, served: Mapping[str, np.ndarray] | None = None) -> None:
@@ -261,6 +267,19 @@ class LoadedReader:
         """A raw feature's type."""
         return self._raw_spec[feature].dtype
 
+    def raw_integers(self, records: Any) -> dict[str, np.ndarray]:
+        """Every raw feature as one int64 for each record, by `grouping.as_numbers`.
+
+        Args:
+          records: Serialized examples, a tensor.
+
+        Returns:
+          By feature, of shape (num_records,).
+        """
+        with _named_errors(self.reader):
+            raw = tf.io.parse_example(records, self._raw_spec)
+        return {name: grouping.as_numbers(feature, records) for name, feature in raw.items()}
+
     def blind_features(self, records: Any, *, without: str | None = None) -> np.ndarray:
         """Every raw feature as numbers, for the control: first values, buckets of text, numbers of values.
 
@@ -303,6 +322,8 @@ class LoadedReader:
             named = serving.by_input_name(features)
             inputs = {name: named[name] for name in function.structured_input_signature[1]}
             found |= {f"{_OUTPUT}{name}": value for name, value in function(**inputs).items()}
+        if self.reader.group_key:
+            found |= grouping.tensors(raw[self.reader.group_key])
         for name in sorted({name for spec in self.reader.slices for name in spec.features}):
             rows, texts = columns_of.entries(raw[name])
             found[f"rows_of/{name}"] = rows

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfx_privacy.attacks.membership import evaluate
+from tfx_privacy.attacks.membership import sample as sample_of
 from tfx_privacy.attacks.membership.evaluate import SampledSide
 from tfx_privacy.attacks.membership.heads import Head, Signals
 from tfx_privacy.attacks.membership.sample import Sample
@@ -24,11 +25,23 @@ class SampledRecords:
       sample: The records.
       parts: Their scores, batch by batch.
       blind: Features without the model, of shape (num_records, num_columns).
+      integers: Raw features as numbers that are equal where their values are, each of shape (num_records,).
     """
 
     sample: Sample
     parts: list[Scored]
     blind: np.ndarray
+    integers: dict[str, np.ndarray]
+
+    @property
+    def groups(self) -> np.ndarray | None:
+        """Hash of each record's group; None where every record stands for itself."""
+        return scoring.joined_groups(self.parts)
+
+    @property
+    def folds(self) -> np.ndarray:
+        """0 or 1 for each record, the same for all records of a group."""
+        return sample_of.folds_of(self.sample.hashes, self.groups)
 
     @property
     def classes(self) -> np.ndarray | None:
@@ -75,12 +88,14 @@ def score(loaded: LoadedReader, tasks: tuple[Head, ...], sample: Sample) -> Samp
     Returns:
       The scored sample.
     """
-    parts, blind = [], []
+    parts, blind, integers = [], [], []
     for start in range(0, len(sample.records), BATCH_SIZE):
         records = np.array(sample.records[start : start + BATCH_SIZE], dtype=object)
         parts.append(scoring.scored(loaded, tasks, records))
         blind.append(loaded.blind_features(tf.constant(records)))
-    return SampledRecords(sample, parts, np.concatenate(blind))
+        integers.append(loaded.raw_integers(tf.constant(records)))
+    joined = {name: np.concatenate([batch[name] for batch in integers]) for name in sorted(integers[0])}
+    return SampledRecords(sample, parts, np.concatenate(blind), joined)
 
 
 def side(found: SampledRecords, scores: dict[str, np.ndarray]) -> SampledSide:
@@ -98,7 +113,8 @@ def side(found: SampledRecords, scores: dict[str, np.ndarray]) -> SampledSide:
     features = [np.column_stack([signals.features for signals in part.signals]) for part in parts]
     usable = ~np.isnan(found.score(evaluate.LOSS))
     return SampledSide(
-        folds=found.sample.folds,
+        folds=found.folds,
+        groups=found.groups,
         # What a classifier makes of a record that has no score is no attack on it.
         features=np.concatenate(features),
         usable=usable,

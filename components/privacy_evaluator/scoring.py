@@ -23,7 +23,7 @@ from tfx_privacy.attacks.membership.tally import SliceColumn, Tally
 from tfx_privacy.components.privacy_evaluator import reader as reading
 from tfx_privacy.components.privacy_evaluator.reader import Batch, LoadedReader, ModelReader
 
-HASHES = "hashes"
+HASHES, GROUPS = "hashes", "groups"
 _PARTITIONS = 64
 # What is held before it is counted; counting many records at once is cheaper.
 _FLUSH_RECORDS = 1 << 16
@@ -36,7 +36,8 @@ File = tuple[int, str]
 class ScoreFn(beam.DoFn):
     """Reads files of examples, scores them with the model, and yields a tally of each file.
 
-    The output `HASHES` has the hashes of the records in partitions, as (partition, (side, hashes)).
+    The output `HASHES` has the hashes of the records in partitions, as (partition, (side, hashes)); `GROUPS` has those of
+    the groups that they belong to, each once, where groups are known.
     """
 
     def __init__(self, reader: ModelReader, tasks: tuple[Head, ...], sample_size: int) -> None:
@@ -48,7 +49,7 @@ class ScoreFn(beam.DoFn):
         reading.load(self._reader)
 
     def process(self, file: File) -> Iterator[Any]:
-        """Yields the file's tally, and its hashes."""
+        """Yields the file's tally, its hashes and its groups."""
         side, path = file
         loaded = reading.load(self._reader)
         pending = _Pending(side, self._sample_size)
@@ -60,6 +61,8 @@ class ScoreFn(beam.DoFn):
         yield total
         for partition, part in _partitioned(hashes):
             yield beam.pvalue.TaggedOutput(HASHES, (partition, (side, part)))
+        for partition, part in _partitioned(pending.groups):
+            yield beam.pvalue.TaggedOutput(GROUPS, (partition, (side, part)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +144,7 @@ class _Pending:
         self._side, self._sample_size = side, sample_size
         self._tally = tally.empty()
         self._hashes: list[np.ndarray] = []
+        self.groups = np.zeros(0, np.uint64)
         self._waiting: list[Scored] = []
         self._candidates = [sample.empty()]
         self._size = self._bytes = 0
@@ -169,13 +173,23 @@ class _Pending:
             return
         parts, self._waiting, self._size, self._bytes = self._waiting, [], 0, 0
         self._candidates = [sample.smallest(self._candidates, self._sample_size)]
+        groups = joined_groups(parts)
+        if groups is not None:
+            self.groups = np.union1d(self.groups, groups)
         counted = tally.of_records(
             self._side,
             {name: np.concatenate([part.scores[name] for part in parts]) for name in parts[0].scores},
             np.concatenate([part.batch.hashes for part in parts]),
             {name: joined_slices([part.slices[name] for part in parts], _sizes(parts)) for name in parts[0].slices},
+            groups,
         )
         self._tally = tally.merged([self._tally, counted], self._sample_size)
+
+
+def joined_groups(parts: list[Scored]) -> np.ndarray | None:
+    """The groups of successive batches as one array; None without groups."""
+    found = [part.batch.groups for part in parts if part.batch.groups is not None]
+    return np.concatenate(found) if found else None
 
 
 def joined_slices(columns: list[SliceColumn], sizes: list[int]) -> SliceColumn:

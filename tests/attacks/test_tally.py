@@ -135,7 +135,7 @@ def test_hashes_of_many_features_at_once_are_the_sum_of_each_one_s() -> None:
 def test_counts_do_not_depend_on_the_width_that_they_are_sorted_in() -> None:
     random = np.random.default_rng(9)
     scores, hashes = random.normal(size=3000), random.integers(0, 2**63, 3000, dtype=np.uint64)
-    codes, values = random.integers(0, 4, 3000), [str(value) for value in range(tally._MAX_NARROW_VALUES + 1)]
+    codes, values = random.integers(0, 4, 3000), [str(value) for value in range((1 << 11) + 1)]
     narrow = tally.of_records(0, {"loss": scores}, hashes, {"f": SliceColumn(values[:-1], codes + len(values) - 5)})
     wide = tally.of_records(0, {"loss": scores}, hashes, {"f": SliceColumn(values, codes + len(values) - 5)})
     assert same(narrow, wide)

@@ -177,3 +177,31 @@ def test_a_plot_that_cannot_be_written_is_an_error(tmp_path: pathlib.Path) -> No
     done = plan("--population", "4000", "--noise-multiplier", "4", "--plot", str(tmp_path / "no" / "noise.png"))
     assert isinstance(done.exception, ParameterError)
     assert "cannot be written" in str(done.exception)
+
+
+@pytest.mark.parametrize("num_models", [2, 6])
+def test_reference_models_cost_half_a_training_each_and_all_together_have_the_guarantee_s_epsilon(
+    num_models: int,
+) -> None:
+    arguments = ["--population", "10000", "--noise-multiplier", "2", "--expected-batch-size", "128", "--format", "json"]
+    alone, together = (
+        json.loads(plan(*arguments, "--budget-epsilon", "8", *more).output)[0]
+        for more in ([], ["--reference-models", str(num_models)])
+    )
+    assert together["runs_in_budget"] == alone["runs_in_budget"] // (1 + num_models // 2)
+    assert together["epsilon"] == alone["epsilon"]
+    event = dp_sgd_event(
+        noise_multiplier=2.0,
+        sampling_probability=alone["sampling_probability"],
+        steps=alone["steps"] * (1 + num_models // 2),
+    )
+    assert together["epsilon_with_references"] == rdp_epsilon(event, target_delta=alone["target_delta"])
+    assert together["epsilon_with_references"] > 1.2 * alone["epsilon"]
+    shown = plan(*arguments[:-2], "--reference-models", str(num_models)).output
+    assert f"its {num_models} reference models together" in " ".join(shown.split())
+
+
+def test_an_odd_number_of_reference_models_is_refused() -> None:
+    found = plan("--population", "10000", "--reference-models", "3")
+    assert found.exit_code != 0
+    assert "reference_models=3" in str(found.output) + str(found.exception)

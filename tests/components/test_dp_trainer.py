@@ -441,6 +441,8 @@ def test_users_are_in_a_half_as_a_whole(bench: Bench) -> None:
     record = bench.run(privacy, num_reference_models=2)
     found = bench.references()
     assert (found.user_id_key, found.key_features) == ("group", ["group"])
+    # By it PrivacyEvaluator finds whom a record is of.
+    assert bench.outputs["model"][0].get_string_custom_property("group_key") == "group"
     keys = record_keys.record_keys({"group": columns(records)["group"]})
     assert len(np.unique(keys)) == len(found.sample_keys.members) == len(found.sample_keys.nonmembers) == 50
     second = int(record_keys.fold_bits(keys, 0).sum())

@@ -6,6 +6,7 @@ from typing import Any
 import evidence
 import pytest
 
+from tfx_privacy.attacks.evaluation import Groups
 from tfx_privacy.errors import EvidenceError, ParameterError
 from tfx_privacy.gate import decide as gate
 from tfx_privacy.gate.policy import GatePolicy
@@ -239,7 +240,11 @@ def test_users_are_fewer_than_their_records() -> None:
     def verdict(count: int) -> Verdict:
         population = Population(records=count, source="counted")
         record = evidence.make_guarantee(**users, population=population)
-        return gate.decide(evidence.make_evidence(guarantee=record), evidence.POLICY, now=evidence.NOW)
+        groups = Groups(group_key="user", num_member_groups=count, num_nonmember_groups=900, num_on_both_sides=0)
+        attacked = evidence.make_evaluation(groups=groups)
+        return gate.decide(
+            evidence.make_evidence(guarantee=record, evaluation=attacked), evidence.POLICY, now=evidence.NOW
+        )
 
     assert verdict(3_000).blessed
     assert [rule.rule for rule in verdict(10_001).failures] == ["attack_splits"]

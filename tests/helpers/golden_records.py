@@ -23,9 +23,11 @@ from tfx_privacy.attacks.evaluation import (
     Checkpoint,
     Curve,
     Finding,
+    Groups,
     Interval,
     PrivacyEvaluation,
     References,
+    SuspectedGroups,
     TprAtFpr,
 )
 from tfx_privacy.attacks.reference_models import ReferenceSet, SampleKeys
@@ -171,6 +173,10 @@ def _full_evaluation() -> PrivacyEvaluation:
                 step=200, attack_auc=_INTERVAL, train_loss=0.5, test_loss=0.75, train_accuracy=0.875, test_accuracy=0.75
             ),
         ],
+        groups=Groups(group_key="user", num_member_groups=4000, num_nonmember_groups=2000, num_on_both_sides=1),
+        suspected_groups=[
+            SuspectedGroups(feature="household", num_repeated=900, num_on_both_sides=0, notice="Equal values repeat.")
+        ],
         references=References(num_models=4, matched_share=1.0, model_digest=evidence.OTHER_DIGEST),
     )
 
@@ -181,6 +187,8 @@ def _full_row() -> AttackResult:
             "advantage": Interval(estimate=0.0, low=-0.125, high=0.125),
             "tpr_at_fpr": [TprAtFpr(false_positive_rate=0.01, tpr=Interval(estimate=0.01, low=0.0, high=0.03125))],
             "adjusted_p_value": 1.0,
+            "num_member_groups": 4000,
+            "num_nonmember_groups": 2000,
         }
     )
 

@@ -71,6 +71,9 @@ class AttackResult(Record):
     num_members: Count
     """Members whose scores were compared."""
     num_nonmembers: Count
+    num_member_groups: Count | None = None
+    """Effective number of groups of the members, at most their number: n^2 / (sum of squares of their sizes)."""
+    num_nonmember_groups: Count | None = None
     status: Status
     reason: Text = ""
     auc: Interval | None = None
@@ -90,6 +93,9 @@ class AttackResult(Record):
             raise ValueError(f"a row of status {self.status} needs a reason")
         if self.auc is not None and not self.auc.low >= 0.0:
             raise ValueError("an AUC is not negative")
+        for groups, records in zip(self.independent_sizes, (self.num_members, self.num_nonmembers), strict=True):
+            if not groups <= records:
+                raise ValueError(f"expected num_groups={groups} <= num_records={records}")
         return self
 
     @property
@@ -100,6 +106,15 @@ class AttackResult(Record):
         """
         assert self.auc is not None
         return max(self.auc.high, 1.0 - self.auc.low)
+
+    @property
+    def independent_sizes(self) -> tuple[int, int]:
+        """How many members and non-members are independent of each other: groups, or records that stand for themselves."""
+        members, others = self.num_member_groups, self.num_nonmember_groups
+        return (
+            self.num_members if members is None else members,
+            self.num_nonmembers if others is None else others,
+        )
 
     @property
     def slice_name(self) -> str:
@@ -192,6 +207,30 @@ class Head(Record):
     """Whether outputs were taken as logits (else as probabilities); None where they are neither."""
 
 
+class Groups(Record):
+    """The groups, such as people, that intervals and folds take for independent of each other, instead of records."""
+
+    group_key: Text
+    """The feature that names them."""
+    num_member_groups: PositiveCount
+    num_nonmember_groups: PositiveCount
+    num_on_both_sides: Count
+    """Groups with members and non-members among their records."""
+
+
+class SuspectedGroups(Record):
+    """A feature whose equal values repeat within a side and not across sides: records were split by groups, it seems."""
+
+    feature: Text
+    """Empty for all features together: identical records."""
+    num_repeated: PositiveCount
+    """Values that several of the sampled records (or known groups) have."""
+    num_on_both_sides: Count
+    """Those of them that are on both sides."""
+    notice: Text
+    """What that means, and what to do."""
+
+
 class References(Record):
     """The reference models that calibrated attacks compare with."""
 
@@ -240,7 +279,18 @@ class PrivacyEvaluation(ModelRecord):
     curves: list[Curve] = []
     over_training: list[Checkpoint] = []
     references: References | None = None
+    groups: Groups | None = None
+    """None where every record was taken for independent of all others."""
+    suspected_groups: list[SuspectedGroups] = []
+    """Groups that the data show and that were not reckoned with: intervals are too narrow."""
     engine: Text
+
+    @pydantic.model_validator(mode="after")
+    def _groups_are_known(self) -> PrivacyEvaluation:
+        for row in self.results:
+            if self.groups is None and (row.num_member_groups, row.num_nonmember_groups) != (None, None):
+                raise ValueError(f"{row.attack} on {row.slice_name} counts groups, and there are none")
+        return self
 
     @pydantic.model_validator(mode="after")
     def _each_once(self) -> PrivacyEvaluation:

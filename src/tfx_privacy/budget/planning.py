@@ -16,6 +16,7 @@ from typing import Any
 from tfx_privacy import _validate
 from tfx_privacy.accounting import epsilon as accounting
 from tfx_privacy.accounting.calibration import calibrate_noise_multiplier
+from tfx_privacy.accounting.composition import dp_sgd_event, terms
 from tfx_privacy.accounting.parameters import DPParameters
 from tfx_privacy.accounting.rounding import significant_up
 from tfx_privacy.budget import renyi_filter
@@ -186,6 +187,25 @@ def runs_in_budget(run: PlannedRun, *, epsilon: float, delta: float) -> int:
     """
     order = renyi_filter.best_order(epsilon=epsilon, delta=delta)
     return runs_allowed(renyi_filter.budget(order, epsilon=epsilon, delta=delta), order, run)
+
+
+def epsilon_with_reference_models(run: PlannedTraining, num_models: int) -> float:
+    """Epsilon of a model and all its reference models together, for one record, which half of these are trained on.
+
+    As `guarantee.recomputation.epsilon_with_references` states it of trainings that were executed: one longer run.
+
+    Args:
+      run: The model's training.
+      num_models: Of `DPTrainer(reference_models=)`, an even number.
+
+    Returns:
+      Epsilon in nats, by the run's accountant.
+    """
+    alone = terms(run.run.event)
+    together = dp_sgd_event(**alone._replace(steps=alone.steps * (1 + num_models // 2))._asdict())
+    if run.accountant == "rdp":
+        return accounting.rdp_epsilon(together, target_delta=run.target_delta)
+    return accounting.epsilon_bounds(together, target_delta=run.target_delta).best
 
 
 def _planned(parameters: DPParameters) -> PlannedTraining:

@@ -93,6 +93,13 @@ _STYLE = {
 @click.option("--ledger", metavar="env:VARIABLE", help="Also say how many such runs this ledger would still admit.")
 @click.option("--dataset-id", help="The dataset in that ledger.")
 @click.option(
+    "--reference-models", type=int, default=0, metavar="K",
+    help=(
+        "Also say what DPTrainer(reference_models=K) costs: epsilon of the model and all of them together, and how many "
+        "models with theirs fit into a budget. Two cost one more training."
+    ),
+)  # fmt: skip
+@click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=pathlib.Path),
     help="Draw noise against epsilon into this file: .svg, .png or .pdf.",
 )  # fmt: skip
@@ -111,6 +118,7 @@ def plan(
     budget_delta: float | None,
     ledger: str | None,
     dataset_id: str | None,
+    reference_models: int,
     plot: pathlib.Path | None,
     form: str,
 ) -> None:
@@ -119,10 +127,12 @@ def plan(
     Every combination of target, batch size and epochs is one row: the noise it needs, how that noise compares with a
     gradient, and what the run spends.
     """
+    from tfx_privacy.attacks import reference_models as references
     from tfx_privacy.budget import planning
 
     if plot is not None and plot.suffix not in _PLOT_FORMATS:
         raise ParameterError(f"Expected plot={str(plot)!r} to end in {', '.join(_PLOT_FORMATS)}.")
+    references.check_num_models(reference_models=reference_models)
     target_delta = planning.suggest_delta(population) if target_delta is None else target_delta
     budget = _budget(budget_epsilon, budget_delta, target_delta)
     left = _left(ledger, dataset_id)
@@ -137,7 +147,7 @@ def plan(
         sampling=sampling,
         algorithm=algorithm,
     )
-    rows = [_row(run, budget, left) for run in runs]
+    rows = [_row(run, budget, left, reference_models) for run in runs]
     if form == "json":
         terminal.data(strict_json.dumps(rows) + "\n")
     elif form == "csv":
@@ -177,7 +187,9 @@ def _left(ledger: str | None, dataset_id: str | None) -> tuple[int, float] | Non
     return left(dataset, dataset.declared_blocks), dataset.order
 
 
-def _row(run: PlannedTraining, budget: dict[str, float] | None, left: tuple[int, float] | None) -> dict[str, Any]:
+def _row(
+    run: PlannedTraining, budget: dict[str, float] | None, left: tuple[int, float] | None, num_references: int
+) -> dict[str, Any]:
     from tfx_privacy.budget import planning
 
     row = {
@@ -195,10 +207,15 @@ def _row(run: PlannedTraining, budget: dict[str, float] | None, left: tuple[int,
         "sampling": run.sampling,
         "algorithm": run.algorithm,
     }
+    # A record is in the training data of the model, and of one reference model of each pair.
+    trainings = 1 + num_references // 2
+    if num_references:
+        row["reference_models"] = num_references
+        row["epsilon_with_references"] = planning.epsilon_with_reference_models(run, num_references)
     if budget is not None:
-        row["runs_in_budget"] = planning.runs_in_budget(run.run, **budget)
+        row["runs_in_budget"] = planning.runs_in_budget(run.run, **budget) // trainings
     if left is not None:
-        row["runs_left"] = planning.runs_allowed(*left, run.run)
+        row["runs_left"] = planning.runs_allowed(*left, run.run) // trainings
     return row
 
 
@@ -235,7 +252,8 @@ def _show(
         "noise of the mean gradient (clips)", "epsilon",
     ]  # fmt: skip
     counts = [name for name in ("runs_in_budget", "runs_left") if name in rows[0]]
-    for heading in [*headings, *(name.replace("_", " ") for name in counts)]:
+    together = [name for name in ("epsilon_with_references",) if name in rows[0]]
+    for heading in [*headings, *(name.replace("_", " ") for name in (*together, *counts))]:
         table.add_column(heading, justify="right", max_width=17)
     for run, row in zip(runs, rows, strict=True):
         cells = [
@@ -248,6 +266,7 @@ def _show(
             f"{run.noise_of_mean_gradient:.3g}",
             f"{significant_up(run.epsilon, NOISE_DIGITS):g}",
         ]
+        cells += [f"{significant_up(row[name], NOISE_DIGITS):g}" for name in together]
         table.add_row(*cells, *(str(row[name]) for name in counts))
     console.print(table)
     console.print(
@@ -258,6 +277,11 @@ def _show(
         console.print(
             "Accounted by RDP, on the safe side: DPTrainer calibrates by PLD, and gets along with somewhat less noise "
             "(--accountant pld)."
+        )
+    if together:
+        console.print(
+            f"Epsilon with references: of the model and its {rows[0]['reference_models']} reference models together, which "
+            "are never published. A run in a budget is a model with them."
         )
     if budget is not None:
         console.print(

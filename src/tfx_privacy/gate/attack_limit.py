@@ -87,7 +87,10 @@ class AttackLimit:
         if row.slice_feature == WHOLE_SET:
             return False
         # No interval of a harmless model is wider than this, cross-fitted classifiers' included.
-        widest = math.sqrt((1.0 / row.num_members + 1.0 / row.num_nonmembers) / 6.0)
+        members, others = row.independent_sizes
+        if not min(members, others) > 0:
+            return False
+        widest = math.sqrt((1.0 / members + 1.0 / others) / 6.0)
         return 0.5 + (self.strict + self.quantile) * min(self._deviation(row), widest) > self.limit
 
     def jointly_within(self, rows: Sequence[AttackResult]) -> bool:

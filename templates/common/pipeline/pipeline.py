@@ -69,6 +69,7 @@ def create_pipeline(
         module_file=module_file,
         module_path=module_path,
         privacy=configs.PRIVACY,
+        reference_models=configs.REFERENCE_MODELS,
         ledger=configs.LEDGER,
         dataset_id=configs.DATASET_ID,
     )
@@ -77,6 +78,7 @@ def create_pipeline(
         model=trainer.outputs["model"],
         transform_graph=transform.outputs["transform_graph"],
         schema=schema_gen.outputs["schema"],
+        reference_models=trainer.outputs["reference_models"],
         slice_features=configs.SLICE_FEATURES,
     )
     # The baseline is found by BudgetValidator's blessing alone, so no model that was refused becomes one.

@@ -6,7 +6,63 @@ from mutants.mutant import Mutant
 
 ATTACKS = [
     Mutant(
-        "ties are wins", "auc_and_variance",
+        "folds by record in spite of the key", "sample:folds_of",
+        "hashes if groups is None else groups", "hashes", "test_groups",
+    ),
+    Mutant(
+        "counted by record in spite of the key", "of_records",
+        "_Parts(counting.buckets_of(groups), True)", "_Parts(sample.folds_of(hashes), False)", "test_groups",
+    ),
+    Mutant(
+        "variances that ignore groups", "design_effect",
+        "max(1.0, float((sums**2).sum()) * _correction(strata) / variance)", "1.0", "test_groups",
+    ),
+    Mutant(
+        "as certain of a share as of records", "of_share",
+        "return _group_size(_sizes(counts)[side])", "return 1.0", "test_groups",
+    ),
+    Mutant(
+        "a threshold that rests on records", "tpr_interval",
+        "size, scale = int(independent), n0 / max(int(independent), 1)", "size, scale = n0, 1.0", "test_groups",
+    ),
+    Mutant(
+        "people of two classes are two people", "_variance_of_mean",
+        "_inflation(strata, weights, tail)", "_inflation(strata[:1], weights[:1], tail)", "test_groups",
+    ),
+    Mutant(
+        "p-values that ignore groups", "p_value",
+        "_variance_of_mean(pairs, judged, variances, independent=independent)",
+        "float((pairs**2 * variances).sum())", "test_groups",
+    ),
+    Mutant(
+        "separated by records, not by people", "statistics:auc_interval",
+        "min(clusters.num_groups(counts, side) for side in (0, 1))", "min(n1, n0)", "test_groups",
+    ),
+    Mutant("a handful of people is enough", "has_enough_groups", "MIN_GROUPS", "0", "test_groups"),
+    Mutant(
+        "named groups are a surprise", "repeats",
+        "np.unique(np.column_stack([side, unit.view(np.int64)]), axis=0)",
+        "np.column_stack([side, np.arange(len(side))])", "test_groups",
+    ),
+    Mutant(
+        "a handful of repetitions shows groups", "repeats",
+        "_log_tail(straddling, expected) <= math.log(SIGNIFICANCE)", "True", "test_groups",
+    ),
+    Mutant(
+        "any user may be on both sides", "problem_of_users",
+        "not groups.num_on_both_sides <= MAX_SHARED_USERS * smaller", "False", "test_gate_groups",
+    ),
+    Mutant(
+        "a guarantee for users, attacks on records", "problem_of_users",
+        'guarantee.privacy_unit != "user"', 'guarantee.privacy_unit != "user" or record.groups is None',
+        "test_gate_groups",
+    ),
+    Mutant(
+        "groups that nobody named do not matter", "check_coverage",
+        "problems += groups.unreckoned(record)", "pass", "test_gate_groups",
+    ),
+    Mutant(
+        "ties are wins", "_placements",
         "beaten = (np.cumsum(others) - 0.5 * others) / n0", "beaten = np.cumsum(others) / n0",
         "test_attack_statistics",
     ),
@@ -21,7 +77,7 @@ ATTACKS = [
     ),
     Mutant(
         "the threshold is given", "tpr_interval",
-        "fewest = int(stats.binom.ppf(alpha / 4, n0, false_positive_rate)) - 1",
+        "fewest = int(stats.binom.ppf(alpha / 4, size, false_positive_rate)) - 1",
         "fewest = math.floor(false_positive_rate * n0 + 1e-9)", "test_attack_statistics",
     ),
     Mutant(
@@ -67,14 +123,19 @@ ATTACKS = [
         "difference(target[0], out)", "difference(target[0], inside)", "test_reference_attacks",
     ),
     Mutant(
-        "a is chosen on the target", "scores",
-        "offline_a = choose_offline_a(references[1], bits)",
-        "offline_a = choose_offline_a(np.column_stack([target[1], references[1][:, 1:]]), bits)",
+        "RMIA asks only the models without the record", "log_likelihood_ratio",
+        "(np.exp(inside).mean(axis=1) + np.exp(out).mean(axis=1)) / 2", "np.exp(out).mean(axis=1)",
         "test_reference_attacks",
     ),
     Mutant(
-        "the density for the tail", "lira_offline",
-        "stats.norm.logsf", "stats.norm.logpdf", "test_reference_attacks",
+        "variances without a prior", "bavaria",
+        "(prior.freedom * prior.variance + residuals) / (prior.freedom + freedom)", "residuals / max(freedom, 1)",
+        "test_bayesian_attack",
+    ),
+    Mutant(
+        "effects without a prior", "bavaria",
+        "weight = spread / (spread + 2 * variances / num_pairs)", "weight = np.ones(len(variances))",
+        "test_bayesian_attack",
     ),
     Mutant(
         "the likelihood of being wrong", "log_likelihoods",

@@ -15,20 +15,22 @@ from tfx_privacy.attacks.evaluation import (
     WHOLE_SET,
     AttackResult,
     Curve,
-    Interval,
     Status,
 )
-from tfx_privacy.attacks.membership import counts as counting
 from tfx_privacy.attacks.membership import (
+    clusters,
     curves,
     learned,
     multiplicity,
     statistics,
+    weighted,
 )
+from tfx_privacy.attacks.membership import counts as counting
 from tfx_privacy.attacks.membership.coarseness import REMEDY
 from tfx_privacy.attacks.membership.counts import Counts
 from tfx_privacy.attacks.membership.tally import (
     MEMBERS,
+    NO_SCORE,
     OTHERS,
     SliceColumn,
     SliceKey,
@@ -39,8 +41,6 @@ from tfx_privacy.errors import EvidenceError
 LOSS = "loss"
 LABEL_ONLY = "label_only"
 WITHIN_CLASS = "loss_within_class"
-NO_SCORE = "no_score"
-"""Whether a record has no finite score: a model that breaks on its members alone tells them."""
 WEIGHTED = "loss_weighted"
 MAX_VALUES_PER_FEATURE = 50
 CONTROL_SIGNIFICANCE = 0.01
@@ -48,9 +48,6 @@ CONTROL_SIGNIFICANCE = 0.01
 _MIN_USABLE_SHARE = 0.5
 # Constant scores of these mean that the model says nothing, or that something is broken; with others nothing was found.
 _OF_OUTPUTS = (LOSS, "modified_entropy", "lowest_tokens")
-_REPLICATES = 200
-# Weights beyond this many times the mean would rest on a handful of records.
-_LARGEST_WEIGHT = 20.0
 _WHOLE: SliceKey = (WHOLE_SET, "")
 
 
@@ -81,6 +78,7 @@ class SampledSide:
       loss: The attack "loss".
       classes: The label where it is one class, else None.
       slices: By feature.
+      groups: Salted hash of each record's group, whose fold `folds` then is; None where every record stands for itself.
     """
 
     folds: np.ndarray
@@ -91,6 +89,7 @@ class SampledSide:
     loss: np.ndarray
     classes: np.ndarray | None
     slices: Mapping[str, SliceColumn]
+    groups: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,14 +190,14 @@ class _Slices:
 def _from_tally(tally: Tally, slices: _Slices) -> Iterator[_Scored]:
     grouped: dict[tuple[str, SliceKey], list[Counts]] = {}
     for (attack, (feature, value)), found in sorted(tally.counts.items()):
-        if not (attack == LABEL_ONLY and feature == CORRECTNESS_FEATURE):  # constant there by construction
+        if attack == NO_SCORE:
+            if tally.unusable.any():
+                yield _Scored(NO_SCORE, _WHOLE, found, (found,))
+        elif not (attack == LABEL_ONLY and feature == CORRECTNESS_FEATURE):  # constant there by construction
             grouped.setdefault((attack, slices.key(feature, value)), []).append(found)
     for (attack, slice_key), parts in grouped.items():
         counts = counting.merged(parts)
         yield _Scored(attack, slice_key, counts, (counts,))
-    if tally.unusable.any():
-        broken = _broken(tally)
-        yield _Scored(NO_SCORE, _WHOLE, broken, (broken,))
     by_class = tuple(
         found
         for (attack, (feature, _)), found in sorted(tally.counts.items())
@@ -206,12 +205,6 @@ def _from_tally(tally: Tally, slices: _Slices) -> Iterator[_Scored]:
     )
     if len(by_class) > 1:
         yield _Scored(WITHIN_CLASS, _WHOLE, tally.counts[LOSS, _WHOLE], by_class)
-
-
-def _broken(tally: Tally) -> Counts:
-    table = np.zeros((2, 2, 2), np.int64)
-    table[:, :, 0] = np.stack([tally.records - tally.unusable, tally.unusable])
-    return Counts(np.array([0.0, 1.0]), table)
 
 
 def _from_sample(
@@ -236,9 +229,10 @@ def _from_sample(
             ]
             picked = [values[mask] for values, mask in zip(scores, chosen, strict=True)]
             in_folds = [fold[mask] for fold, mask in zip(folds, chosen, strict=True)]
-            counts = counting.of_scores(picked[0], picked[1], in_folds[0], in_folds[1])
+            counts = counting.of_scores(picked[0], picked[1], in_folds[0], in_folds[1], buckets=_buckets(sides, chosen))
             fitted = name in within_folds
-            yield _Scored(name, slice_key, counts, _by_fold(counts) if fitted else (counts,), independent=not fitted)
+            strata = (counts.of_fold(0), counts.of_fold(1)) if fitted else (counts,)
+            yield _Scored(name, slice_key, counts, strata, independent=not fitted)
 
 
 def _learned(name: str, sides: tuple[SampledSide, SampledSide]) -> tuple[np.ndarray, np.ndarray]:
@@ -264,13 +258,14 @@ def control_scores(sides: tuple[SampledSide, SampledSide]) -> tuple[np.ndarray, 
     )
 
 
-def _by_fold(counts: Counts) -> tuple[Counts, ...]:
-    parts = []
-    for fold in (0, 1):
-        only = np.zeros_like(counts.counts)
-        only[:, :, fold] = counts.counts[:, :, fold]
-        parts.append(Counts(counts.values, only))
-    return tuple(parts)
+def _buckets(
+    sides: tuple[SampledSide, SampledSide], chosen: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The buckets of the chosen records' groups; None where records stand for themselves."""
+    members, others = (side.groups for side in sides)
+    if members is None or others is None:
+        return None
+    return counting.buckets_of(members[chosen[MEMBERS]]), counting.buckets_of(others[chosen[OTHERS]])
 
 
 def _masks(side: SampledSide, slices: _Slices) -> dict[SliceKey, np.ndarray]:
@@ -294,6 +289,13 @@ def _judge(item: _Scored, settings: Settings) -> AttackResult:
             "unnoticed"
         )
         return _row(item.attack, item.slice_key, sizes, "INSUFFICIENT", reason)
+    if not clusters.has_enough_groups(item.counts):
+        found_groups = [f"{clusters.num_groups(item.counts, side):.0f}" for side in (MEMBERS, OTHERS)]
+        reason = (
+            f"the {n1} members are of about {found_groups[MEMBERS]} groups, the {n0} non-members of about "
+            f"{found_groups[OTHERS]}; {clusters.MIN_GROUPS} of each are needed for an interval"
+        )
+        return _row(item.attack, item.slice_key, sizes, "INSUFFICIENT", reason)
     if len(item.counts.values) == 1 and item.attack.split("[")[0] in _OF_OUTPUTS:
         return _row(item.attack, item.slice_key, sizes, "UNSUPPORTED", f"the scores are constant: {REMEDY}")
     level = settings.confidence_level
@@ -313,6 +315,8 @@ def _judge(item: _Scored, settings: Settings) -> AttackResult:
         slice_value=item.slice_key[1],
         num_members=n1,
         num_nonmembers=n0,
+        num_member_groups=_groups(item.counts, MEMBERS),
+        num_nonmember_groups=_groups(item.counts, OTHERS),
         status="OK",
         auc=auc,
         advantage=statistics.advantage_interval(item.counts, confidence_level=level) if whole else None,
@@ -321,6 +325,10 @@ def _judge(item: _Scored, settings: Settings) -> AttackResult:
         else [],
         adjusted_p_value=statistics.p_value(item.strata, independent=item.independent),
     )
+
+
+def _groups(counts: Counts, side: int) -> int | None:
+    return None if counts.cells is None else int(clusters.num_groups(counts, side))
 
 
 def _with_control(rows: Sequence[AttackResult]) -> list[AttackResult]:
@@ -360,30 +368,16 @@ def _weighted(sides: tuple[SampledSide, SampledSide], odds: np.ndarray, settings
     sizes = int(usable[0].sum()), int(usable[1].sum())
     if not min(sizes) >= settings.min_records:
         return []
-    weights = np.exp(np.clip(odds[usable[1]], -30.0, 30.0))
-    weights = np.minimum(weights / weights.mean(), _LARGEST_WEIGHT)
-    scores = members.loss[usable[0]], others.loss[usable[1]]
-    random = np.random.default_rng(0)
-    found = [
-        _weighted_auc(scores, weights, [random.integers(0, size, size) for size in sizes]) for _ in range(_REPLICATES)
-    ]
-    tail = (1.0 - settings.confidence_level) / 2
-    estimate = _weighted_auc(scores, weights, [np.arange(size) for size in sizes])
-    low, high = (float(value) for value in np.quantile(found, (tail, 1.0 - tail)))
+    auc = weighted.auc_interval(
+        (members.loss[usable[0]], others.loss[usable[1]]),
+        odds[usable[1]],
+        _buckets(sides, usable),
+        confidence_level=settings.confidence_level,
+    )
     row = _row(
         WEIGHTED, _WHOLE, sizes, "CONFOUNDED", "the splits differ: non-members are weighted to look like members"
     )
-    auc = Interval(estimate=estimate, low=min(low, estimate), high=max(high, estimate))
     return [row.model_copy(update={"auc": auc})]
-
-
-def _weighted_auc(scores: tuple[np.ndarray, np.ndarray], weights: np.ndarray, chosen: Sequence[np.ndarray]) -> float:
-    inside, outside, weight = scores[0][chosen[0]], scores[1][chosen[1]], weights[chosen[1]]
-    order = np.argsort(outside)
-    mass = np.r_[0.0, np.cumsum(weight[order])]
-    below = mass[np.searchsorted(outside[order], inside, side="left")]
-    not_above = mass[np.searchsorted(outside[order], inside, side="right")]
-    return float(np.clip((below + not_above).mean() / 2 / mass[-1], 0.0, 1.0))
 
 
 def _adjusted(rows: Sequence[AttackResult], family: Sequence[int]) -> list[AttackResult]:

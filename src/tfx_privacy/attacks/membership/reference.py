@@ -2,6 +2,8 @@
 
 Models come in pairs, trained on complementary halves, so each record is in the training data of one model of each
 pair and not in that of the other. Members and non-members of the target are treated alike.
+
+LiRA's offline form is left out: with one variance for all records it has the order of `difference`.
 """
 
 from __future__ import annotations
@@ -9,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
+from tfx_privacy.attacks.membership import bayesian
+
 MIN_MODELS_FOR_LIRA = 8
-_DEFAULT_A = 0.3
-_OFFLINE_A = tuple(np.linspace(0.0, 1.0, 11))
 
 
 def in_and_out(values: np.ndarray, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -42,22 +44,23 @@ def difference(target: np.ndarray, out: np.ndarray) -> np.ndarray:
     return np.asarray(target - out.mean(axis=1))
 
 
-def log_likelihood_ratio(target: np.ndarray, out: np.ndarray, offline_a: float) -> np.ndarray:
+def log_likelihood_ratio(target: np.ndarray, inside: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Log of p(x | target) / p(x): what RMIA compares between records (Zarifzadeh et al. 2024, https://arxiv.org/abs/2312.03262).
 
-    p(x) is ((1 + a) p_out + 1 - a) / 2, Appendix B.2.2. RMIA's score of a record, the share of other records with a
-    smaller ratio, has the same order, and so the same AUC: see `rmia`.
+    p(x) is the mean over the models trained with the record and those trained without it, half of each, Section 3: the
+    pairs have both, so its approximation by the second kind alone (Appendix B.2.2) is not needed. RMIA's score of a
+    record, the share of other records with a smaller ratio, has the same order, and so the same AUC: see `rmia`.
 
     Args:
       target: Log-likelihoods of shape (num_records,).
-      out: Those of the models trained without the record, of shape (num_records, num_pairs).
-      offline_a: In [0, 1].
+      inside: Those of the models trained with the record, of shape (num_records, num_pairs).
+      out: Those of the models trained without it.
 
     Returns:
       float64 of shape (num_records,).
     """
-    p_out = np.exp(out).mean(axis=1)
-    return np.asarray(target - np.log(np.maximum(((1 + offline_a) * p_out + (1 - offline_a)) / 2, 1e-300)))
+    marginal = (np.exp(inside).mean(axis=1) + np.exp(out).mean(axis=1)) / 2
+    return np.asarray(target - np.log(np.maximum(marginal, 1e-300)))
 
 
 def rmia(log_ratios: np.ndarray, population: np.ndarray, gamma: float = 2.0) -> np.ndarray:
@@ -73,43 +76,6 @@ def rmia(log_ratios: np.ndarray, population: np.ndarray, gamma: float = 2.0) -> 
     """
     below = np.searchsorted(np.sort(population), log_ratios - np.log(gamma), side="right")
     return np.asarray(below / len(population))
-
-
-def choose_offline_a(log_likelihoods: np.ndarray, bits: np.ndarray) -> float:
-    """RMIA's a, chosen on the reference models alone: the first one is attacked with the help of the other pairs.
-
-    Choosing it on the target's own records would make the attack look stronger than it is. A single pair cannot choose:
-    for what the first model did not see, the other one is no model without the record.
-
-    Args:
-      log_likelihoods: Of the reference models, shape (num_records, num_models).
-      bits: As of `in_and_out`.
-
-    Returns:
-      The a, of 0, 0.1, ... 1, with the largest AUC; 0.3 from a single pair.
-    """
-    is_member = bits[:, 0] == 0
-    if bits.shape[1] < 2 or not 0 < is_member.sum() < len(is_member):
-        return _DEFAULT_A
-    _, out = in_and_out(log_likelihoods[:, 2:], bits[:, 1:])
-    best = [_auc(log_likelihood_ratio(log_likelihoods[:, 0], out, a), is_member) for a in _OFFLINE_A]
-    return float(_OFFLINE_A[int(np.argmax(best))])
-
-
-def lira_offline(target: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """-log Pr[Z > s] of Z normal as without the record: Carlini et al. (2022), https://arxiv.org/abs/2112.03570, Section V.
-
-    The paper's one-sided test; the published code's density is a much weaker attack. One variance for all records,
-    taken around each record's own mean.
-
-    Args:
-      target: Rescaled logits of shape (num_records,).
-      out: Of shape (num_records, num_pairs), at least two pairs.
-
-    Returns:
-      float64 of shape (num_records,).
-    """
-    return np.asarray(-stats.norm.logsf((target - out.mean(axis=1)) / _deviation(out)))
 
 
 def lira_online(target: np.ndarray, inside: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -150,11 +116,9 @@ def scores(
     inside, out = in_and_out(references[0], bits)
     found = {"difference": difference(target[0], out)}
     if is_likelihood:
-        _, likelihood_out = in_and_out(references[1], bits)
-        offline_a = choose_offline_a(references[1], bits)
-        found["rmia"] = log_likelihood_ratio(target[1], likelihood_out, offline_a)
+        found["rmia"] = log_likelihood_ratio(target[1], *in_and_out(references[1], bits))
+    found["bavaria"] = bayesian.bavaria(target[0], inside, out)
     if references[0].shape[1] >= MIN_MODELS_FOR_LIRA:
-        found["lira_offline"] = lira_offline(target[0], out)
         found["lira_online"] = lira_online(target[0], inside, out)
     return found
 
@@ -164,9 +128,3 @@ def _deviation(values: np.ndarray) -> float:
     centred = values - values.mean(axis=1, keepdims=True)
     freedom = values.shape[0] * (values.shape[1] - 1)
     return float(max(np.sqrt((centred**2).sum() / max(freedom, 1)), 1e-12))
-
-
-def _auc(scores_: np.ndarray, is_member: np.ndarray) -> float:
-    ranks = stats.rankdata(scores_)
-    n1 = int(is_member.sum())
-    return float((ranks[is_member].sum() - n1 * (n1 + 1) / 2) / (n1 * (len(ranks) - n1)))

@@ -38,9 +38,14 @@ def empty() -> Sample:
     return Sample(np.zeros(0, np.uint64), ())
 
 
-def folds_of(hashes: np.ndarray) -> np.ndarray:
-    """0 or 1 for each record: the hash's lowest bit, while samples are taken by the highest ones."""
-    return (hashes & np.uint64(1)).astype(np.int64)
+def folds_of(hashes: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
+    """0 or 1 for each record: the hash's lowest bit, while samples are taken by the highest ones.
+
+    Args:
+      hashes: Of the records, uint64 of shape (num_records,).
+      groups: Of their groups, whose records are in one fold; None where every record stands for itself.
+    """
+    return ((hashes if groups is None else groups) & np.uint64(1)).astype(np.int64)
 
 
 def smallest(parts: Sequence[Sample], size: int, max_bytes: int = MAX_BYTES) -> Sample:

@@ -1,6 +1,7 @@
 """AUC, advantage and true-positive rates of an attack, each with its interval, from counts.
 
-Members are the positive class: scores are higher for them. Equal scores count one half.
+Members are the positive class: scores are higher for them. Equal scores count one half. Where counts say which group
+(person) records belong to, every variance and number of records is corrected for that, by clusters.py.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from scipy import special, stats
 
 from tfx_privacy.attacks.evaluation import Interval, TprAtFpr
+from tfx_privacy.attacks.membership import clusters
 from tfx_privacy.attacks.membership.counts import Counts
 from tfx_privacy.errors import EvidenceError
 
@@ -41,11 +43,12 @@ def auc_interval(counts: Counts, *, confidence_level: float) -> Interval:
     """
     auc, variance = auc_and_variance(counts)
     n1, n0 = counts.sizes
-    if len(counts.values) <= 2:
-        return _of_two_values(counts, auc, confidence_level)
     alpha = 1.0 - confidence_level
+    inflation = _inflation((counts,), np.ones(1), alpha / 2)
+    if len(counts.values) <= 2:
+        return _of_two_values(counts, auc, inflation, confidence_level)
     if auc <= 0.0 or auc >= 1.0:
-        bound = float((alpha / 2) ** (1.0 / min(n1, n0)))
+        bound = float((alpha / 2) ** (1.0 / min(clusters.num_groups(counts, side) for side in (0, 1))))
         return (
             Interval(estimate=1.0, low=bound, high=1.0)
             if auc >= 1.0
@@ -53,7 +56,7 @@ def auc_interval(counts: Counts, *, confidence_level: float) -> Interval:
         )
     if min(n1, n0) < 2:
         return Interval(estimate=auc, low=0.0, high=1.0)
-    return _on_logit_scale(auc, variance, confidence_level)
+    return _on_logit_scale(auc, variance * inflation, confidence_level)
 
 
 def stratified_auc_interval(
@@ -83,7 +86,7 @@ def stratified_auc_interval(
         variance if 0.0 < value < 1.0 and variance > 0.0 else (sum(counts.sizes) + 1) / (12.0 * math.prod(counts.sizes))
         for counts, (value, variance) in zip(judged, found, strict=True)
     ]
-    variance = _variance_of_mean(weights, variances, independent=independent)
+    variance = _variance_of_mean(weights, judged, variances, independent=independent, tail=(1.0 - confidence_level) / 2)
     if auc <= 0.0 or auc >= 1.0:
         half = float(stats.norm.ppf((1 + confidence_level) / 2)) * math.sqrt(variance)
         return Interval(estimate=auc, low=max(0.0, auc - half), high=min(1.0, auc + half))
@@ -100,16 +103,22 @@ def auc_and_variance(counts: Counts) -> tuple[float, float]:
     n1, n0 = int(members.sum()), int(others.sum())
     if not min(n1, n0) > 0:
         raise EvidenceError(f"There are {n1} members and {n0} non-members with a score; both are needed.")
-    # Of each value: the share of the others that a member with it beats, and of the members that
-    # beat a non-member with it.
-    beaten = (np.cumsum(others) - 0.5 * others) / n0
-    beating = (n1 - np.cumsum(members) + 0.5 * members) / n1
+    beaten, beating = _placements(counts)
     auc = float(members @ beaten) / n1
     if min(n1, n0) < 2:
         return auc, math.inf
     variance = float(members @ (beaten - auc) ** 2) / (n1 - 1) / n1
     variance += float(others @ (beating - auc) ** 2) / (n0 - 1) / n0
     return auc, variance
+
+
+def _placements(counts: Counts) -> tuple[np.ndarray, np.ndarray]:
+    """Of each value: the share of the others that a member with it beats, and of the members that beat a non-member with it."""
+    members, others = counts.members, counts.others
+    n1, n0 = counts.sizes
+    beaten = (np.cumsum(others) - 0.5 * others) / n0
+    beating = (n1 - np.cumsum(members) + 0.5 * members) / n1
+    return beaten, beating
 
 
 def null_variance(counts: Counts) -> float:
@@ -130,15 +139,17 @@ def p_value(strata: Sequence[Counts], *, independent: bool = True) -> float:
 
     Returns:
       The probability of an AUC as far from one half if membership has nothing to do with the score; 1.0 if nothing can
-      be compared, or scores are constant.
+      be compared, or scores are constant. With groups, by Student's distribution of the variance between buckets.
     """
     judged = [counts for counts in strata if min(counts.sizes) > 0]
     pairs = np.array([float(n1) * n0 for n1, n0 in (counts.sizes for counts in judged)])
-    variance = _variance_of_mean(pairs, [null_variance(counts) for counts in judged], independent=independent)
+    variances = [null_variance(counts) for counts in judged]
+    variance = _variance_of_mean(pairs, judged, variances, independent=independent)
     if not variance > 0.0:
         return 1.0
+    freedom = clusters.freedom(judged) if independent else min(clusters.freedom((counts,)) for counts in judged)
     excess = sum(share * (auc_and_variance(counts)[0] - 0.5) for share, counts in zip(pairs, judged, strict=True))
-    return float(2.0 * stats.norm.sf(abs(excess) / math.sqrt(variance)))
+    return float(2.0 * stats.t.sf(abs(excess) / math.sqrt(variance), freedom))
 
 
 def advantage_interval(counts: Counts, *, confidence_level: float) -> Interval | None:
@@ -164,7 +175,11 @@ def advantage_interval(counts: Counts, *, confidence_level: float) -> Interval |
         estimates.append(float(rates[0] - rates[1]))
         # One success and one failure more, so a rate of 0 or 1 has a variance too (Agresti and Caffo 2000).
         smoothed = (rates * sizes + 1) / (sizes + 2)
-        variances.append(float((smoothed * (1 - smoothed) / (sizes + 2)).sum()))
+        variance = float((smoothed * (1 - smoothed) / (sizes + 2)).sum())
+        effect = _design_effect_of_difference(counts.of_fold(measured_on), best)
+        variances.append(
+            variance * clusters.inflation((counts.of_fold(measured_on),), effect, (1 - confidence_level) / 2)
+        )
     estimate = sum(estimates) / 2
     half_width = float(stats.norm.ppf((1 + confidence_level) / 2)) * math.sqrt(sum(variances)) / 2
     return Interval(estimate=estimate, low=max(-1.0, estimate - half_width), high=min(1.0, estimate + half_width))
@@ -174,7 +189,7 @@ def tpr_intervals(counts: Counts, rates: Sequence[float], *, confidence_level: f
     """`tpr_interval` at each rate for which enough non-members lie above the threshold."""
     found = []
     for rate in rates:
-        if math.floor(rate * counts.sizes[1] + 1e-9) >= MIN_ABOVE_THRESHOLD:
+        if math.floor(rate * _independent(counts, 1, rate) + 1e-9) >= MIN_ABOVE_THRESHOLD:
             interval = tpr_interval(counts, false_positive_rate=rate, confidence_level=confidence_level)
             found.append(TprAtFpr(false_positive_rate=rate, tpr=interval))
     return found
@@ -198,21 +213,53 @@ def tpr_interval(counts: Counts, *, false_positive_rate: float, confidence_level
     """
     n1, n0 = counts.sizes
     alpha = 1.0 - confidence_level
-    fewest = int(stats.binom.ppf(alpha / 4, n0, false_positive_rate)) - 1
-    most = int(stats.binom.isf(alpha / 4, n0, false_positive_rate)) + 1
+    # With groups, of as many non-members as their design effect leaves; then scaled to the number that was counted.
+    independent = _independent(counts, 1, false_positive_rate, tail=alpha / 4)
+    size, scale = int(independent), n0 / max(int(independent), 1)
+    fewest = int(stats.binom.ppf(alpha / 4, size, false_positive_rate)) - 1
+    most = int(stats.binom.isf(alpha / 4, size, false_positive_rate)) + 1
     above = _above(counts.others)
 
-    def hits(allowed: int) -> int:
-        return int(counts.members[int(np.argmax(above <= allowed)) + 1 :].sum())
+    def place(allowed: int) -> int:
+        return int(np.argmax(above <= allowed))
 
-    middle = hits(math.floor(false_positive_rate * n0 + 1e-9))
-    lowest = hits(fewest) if fewest >= 0 else 0
+    def hits(after: int) -> int:
+        return int(counts.members[after + 1 :].sum())
+
+    middle = hits(place(math.floor(false_positive_rate * n0 + 1e-9)))
+    lowest = place(math.floor(fewest * scale + 1e-9)) if fewest >= 0 else len(above) - 1
     # From above the whole value counts at which the allowed number is passed.
-    passed = np.flatnonzero(above >= most)
-    highest = int(counts.members[int(passed[-1]) + 1 :].sum()) if len(passed) else n1
-    low = 0.0 if lowest == 0 else float(stats.beta.ppf(alpha / 4, lowest, n1 - lowest + 1))
-    high = 1.0 if highest == n1 else float(stats.beta.ppf(1 - alpha / 4, highest + 1, n1 - highest))
+    passed = np.flatnonzero(above >= most * scale)
+    highest = int(passed[-1]) if len(passed) else -1
+    low, high = (
+        _share_bound(counts, lowest, alpha / 4, upper=False),
+        _share_bound(counts, highest, alpha / 4, upper=True),
+    )
     return Interval(estimate=middle / n1, low=min(low, middle / n1), high=max(high, middle / n1))
+
+
+def _share_bound(counts: Counts, place: int, tail: float, *, upper: bool) -> float:
+    """Bound of Clopper and Pearson (1934) on the share of members above a place, of as many as their design effect leaves."""
+    above = np.arange(len(counts.values)) > place
+    hits, total = int(counts.members[above].sum()), counts.sizes[0]
+    if hits == (total if upper else 0):
+        return float(upper)
+    inflation = clusters.inflation((counts,), clusters.of_share(counts, 0, above), tail)
+    size, found = total / inflation, hits / inflation
+    if upper:
+        return float(stats.beta.ppf(1 - tail, found + 1, size - found))
+    return float(stats.beta.ppf(tail, found, size - found + 1))
+
+
+def _independent(counts: Counts, side: int, rate: float, tail: float | None = None) -> float:
+    """How many independent records tell as much of the share of one side above a threshold, which a rate of it exceeds."""
+    total = counts.sizes[side]
+    if counts.cells is None:
+        return float(total)
+    above = _above((counts.members, counts.others)[side])
+    threshold = int(np.argmax(above <= math.floor(rate * total + 1e-9)))
+    effect = clusters.of_share(counts, side, np.arange(len(counts.values)) > threshold)
+    return total / (effect if tail is None else clusters.inflation((counts,), effect, tail))
 
 
 def minimum_detectable_auc(num_members: int, num_nonmembers: int) -> float:
@@ -231,18 +278,66 @@ def _share_above(counts: np.ndarray) -> np.ndarray:
     return np.asarray(_above(counts) / counts.sum())
 
 
-def _variance_of_mean(weights: np.ndarray, variances: Sequence[float], *, independent: bool) -> float:
-    """Of a weighted sum; the largest that any correlation allows where the parts are not independent."""
-    deviations = weights * np.sqrt(variances)
-    return float((deviations**2).sum() if independent else deviations.sum() ** 2)
+def _variance_of_mean(
+    weights: np.ndarray,
+    strata: Sequence[Counts],
+    variances: Sequence[float],
+    *,
+    independent: bool,
+    tail: float | None = None,
+) -> float:
+    """Of a weighted sum of AUCs; the largest that any correlation allows where the parts are not independent.
+
+    Args:
+      weights: Of each stratum.
+      strata: Counts of each.
+      variances: Of each AUC, for independent records.
+      independent: Whether the strata are.
+      tail: Of the quantile that the variance is for; None corrects for groups, and not for the uncertainty of that.
+    """
+    if not independent:
+        corrected = [
+            variance * _inflation((counts,), np.ones(1), tail)
+            for counts, variance in zip(strata, variances, strict=True)
+        ]
+        return float((weights * np.sqrt(corrected)).sum() ** 2)
+    return float((weights**2 * variances).sum()) * _inflation(strata, weights, tail)
 
 
-def _of_two_values(counts: Counts, auc: float, confidence_level: float) -> Interval:
+def _inflation(strata: Sequence[Counts], weights: np.ndarray, tail: float | None) -> float:
+    """The design effect of a weighted sum of AUCs, for a quantile."""
+    if not strata or strata[0].cells is None:
+        return 1.0
+    judged = [(weight, counts) for weight, counts in zip(weights, strata, strict=True) if min(counts.sizes) >= 2]
+    components, variance = [], 0.0
+    for weight, counts in judged:
+        auc, own = auc_and_variance(counts)
+        variance += weight**2 * own
+        sides = zip(_placements(counts), counts.sizes, strict=True)
+        members, others = (weight * (placement - auc) / size for placement, size in sides)
+        components.append((members, others))
+    chosen = [counts for _, counts in judged] or list(strata)
+    effect = clusters.design_effect(chosen, components, variance)
+    return effect if tail is None else clusters.inflation(chosen, effect, tail)
+
+
+def _design_effect_of_difference(counts: Counts, place: int) -> float:
+    """Of TPR - FPR above a place."""
+    above = np.arange(len(counts.values)) > place
+    shares = [
+        int(own[above].sum()) / size for own, size in zip((counts.members, counts.others), counts.sizes, strict=True)
+    ]
+    members, others = ((above - share) / size for share, size in zip(shares, counts.sizes, strict=True))
+    variance = sum(share * (1.0 - share) / size for share, size in zip(shares, counts.sizes, strict=True))
+    return clusters.design_effect((counts,), ((members, -others),), variance)
+
+
+def _of_two_values(counts: Counts, auc: float, inflation: float, confidence_level: float) -> Interval:
     """AUC of a score with two values: 1/2 + (share of members with the higher one - that of the others) / 2."""
     sizes = np.array(counts.sizes, np.float64)
     high = np.array([counts.members[-1], counts.others[-1]], np.float64)
     shares = (high + 1) / (sizes + 2) if len(counts.values) == 2 else (sizes + 1) / (sizes + 2)
-    error = math.sqrt(float((shares * (1 - shares) / (sizes + 2)).sum()))
+    error = math.sqrt(float((shares * (1 - shares) / (sizes + 2)).sum()) * inflation)
     half = float(stats.norm.ppf((1 + confidence_level) / 2)) * error / 2
     centre = 0.5 + float(shares[0] - shares[1]) / 2
     return Interval(estimate=auc, low=max(0.0, min(auc, centre - half)), high=min(1.0, max(auc, centre + half)))

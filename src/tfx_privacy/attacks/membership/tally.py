@@ -20,8 +20,9 @@ from tfx_privacy.attacks.membership.sample import Sample
 from tfx_privacy.errors import DataError
 
 MEMBERS, OTHERS = 0, 1
+NO_SCORE = "no_score"
+"""Whether a record has no finite score: a model that breaks on its members alone tells them."""
 MAX_VALUES = 5000
-_MAX_NARROW_VALUES = 1 << (32 - KEY_BITS - 1)
 _KEY_MASK = (1 << KEY_BITS) - 1
 
 SliceKey = tuple[str, str]
@@ -70,6 +71,7 @@ def of_records(
     scores: Mapping[str, np.ndarray],
     hashes: np.ndarray,
     slices: Mapping[str, SliceColumn],
+    groups: np.ndarray | None = None,
 ) -> Tally:
     """The tally of some records of one side, without a sample.
 
@@ -79,6 +81,8 @@ def of_records(
         none. "loss" is there.
       hashes: Salted hash of each record, uint64 of shape (num_records,).
       slices: By feature.
+      groups: Salted hash of each record's group, uint64 of shape (num_records,): its records are in one fold, and
+        counted by bucket. None where every record stands for itself.
 
     Returns:
       The tally.
@@ -86,13 +90,16 @@ def of_records(
     Raises:
       DataError: If a feature has more than 5,000 values.
     """
-    folds = sample.folds_of(hashes)
+    parts = _Parts(sample.folds_of(hashes), False) if groups is None else _Parts(counting.buckets_of(groups), True)
     everything = SliceColumn(("",), np.zeros(len(hashes), np.int64))
     counts = {}
     for feature, column in {WHOLE_SET: everything, **slices}.items():
         for attack, values in scores.items():
-            for value, found in _counts(side, values, folds, column).items():
+            for value, found in _counts(side, values, parts, column).items():
                 counts[attack, (feature, value)] = found
+    broken = np.isnan(scores["loss"]).astype(np.float64)
+    for value, found in _counts(side, broken, parts, everything).items():
+        counts[NO_SCORE, (WHOLE_SET, value)] = found
     sizes, unusable = np.zeros(2, np.int64), np.zeros(2, np.int64)
     sizes[side] = len(hashes)
     unusable[side] = int(np.isnan(scores["loss"]).sum())
@@ -124,26 +131,43 @@ def merged(tallies: Sequence[Tally], sample_size: int) -> Tally:
     )
 
 
-def _counts(side: int, scores: np.ndarray, folds: np.ndarray, column: SliceColumn) -> dict[str, Counts]:
-    """Counts of one attack's scores for each value of one feature, by one sort of slice, fold and score together."""
+@dataclasses.dataclass(frozen=True)
+class _Parts:
+    """What records are counted by, besides score and slice: folds, or buckets of groups, which give the folds."""
+
+    of_record: np.ndarray
+    are_buckets: bool
+
+    @property
+    def bits(self) -> int:
+        return (counting.NUM_BUCKETS if self.are_buckets else 2).bit_length() - 1
+
+
+def _counts(side: int, scores: np.ndarray, parts: _Parts, column: SliceColumn) -> dict[str, Counts]:
+    """Counts of one attack's scores for each value of one feature, by one sort of slice, part and score together."""
+    of_record, bits = parts.of_record, parts.bits
     if column.rows is not None:
-        scores, folds = scores[column.rows], folds[column.rows]
+        scores, of_record = scores[column.rows], of_record[column.rows]
     usable = ~np.isnan(scores)
-    slots = column.codes[usable].astype(np.int64) * 2 + folds[usable]
+    slots = (column.codes[usable].astype(np.int64) << bits) | of_record[usable]
     places = (slots << KEY_BITS) | counting.keys_of(scores[usable])
     # Half as wide, they are sorted a quarter faster.
-    narrow = np.uint32 if len(column.values) <= _MAX_NARROW_VALUES else np.int64
+    narrow = np.uint32 if len(column.values) <= 1 << (32 - KEY_BITS - bits) else np.int64
     found, numbers = np.unique(places.astype(narrow), return_counts=True)
     found = found.astype(np.int64)
     by_slice = {}
-    codes = found >> (KEY_BITS + 1)
+    codes = found >> (KEY_BITS + bits)
     edges = np.r_[np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]]), len(found)] if len(found) else np.zeros(1, int)
     for start, end in itertools.pairwise(edges):
-        keys, fold = found[start:end] & _KEY_MASK, (found[start:end] >> KEY_BITS) & 1
+        keys, part = found[start:end] & _KEY_MASK, (found[start:end] >> KEY_BITS) & ((1 << bits) - 1)
         values, where = np.unique(keys, return_inverse=True)
-        table = np.zeros((len(values), 2, 2), np.int64)
-        table[where.ravel(), side, fold] = numbers[start:end]
-        by_slice[column.values[int(codes[start])]] = Counts(values, table)
+        if parts.are_buckets:
+            counts = counting.of_buckets(values, where.ravel(), np.full(len(part), side), part, numbers[start:end])
+        else:
+            table = np.zeros((len(values), 2, 2), np.int64)
+            table[where.ravel(), side, part] = numbers[start:end]
+            counts = Counts(values, table)
+        by_slice[column.values[int(codes[start])]] = counts
     return by_slice
 
 

@@ -24,6 +24,7 @@ from tfx_privacy.gate import attack_limit
 from tfx_privacy.gate.attack_limit import Standing
 from tfx_privacy.gate.evidence import Evidence, Finding
 from tfx_privacy.gate.policy import GatePolicy
+from tfx_privacy.gate.rules import groups
 from tfx_privacy.gate.slice_limits import SliceLimits
 
 LOSS = "loss"
@@ -118,6 +119,7 @@ def check_coverage(evidence: Evidence, policy: GatePolicy, now: datetime.datetim
         for row in record.results
         if row.status == "UNSUPPORTED" or (row.status == "CONFOUNDED" and row.attack in REQUIRED_ATTACKS)
     ]
+    problems += groups.unreckoned(record)
     problems += [f"slice_limits name {name}, which {LOSS} could not judge by itself" for name in limits.unjudged()]
     if problems:
         return Finding(False, f"{smallest:.1%}", f"The evidence is partial: {'; '.join(dict.fromkeys(problems))}.")
@@ -182,7 +184,9 @@ def check_splits(evidence: Evidence, policy: GatePolicy, now: datetime.datetime)
             f"{record.num_overlapping} records are on both sides of the attack, more than {MAX_OVERLAP:.0%} of the "
             f"smaller one ({smaller}). Split the data without duplicates.",
         )
-    size = trained.population
+    size, of_users = trained.population, groups.problem_of_users(trained, record)
+    if of_users:
+        return Finding(False, value, of_users)
     if trained.privacy_unit == "user":
         if not record.num_members >= size.records:
             return Finding(
