@@ -44,6 +44,7 @@ def create_pipeline(
     max_epsilon: _Limit | None = None,
     max_delta: _Limit | None = None,
     max_attack_auc: _Limit | None = None,
+    max_tpr_at_fpr: _Limit | None = None,
     policy: str | os.PathLike[str] | None = None,
     ledger: str | None = None,
     dataset_id: str | None = None,
@@ -74,7 +75,9 @@ def create_pipeline(
       max_epsilon: Largest epsilon (nats) of a model that may be pushed.
       max_delta: Largest delta at which that epsilon may be stated.
       max_attack_auc: Largest upper confidence bound on an attack's AUC on any slice.
-      policy: Path of a policy file, instead of the three limits and `allow_non_dp_preprocessing`.
+      max_tpr_at_fpr: Largest upper confidence bound on the share of members that an attack names at a false-positive rate
+        of 0.1 %; left out, 0.01.
+      policy: Path of a policy file, instead of the limits and `allow_non_dp_preprocessing`.
       ledger: `env:VARIABLE` with the address of the budget ledger that the training is charged to; None for none.
       dataset_id: The dataset's name in the ledger.
       dataset_blocks: The dataset's blocks that the data are of, where it has blocks.
@@ -150,6 +153,7 @@ def create_pipeline(
         max_epsilon=max_epsilon,
         max_delta=max_delta,
         max_attack_auc=max_attack_auc,
+        max_tpr_at_fpr=max_tpr_at_fpr,
         allow_non_dp_preprocessing=allow_non_dp_preprocessing,
         policy=policy,
         ledger=ledger,

@@ -15,7 +15,7 @@ from tfx_privacy.components import artifacts, keys
 from tfx_privacy.components.budget_validator import driver, executor
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.gate import policy_file as policies
-from tfx_privacy.gate.policy import DEFAULT_MIN_SLICE_COVERAGE, GatePolicy
+from tfx_privacy.gate.policy import GatePolicy
 from tfx_privacy.ledger import source
 from tfx_privacy.records import strict_json
 
@@ -31,6 +31,7 @@ class BudgetValidatorSpec(component_spec.ComponentSpec):
         executor.MAX_DELTA_KEY: component_spec.ExecutionParameter(type=float, optional=True),
         executor.MAX_ATTACK_AUC_KEY: component_spec.ExecutionParameter(type=float, optional=True),
         executor.MIN_SLICE_COVERAGE_KEY: component_spec.ExecutionParameter(type=float, optional=True),
+        executor.MAX_TPR_AT_FPR_KEY: component_spec.ExecutionParameter(type=float, optional=True),
         executor.ALLOW_NON_DP_PREPROCESSING_KEY: component_spec.ExecutionParameter(type=int, optional=True),
         executor.UNATTACKED_OUTPUTS_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         executor.POLICY_KEY: component_spec.ExecutionParameter(type=str, optional=True),
@@ -105,6 +106,7 @@ class BudgetValidator(base_component.BaseComponent):
         ledger: str | None = None,
         evaluation: types.BaseChannel | None = None,
         baseline_evaluation: types.BaseChannel | None = None,
+        max_tpr_at_fpr: _Scalar | None = None,
     ) -> None:
         """Declares the component.
 
@@ -127,6 +129,8 @@ class BudgetValidator(base_component.BaseComponent):
           evaluation: Channel of `ModelEvaluation`, the Evaluator's: the report shows its metrics over all records. No
             rule looks at them.
           baseline_evaluation: The same of a model that was trained without privacy, for comparison.
+          max_tpr_at_fpr: Largest upper confidence bound on the share of members that any attack names at a
+            false-positive rate of 0.1 %, in (0.001, 1]; left out, 0.01.
 
         Raises:
           ParameterError: If a limit is out of its range, a policy is given with limits, or `ledger` is not what the
@@ -137,6 +141,7 @@ class BudgetValidator(base_component.BaseComponent):
             executor.MAX_DELTA_KEY: max_delta,
             executor.MAX_ATTACK_AUC_KEY: max_attack_auc,
             executor.MIN_SLICE_COVERAGE_KEY: min_slice_coverage,
+            executor.MAX_TPR_AT_FPR_KEY: max_tpr_at_fpr,
         }
         if ledger is not None:
             source.check_name(ledger)
@@ -166,15 +171,14 @@ def _limits(limits: dict[str, Any], allow_non_dp_preprocessing: bool, unattacked
     known = {
         name: value
         for name, value in limits.items()
-        if not isinstance(value, data_types.RuntimeParameter)
-        and (value is not None or name != executor.MIN_SLICE_COVERAGE_KEY)
+        if not isinstance(value, data_types.RuntimeParameter) and (value is not None or name not in executor.DEFAULTS)
     }
     defaults = {executor.MAX_EPSILON_KEY: 1.0, executor.MAX_DELTA_KEY: 1e-9, executor.MAX_ATTACK_AUC_KEY: 1.0}
     accepted = {"allow_non_dp_preprocessing": allow_non_dp_preprocessing, "unattacked_outputs": unattacked_outputs}
     policy = GatePolicy(**{**defaults, **known, **accepted})
     return {
         **limits,
-        executor.MIN_SLICE_COVERAGE_KEY: DEFAULT_MIN_SLICE_COVERAGE,
+        **executor.DEFAULTS,
         **{name: getattr(policy, name) for name in known},
         **{name: value for name, value in limits.items() if isinstance(value, data_types.RuntimeParameter)},
         executor.ALLOW_NON_DP_PREPROCESSING_KEY: int(allow_non_dp_preprocessing),

@@ -24,7 +24,7 @@ from tfx_privacy.gate.evidence import (
     UPSTREAM_NOT_WIRED,
     Evidence,
 )
-from tfx_privacy.gate.policy import DEFAULT_MIN_SLICE_COVERAGE, GatePolicy
+from tfx_privacy.gate.policy import DEFAULT_MAX_TPR_AT_FPR, DEFAULT_MIN_SLICE_COVERAGE, GatePolicy
 from tfx_privacy.gate.verdict import Verdict
 from tfx_privacy.guarantee.record import FILE_NAME, PrivacyGuarantee
 from tfx_privacy.records import statement, strict_json
@@ -36,15 +36,19 @@ MAX_EPSILON_KEY = "max_epsilon"
 MAX_DELTA_KEY = "max_delta"
 MAX_ATTACK_AUC_KEY = "max_attack_auc"
 MIN_SLICE_COVERAGE_KEY = "min_slice_coverage"
+MAX_TPR_AT_FPR_KEY = "max_tpr_at_fpr"
 ALLOW_NON_DP_PREPROCESSING_KEY = "allow_non_dp_preprocessing"
 LIMIT_KEYS = (
     MAX_EPSILON_KEY,
     MAX_DELTA_KEY,
     MAX_ATTACK_AUC_KEY,
     MIN_SLICE_COVERAGE_KEY,
+    MAX_TPR_AT_FPR_KEY,
     ALLOW_NON_DP_PREPROCESSING_KEY,
 )
 UNATTACKED_OUTPUTS_KEY = "unattacked_outputs"
+DEFAULTS = {MIN_SLICE_COVERAGE_KEY: DEFAULT_MIN_SLICE_COVERAGE, MAX_TPR_AT_FPR_KEY: DEFAULT_MAX_TPR_AT_FPR}
+"""Of limits that may be left out."""
 POLICY_KEY = "policy"
 MODEL_BLESSING_WIRED_KEY = "model_blessing_wired"
 
@@ -115,8 +119,7 @@ def read_policy(exec_properties: Mapping[str, Any]) -> GatePolicy:
             raise ParameterError(f"Got both policy and {', '.join(beside)}. Pass one of them.")
         return policies.loads(text, kind="json")
     allow, outputs = limits.pop(ALLOW_NON_DP_PREPROCESSING_KEY), limits.pop(UNATTACKED_OUTPUTS_KEY)
-    if limits[MIN_SLICE_COVERAGE_KEY] is None:
-        limits[MIN_SLICE_COVERAGE_KEY] = DEFAULT_MIN_SLICE_COVERAGE
+    limits |= {name: value for name, value in DEFAULTS.items() if limits[name] is None}
     return GatePolicy(
         **limits,
         allow_non_dp_preprocessing=not isinstance(allow, bool) and allow == 1,

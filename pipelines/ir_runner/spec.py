@@ -6,6 +6,7 @@ import dataclasses
 import graphlib
 import itertools
 import json
+import math
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
@@ -179,7 +180,10 @@ def _require_runnable(path: str | os.PathLike[str], compiled: Compiled) -> None:
 def _typed(name: str, text: str, kind: str) -> Any:
     try:
         if kind == "NUMBER_DOUBLE":
-            return float(text)
+            number = float(text)
+            if not math.isfinite(number):
+                raise ValueError("it overflows, or is none")
+            return number
         if kind == "NUMBER_INTEGER":
             return int(text)
     except ValueError as error:

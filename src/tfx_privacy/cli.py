@@ -17,6 +17,7 @@ from tfx_privacy.commands.keys import keys
 from tfx_privacy.commands.ledger import ledger
 from tfx_privacy.commands.lint import lint
 from tfx_privacy.commands.migrate import migrate
+from tfx_privacy.commands.numbers import FINITE
 from tfx_privacy.commands.plan import plan
 from tfx_privacy.commands.policy_digest import policy_digest
 from tfx_privacy.commands.report import report
@@ -59,10 +60,10 @@ def demo(output: pathlib.Path) -> None:
 
 
 @cli.command()
-@click.option("--noise-multiplier", required=True, type=float, help="Noise standard deviation / l2_norm_clip.")
-@click.option("--sampling-probability", required=True, type=float, help="Expected batch size / number of records.")
+@click.option("--noise-multiplier", required=True, type=FINITE, help="Noise standard deviation / l2_norm_clip.")
+@click.option("--sampling-probability", required=True, type=FINITE, help="Expected batch size / number of records.")
 @click.option("--steps", required=True, type=int, help="Number of updates.")
-@click.option("--target-delta", required=True, type=float, help="Below 1 / number of records.")
+@click.option("--target-delta", required=True, type=FINITE, help="Below 1 / number of records.")
 def epsilon(noise_multiplier: float, sampling_probability: float, steps: int, target_delta: float) -> None:
     """Print the epsilon of a DP-SGD run, by both accountants."""
     from tfx_privacy.accounting.epsilon import epsilon as spent

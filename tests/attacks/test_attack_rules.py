@@ -9,6 +9,7 @@ import attack_data
 import numpy as np
 import pytest
 
+from tfx_privacy.attacks import consistency
 from tfx_privacy.attacks.evaluation import AttackResult
 from tfx_privacy.attacks.membership import counts as counting
 from tfx_privacy.attacks.membership import (
@@ -101,7 +102,7 @@ def test_the_control_s_verdict_needs_significance_and_is_enough() -> None:
     assert alike["loss", "all records"].status == "OK"
     p_value = shifted["blind", "all records"].adjusted_p_value
     assert p_value is not None
-    assert p_value <= evaluate.CONTROL_SIGNIFICANCE
+    assert p_value <= consistency.CONTROL_SIGNIFICANCE
 
 
 def test_records_without_a_score_are_no_part_of_a_count() -> None:

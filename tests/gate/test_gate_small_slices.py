@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import evidence
+import numpy as np
 import pytest
 
 from tfx_privacy.attacks.evaluation import AttackResult
@@ -51,6 +52,32 @@ def test_a_leak_that_is_clear_on_a_small_slice_is_refused_in_either_direction(at
 def test_small_slices_must_keep_the_limit_together(mean: float) -> None:
     assert failures(*shops(*[mean] * 25)) == {"attack_coverage"}
     assert failures(*shops(*[0.5 + (mean - 0.5) * 0.8] * 25)) == set()
+
+
+@pytest.mark.parametrize("leak", [0.12, 0.2, 0.3])
+def test_leaks_in_both_directions_do_not_cancel_out(leak: float) -> None:
+    """An AUC of 0.3 is an attack of 0.7: a mean of one half hides neither."""
+    around_half = [0.5 + leak, 0.5 - leak] * 12
+    assert failures(*shops(*around_half)) >= {"attack_coverage"}
+    assert failures(*shops(*[0.53, 0.47] * 12)) == set()
+
+
+def test_small_slices_of_harmless_models_keep_the_limit_together() -> None:
+    """Of 1,000 harmless evaluations with 25 shops at most one in 100 is refused for their joint spread."""
+    random = np.random.default_rng(20261127)
+    refused = sum(
+        "attack_coverage" in joint(shops(*np.clip(random.normal(0.5, HALF_WIDTH / 1.96, 25), 0.3, 0.7)))
+        for _ in range(1_000)
+    )
+    assert refused <= 10
+
+
+def joint(rows: list[AttackResult]) -> set[str]:
+    """Which of the two rules on slices a feature's rows break; quicker than a verdict."""
+    record = evidence.make_evaluation([*evidence.rows(), *rows], slice_features=["class", "payment", "shop"])
+    whole = evidence.make_evidence(evaluation=record)
+    checks = {"attack_auc": attacks.check_attack_auc, "attack_coverage": attacks.check_coverage}
+    return {name for name, check in checks.items() if not check(whole, evidence.POLICY, evidence.NOW).passed}
 
 
 def test_the_whole_set_is_never_small() -> None:

@@ -14,7 +14,7 @@ from places import ROOT
 
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.gate import policy_file
-from tfx_privacy.gate.policy import GatePolicy
+from tfx_privacy.gate.policy import GatePolicy, PolicyException
 
 YAML = malformed.GOOD_YAML
 
@@ -138,3 +138,20 @@ def test_the_readmes_example_is_a_policy() -> None:
     readme = ROOT / "components" / "budget_validator" / "README.md"
     (example,) = re.findall(r"```yaml\n(.*?)```", readme.read_text(), re.DOTALL)
     assert policy_file.loads(example, kind="yaml").exceptions[0].approver == "Grace Hopper"
+
+
+def test_what_a_reader_sees_may_be_in_any_script() -> None:
+    text = YAML + 'exceptions:\n- {rule: epsilon, approver: "%s", reason: "%s", expires: 2026-03-01}\n'
+    for name in ("王小明", "Дана", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "Zoë", "é", "7"):
+        assert policy_file.loads(text % (name, name), kind="yaml").exceptions[0].approver == name
+    assert policy_file.loads((YAML + "# 12\n").replace("\n", "\r\n"), kind="yaml").max_epsilon == 3.0
+
+
+@pytest.mark.parametrize("blank", malformed.BLANKS, ids=ascii)
+def test_an_exception_by_a_name_that_nobody_sees_excuses_nothing(blank: str) -> None:
+    """Also where it came past the schema."""
+    values: dict[str, Any] = {"rule": "epsilon", "approver": "A", "reason": "R", "expires": "2026-03-01"}
+    now = datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)
+    for name in ("approver", "reason"):
+        made = PolicyException(**values).model_copy(update={name: blank})
+        assert made.why_not(None, now) == "it names no approver or no reason"

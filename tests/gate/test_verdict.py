@@ -15,7 +15,7 @@ from tfx_privacy.errors import EvidenceError
 from tfx_privacy.gate import verdict_file
 from tfx_privacy.gate.decide import decide
 from tfx_privacy.gate.policy import PolicyException
-from tfx_privacy.gate.verdict import RuleResult, Verdict
+from tfx_privacy.gate.verdict import RULES, RuleResult, Verdict
 from tfx_privacy.records import statement, strict_json
 from tfx_privacy.reporting.build import build
 
@@ -115,7 +115,28 @@ def test_no_rule_is_no_blessing() -> None:
 
 def test_a_model_without_a_digest_cannot_be_blessed() -> None:
     with pytest.raises(ValueError, match="a model without a digest is blessed"):
-        Verdict(rules=(rule(),), policy=evidence.POLICY, decided_at="")
+        Verdict(rules=evidence.rule_results(), policy=evidence.POLICY, decided_at="")
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_verdict_that_lacks_a_rule_blesses_nothing(name: str) -> None:
+    """Else whoever can write the file would take out the rule that refused."""
+    document = json.loads(verdict().to_json())
+    document["rules"] = [rule for rule in document["rules"] if rule["rule"] != name]
+    with pytest.raises(EvidenceError, match="blessed=True does not follow"):
+        Verdict.from_json(json.dumps(document))
+    made = verdict().model_copy(update={"rules": [rule for rule in verdict().rules if rule.rule != name]})
+    assert made.blessed is False
+    assert f"{name}: The verdict says nothing of this rule." in made.message
+
+
+def test_the_gate_holds_exactly_the_rules_that_a_verdict_must_have() -> None:
+    assert tuple(rule.rule for rule in verdict().rules) == RULES
+
+
+def test_a_rule_that_the_gate_does_not_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="the gate has no rule 'trust'"):
+        Verdict(rules=evidence.rule_results(rule(rule="trust")), policy=evidence.POLICY, decided_at="")
 
 
 def rule(**changes: Any) -> RuleResult:
@@ -135,7 +156,7 @@ def test_an_exception_is_one_of_the_policy() -> None:
     """Else a verdict would be excused by what nobody wrote, and all that follows from its rules would follow."""
     excused = rule(status="failed", exception=EXCEPTION)
     values: dict[str, Any] = {
-        "rules": (excused,),
+        "rules": evidence.rule_results(excused),
         "decided_at": evidence.NOW.isoformat(),
         "model_digest": evidence.DIGEST,
     }

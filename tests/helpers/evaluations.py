@@ -46,7 +46,7 @@ def row(attack: str, feature: str, value: str, auc: float | None, half: float = 
             "tpr_at_fpr": [
                 TprAtFpr(false_positive_rate=rate, tpr=interval(min(1.5 * rate, 0.9), rate / 2)) for rate in (0.01, 0.1)
             ],
-            "adjusted_p_value": 0.03,
+            "adjusted_p_value": 0.5 if abs(auc - 0.5) < 0.01 else 1e-12,
         }
     return AttackResult(**{**values, **changes})
 
@@ -71,13 +71,17 @@ def curve(attack: str, shift: float) -> Curve:
 
 def rows() -> list[AttackResult]:
     whole = [row("loss", "all", "", 0.56), row("entropy", "all", "", 0.55), row(CONTROL, "all", "", 0.502)]
-    classes = [row("loss", "class", str(index), 0.5 + 0.01 * index) for index in range(4)]
-    named = [row("loss", "name", name, 0.52 + 0.002 * index) for index, name in enumerate(NAMES)]
+    quarter: dict[str, Any] = {"num_members": 1_000, "num_nonmembers": 500, "adjusted_p_value": None}
+    some: dict[str, Any] = {"num_members": 400, "num_nonmembers": 200, "adjusted_p_value": None}
+    classes = [row("loss", "class", str(index), 0.5 + 0.01 * index, **quarter) for index in range(4)]
+    named = [row("loss", "name", name, 0.52 + 0.002 * index, **some) for index, name in enumerate(NAMES)]
     return [
         *whole,
         *classes,
         *named,
-        row("entropy", "class", "0", 0.61, status="CONFOUNDED", reason="the control's interval excludes 0.5"),
+        row(
+            "entropy", "class", "0", 0.61, status="CONFOUNDED", reason="the control's interval excludes 0.5", **quarter
+        ),
         row("loss", "name", "<other>", None, num_members=9, status="INSUFFICIENT", reason=f"9 members of {NASTY}"),
     ]
 
@@ -128,8 +132,8 @@ def make(**changes: Any) -> PrivacyEvaluation:
         "model_digest": DIGEST,
         "member_splits": ["train"],
         "nonmember_splits": ["eval"],
-        "num_members": 10_000,
-        "num_nonmembers": 5_000,
+        "num_members": 4_003,
+        "num_nonmembers": 2_000,
         "num_unusable_members": 3,
         "num_overlapping": 0,
         "heads": [Head(name="main", task="binary", output_key="score", label_key="label", from_logits=False)],

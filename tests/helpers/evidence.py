@@ -20,6 +20,7 @@ from tfx_privacy.attacks.evaluation import (
 from tfx_privacy.budget.runs import LedgerPosition, LedgerRun, PlannedRun
 from tfx_privacy.gate.evidence import Evidence
 from tfx_privacy.gate.policy import GatePolicy
+from tfx_privacy.gate.verdict import RULES, RuleResult
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 from tfx_privacy.guarantee.recomputation import epsilon_with_references, stated_bounds
 from tfx_privacy.guarantee.record import (
@@ -103,7 +104,8 @@ def rows(**changes: Any) -> list[AttackResult]:
         row(attack="blind"),
         row(feature="class", value="0", members=7_500),
         row(feature="class", value="1", members=2_500),
-        row(feature="payment", value="card", members=9_900, **changes),
+        row(feature="payment", value="card", members=4_900, **changes),
+        row(feature="payment", value="invoice", members=5_000),
         row(feature="payment", value="<other>", members=100, auc=None, status="INSUFFICIENT", reason="50 others"),
     ]
 
@@ -131,6 +133,14 @@ def make_evaluation(results: list[AttackResult] | None = None, **changes: Any) -
         "engine": "test",
     }
     return PrivacyEvaluation(**{**values, **changes})
+
+
+def rule_results(*changed: RuleResult) -> tuple[RuleResult, ...]:
+    """Every rule of the gate, passed; and those given, as they are."""
+    given = {result.rule: result for result in changed}
+    fine = {"status": "passed", "value": "", "limit": "", "explanation": "Fine."}
+    passed = {name: RuleResult(rule=name, **fine) for name in RULES}  # type: ignore[arg-type]
+    return tuple({**passed, **given}.values())
 
 
 def make_evidence(**changes: Any) -> Evidence:

@@ -152,6 +152,8 @@ def _full_guarantee() -> PrivacyGuarantee:
 def _full_evaluation() -> PrivacyEvaluation:
     return evidence.make_evaluation(
         [*evidence.rows(), _full_row(), evidence.row("lira", status="CONFOUNDED", reason="The splits differ.")],
+        num_members=10_002,
+        num_nonmembers=5_001,
         num_unusable_members=2,
         num_unusable_nonmembers=1,
         findings=[_finding(), Finding(family="property_inference", subject="p", status="UNSUPPORTED", reason="None.")],

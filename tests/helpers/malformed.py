@@ -17,6 +17,28 @@ max_attack_auc: 0.6
 """
 GOOD = {"schema_version": 1, "max_epsilon": 3, "max_delta": 1e-5, "max_attack_auc": 0.6}
 
+BLANKS = (
+    "\u200b", "\u200c\u200d", "\u0301\u0302", "\xa0", "\u2003", "\u3000", "\ufeff", "\u2800", "\u3164", "\xad", "\u2060 \t",
+    "\u180e", "\u034f", "\ufe0f", "\U000e0020", "\u115f\u1160",
+)  # fmt: skip
+"""Names and reasons in which there is nothing to read."""
+
+HIDDEN = (
+    "\u2028\u2029\x85\r\x0b\x0c\x00\x1b\x7f\x9f\u200b\u200e\u202a\u202e\u2066\u2069\u061c\u2060\ufeff\xad\U000e0041"
+)
+"""What no editor shows: line breaks to some readers, controls, and what turns the order of others."""
+
+BAD_EXCEPTIONS: list[dict[str, Any]] = [
+    *({name: blank} for name in ("approver", "reason") for blank in BLANKS),
+    {"approver": ""}, {"approver": "  "}, {"approver": None}, {"reason": "\n"}, {"reason": 1}, {"expires": "tomorrow"},
+    {"approver": "Grace\u202eHopper"}, {"reason": "R\u2028"}, {"approver": "Grace\x85"},
+    {"expires": "2026-02-30"}, {"expires": "2026-03-01T12:00:00"}, {"expires": None}, {"expires": 20260301},
+    {"expires": "9999-12-31T23:00:00-12:00"}, {"rule": "model_digest"}, {"rule": "attack_splits"}, {"rule": "issued_at"},
+    {"rule": "model_blessing"}, {"rule": "attack_coverage"}, {"rule": "dataset_budget"}, {"rule": "*"}, {"rule": None},
+    {"model_digest": "sha256:1"}, {"forever": True},
+]  # fmt: skip
+"""What makes an exception of a policy none."""
+
 LIMITS: list[tuple[str, Any]] = [
     *[("max_epsilon", value) for value in (None, 0, 0.0, -1.0, math.nan, math.inf, -math.inf, "3", "1e-5", True, False)],
     *[("max_epsilon", value) for value in ([3.0], {"at most": 3}, 10**400, 3 + 0j, decimal.Decimal(3), b"3")],
@@ -44,13 +66,7 @@ LIMITS: list[tuple[str, Any]] = [
     ("slice_limits", {"payment": 0.6}),
     *[
         ("exceptions", [{"rule": "epsilon", "approver": "A", "reason": "R", "expires": "2026-03-01", **bad}])
-        for bad in (
-            {"approver": ""}, {"approver": "  "}, {"approver": None}, {"reason": "\n"}, {"reason": 1}, {"expires": "tomorrow"},
-            {"expires": "2026-02-30"}, {"expires": "2026-03-01T12:00:00"}, {"expires": None}, {"expires": 20260301},
-            {"expires": "9999-12-31T23:00:00-12:00"}, {"rule": "model_digest"}, {"rule": "attack_splits"}, {"rule": "issued_at"},
-            {"rule": "model_blessing"}, {"rule": "attack_coverage"}, {"rule": "dataset_budget"}, {"rule": "*"}, {"rule": None},
-            {"model_digest": "sha256:1"}, {"forever": True},
-        )
+        for bad in BAD_EXCEPTIONS
     ],
     ("exceptions", [{"rule": "epsilon", "approver": "A", "reason": "R"}]),
     ("exceptions", "epsilon"),
@@ -104,6 +120,14 @@ YAML: dict[str, tuple[str | bytes, str]] = {
     "a tabulator": (GOOD_YAML + "slice_limits:\n\t- feature: a\n", "line"),
     "no UTF-8": (GOOD_YAML.encode() + b"dataset_id: \xff\n", "utf-8"),
     "a control character": (GOOD_YAML + "dataset_id: \x07\n", "special characters"),
+    **{
+        f"a setting after a comment, {ord(letter):04x}": (
+            GOOD_YAML.replace("max_epsilon: 3\n", f"max_epsilon: 3  # ticket 12{letter}allow_non_dp_preprocessing: true\n"),
+            f"U+{ord(letter):04X}",
+        )
+        for letter in HIDDEN
+    },
+    "a byte-order mark": ("\ufeff" + GOOD_YAML, "U+FEFF"),
     "a dataset without a ledger": (GOOD_YAML + "ledger: none\ndataset_id: taxi\n", "dataset_id='taxi'"),
     "a class that is a number": (
         GOOD_YAML + "slice_limits: [{feature: class, value: 1, max_attack_auc: 0.7}]\n", "in quotes: '1'"
@@ -118,7 +142,14 @@ JSON: dict[str, tuple[str | bytes, str]] = {
     "a key twice": (json.dumps(GOOD)[:-1] + ', "max_epsilon": 30}', "duplicate key 'max_epsilon'"),
     "NaN": (json.dumps({**GOOD, "max_epsilon": math.nan}), "NaN"),
     "Infinity": (json.dumps({**GOOD, "max_epsilon": math.inf}), "Infinity"),
-    "beyond a double": (json.dumps(GOOD).replace("3", "1e400"), "max_epsilon=inf"),
+    "beyond a double": (json.dumps(GOOD).replace("3", "1e400"), "the number 1e400 is beyond what a double holds"),
+    "a whole number beyond a double": (json.dumps(GOOD).replace("3", "9" * 400), "beyond what a double holds"),
+    "a line that no editor breaks": (json.dumps(GOOD) + "\u2028", "U+2028 (LINE SEPARATOR) in line 1"),
+    "an order of another kind": (
+        json.dumps({**GOOD, "required_slices": ["a\u202eb"]}, ensure_ascii=False),
+        "U+202E (RIGHT-TO-LEFT OVERRIDE)",
+    ),
+    "an order of another kind, escaped": (json.dumps({**GOOD, "required_slices": ["a\u202eb"]}), "U+202E"),
     "true for a number": (json.dumps({**GOOD, "max_epsilon": True}), "max_epsilon=True"),
     "null for a number": (json.dumps({**GOOD, "max_epsilon": None}), "max_epsilon=None"),
     "an unknown key": (json.dumps({**GOOD, "note": ""}), "'note'"),

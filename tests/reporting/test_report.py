@@ -30,7 +30,12 @@ MISSING = EvidenceError("It is not there.")
 def make_verdict(limit: float = 0.55) -> Verdict:
     rule = RuleResult(rule="epsilon", status="passed", value="2.6", limit="at most 3", explanation="It holds.")
     policy = GatePolicy(max_epsilon=3.0, max_delta=1e-5, max_attack_auc=limit)
-    return Verdict(rules=(rule,), policy=policy, decided_at="2026-01-02T12:00:00+00:00", model_digest=evidence.DIGEST)
+    return Verdict(
+        rules=evidence.rule_results(rule),
+        policy=policy,
+        decided_at="2026-01-02T12:00:00+00:00",
+        model_digest=evidence.DIGEST,
+    )
 
 
 def make_evidence(**parts: Any) -> Evidence:

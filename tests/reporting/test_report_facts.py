@@ -293,5 +293,5 @@ def test_the_model_card_has_the_toolkits_fields_and_finite_numbers(charged: Repo
     (epsilon,) = [metric for metric in metrics if metric["type"].startswith("epsilon")]
     assert "delta=1e-05, example, ADD_OR_REMOVE_ONE" in epsilon["type"]
     assert {metric["slice"] for metric in metrics if "AUC" in metric["type"]} == {
-        "all records", "class=0", "class=1", "payment=card",
+        "all records", "class=0", "class=1", "payment=card", "payment=invoice",
     }  # fmt: skip

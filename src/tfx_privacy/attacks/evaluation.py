@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+import collections
+import math
+import re
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import pydantic
 
-from tfx_privacy.attacks import served
+from tfx_privacy.attacks import consistency, served
+from tfx_privacy.attacks.result import (
+    CLASS_FEATURE,
+    CONTROL,
+    CORRECTNESS_FEATURE,
+    POOLED,
+    WHOLE_SET,
+    AttackResult,
+    Interval,
+    Status,
+    Task,
+    TprAtFpr,
+)
 from tfx_privacy.attacks.served import ServedSignature
 from tfx_privacy.records import statement
 from tfx_privacy.records.base import (
@@ -20,106 +36,57 @@ from tfx_privacy.records.base import (
 )
 from tfx_privacy.records.statement import ModelRecord
 
-FILE_NAME = "privacy_evaluation.json"
-WHOLE_SET = "all"
-CLASS_FEATURE = "class"
-CORRECTNESS_FEATURE = "correct"
-POOLED = "<other>"
-CONTROL = "blind"
-"""The control: a classifier that sees features and label, and no model."""
+__all__ = [
+    "BOUND_IF_GAUSSIAN",
+    "CLASS_FEATURE",
+    "CONTROL",
+    "CORRECTNESS_FEATURE",
+    "FILE_NAME",
+    "POOLED",
+    "WHOLE_SET",
+    "AttackResult",
+    "Checkpoint",
+    "Curve",
+    "EpsilonBound",
+    "Family",
+    "Finding",
+    "Head",
+    "Interval",
+    "PrivacyEvaluation",
+    "References",
+    "Status",
+    "Task",
+    "TprAtFpr",
+    "epsilon_metric",
+]
 
-Status = Literal["OK", "INSUFFICIENT", "CONFOUNDED", "UNSUPPORTED"]
-Task = Literal["binary", "multiclass", "multilabel", "regression", "sequence", "loss", "unsupported"]
+FILE_NAME = "privacy_evaluation.json"
+
 Family = Literal["attribute_inference", "canary_exposure", "model_inversion", "property_inference"]
 
 
-class Interval(Record):
-    """A two-sided confidence interval with its point estimate, -1 <= low <= estimate <= high <= 1."""
+class EpsilonBound(NamedTuple):
+    """A formal lower bound on epsilon, as a finding states it."""
 
-    estimate: float
-    low: float
-    high: float
-
-    @pydantic.model_validator(mode="after")
-    def _ordered(self) -> Interval:
-        if not (-1.0 <= self.low <= self.estimate <= self.high <= 1.0):
-            raise ValueError(f"expected -1 <= low={self.low} <= estimate={self.estimate} <= high={self.high} <= 1")
-        return self
+    epsilon: float
+    """Nats; the largest that the finding's numbers prove."""
+    delta: float
+    records: int
+    """Of so many records together."""
 
 
-class TprAtFpr(Record):
-    """True-positive rate of an attack at one false-positive rate."""
-
-    false_positive_rate: OpenProbability
-    tpr: Interval
+BOUND_IF_GAUSSIAN = "bound if the mechanism is Gaussian (nats)"
+"""Name of the detail with the sharper bound for mechanisms whose trade-off curve is at least as private as a Gaussian one."""
+_EPSILON_METRIC = re.compile(r"lower bound on epsilon \(nats\) at delta=(\S+?)(?:, of ([1-9]\d{0,5}) records)?")
 
 
-class AttackResult(Record):
-    """One attack on one slice.
+def epsilon_metric(delta: float, *, records: int = 1) -> str:
+    """The metric of a finding that bounds epsilon from below; `Finding.epsilon_bound` reads it.
 
-    Members are the positive class: AUC is the probability that a random member scores higher
-    than a random non-member. Without numbers if `status` is INSUFFICIENT or UNSUPPORTED; with
-    numbers that must not be trusted if it is CONFOUNDED.
+    >>> epsilon_metric(1e-5), epsilon_metric(1e-6, records=4)
+    ('lower bound on epsilon (nats) at delta=1e-05', 'lower bound on epsilon (nats) at delta=1e-06, of 4 records')
     """
-
-    attack: Text
-    slice_feature: Text
-    """"all" for the whole set, "class" for the label, "correct" for whether the model is right,
-    else the feature's name."""
-    slice_value: Text
-    """"" for the whole set; "<other>" pools values that are too rare to judge alone."""
-    num_members: Count
-    """Members whose scores were compared."""
-    num_nonmembers: Count
-    num_member_groups: Count | None = None
-    """Effective number of groups of the members, at most their number: n^2 / (sum of squares of their sizes)."""
-    num_nonmember_groups: Count | None = None
-    status: Status
-    reason: Text = ""
-    auc: Interval | None = None
-    advantage: Interval | None = None
-    tpr_at_fpr: list[TprAtFpr] = []
-    """Only for rates with at least 10 non-members above the threshold."""
-    adjusted_p_value: Probability | None = None
-    """Of AUC = 1/2, two-sided, adjusted over all attacks and slices (Holm 1979)."""
-
-    @pydantic.model_validator(mode="after")
-    def _complete(self) -> AttackResult:
-        if self.status == "OK" and self.auc is None:
-            raise ValueError("a row of status OK needs an auc")
-        if self.status in ("INSUFFICIENT", "UNSUPPORTED") and self.auc is not None:
-            raise ValueError(f"a row of status {self.status} has no auc")
-        if self.status != "OK" and not self.reason:
-            raise ValueError(f"a row of status {self.status} needs a reason")
-        if self.auc is not None and not self.auc.low >= 0.0:
-            raise ValueError("an AUC is not negative")
-        for groups, records in zip(self.independent_sizes, (self.num_members, self.num_nonmembers), strict=True):
-            if not groups <= records:
-                raise ValueError(f"expected num_groups={groups} <= num_records={records}")
-        return self
-
-    @property
-    def attack_auc_upper(self) -> float:
-        """Upper confidence bound on the AUC of the better of the attack and its mirror image.
-
-        An AUC of 0.2 is an attack of 0.8 with the sign turned.
-        """
-        assert self.auc is not None
-        return max(self.auc.high, 1.0 - self.auc.low)
-
-    @property
-    def independent_sizes(self) -> tuple[int, int]:
-        """How many members and non-members are independent of each other: groups, or records that stand for themselves."""
-        members, others = self.num_member_groups, self.num_nonmember_groups
-        return (
-            self.num_members if members is None else members,
-            self.num_nonmembers if others is None else others,
-        )
-
-    @property
-    def slice_name(self) -> str:
-        """The slice as people read it."""
-        return "all records" if self.slice_feature == WHOLE_SET else f"{self.slice_feature}={self.slice_value}"
+    return f"lower bound on epsilon (nats) at delta={delta!r}" + (f", of {records} records" if records != 1 else "")
 
 
 class Finding(Record):
@@ -154,6 +121,28 @@ class Finding(Record):
         elif not self.reason:
             raise ValueError(f"a finding of status {self.status} needs a reason")
         return self
+
+    @property
+    def epsilon_bound(self) -> EpsilonBound | None:
+        """The lower bound on epsilon that it states; None if it is about something else, or has no number.
+
+        Raises:
+          ValueError: If it speaks of epsilon in words that nothing can be compared with.
+        """
+        numbers = [number for number in (self.low, self.estimate) if number is not None]
+        if not numbers or "epsilon" not in self.metric.lower():
+            return None
+        match = _EPSILON_METRIC.fullmatch(self.metric)
+        try:
+            delta = float(match[1]) if match else math.nan
+        except ValueError:
+            delta = math.nan
+        if match is None or not 0.0 < delta < 1.0:
+            raise ValueError(f"metric={self.metric[:200]!r} speaks of epsilon, and states no bound at a delta")
+        records = int(match[2] or 1)
+        # The sharper bound is of the canaries one by one.
+        numbers += [self.details[BOUND_IF_GAUSSIAN]] if records == 1 and BOUND_IF_GAUSSIAN in self.details else []
+        return EpsilonBound(max(numbers), delta, records)
 
 
 class Curve(Record):
@@ -293,19 +282,42 @@ class PrivacyEvaluation(ModelRecord):
         return self
 
     @pydantic.model_validator(mode="after")
-    def _each_once(self) -> PrivacyEvaluation:
+    def _consistent(self, info: pydantic.ValidationInfo) -> PrivacyEvaluation:
         keys = [(row.attack, row.slice_feature, row.slice_value) for row in self.results]
         if len(set(keys)) != len(keys):
             raise ValueError("an attack on one slice has several rows")
         names = [name for name, _ in served.outputs_of(self.served)]
         if len(set(names)) != len(names):
             raise ValueError("an output is served under one name twice")
+        # What is read; the gate asks for what was made in its own process.
+        if info.mode == "json" and self.contradictions:
+            raise ValueError(f"it contradicts itself: {'; '.join(self.contradictions[:5])}")
         return self
 
     @property
     def attacked_outputs(self) -> list[str]:
         """Full names of the heads' outputs."""
         return [served.full_name(self.signature_name, head.output_key) for head in self.heads]
+
+    @property
+    def contradictions(self) -> list[str]:
+        """What in it cannot be true together (`attacks.consistency`)."""
+        totals = consistency.Totals(
+            members=self.num_members,
+            others=self.num_nonmembers,
+            unusable_members=self.num_unusable_members,
+            unusable_others=self.num_unusable_nonmembers,
+            overlapping=self.num_overlapping,
+            min_records=self.min_records,
+            min_slice_size=self.min_slice_size,
+            sample_size=self.sample_size,
+            confidence_level=self.confidence_level,
+            false_positive_rates=tuple(self.false_positive_rates),
+            heads=tuple(head.name for head in self.heads),
+            is_supported=self.task != "unsupported",
+            has_references=self.references is not None,
+        )
+        return consistency.contradictions(self.results, totals)
 
     @property
     def task(self) -> Task:
@@ -315,3 +327,10 @@ class PrivacyEvaluation(ModelRecord):
     def rows(self, *, attack: str, feature: str) -> list[AttackResult]:
         """The rows of one attack on the slices of one feature."""
         return [row for row in self.results if row.attack == attack and row.slice_feature == feature]
+
+    def rows_by_feature(self) -> Mapping[tuple[str, str], list[AttackResult]]:
+        """All rows by attack and feature, for whoever asks for many; without rows the list is empty."""
+        found: dict[tuple[str, str], list[AttackResult]] = collections.defaultdict(list)
+        for row in self.results:
+            found[row.attack, row.slice_feature].append(row)
+        return found

@@ -19,7 +19,7 @@ from scipy import special, stats
 
 from tfx_privacy.accounting import auditing
 from tfx_privacy.attacks import _rows
-from tfx_privacy.attacks.evaluation import Finding
+from tfx_privacy.attacks.evaluation import BOUND_IF_GAUSSIAN, Finding, epsilon_metric
 from tfx_privacy.errors import ParameterError
 
 MIN_CANARIES = 10
@@ -209,8 +209,7 @@ def epsilon_finding(
     scores, is_member = _rows.real_array("scores", scores, None), np.asarray(is_member)
     subject = f"{len(scores)} canaries, in or out by fair coins"
     numbers: dict[str, Any] = {
-        "metric": f"lower bound on epsilon (nats) at delta={delta:g}"
-        + (f", of {repetitions} records" * (repetitions > 1)),
+        "metric": epsilon_metric(float(delta), records=repetitions),
         "num_records": len(scores),
     }
     bad, num_members = int(np.sum(~np.isfinite(scores))), int(np.sum(is_member))
@@ -235,7 +234,7 @@ def epsilon_finding(
         details={
             "canaries that were in": float(num_members),
             "largest bound that could show (nats)": max(perfect, bounds.one_run),
-            "bound if the mechanism is Gaussian (nats)": bounds.one_run_f_dp,
+            BOUND_IF_GAUSSIAN: bounds.one_run_f_dp,
             "bound if scores are normal, model-based (nats)": bounds.gaussian,
         },
         **numbers,

@@ -9,6 +9,7 @@ import click
 
 from tfx_privacy._printable import printable
 from tfx_privacy.commands import terminal
+from tfx_privacy.commands.numbers import FINITE
 from tfx_privacy.errors import LedgerError, ParameterError
 from tfx_privacy.records import strict_json
 
@@ -64,8 +65,8 @@ def init(context: click.Context, new: bool) -> None:
 
 @ledger.command()
 @click.argument("dataset_id")
-@click.option("--epsilon", required=True, type=float, help="Budget (nats) of all runs together; of each block.")
-@click.option("--delta", required=True, type=float, help="The budget's delta, below 1 / number of people.")
+@click.option("--epsilon", required=True, type=FINITE, help="Budget (nats) of all runs together; of each block.")
+@click.option("--delta", required=True, type=FINITE, help="The budget's delta, below 1 / number of people.")
 @click.option("--approver", required=True, help="Who decided the budget.")
 @click.option("--privacy-unit", type=click.Choice(["example", "user"]), default="example", show_default=True)
 @click.option(
@@ -104,7 +105,7 @@ def add_blocks(context: click.Context, dataset_id: str, blocks: tuple[str, ...],
 
 @ledger.command()
 @click.argument("dataset_id")
-@click.option("--epsilon", required=True, type=float, help="The new budget (nats), at the delta of the registration.")
+@click.option("--epsilon", required=True, type=FINITE, help="The new budget (nats), at the delta of the registration.")
 @click.option("--approver", required=True, help="Who decided it.")
 @click.option("--reason", required=True, help="Why.")
 @click.pass_context

@@ -16,6 +16,7 @@ from tfx_privacy.accounting.composition import RELATION_OF_SAMPLING
 from tfx_privacy.accounting.parameters import ACCOUNTANTS, ALGORITHMS
 from tfx_privacy.budget import renyi_filter
 from tfx_privacy.commands import terminal
+from tfx_privacy.commands.numbers import FINITE
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.records import strict_json
 
@@ -57,21 +58,21 @@ _STYLE = {
     "--population", required=True, type=int, help="Number of records; of users, if a user is the privacy unit."
 )
 @click.option(
-    "--target-delta", type=float,
+    "--target-delta", type=FINITE,
     help="Below 1 / population. Default: the largest power of ten that is at most a tenth of it.",
 )  # fmt: skip
 @click.option(
-    "--target-epsilon", multiple=True, type=float, help="Noise is calibrated to it; repeatable. Default: 1, 3, 8."
+    "--target-epsilon", multiple=True, type=FINITE, help="Noise is calibrated to it; repeatable. Default: 1, 3, 8."
 )
 @click.option(
-    "--noise-multiplier", multiple=True, type=float, help="Epsilon of given noise, the other way round; repeatable."
+    "--noise-multiplier", multiple=True, type=FINITE, help="Epsilon of given noise, the other way round; repeatable."
 )
 @click.option(
     "--expected-batch-size", multiple=True, type=int,
     help="Repeatable. Default: powers of two near 1 % and 5 % of the population.",
 )  # fmt: skip
 @click.option(
-    "--epochs", multiple=True, type=float, help="Times that a record is drawn, on average; repeatable. Default: 10."
+    "--epochs", multiple=True, type=FINITE, help="Times that a record is drawn, on average; repeatable. Default: 10."
 )
 @click.option(
     "--accountant", type=click.Choice(ACCOUNTANTS), default="rdp", show_default=True,
@@ -88,8 +89,8 @@ _STYLE = {
     "--algorithm", type=click.Choice(ALGORITHMS), default="dp_sgd", show_default=True,
     help="As in DPParameters; dp_ftrl needs --sampling shuffled.",
 )  # fmt: skip
-@click.option("--budget-epsilon", type=float, help="Also say how many such runs fit into a budget of this epsilon.")
-@click.option("--budget-delta", type=float, help="Delta of that budget. Default: the target delta.")
+@click.option("--budget-epsilon", type=FINITE, help="Also say how many such runs fit into a budget of this epsilon.")
+@click.option("--budget-delta", type=FINITE, help="Delta of that budget. Default: the target delta.")
 @click.option("--ledger", metavar="env:VARIABLE", help="Also say how many such runs this ledger would still admit.")
 @click.option("--dataset-id", help="The dataset in that ledger.")
 @click.option(

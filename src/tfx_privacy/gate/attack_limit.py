@@ -94,12 +94,28 @@ class AttackLimit:
         return 0.5 + (self.strict + self.quantile) * min(self._deviation(row), widest) > self.limit
 
     def jointly_within(self, rows: Sequence[AttackResult]) -> bool:
-        """Whether the mean AUC of slices that are too small by themselves keeps the limit with its upper bound."""
+        """Whether slices that are too small by themselves keep the limit together: their mean AUC, and its spread.
+
+        An AUC below one half counts as its mirror image, so slices of 0.7 and 0.3 do not cancel out: the root mean square
+        of AUC - 1/2 must keep the limit as well. What chance alone adds to a square, the variance, is taken off, and the
+        upper bound is by the normal approximation of the mean of squares.
+        """
         pairs = [float(row.num_members) * row.num_nonmembers for row in rows]
         weights = [share / sum(pairs) for share in pairs]
-        mean = sum(weight * row.auc.estimate for weight, row in zip(weights, rows, strict=True) if row.auc is not None)
-        variance = sum((weight * self._deviation(row)) ** 2 for weight, row in zip(weights, rows, strict=True))
-        return max(mean, 1.0 - mean) + self.quantile * math.sqrt(variance) <= self.limit
+        excess = [row.auc.estimate - 0.5 for row in rows if row.auc is not None]
+        variances = [self._deviation(row) ** 2 for row in rows]
+        mean = sum(weight * value for weight, value in zip(weights, excess, strict=True))
+        variance = sum(weight**2 * of_row for weight, of_row in zip(weights, variances, strict=True))
+        squares = [value**2 - of_row for value, of_row in zip(excess, variances, strict=True)]
+        square = sum(weight * value for weight, value in zip(weights, squares, strict=True))
+        of_square = sum(
+            weight**2 * (2.0 * of_row**2 + 4.0 * max(value, 0.0) * of_row)
+            for weight, value, of_row in zip(weights, squares, variances, strict=True)
+        )
+        return (
+            0.5 + abs(mean) + self.quantile * math.sqrt(variance) <= self.limit
+            and square + self.quantile * math.sqrt(of_square) <= (self.limit - 0.5) ** 2
+        )
 
     def _deviation(self, row: AttackResult) -> float:
         assert row.auc is not None

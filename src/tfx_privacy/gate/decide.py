@@ -14,8 +14,10 @@ What is demanded, and where it is checked:
 ====================  =================================================================================
 default is a refusal  `Verdict.blessed`; the executor writes NOT_BLESSED before it reads anything
 one of each artifact  the executor; whatever cannot be read is an `EvidenceError` in the evidence
-epsilon               `epsilon`, `delta`: `rules.guarantee`; the dataset's, by all runs: `dataset_budget`
-attacks               `attack_auc`, `attack_coverage`, `attack_splits`, `required_*`: `rules.attacks`
+epsilon               `epsilon`, `delta`: `rules.guarantee`; the dataset's, by all runs: `dataset_budget`; what audit
+                      and canaries prove of it: `proved_epsilon`
+attacks               `attack_auc`, `attack_tpr`, `attack_coverage`, `attack_splits`, `required_*`: `rules.attacks`; the record
+                      itself: `evaluation`, `unscored_records`: `rules.evaluation`
 what is served        `served_outputs`: `rules.served`
 no privacy            `epsilon` is infinite, for deterministic test noise as well; `guarantee_scope`, `ledger`
 binding               `model_digest`, `ledger` (`rules.ledger`), `guarantee_terms`
@@ -46,12 +48,15 @@ from tfx_privacy.gate.evidence import (
     Evidence,
     Finding,
 )
-from tfx_privacy.gate.policy import ExcusableRule, GatePolicy, PolicyException
+from tfx_privacy.gate.policy import FALSE_POSITIVE_RATE, ExcusableRule, GatePolicy, PolicyException
 from tfx_privacy.gate.rules import (
     attacks,
     binding,
+    evaluation,
     guarantee,
+    individuals,
     ledger,
+    proved,
     served,
 )
 from tfx_privacy.gate.rules.attacks import REQUIRED_ATTACKS
@@ -197,12 +202,21 @@ def _or_any(text: str) -> str:
 _RULES: tuple[_Rule, ...] = (
     _Rule("epsilon", lambda policy: f"at most {policy.max_epsilon:g}", guarantee.check_epsilon, (GUARANTEE,)),
     _Rule("delta", lambda policy: f"at most {policy.max_delta:g}", guarantee.check_delta, (GUARANTEE,)),
+    _Rule("proved_epsilon", lambda policy: "at most the guarantee's", proved.check_proved, (GUARANTEE, EVALUATION)),
+    _Rule("evaluation", lambda policy: "no contradiction", evaluation.check_consistent, (EVALUATION,)),
+    _Rule("unscored_records", lambda policy: "as many on both sides", evaluation.check_unscored, (EVALUATION,)),
     _Rule(
         "attack_auc",
         lambda policy: (
             f"upper bound at most {policy.max_attack_auc:g}" + (", or slice_limits" if policy.slice_limits else "")
         ),
         attacks.check_attack_auc,
+        (EVALUATION,),
+    ),
+    _Rule(
+        "attack_tpr",
+        lambda policy: f"at most {policy.max_tpr_at_fpr:g} at a false-positive rate of {FALSE_POSITIVE_RATE:g}",
+        individuals.check_individuals,
         (EVALUATION,),
     ),
     _Rule(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import datetime
 import re
 from typing import Annotated, Any, Literal
@@ -10,10 +11,11 @@ import pydantic
 from typing_extensions import Self
 
 from tfx_privacy import _validate
+from tfx_privacy._printable import is_blank
 from tfx_privacy.attacks.evaluation import WHOLE_SET
 from tfx_privacy.budget.runs import Identifier
 from tfx_privacy.errors import EvidenceError, ParameterError
-from tfx_privacy.records import digest, strict_json
+from tfx_privacy.records import digest, strict_json, visible
 from tfx_privacy.records.base import Digest, Record, SchemaVersion, parse_time
 
 MAX_ENTRIES = 1000
@@ -22,12 +24,27 @@ MAX_AGE_DAYS = 36_500.0
 
 DEFAULT_MIN_SLICE_COVERAGE = 0.95
 
+FALSE_POSITIVE_RATE = 0.001
+"""At which `max_tpr_at_fpr` limits an attack's true-positive rate."""
+
+DEFAULT_MAX_TPR_AT_FPR = 0.01
+"""Ten times what guessing gives; no harmless model in a thousand has an upper bound above it (benchmarks/false_refusals.py)."""
+
 MAX_EXCEPTION = datetime.timedelta(days=366)
 """Exceptions that last longer are ignored: approvals must be renewed."""
 
 Name = Annotated[str, pydantic.Field(min_length=1, max_length=256)]
 
-Words = Annotated[str, pydantic.Field(max_length=4096, pattern=r"\S")]
+_C0_CONTROLS = "".join(map(chr, range(32)))
+
+
+def _not_blank(text: str) -> str:
+    if is_blank(text):
+        raise ValueError(f"{text!a} is blank: a reader sees no character of it")
+    return text
+
+
+Words = Annotated[str, pydantic.Field(max_length=4096), pydantic.AfterValidator(_not_blank)]
 
 ExcusableRule = Literal["epsilon", "delta", "attack_auc", "freshness", "guarantee_scope", "ledger", "signature"]
 """Rules whose failure can be a known risk that somebody answers for. No other can: an exception
@@ -46,6 +63,16 @@ class _Checked(Record):
             raise ParameterError(
                 " ".join(_problem(problem) for problem in error.errors(include_url=False)[:5])
             ) from error
+
+    @pydantic.model_validator(mode="after")
+    def _shows_its_text(self) -> Self:
+        """As of a file: what JSON writes as it is must be seen. Values of slices may hold control characters."""
+        for name, value in self:
+            for text in value if isinstance(value, list) else [value]:
+                place = visible.hidden_character(text, allowed=_C0_CONTROLS) if isinstance(text, str) else None
+                if place is not None:
+                    raise ValueError(f"{name}={text!a} holds {visible.name_of(text[place])}, which no editor shows")
+        return self
 
 
 class SliceLimit(_Checked):
@@ -113,7 +140,7 @@ class PolicyException(_Checked):
 
     def why_not(self, model_digest: object, now: datetime.datetime) -> str | None:
         """Why it excuses nothing of this model at this time; None if nothing speaks against it."""
-        if not (self.approver.strip() and self.reason.strip()):
+        if is_blank(self.approver) or is_blank(self.reason):
             return "it names no approver or no reason"
         ends = self.expires_at
         if not now < ends:
@@ -135,6 +162,9 @@ class GatePolicy(_Checked):
     """Largest delta at which epsilon may be stated."""
     max_attack_auc: float
     """Largest upper confidence bound on the AUC of any attack on any slice, in [0.5, 1]."""
+    max_tpr_at_fpr: float = DEFAULT_MAX_TPR_AT_FPR
+    """Largest upper confidence bound on the share of members that any attack names at a false-positive rate of 0.1 %, in
+    (0.001, 1]; compared where 10,000 non-members or more show it. 1 allows any."""
     min_slice_coverage: float = DEFAULT_MIN_SLICE_COVERAGE
     """Share of the members that must lie in slices large enough to judge, for every sliced feature."""
     allow_non_dp_preprocessing: bool = False
@@ -164,7 +194,13 @@ class GatePolicy(_Checked):
     exceptions: list[PolicyException] = pydantic.Field(default_factory=list, max_length=MAX_ENTRIES)
 
     @pydantic.field_validator(
-        "max_epsilon", "max_delta", "max_attack_auc", "min_slice_coverage", "max_age_days", mode="before"
+        "max_epsilon",
+        "max_delta",
+        "max_attack_auc",
+        "max_tpr_at_fpr",
+        "min_slice_coverage",
+        "max_age_days",
+        mode="before",
     )
     @classmethod
     def _a_limit(cls, value: Any, field: pydantic.ValidationInfo) -> float | None:
@@ -174,6 +210,9 @@ class GatePolicy(_Checked):
             return _validate.open_interval(0.0, 1.0, max_delta=value)
         if field.field_name == "max_attack_auc":
             return _auc(value)
+        if field.field_name == "max_tpr_at_fpr":
+            hint = "Guessing gives 0.001, at a false-positive rate of 0.001."
+            return _validate.half_open_interval(FALSE_POSITIVE_RATE, 1.0, hint, max_tpr_at_fpr=value)
         if field.field_name == "min_slice_coverage":
             return _validate.half_open_interval(0.0, 1.0, min_slice_coverage=value)
         return None if value is None else _validate.half_open_interval(0.0, MAX_AGE_DAYS, max_age_days=value)
@@ -206,9 +245,9 @@ def _auc(value: Any) -> float:
 
 
 def _each_once(name: str, values: list[Any]) -> None:
-    twice = sorted({value for value in values if values.count(value) > 1})
+    twice = [value for value, count in collections.Counter(values).items() if count > 1]
     if twice:
-        raise ValueError(f"{name} names {twice[0]!r} twice")
+        raise ValueError(f"{name} names {min(twice)!r} twice")
 
 
 def _problem(problem: Any) -> str:

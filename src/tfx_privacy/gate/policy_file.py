@@ -1,8 +1,9 @@
 """A policy as a file: strict YAML or JSON.
 
 A file cannot say two things at once, and nothing in it is ignored: duplicate keys, unknown keys, anchors, aliases, tags
-and values that are nearly numbers are errors. `on`, `yes` and `no` are text here. YAML 1.1 takes `1e-5` for text; here
-it is an error that says how to write it.
+and values that are nearly numbers are errors, and so are characters that no editor shows: YAML ends a line, and with it
+a comment, where many editors do not. `on`, `yes` and `no` are text here. YAML 1.1 takes `1e-5` for text; here it is an
+error that says how to write it.
 
 >>> policy = loads('{"schema_version": 1, "max_epsilon": 3, "max_delta": 1e-6, "max_attack_auc": 0.6}', kind="json")
 >>> policy.max_epsilon, policy.ledger
@@ -21,7 +22,7 @@ import yaml
 
 from tfx_privacy.errors import EvidenceError, ParameterError
 from tfx_privacy.gate.policy import GatePolicy
-from tfx_privacy.records import strict_json
+from tfx_privacy.records import strict_json, visible
 
 MAX_BYTES = 1 << 20
 
@@ -85,6 +86,7 @@ def loads(text: str | bytes, *, kind: Literal["yaml", "json"]) -> GatePolicy:
 
 def _parsed(raw: bytes, kind: Literal["yaml", "json"]) -> Any:
     try:
+        _check_visible(raw.decode("utf-8"))
         if kind == "json":
             return strict_json.loads(raw)
         return yaml.load(raw.decode("utf-8"), Loader=_StrictLoader)
@@ -95,6 +97,18 @@ def _parsed(raw: bytes, kind: Literal["yaml", "json"]) -> Any:
         raise ParameterError(f"Not readable as a policy{where}: {error.problem}.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ParameterError(f"Not readable as a policy: {error}.") from error
+
+
+def _check_visible(text: str) -> None:
+    """Refuses what readers of the file do not see, or see in another order than the parser does."""
+    shown = text.replace("\r\n", "\n")
+    place = visible.hidden_character(shown)
+    if place is not None:
+        line = shown.count("\n", 0, place) + 1
+        raise ParameterError(
+            f"The policy holds {visible.name_of(shown[place])} in line {line}. Line breaks that editors do not show, "
+            "invisible and other special characters are not allowed. Delete it."
+        )
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 
 from tfx_privacy.attacks.evaluation import (
     CORRECTNESS_FEATURE,
@@ -19,14 +19,16 @@ class SliceLimits:
     """The bars of one evaluation's rows under one policy.
 
     A slice that the policy names with its value is never judged together with others: a stricter limit would be diluted
-    by them, and a looser one would hide in their mean.
+    by them, and a looser one would hide in their mean. Limits are looked up, never searched: thousands of rows may meet a
+    thousand limits.
     """
 
     def __init__(self, record: PrivacyEvaluation, policy: GatePolicy) -> None:
         """For an evaluation with at least one row that was judged."""
         self._record = record
         self._policy = policy
-        self._attack_limit_of = functools.lru_cache(maxsize=None)(functools.partial(AttackLimit.of, record))
+        self._by_slice = {(limit.feature, limit.value): limit for limit in policy.slice_limits}
+        self._general = AttackLimit.of(record, policy.max_attack_auc)
 
     def limit(self, row: AttackResult) -> float:
         """Largest upper bound on the AUC of any attack on the row's slice."""
@@ -39,7 +41,7 @@ class SliceLimits:
 
     def attack_limit(self, row: AttackResult) -> AttackLimit:
         """What the row is held against."""
-        return self._attack_limit_of(self.limit(row))
+        return dataclasses.replace(self._general, limit=self.limit(row))
 
     def stands_alone(self, row: AttackResult) -> bool:
         """Whether the policy names this very slice, which then must keep its limit by itself."""
@@ -56,31 +58,26 @@ class SliceLimits:
         judged = {
             (row.slice_feature, row.slice_value) for row in attack_limit.attacked(self._record) if row.attack == "loss"
         }
+        sliced = {*self._record.slice_features, CORRECTNESS_FEATURE} & {feature for feature, _ in judged}
         return [
             limit.slice_name
             for limit in self._policy.slice_limits
-            if not self._is_judged(limit, judged) and self._is_stricter(limit)
+            if not self._is_judged(limit, judged, sliced) and self._is_stricter(limit)
         ]
 
     def _own(self, row: AttackResult) -> SliceLimit | None:
         if row.slice_feature == WHOLE_SET:
             return None
-        found = [limit for limit in self._policy.slice_limits if limit.feature == row.slice_feature]
-        of_value = [limit for limit in found if limit.value == row.slice_value]
-        of_feature = [limit for limit in found if limit.value is None]
-        return next(iter([*of_value, *of_feature]), None)
+        of_value = self._by_slice.get((row.slice_feature, row.slice_value))
+        return of_value or self._by_slice.get((row.slice_feature, None))
 
-    def _is_judged(self, limit: SliceLimit, judged: set[tuple[str, str]]) -> bool:
+    def _is_judged(self, limit: SliceLimit, judged: set[tuple[str, str]], sliced: set[str]) -> bool:
         if limit.value is not None:
             return (limit.feature, limit.value) in judged
-        is_sliced = limit.feature in (*self._record.slice_features, CORRECTNESS_FEATURE)
-        return is_sliced and any(feature == limit.feature for feature, _ in judged)
+        return limit.feature in sliced
 
     def _is_stricter(self, limit: SliceLimit) -> bool:
         """Than what the slice's records are held against without it."""
-        of_feature = [
-            other.max_attack_auc
-            for other in self._policy.slice_limits
-            if limit.value is not None and other.value is None and other.feature == limit.feature
-        ]
-        return not limit.max_attack_auc >= next(iter(of_feature), self._policy.max_attack_auc)
+        of_feature = None if limit.value is None else self._by_slice.get((limit.feature, None))
+        without = self._policy.max_attack_auc if of_feature is None else of_feature.max_attack_auc
+        return not limit.max_attack_auc >= without

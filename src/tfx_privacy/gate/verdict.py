@@ -19,6 +19,32 @@ from tfx_privacy.records.base import Digest, PositiveCount, Record, parse_time
 
 Status = Literal["passed", "failed", "unknown"]
 
+RULES: tuple[str, ...] = (
+    "epsilon",
+    "delta",
+    "proved_epsilon",
+    "evaluation",
+    "unscored_records",
+    "attack_auc",
+    "attack_tpr",
+    "attack_coverage",
+    "attack_splits",
+    "required_attacks",
+    "required_slices",
+    "required_tasks",
+    "served_outputs",
+    "model_digest",
+    "issued_at",
+    "freshness",
+    "guarantee_scope",
+    "guarantee_terms",
+    "ledger",
+    "dataset_budget",
+    "signature",
+    "model_blessing",
+)
+"""The gate's rules: a verdict in which one of them is not there blesses nothing."""
+
 _NO_DIGESTS: dict[str, Digest] = {}
 
 
@@ -130,6 +156,9 @@ class Verdict(_Concluding, statement.ModelRecord):
         names = [rule.rule for rule in self.rules]
         if len(set(names)) != len(names):
             raise ValueError("a rule is there twice")
+        foreign = sorted(set(names) - set(RULES))
+        if foreign:
+            raise ValueError(f"the gate has no rule {foreign[0]!r}")
         for rule in self.rules:
             if rule.exception is not None:
                 self._check_excused(rule, rule.exception)
@@ -150,8 +179,14 @@ class Verdict(_Concluding, statement.ModelRecord):
 
     @property
     def blessed(self) -> bool:
-        """True only if there are rules, and every one of them passed or is excused."""
-        return bool(self.rules) and all(rule.holds is True for rule in self.rules)
+        """True only if every rule of the gate is there, and each passed or is excused."""
+        return not self.missing and all(rule.holds is True for rule in self.rules)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The gate's rules that the verdict says nothing of."""
+        found = {rule.rule for rule in self.rules}
+        return tuple(name for name in RULES if name not in found)
 
     @property
     def failures(self) -> tuple[RuleResult, ...]:
@@ -179,7 +214,9 @@ class Verdict(_Concluding, statement.ModelRecord):
     def message(self) -> str:
         """One line: what the blessing says."""
         if not self.blessed:
-            return "Not blessed: " + " ".join(f"{rule.rule}: {rule.explanation}" for rule in self.failures)
+            reasons = [f"{rule.rule}: {rule.explanation}" for rule in self.failures]
+            reasons += [f"{name}: The verdict says nothing of this rule." for name in self.missing]
+            return "Not blessed: " + " ".join(reasons)
         found = " ".join(
             rule.explanation for rule in self.rules if rule.passed and rule.rule in ("epsilon", "attack_auc")
         )

@@ -36,15 +36,81 @@ def recomputed_epsilon(guarantee: PrivacyGuarantee) -> float:
             f"The guarantee states epsilon={guarantee.stated_epsilon!r}, but its mechanism spends {bounds.best!r} "
             f"at delta={guarantee.target_delta:g}."
         )
-    # The audit is of this run alone, whatever the base model cost.
-    claimed = guarantee.stated_epsilon if guarantee.base_model is None else epsilon_of_this_run(guarantee)
-    if guarantee.audit is not None and not guarantee.audit.epsilon_lower_bound <= claimed:
-        raise EvidenceError(
-            f"The audit shows epsilon >= {guarantee.audit.epsilon_lower_bound:g} with confidence "
-            f"{guarantee.audit.confidence:g}, but the guarantee states epsilon={claimed:g}: the mechanism did not do "
-            "what it should. Please report this."
-        )
+    _check_rdp(guarantee.epsilon_rdp, bounds)
+    _check_audit(guarantee)
     return max(bounds.best, guarantee.stated_epsilon)
+
+
+def _check_rdp(stated: Epsilon, bounds: EpsilonBounds) -> None:
+    """Readers quote both bounds, so the one that is not compared with a limit must be true as well."""
+    if stated != "inf" and not stated >= bounds.rdp * (1 - 1e-6):
+        raise EvidenceError(
+            f"The guarantee states epsilon_rdp={stated!r}, but by Renyi DP its mechanism spends {bounds.rdp!r}: it "
+            "contradicts itself."
+        )
+
+
+def _check_audit(guarantee: PrivacyGuarantee) -> None:
+    """Neither of the audit's proofs is above what the run's mechanism spends."""
+    if guarantee.audit is None:
+        return
+    # Of this run alone, whatever the base model cost.
+    claimed = epsilon_of_this_run(guarantee)
+    for shown in (guarantee.audit.epsilon_lower_bound, guarantee.audit.epsilon_lower_bound_one_run):
+        if not shown <= claimed:
+            raise EvidenceError(
+                f"The audit shows epsilon >= {shown:g} with confidence {guarantee.audit.confidence:g}, but the guarantee "
+                f"states epsilon={claimed:g}: the mechanism did not do what it should. Please report this."
+            )
+
+
+def epsilon_at(guarantee: PrivacyGuarantee, target_delta: float) -> float:
+    """Epsilon of the guarantee's mechanism, with a private base model's, at any delta; `inf` if it gives none."""
+    bounds = _bounds(
+        guarantee.mechanism,
+        guarantee.base_model,
+        target_delta=target_delta,
+        neighboring_relation=guarantee.neighboring_relation,
+        privacy_unit=guarantee.privacy_unit,
+    )
+    return math.inf if bounds is None else bounds.best
+
+
+_GROUP_ROUNDS = 8
+
+
+def is_disproved(guarantee: PrivacyGuarantee, epsilon: float, *, delta: float, records: int) -> bool:
+    """Whether a proved lower bound on epsilon is above what a guarantee implies.
+
+    For one record that is epsilon of the mechanism at the bound's own delta. For k records together it follows by group
+    privacy: (eps, d) is (k eps, d (e^(k eps) - 1) / (e^eps - 1)), Vadhan (2017), https://doi.org/10.1007/978-3-319-57048-8_7,
+    Lemma 2.2. The delta of one record that leads to the bound's is found by iteration from above; each round gives a
+    larger epsilon.
+
+    Args:
+      guarantee: What is claimed.
+      epsilon: The bound, in nats; NaN disproves.
+      delta: At which it holds.
+      records: How many records it is about.
+
+    Raises:
+      EvidenceError: If the two cannot be compared.
+      AccountingError: If the accountants have no answer at a delta.
+    """
+    share = delta
+    for _ in range(_GROUP_ROUNDS):
+        single = epsilon_at(guarantee, share)
+        if epsilon <= records * single:
+            return False
+        if records == 1:
+            return True
+        needed = delta * math.expm1(single) / math.expm1(min(records * single, 700.0))
+        if needed >= share * (1 - 1e-3):
+            return True
+        share = needed
+    raise EvidenceError(
+        f"A bound of epsilon >= {epsilon:g} on {records} records at delta={delta:g} cannot be compared with the guarantee."
+    )
 
 
 def epsilon_of_this_run(guarantee: PrivacyGuarantee) -> float:

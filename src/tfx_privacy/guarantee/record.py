@@ -116,6 +116,12 @@ class Audit(Record):
     epsilon_lower_bound_gaussian: Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)]
     """Assuming that scores are normal: sharper, and no proof."""
 
+    @pydantic.model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if not self.num_members <= self.num_canaries:
+            raise ValueError(f"num_members={self.num_members} of num_canaries={self.num_canaries} took part")
+        return self
+
 
 class ReferenceTrainings(Record):
     """Reference models: trained on the same records for attacks to compare with, and no part of what is released.

@@ -7,6 +7,7 @@ The standard parser accepts NaN, Infinity and duplicate keys (the last one wins)
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import rfc8785
@@ -30,13 +31,20 @@ def loads(text: str | bytes, *, max_bytes: int = MAX_BYTES) -> Any:
       The parsed value.
 
     Raises:
-      EvidenceError: On NaN, Infinity, a duplicate key, text that is no UTF-8, or a size or depth beyond the limit.
+      EvidenceError: On NaN, Infinity, a number that no double holds, a duplicate key, text that is no UTF-8, or a size or
+        depth beyond the limit.
     """
     try:
         raw = text.encode() if isinstance(text, str) else text
         if len(raw) > max_bytes:
             raise EvidenceError(f"JSON of {len(raw)} bytes is larger than the limit of {max_bytes} bytes.")
-        value = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        value = json.loads(
+            raw.decode("utf-8"),
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_whole,
+            object_pairs_hook=_unique,
+        )
     except (ValueError, RecursionError) as error:
         raise EvidenceError(f"Not readable as strict JSON: {error}.") from error
     _check_depth(value, MAX_DEPTH)
@@ -78,6 +86,18 @@ def canonical(value: Any) -> str:
 
 def _refuse_constant(constant: str) -> Any:
     raise ValueError(f"{constant} is not a number of JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text[:40]} is beyond what a double holds")
+    return number
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -68,7 +68,15 @@ def _attack_tile(verdict: Verdict, attacked: PrivacyEvaluation | None, strongest
         label=label,
         value=f"{row.auc.estimate:.3f} ({row.auc.low:.3f} to {row.auc.high:.3f})",
         detail=f"{row.attack} on {row.slice_name}, at {100 * attacked.confidence_level:g} % confidence; upper bound "
-        f"{rounded_up(strongest.upper, 3)}, the limit is {strongest.limit:g}; 0.5 is guessing",
+        f"{rounded_up(strongest.upper, 3)}, the limit is {strongest.limit:g}; 0.5 is guessing{_named(verdict)}",
+    )
+
+
+def _named(verdict: Verdict) -> str:
+    """What the gate found of single members, whom an AUC does not show."""
+    rule = verdict.rule("attack_tpr")
+    return (
+        "" if rule is None or not rule.value else f". Share of members named: {rule.value}; the limit is {rule.limit}"
     )
 
 

@@ -9,6 +9,7 @@ from mutants.accounting import ACCOUNTING
 from mutants.attacks import ATTACKS
 from mutants.base_models import BASE_MODELS
 from mutants.clipping import CLIPPING
+from mutants.evaluations import EVALUATIONS
 from mutants.gate import GATE
 from mutants.inputs import INPUTS
 from mutants.kubeflow import KUBEFLOW
@@ -27,6 +28,6 @@ from mutants.validation import VALIDATION
 __all__ = ["MUTANTS", "POSTGRESQL", "Mutant"]
 
 MUTANTS = [
-    *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER,
+    *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *EVALUATIONS, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER,
     *KUBEFLOW, *MIGRATION, *REPORT, *BASE_MODELS, *INPUTS, *SERVED, *POSTGRESQL,
 ]  # fmt: skip

@@ -37,8 +37,33 @@ GATE = [
     ),
     Mutant("another model's guarantee", "check_digest", "stated != digest", "False", "test_gate"),
     Mutant(
-        "the audit's defect is overlooked", "recomputed_epsilon",
-        "guarantee.audit is not None and not guarantee.audit.epsilon_lower_bound <= claimed", "False", "test_gate",
+        "the audit's defect is overlooked", "_check_audit", "not shown <= claimed", "False", "test_gate",
+    ),
+    Mutant(
+        "the audit's bound for every mechanism is overlooked", "_check_audit",
+        "(guarantee.audit.epsilon_lower_bound, guarantee.audit.epsilon_lower_bound_one_run)",
+        "(guarantee.audit.epsilon_lower_bound,)", "test_proved_epsilon",
+    ),
+    Mutant("what canaries prove does not count", "is_disproved", "epsilon <= records * single", "True", "test_proved_epsilon"),
+    Mutant(
+        "a bound at another delta is held against the guarantee's own", "is_disproved",
+        "share = delta", "share = guarantee.target_delta", "test_proved_epsilon",
+    ),
+    Mutant(
+        "several records may cost what one does", "is_disproved",
+        "needed >= share * (1 - 1e-3)", "True", "test_proved_epsilon",
+    ),
+    Mutant(
+        "a finding that speaks of epsilon in other words", "Finding.epsilon_bound",
+        "match is None or not 0.0 < delta < 1.0", "False", "test_proved_epsilon",
+    ),
+    Mutant(
+        "only the weaker bound of canaries counts", "Finding.epsilon_bound",
+        "records == 1 and BOUND_IF_GAUSSIAN in self.details", "False", "test_proved_epsilon",
+    ),
+    Mutant(
+        "the other epsilon may be anything", "_check_rdp",
+        'stated != "inf" and not stated >= bounds.rdp * (1 - 1e-6)', "False", "test_proved_epsilon",
     ),
     Mutant(
         "the audit makes no correction", "_checked_levels",

@@ -138,7 +138,7 @@ POLICY = [
     ),
     Mutant(
         "a slice that is demanded need not be there", "check_required_slices",
-        "feature not in record.slice_features", "False", "test_gate_rules",
+        "feature not in sliced", "False", "test_gate_rules",
     ),
     Mutant(
         "a second output of another task", "check_required_tasks",
@@ -154,16 +154,16 @@ POLICY = [
     ),
     Mutant(
         "a feature's limit before its slice's", "SliceLimits._own",
-        "next(iter([*of_value, *of_feature]), None)", "next(iter([*of_feature, *of_value]), None)", "test_gate_rules",
+        "of_value or self._by_slice.get((row.slice_feature, None))",
+        "self._by_slice.get((row.slice_feature, None)) or of_value", "test_gate_rules",
     ),
     Mutant(
         "a stricter limit on what nobody judged", "SliceLimits.unjudged",
-        "not self._is_judged(limit, judged) and self._is_stricter(limit)", "False", "test_gate_rules",
+        "not self._is_judged(limit, judged, sliced) and self._is_stricter(limit)", "False", "test_gate_rules",
     ),
     Mutant(
-        "a looser limit for every slice", "SliceLimits._own",
-        "[limit for limit in found if limit.value == row.slice_value]",
-        "[limit for limit in found if limit.value is not None]", "test_gate_rules",
+        "a looser limit for every slice", "SliceLimits.__init__",
+        "(limit.feature, limit.value)", "(limit.feature, None)", "test_gate_rules",
     ),
     Mutant(
         "one end of an interval may be NaN", "is_known",
@@ -184,7 +184,7 @@ POLICY = [
     ),
     Mutant(
         "an exception by nobody", "PolicyException.why_not",
-        "not (self.approver.strip() and self.reason.strip())", "False", "test_gate_rules",
+        "is_blank(self.approver) or is_blank(self.reason)", "False", "test_policy",
     ),
     Mutant(
         "an exception for another rule, read", "Verdict._check_excused",
@@ -231,5 +231,34 @@ POLICY = [
         "a file need not demand a ledger", "policy_file:loads",
         '{"ledger": "required", **document}', '{"ledger": "none", **document}', "test_policy",
     ),
-    Mutant("an exception by a blank", "Words", r'pattern=r"\S"', r'pattern=r"\s*"', "test_policy"),
+    Mutant("an exception by a blank", "_not_blank", "is_blank(text)", "not text", "test_policy"),
+    Mutant("line breaks that no editor shows", "_check_visible", "place is not None", "False", "test_policy"),
+    Mutant(
+        "a lone carriage return", "_check_visible",
+        'text.replace("\\r\\n", "\\n")', 'text.replace("\\r", "\\n")', "test_policy",
+    ),
+    Mutant(
+        "escaped characters that turn the order", "_Checked._shows_its_text", "place is not None", "False", "test_policy",
+    ),
+    Mutant("a number that overflows", "strict_json:_finite", "not math.isfinite(number)", "False", "test_numbers_and_versions"),
+    Mutant(
+        "a whole number that overflows", "strict_json:_whole", "_finite(text)", "", "test_numbers_and_versions",
+    ),
+    Mutant(
+        "an option that overflows", "_Finite.convert", "not math.isfinite(number)", "False", "test_numbers",
+    ),
+    Mutant(
+        "a version that is nearly one", "_whole_number", "type(value) is not int", "value != 1", "test_numbers_and_versions",
+    ),
+    Mutant(
+        "a verdict without the rule that refused", "Verdict.blessed",
+        "not self.missing and all(rule.holds is True for rule in self.rules)",
+        "bool(self.rules) and all(rule.holds is True for rule in self.rules)", "test_verdict",
+    ),
+    Mutant(
+        "each row searches all limits", "SliceLimits._own",
+        "self._by_slice.get((row.slice_feature, row.slice_value))",
+        "{(limit.feature, limit.value): limit for limit in self._policy.slice_limits}.get((row.slice_feature, row.slice_value))",
+        "test_many_rows",
+    ),
 ]  # fmt: skip

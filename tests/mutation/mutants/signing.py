@@ -139,7 +139,7 @@ SIGNING = [
     ),
     Mutant(
         "no rule is a blessing", "Verdict.blessed",
-        "bool(self.rules) and all(rule.holds is True for rule in self.rules)",
+        "not self.missing and all(rule.holds is True for rule in self.rules)",
         "all(rule.holds is True for rule in self.rules)", "test_verdict",
     ),
     Mutant(

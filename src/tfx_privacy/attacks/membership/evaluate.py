@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from tfx_privacy.attacks.consistency import CONTROL_SIGNIFICANCE
 from tfx_privacy.attacks.evaluation import (
     CLASS_FEATURE,
     CONTROL,
@@ -43,8 +44,6 @@ LABEL_ONLY = "label_only"
 WITHIN_CLASS = "loss_within_class"
 WEIGHTED = "loss_weighted"
 MAX_VALUES_PER_FEATURE = 50
-CONTROL_SIGNIFICANCE = 0.01
-"""Probability that the control calls any slice confounded that is not."""
 _MIN_USABLE_SHARE = 0.5
 # Constant scores of these mean that the model says nothing, or that something is broken; with others nothing was found.
 _OF_OUTPUTS = (LOSS, "modified_entropy", "lowest_tokens")

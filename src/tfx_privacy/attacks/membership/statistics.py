@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special, stats
 
+from tfx_privacy.attacks import consistency
 from tfx_privacy.attacks.evaluation import Interval, TprAtFpr
 from tfx_privacy.attacks.membership import clusters
 from tfx_privacy.attacks.membership.counts import Counts
@@ -27,7 +28,9 @@ def auc_interval(counts: Counts, *, confidence_level: float) -> Interval:
     """AUC with DeLong's variance on the logit scale.
 
     DeLong et al. (1988), in the form of midranks of Sun and Xu (2014); the logit keeps the interval inside (0, 1) and
-    its coverage for small samples. Scores of two values only (is the model right?) are two proportions, whose
+    its coverage for small samples. Where nearly all scores are equal the variance is at least
+    that of one record more on each side (`consistency.least_variance`): n equal scores do not show that there is no
+    other. Scores of two values only (is the model right?) are two proportions, whose
     difference has the interval of Agresti and Caffo (2000). Where the sides are perfectly separated the variance
     vanishes: the bound is then that of Clopper and Pearson for as many successes as the smaller side has records.
 
@@ -56,7 +59,7 @@ def auc_interval(counts: Counts, *, confidence_level: float) -> Interval:
         )
     if min(n1, n0) < 2:
         return Interval(estimate=auc, low=0.0, high=1.0)
-    return _on_logit_scale(auc, variance * inflation, confidence_level)
+    return _on_logit_scale(auc, max(variance * inflation, _least_variance(auc, counts.sizes)), confidence_level)
 
 
 def stratified_auc_interval(
@@ -90,7 +93,8 @@ def stratified_auc_interval(
     if auc <= 0.0 or auc >= 1.0:
         half = float(stats.norm.ppf((1 + confidence_level) / 2)) * math.sqrt(variance)
         return Interval(estimate=auc, low=max(0.0, auc - half), high=min(1.0, auc + half))
-    return _on_logit_scale(auc, variance, confidence_level)
+    sizes = np.sum([counts.sizes for counts in judged], axis=0)
+    return _on_logit_scale(auc, max(variance, _least_variance(auc, sizes)), confidence_level)
 
 
 def auc_and_variance(counts: Counts) -> tuple[float, float]:
@@ -341,6 +345,10 @@ def _of_two_values(counts: Counts, auc: float, inflation: float, confidence_leve
     half = float(stats.norm.ppf((1 + confidence_level) / 2)) * error / 2
     centre = 0.5 + float(shares[0] - shares[1]) / 2
     return Interval(estimate=auc, low=max(0.0, min(auc, centre - half)), high=min(1.0, max(auc, centre + half)))
+
+
+def _least_variance(auc: float, sizes: Sequence[int] | np.ndarray) -> float:
+    return auc * (1.0 - auc) * consistency.least_variance(int(sizes[0]), int(sizes[1]))
 
 
 def _on_logit_scale(auc: float, variance: float, confidence_level: float) -> Interval:

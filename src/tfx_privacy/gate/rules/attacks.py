@@ -11,6 +11,7 @@ keep the limit together, by their mean.
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 
 from tfx_privacy.attacks.evaluation import (
     CLASS_FEATURE,
@@ -31,11 +32,16 @@ LOSS = "loss"
 REQUIRED_ATTACKS = (LOSS, CONTROL)
 """What must have been run on the whole set: the attack that every task has, and the control for splits that differ."""
 MIN_CONFIDENCE_LEVEL = 0.95
+SIGNIFICANCE = 0.05
+"""Of an attack's p-value, adjusted over all attacks and slices."""
 MAX_SLICE_SIZE_POOLED = 1000
 """Larger slices must not be pooled: what leaks in one of them would be diluted by the others."""
 MAX_OVERLAP = 0.01
 """Share of the smaller side that may be on both sides: between equal records an attack finds nothing."""
 _TASKS_WITH_CLASSES = ("binary", "multiclass")
+
+_Rows = Mapping[tuple[str, str], list[AttackResult]]
+"""By attack and feature."""
 
 
 def check_attack_auc(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
@@ -53,13 +59,31 @@ def check_attack_auc(evidence: Evidence, policy: GatePolicy, now: datetime.datet
     assert strongest is not None
     value = f"{_show_auc(strongest)}, {strongest.slice_name}"
     if not refusing:
-        return Finding(True, value, _passed(record, limits, strongest, len(inconclusive)))
+        return Finding(
+            True, value, f"{_passed(record, limits, strongest, len(inconclusive))} {_against_chance(judged)}"
+        )
     return Finding(
         False,
         value,
-        _refused(record, limits, strongest, refusing),
+        f"{_refused(record, limits, strongest, refusing)} {_against_chance(judged)}",
         # A bound that is no number shows nothing that somebody could answer for.
         excusable=all(attack_limit.is_known(row) and row.attack_auc_upper > limits.limit(row) for row in refusing),
+    )
+
+
+def _against_chance(judged: list[AttackResult]) -> str:
+    """Whether any attack beats guessing after the correction for all of them, which a limit above one half does not say."""
+    tested = [row for row in judged if row.adjusted_p_value is not None]
+    if not tested:
+        return "The evaluation does not say whether any attack beats chance."
+    beating = [row for row in tested if not (row.adjusted_p_value or 0.0) > SIGNIFICANCE]
+    corrected = f"after correction for all of them (Holm, {SIGNIFICANCE:.0%})"
+    if not beating:
+        return f"None of {len(tested)} attacks on slices beats chance {corrected}."
+    first = min(beating, key=lambda row: row.adjusted_p_value or 0.0)
+    return (
+        f"{len(beating)} of {len(tested)} attacks on slices beat chance {corrected}, most clearly {first.attack} on "
+        f"{first.slice_name}: the model does leak, if no more than this."
     )
 
 
@@ -97,7 +121,7 @@ def _refused(
 def check_coverage(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
     """The attacks that always must be were judged on the whole set, by class, and by each sliced feature for enough members."""
     record = evidence.known_evaluation
-    limits = SliceLimits(record, policy)
+    limits, rows = SliceLimits(record, policy), record.rows_by_feature()
     problems, smallest = [], 1.0
     if not record.confidence_level >= MIN_CONFIDENCE_LEVEL:
         problems.append(f"intervals are at {record.confidence_level:g} confidence, below {MIN_CONFIDENCE_LEVEL:g}")
@@ -108,9 +132,9 @@ def check_coverage(evidence: Evidence, policy: GatePolicy, now: datetime.datetim
         )
     if record.task in _TASKS_WITH_CLASSES and CLASS_FEATURE not in record.slice_features:
         problems.append("the attacks were not run by class")
-    problems += [_not_judged(record, attack) for attack in REQUIRED_ATTACKS if _not_judged(record, attack)]
+    problems += filter(None, (_not_judged(rows, attack) for attack in REQUIRED_ATTACKS))
     for feature in (WHOLE_SET, *record.slice_features):
-        share = _coverage(record, feature, limits)
+        share = _coverage(record, rows[LOSS, feature], limits)
         smallest = min(smallest, share)
         if not share >= policy.min_slice_coverage:
             problems.append(f"{LOSS} could judge only {share:.1%} of the members by {feature}")
@@ -131,18 +155,15 @@ def check_coverage(evidence: Evidence, policy: GatePolicy, now: datetime.datetim
 def check_required_attacks(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
     """What the policy demands, besides the attacks that always must be there, was judged on the whole set."""
     record = evidence.known_evaluation
-    missing = [_not_judged(record, attack) for attack in policy.required_attacks if _not_judged(record, attack)]
+    rows = record.rows_by_feature()
+    missing = list(filter(None, (_not_judged(rows, attack) for attack in policy.required_attacks)))
     return _demanded(policy.required_attacks, missing, "Run these attacks in PrivacyEvaluator, on enough records.")
 
 
 def check_required_slices(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
     """The features that the policy demands were sliced by."""
-    record = evidence.known_evaluation
-    missing = [
-        f"the attacks were not run by {feature}"
-        for feature in policy.required_slices
-        if feature not in record.slice_features
-    ]
+    sliced = set(evidence.known_evaluation.slice_features)
+    missing = [f"the attacks were not run by {feature}" for feature in policy.required_slices if feature not in sliced]
     return _demanded(policy.required_slices, missing, "Name them in PrivacyEvaluator's slice_features.")
 
 
@@ -214,9 +235,9 @@ def check_splits(evidence: Evidence, policy: GatePolicy, now: datetime.datetime)
     return Finding(True, value, "The attack's members are the splits that the model was trained on.")
 
 
-def _not_judged(record: PrivacyEvaluation, attack: str) -> str:
+def _not_judged(rows: _Rows, attack: str) -> str:
     """Why an attack gave no result on the whole set; empty if it did."""
-    whole = record.rows(attack=attack, feature=WHOLE_SET)
+    whole = rows[attack, WHOLE_SET]
     if len(whole) == 1 and whole[0].status == "OK":
         return ""
     reason = f"{whole[0].status}, {whole[0].reason}" if whole else "the attack was not run"
@@ -233,13 +254,12 @@ def _demanded(names: list[str], missing: list[str], remedy: str) -> Finding:
     return Finding(True, ", ".join(names), f"What the policy demands was done: {', '.join(names)}.")
 
 
-def _coverage(record: PrivacyEvaluation, feature: str, limits: SliceLimits) -> float:
+def _coverage(record: PrivacyEvaluation, rows: list[AttackResult], limits: SliceLimits) -> float:
     """Share of the members in slices of a feature that the loss was judged on, small ones together.
 
     A record with several values is in several slices: the share then is of all that are in any, or judged slices that
     hold records several times would make up for others that were not judged.
     """
-    rows = record.rows(attack=LOSS, feature=feature)
     total = max(record.num_members, sum(row.num_members for row in rows))
     found = [row for row in rows if row.status == "OK"]
     if not (total > 0 and found):

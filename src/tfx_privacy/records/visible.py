@@ -1,0 +1,34 @@
+"""Characters that no editor shows, or that change what it shows of others."""
+
+from __future__ import annotations
+
+import unicodedata
+
+# Line breaks to some readers and not to others, bidirectional controls and other format characters, and what is no character.
+_HIDDEN_CATEGORIES = ("Cc", "Cf", "Zl", "Zp", "Cs", "Cn")
+# Joiners, without which Persian, Indic scripts and emoji cannot be written; they break no line and turn no order.
+_JOINERS = "\u200c\u200d"
+
+
+def hidden_character(text: str, *, allowed: str = "\n\t") -> int | None:
+    """Where the first character is that no editor shows, or that changes how others are shown.
+
+    Args:
+      text: Any text.
+      allowed: Control characters that are no surprise.
+
+    Returns:
+      The index; None if there is none.
+    """
+    for index, letter in enumerate(text):
+        if letter in allowed or letter in _JOINERS:
+            continue
+        if unicodedata.category(letter) in _HIDDEN_CATEGORIES:
+            return index
+    return None
+
+
+def name_of(letter: str) -> str:
+    """A character as messages show it: `U+2028 (LINE SEPARATOR)`."""
+    name = unicodedata.name(letter, "")
+    return f"U+{ord(letter):04X}" + (f" ({name})" if name else "")

@@ -1,0 +1,78 @@
+"""Bugs in what the gate demands of an evaluation as a record, of single members and of records without a score."""
+
+from __future__ import annotations
+
+from mutants.mutant import Mutant
+
+EVALUATIONS = [
+    Mutant(
+        "gate-evaluation: a contradiction is read", "PrivacyEvaluation._consistent",
+        'info.mode == "json" and self.contradictions', "False", "test_consistency",
+    ),
+    Mutant("gate-evaluation: a contradiction is blessed", "check_consistent", "if found: ...", "", "test_consistency"),
+    Mutant(
+        "gate-evaluation: a control that finds a difference is OK", "_of_tests",
+        "not largest > CONTROL_SIGNIFICANCE", "False", "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: an unsupported head was judged", "_of_kind",
+        'row.status == "OK" and not totals.is_supported', "False", "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: unusable records were compared", "Totals.usable",
+        "self.members - self.unusable_members", "self.members", "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: any width will do", "_of_numbers",
+        "not row.auc.high - row.auc.low >= width * (1 - _TOLERANCE)", "False", "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: the least variance is of the larger side", "consistency:least_variance",
+        "(num_members, num_nonmembers)", "(num_members, num_members)", "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: slices need not add up", "_of_slices", "added != _sizes(whole[attack])", "False", "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: the whole hides its largest part", "_of_part",
+        "share = math.prod(_sizes(row)) / math.prod(_sizes(whole))", "share = 0.0", "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: a p-value need not fit", "_of_tests",
+        "row.adjusted_p_value <= largest + _TOLERANCE", "row.adjusted_p_value <= 1.0", "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: a rate need not fit the AUC", "_of_numbers",
+        "not row.auc.estimate >= entry.tpr.estimate * (1 - entry.false_positive_rate) - _TOLERANCE", "False",
+        "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: leaks of small slices cancel out", "AttackLimit.jointly_within",
+        "square + self.quantile * math.sqrt(of_square) <= (self.limit - 0.5) ** 2", "True", "test_gate_small_slices",
+    ),
+    Mutant(
+        "gate-evaluation: chance is a leak of small slices", "AttackLimit.jointly_within",
+        "value**2 - of_row", "value**2 + 4 * of_row", "test_gate_small_slices",
+    ),
+    Mutant(
+        "gate-evaluation: members without a score are a footnote", "check_unscored",
+        "p_value > UNSCORED_SIGNIFICANCE", "True", "test_unscored_records",
+    ),
+    Mutant(
+        "gate-evaluation: single members may be named", "check_individuals",
+        "not _upper(rate) <= limit", "False", "test_individuals",
+    ),
+    Mutant(
+        "gate-evaluation: a rate that is not there is fine", "check_individuals",
+        "_rate(row) is None", "False", "test_individuals",
+    ),
+    Mutant(
+        "gate-evaluation: a rate that is NaN", "individuals:_upper",
+        "rate.high if all(map(math.isfinite, (rate.low, rate.estimate, rate.high))) else 1.0", "rate.high or 0.0",
+        "test_individuals",
+    ),
+    Mutant(
+        "gate-evaluation: nobody says that attacks beat chance", "_against_chance",
+        "not (row.adjusted_p_value or 0.0) > SIGNIFICANCE", "False", "test_individuals",
+    ),
+]  # fmt: skip
