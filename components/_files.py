@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from tfx.dsl.io import fileio
 from tfx.types import artifact
 
+from tfx_privacy.attacks import trained_records
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.records import digest
 
@@ -49,14 +50,29 @@ def write_text(uri: str, name: str, text: str) -> None:
         file.write(text)
 
 
+def model_digest(uri: str) -> str:
+    """Digest of a model: of everything below its artifact's URI, but the trainer's private file next to it.
+
+    The file never leaves with the model, and a digest of both could be checked by nobody who has the model alone.
+
+    Raises:
+      EvidenceError: As `directory_digest`.
+    """
+    return _digest(uri, leave_out=(trained_records.FILE_NAME,))
+
+
 def directory_digest(uri: str) -> str:
-    """Merkle digest of everything below an artifact's URI.
+    """Merkle digest of everything below a folder.
 
     Raises:
       EvidenceError: If there is no file below it, or a link to a folder: whether a file system of TFX follows it depends
         on the file system, and a link that is not followed could be turned to other files under the same digest; or a
         pipe, socket or device, which has no bytes that stay, and may never give any.
     """
+    return _digest(uri)
+
+
+def _digest(uri: str, leave_out: Collection[str] = ()) -> str:
     files = {}
     for folder, below, names in fileio.walk(uri):
         folder = os.fsdecode(folder)
@@ -67,7 +83,9 @@ def directory_digest(uri: str) -> str:
             path = os.path.join(folder, name)
             if os.path.lexists(path) and not os.path.isfile(path):
                 raise EvidenceError(f"{path} is no file but a pipe, socket, device or broken link. Remove it.")
-            files[os.path.relpath(path, uri).replace(os.sep, "/")] = digest.file_digest(_chunks(path))
+            name = os.path.relpath(path, uri).replace(os.sep, "/")
+            if name not in leave_out:
+                files[name] = digest.file_digest(_chunks(path))
     return digest.merkle_digest(files)
 
 

@@ -144,7 +144,7 @@ def read_evidence(input_dict: _Inputs, *, wired: bool, ledger: str | None = None
     )
     run, reference_runs = _read_ledger(ledger, stated)
     return Evidence(
-        model_digest=_part(lambda: _files.directory_digest(_files.single(input_dict, keys.MODEL).uri)),
+        model_digest=_part(lambda: _files.model_digest(_files.single(input_dict, keys.MODEL).uri)),
         guarantee=stated,
         evaluation=found,
         upstream_blessing=_part(lambda: _upstream(input_dict, wired)),

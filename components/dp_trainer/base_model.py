@@ -88,7 +88,7 @@ def read(
         return Start()
     is_public = exec_properties.get(BASE_MODEL_IS_PUBLIC_KEY) == 1
     check_arguments(model=models, guarantee=input_dict.get(BASE_MODEL_GUARANTEE_KEY), is_public=is_public)
-    digest = _files.directory_digest(_files.single(input_dict, BASE_MODEL_KEY).uri)
+    digest = _files.model_digest(_files.single(input_dict, BASE_MODEL_KEY).uri)
     if is_public:
         base = declared_public(digest)
         return Start(base, tuple(scope_of(base, None)))

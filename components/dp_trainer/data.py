@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ def read(
       ParameterError: If `label_key` is missing or unknown, or `input_fn` breaks its contract.
     """
     patterns = fn_args.train_files if patterns is None else patterns
-    files = _files(patterns)
+    files = files_of(patterns)
     if input_fn is not None:
         return _from_user(input_fn(patterns, fn_args), _count(files))
     spec = feature_spec(fn_args)
@@ -85,33 +85,51 @@ def raw_feature_spec(schema_path: str) -> dict[str, Any]:
     return dict(schema_utils.schema_as_feature_spec(schema).feature_spec)
 
 
-def _files(patterns: Iterable[str]) -> list[str]:
+def files_of(patterns: Iterable[str]) -> list[str]:
+    """The files of patterns, in a fixed order.
+
+    Raises:
+      DataError: If there is none.
+    """
     files = [file for pattern in patterns for file in sorted(tf.io.gfile.glob(pattern))]
     if not files:
         raise DataError("The splits hold no file.")
     return files
 
 
-def _records(files: list[str]) -> Any:
+def records_of(files: Sequence[str]) -> Any:
+    """The serialized records of files."""
     return tf.data.TFRecordDataset(files, compression_type="GZIP")
 
 
 def _count(files: list[str]) -> int:
-    return int(_records(files).reduce(np.int64(0), lambda total, _: total + 1))
+    return int(records_of(files).reduce(np.int64(0), lambda total, _: total + 1))
 
 
-def _parse(files: list[str], spec: dict[str, Any]) -> dict[str, Column]:
-    batches = _records(files).batch(_BATCH_SIZE).map(lambda serialized: tf.io.parse_example(serialized, spec))
+def batches(files: Sequence[str], spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The records of files as parsed tensors, batch by batch.
+
+    Raises:
+      DataError: If a record does not fit, or there is none.
+    """
+    parsed = records_of(files).batch(_BATCH_SIZE).map(lambda serialized: tf.io.parse_example(serialized, spec))
+    any_record = False
     try:
-        parsed = [{name: of_value(batch[name]) for name in spec} for batch in batches]
+        for batch in parsed:
+            any_record = True
+            yield batch
     except tf.errors.InvalidArgumentError:
         # TensorFlow's own text quotes the record.
         raise DataError(
             f"A record does not fit the features {', '.join(sorted(spec))}: one is missing or of another shape. "
             "Check the schema, or fill missing values in preprocessing_fn."
         ) from None
-    if not parsed:
+    if not any_record:
         raise DataError("There is no record to train on. Check the training splits.")
+
+
+def _parse(files: list[str], spec: dict[str, Any]) -> dict[str, Column]:
+    parsed = [{name: of_value(batch[name]) for name in spec} for batch in batches(files, spec)]
     return {name: joined([batch[name] for batch in parsed]) for name in spec}
 
 

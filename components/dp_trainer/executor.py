@@ -24,6 +24,7 @@ from tfx_privacy.components.dp_trainer import (
     reference_models,
     reference_training,
     reporting,
+    trained_records,
 )
 from tfx_privacy.components.dp_trainer import request as requests
 from tfx_privacy.components.dp_trainer.guarantee import (
@@ -99,6 +100,8 @@ class Executor(trainer_executor.GenericExecutor):
     ) -> PrivacyGuarantee:
         """From the first record that is read to the guarantee of a saved model."""
         records = request.read(request.fn_args.train_files, model)
+        read = trained_records.read(request, records)
+        read.bind(checkpoints)
         held_out = request.read_held_out(model)
         attack = over_training.LossAttack(model, records, held_out) if request.num_attacks and held_out else None
         pool = reference_training.pool(request, records, held_out)
@@ -130,6 +133,7 @@ class Executor(trainer_executor.GenericExecutor):
             trainings,
             run.run_id,
             start.model,
+            trained_records_digest=read.write(artifact.uri),
         )
         try:
             return run.commit(record)
@@ -236,7 +240,7 @@ def _save(model: Any, request: Request, artifact: types.Artifact) -> str:
         artifact.set_string_custom_property(keys.LABEL_KEY, request.label_key)
     if request.privacy.user_id_key is not None:
         artifact.set_string_custom_property(keys.GROUP_KEY, request.privacy.user_id_key)
-    return _files.directory_digest(artifact.uri)
+    return _files.model_digest(artifact.uri)
 
 
 def _plan(request: Request, records: training.ColumnarDataset) -> charge.Plan:

@@ -62,6 +62,8 @@ def make_guarantee(
     trainings: ReferenceTrainings | None,
     run_id: str,
     base_model: BaseModel | None = None,
+    *,
+    trained_records_digest: str | None = None,
 ) -> PrivacyGuarantee:
     """The guarantee of what was executed; epsilon is computed from the executed mechanism alone."""
     privacy = resolved.parameters
@@ -91,6 +93,7 @@ def make_guarantee(
         train_splits=splits,
         scope=scope_items,
         model_digest=model_digest,
+        trained_records_digest=trained_records_digest,
         base_model=base_model,
         audit=outcome.audit,
         references=trainings,

@@ -11,13 +11,14 @@ import numpy as np
 from tfx.dsl.io import fileio
 
 from tfx_privacy._version import __version__
-from tfx_privacy.attacks import evaluation
+from tfx_privacy.attacks import evaluation, trained_records
 from tfx_privacy.attacks import history as attack_history
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.attacks.membership import coarseness, evaluate
 from tfx_privacy.attacks.membership.evaluate import Settings
 from tfx_privacy.attacks.membership.heads import Head
 from tfx_privacy.attacks.membership.tally import MEMBERS, OTHERS, Tally
+from tfx_privacy.attacks.trained_records import Matcher, Matches, TrainedRecords
 from tfx_privacy.components import _files
 from tfx_privacy.components.privacy_evaluator import (
     calibration,
@@ -57,6 +58,7 @@ class Task:
       references_uri: Of DPTrainer's reference models, or None.
       model_run_uri: Of DPTrainer's logs, which may hold attacks during training, or None.
       wanted: Attacks beyond membership.
+      trained_on: What the trainer wrote down of the records that it read; None where it did not.
     """
 
     uri: str
@@ -69,22 +71,23 @@ class Task:
     references_uri: str | None = None
     model_run_uri: str | None = None
     wanted: Wanted = dataclasses.field(default_factory=Wanted)
+    trained_on: TrainedRecords | None = None
 
 
 def build(pipeline: beam.Pipeline, task: Task, files: tuple[tuple[str, ...], ...]) -> None:
     """Adds all steps to a pipeline; running it writes the evaluation."""
     size = task.settings.sample_size
     listed = [(side, path) for side, paths in enumerate(files) for path in paths]
+    matcher = None if task.trained_on is None else Matcher(task.trained_on)
+    score = beam.ParDo(scoring.ScoreFn(task.reader, task.tasks, size, matcher))
     scored = (
         pipeline
         | "Files" >> beam.Create(listed)
         | "Spread" >> beam.Reshuffle()
-        | "Score"
-        >> beam.ParDo(scoring.ScoreFn(task.reader, task.tasks, size)).with_outputs(
-            scoring.HASHES, scoring.GROUPS, main="tallies"
-        )
+        | "Score" >> score.with_outputs(scoring.HASHES, scoring.GROUPS, scoring.MATCHES, main="tallies")
     )
     total = scored.tallies | "Merge" >> beam.CombineGlobally(scoring.MergeTallies(size))
+    matches = scored[scoring.MATCHES] | "MergeMatches" >> beam.CombineGlobally(scoring.MergeMatches())
     if task.reader.record_id_key is not None:
         risks.write(pipeline, total, task.reader, task.tasks, files[MEMBERS], task.uri)
     overlapping = (
@@ -99,11 +102,17 @@ def build(pipeline: beam.Pipeline, task: Task, files: tuple[tuple[str, ...], ...
         | "NumGroups" >> beam.Map(grouping.numbers)
         | "Groups" >> beam.CombineGlobally(grouping.added)
     )
-    found = [beam.pvalue.AsSingleton(each) for each in (total, overlapping, groups)]
+    found = [beam.pvalue.AsSingleton(each) for each in (total, overlapping, groups, matches)]
     _ = pipeline | "Once" >> beam.Create([task]) | "AttackAndWrite" >> beam.Map(attack_and_write, *found)
 
 
-def attack_and_write(task: Task, total: Tally, num_overlapping: int, num_groups: tuple[int, int, int]) -> None:
+def attack_and_write(
+    task: Task,
+    total: Tally,
+    num_overlapping: int,
+    num_groups: tuple[int, int, int],
+    matches: tuple[Matches, Matches],
+) -> None:
     """Attacks the counted records and the sample, and writes the record.
 
     Raises:
@@ -113,12 +122,16 @@ def attack_and_write(task: Task, total: Tally, num_overlapping: int, num_groups:
     if not total.records.min() > 0:
         raise DataError("A split holds no record.")
     _check_overlap(num_overlapping, int(total.records.min()), task.max_overlap)
-    record = evaluate_task(task, total, num_overlapping, num_groups)
+    record = evaluate_task(task, total, num_overlapping, num_groups, matches)
     publish.write(task.uri, record)
 
 
 def evaluate_task(
-    task: Task, total: Tally, num_overlapping: int, num_groups: tuple[int, int, int]
+    task: Task,
+    total: Tally,
+    num_overlapping: int,
+    num_groups: tuple[int, int, int],
+    matches: tuple[Matches, Matches],
 ) -> PrivacyEvaluation:
     """The record of what was found."""
     loaded = reading.load(task.reader)
@@ -152,6 +165,7 @@ def evaluate_task(
         num_unusable_members=int(total.unusable[MEMBERS]),
         num_unusable_nonmembers=int(total.unusable[OTHERS]),
         num_overlapping=num_overlapping,
+        trained_records=None if task.trained_on is None else trained_records.found(task.trained_on, *matches),
         heads=list(task.heads),
         signature_name=task.reader.signature_name,
         served=signatures,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,9 +14,10 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from tfx_privacy.accounting.rounding import rounded_up
-from tfx_privacy.attacks import evaluation
+from tfx_privacy.attacks import evaluation, trained_records
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.attacks.membership.evaluate import Settings
+from tfx_privacy.attacks.trained_records import TrainedRecords
 from tfx_privacy.components import _files, _signatures, keys
 from tfx_privacy.components.privacy_evaluator import attack_pipeline, findings, heads, resolution
 from tfx_privacy.components.privacy_evaluator.attack_pipeline import Task
@@ -54,8 +56,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         files = tuple(_files_of(input_dict[keys.EXAMPLES], names) for names in splits)
         model = artifact_utils.get_single_instance(input_dict[keys.MODEL])
         target = artifact_utils.get_single_instance(output_dict[keys.PRIVACY_EVALUATION])
+        trained_on = _trained_on(model)
         # The digest before scoring: what is attacked is what is named.
-        reader = _reader(input_dict, exec_properties, model, _files.directory_digest(model.uri))
+        reader = _reader(input_dict, exec_properties, model, _files.model_digest(model.uri), trained_on)
         reader.check()
         wanted = _wanted(exec_properties, _optional_uri(input_dict, keys.CANARIES))
         reader.check_features([*wanted.sensitive_features, *(name for name, _ in wanted.properties)])
@@ -71,6 +74,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             references_uri=_optional_uri(input_dict, keys.REFERENCE_MODELS),
             model_run_uri=_optional_uri(input_dict, keys.MODEL_RUN),
             wanted=wanted,
+            trained_on=trained_on,
         )
         with self._make_beam_pipeline() as pipeline:
             attack_pipeline.build(pipeline, task, files)
@@ -119,6 +123,7 @@ def _reader(
     exec_properties: Mapping[str, Any],
     model: types.Artifact,
     model_digest: str,
+    trained_on: TrainedRecords | None,
 ) -> ModelReader:
     transform_graph, schema = input_dict.get(keys.TRANSFORM_GRAPH), input_dict.get(keys.SCHEMA)
     schema_uri = artifact_utils.get_single_uri(schema) if schema else None
@@ -132,7 +137,16 @@ def _reader(
         schema_path=io_utils.get_only_uri_in_dir(schema_uri) if schema_uri else None,
         record_id_key=exec_properties.get("record_id_key") or None,
         group_key=exec_properties.get(keys.GROUP_KEY) or model.get_string_custom_property(keys.GROUP_KEY) or None,
+        key_features=tuple(trained_on.key_features) if trained_on else (),
+        keys_of_transformed=trained_on is not None and trained_on.features == "transformed",
     )
+
+
+def _trained_on(model: types.Artifact) -> TrainedRecords | None:
+    """What DPTrainer wrote down of the records that it read; None next to a model that it did not make."""
+    if not fileio.exists(os.path.join(model.uri, trained_records.FILE_NAME)):
+        return None
+    return TrainedRecords.from_json(_files.read_text(model.uri, trained_records.FILE_NAME))
 
 
 def _heads(exec_properties: Mapping[str, Any], label_of_model: str) -> tuple[heads.HeadSpec, ...]:

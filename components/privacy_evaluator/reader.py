@@ -16,17 +16,19 @@ from tensorflow_transform.tf_metadata import schema_utils
 from tfx.utils import io_utils
 
 from tfx_privacy import compat
-from tfx_privacy.attacks import same_outputs
+from tfx_privacy.attacks import record_keys, same_outputs
 from tfx_privacy.attacks.membership import hashing
 from tfx_privacy.attacks.membership.tally import SliceColumn
+from tfx_privacy.attacks.record_keys import Padded
 from tfx_privacy.components import serving
 from tfx_privacy.components.privacy_evaluator import columns as columns_of
 from tfx_privacy.components.privacy_evaluator import grouping, slicing
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, SliceSpec
 from tfx_privacy.errors import DataError, ModelError, ParameterError
+from tfx_privacy.training.variable_length import of_value
 
 BATCH_SIZE = 1024
-_OUTPUT = "output/"
+_OUTPUT, _KEY = "output/", "key/"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,10 @@ class ModelReader:
     group_key: str | None = None
     fused: bool = False
     """Ask the model's signature `from_features`, in one graph with the parsing of the label: a half of the cost."""
+    key_features: tuple[str, ...] = ()
+    """Features that the trainer made record keys of; none where it left no file of them."""
+    keys_of_transformed: bool = False
+    """Whether these are what the transform graph gives."""
 
     def raw_feature_spec(self) -> dict[str, Any]:
         """How the examples are parsed.
@@ -71,6 +77,14 @@ class ModelReader:
           ParameterError: If a feature or a label is unknown.
         """
         labelled = self.label_spec()
+        keyed = self.label_spec() if self.keys_of_transformed else self.raw_feature_spec()
+        unknown = sorted(set(self.key_features) - set(keyed))
+        if unknown or (self.keys_of_transformed and not self.transform_graph_path):
+            raise ParameterError(
+                f"The model was trained on records with feature {(unknown or sorted(self.key_features))[0]!r}, which the "
+                "examples do not give, so it cannot be told whether they were trained on. Wire the schema or the "
+                "transform_graph that DPTrainer had."
+            )
         wanted = [name for spec in self.slices for name in spec.features]
         self.check_features([*wanted, *([self.record_id_key] if self.record_id_key else [])])
         if self.group_key:
@@ -102,6 +116,7 @@ class Batch:
       masks: By head, or None.
       slices: By the specification's name.
       groups: Salted hash of the group that each record belongs to, uint64 of shape (num_records,); None without groups.
+      keys: By which the trainer's records are found again, uint64 of shape (num_records,); None where it left none.
     """
 
     hashes: np.ndarray
@@ -110,6 +125,7 @@ class Batch:
     masks: list[np.ndarray | None]
     slices: dict[str, SliceColumn]
     groups: np.ndarray | None = None
+    keys: np.ndarray | None = None
 
 
 @functools.lru_cache(maxsize=2)
@@ -190,6 +206,7 @@ class LoadedReader:
             masks=[labels.get(head.mask_key or "") for head in self.reader.heads],
             slices={spec.name: _slice(spec, columns, len(records)) for spec in self.reader.slices},
             groups=grouping.hashes(self.reader.group_key, columns, len(records)) if self.reader.group_key else None,
+            keys=self._keys(columns),
         )
 
     def check_fused(self, records: Any, served: Mapping[str, np.ndarray] | None = None) -> None:
@@ -317,6 +334,8 @@ class LoadedReader:
             found["values"] = tf.concat([columns_of.as_integers(value.values) for value in entries], axis=0)
         features = dict(self._transform(dict(raw))) if self._transform else raw
         found |= {f"label/{name}": columns_of.dense(features[name]) for name in self._label_keys}
+        keyed = features if self.reader.keys_of_transformed else raw
+        found |= {f"{_KEY}{name}": keyed[name] for name in self.reader.key_features}
         if self.reader.fused:
             function = self._model.signatures[serving.FROM_FEATURES]
             named = serving.by_input_name(features)
@@ -340,6 +359,14 @@ class LoadedReader:
             )
             total += hashing.of_features(self._sparse_names, sizes, size, rows, positions, values)
         return hashing.finished(total)
+
+    def _keys(self, columns: Mapping[str, Any]) -> np.ndarray | None:
+        if not self.reader.key_features:
+            return None
+        found = {name: of_value(columns[f"{_KEY}{name}"]) for name in self.reader.key_features}
+        return record_keys.record_keys(
+            {name: column if isinstance(column, np.ndarray) else Padded(*column) for name, column in found.items()}
+        )
 
     @functools.cached_property
     def _sparse_names(self) -> list[str]:

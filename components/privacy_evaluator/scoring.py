@@ -10,6 +10,7 @@ import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 
+from tfx_privacy.attacks import trained_records
 from tfx_privacy.attacks.evaluation import CLASS_FEATURE, CORRECTNESS_FEATURE
 from tfx_privacy.attacks.membership import (
     evaluate,
@@ -20,10 +21,11 @@ from tfx_privacy.attacks.membership import (
 from tfx_privacy.attacks.membership.heads import Head, Signals
 from tfx_privacy.attacks.membership.sample import Sample
 from tfx_privacy.attacks.membership.tally import SliceColumn, Tally
+from tfx_privacy.attacks.trained_records import Matcher, Matches
 from tfx_privacy.components.privacy_evaluator import reader as reading
 from tfx_privacy.components.privacy_evaluator.reader import Batch, LoadedReader, ModelReader
 
-HASHES, GROUPS = "hashes", "groups"
+HASHES, GROUPS, MATCHES = "hashes", "groups", "matches"
 _PARTITIONS = 64
 # What is held before it is counted; counting many records at once is cheaper.
 _FLUSH_RECORDS = 1 << 16
@@ -37,12 +39,15 @@ class ScoreFn(beam.DoFn):
     """Reads files of examples, scores them with the model, and yields a tally of each file.
 
     The output `HASHES` has the hashes of the records in partitions, as (partition, (side, hashes)); `GROUPS` has those of
-    the groups that they belong to, each once, where groups are known.
+    the groups that they belong to, each once, where groups are known; `MATCHES` says which records were trained on, as
+    (side, matches), where the trainer told.
     """
 
-    def __init__(self, reader: ModelReader, tasks: tuple[Head, ...], sample_size: int) -> None:
+    def __init__(
+        self, reader: ModelReader, tasks: tuple[Head, ...], sample_size: int, matcher: Matcher | None = None
+    ) -> None:
         """Keeps plain values; the model is loaded by the worker."""
-        self._reader, self._tasks, self._sample_size = reader, tasks, sample_size
+        self._reader, self._tasks, self._sample_size, self._matcher = reader, tasks, sample_size, matcher
 
     def setup(self) -> None:
         """Loads the model, unless this process has it already."""
@@ -52,13 +57,17 @@ class ScoreFn(beam.DoFn):
         """Yields the file's tally, its hashes and its groups."""
         side, path = file
         loaded = reading.load(self._reader)
-        pending = _Pending(side, self._sample_size)
+        pending, matches = _Pending(side, self._sample_size), trained_records.merged([])
         for number, batch in enumerate(dataset(path)):
             if number == 0 and self._reader.fused:
                 loaded.check_fused(batch)
-            pending.add(scored(loaded, self._tasks, batch), batch)
+            found = scored(loaded, self._tasks, batch)
+            pending.add(found, batch)
+            if self._matcher is not None and found.batch.keys is not None:
+                matches = trained_records.merged([matches, self._matcher.match(found.batch.keys)])
         total, hashes = pending.finish()
         yield total
+        yield beam.pvalue.TaggedOutput(MATCHES, (side, matches))
         for partition, part in _partitioned(hashes):
             yield beam.pvalue.TaggedOutput(HASHES, (partition, (side, part)))
         for partition, part in _partitioned(pending.groups):
@@ -243,6 +252,32 @@ class MergeTallies(beam.CombineFn):
     def extract_output(self, accumulator: Tally) -> Tally:
         """The tally."""
         return accumulator
+
+
+class MergeMatches(beam.CombineFn):
+    """Merges matches of both sides; the result is the same in every order."""
+
+    def create_accumulator(self) -> tuple[Matches, Matches]:
+        """Of no record."""
+        return trained_records.merged([]), trained_records.merged([])
+
+    def add_input(self, accumulator: tuple[Matches, Matches], element: tuple[int, Matches]) -> tuple[Matches, Matches]:
+        """Adds those of one file."""
+        side, found = element
+        return _replaced(accumulator, side, trained_records.merged([accumulator[side], found]))
+
+    def merge_accumulators(self, accumulators: Iterable[tuple[Matches, Matches]]) -> tuple[Matches, Matches]:
+        """Adds several."""
+        members, others = zip(*accumulators, strict=True)
+        return trained_records.merged(list(members)), trained_records.merged(list(others))
+
+    def extract_output(self, accumulator: tuple[Matches, Matches]) -> tuple[Matches, Matches]:
+        """Both sides."""
+        return accumulator
+
+
+def _replaced(both: tuple[Matches, Matches], side: int, found: Matches) -> tuple[Matches, Matches]:
+    return (found, both[tally.OTHERS]) if side == tally.MEMBERS else (both[tally.MEMBERS], found)
 
 
 def num_overlapping(partition: tuple[int, Iterable[tuple[int, np.ndarray]]]) -> int:

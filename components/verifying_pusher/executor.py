@@ -19,6 +19,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, path_utils, proto_utils
 
 from tfx_privacy import _validate
+from tfx_privacy.attacks import trained_records
 from tfx_privacy.components import _files, _signatures
 from tfx_privacy.errors import EvidenceError, ParameterError
 from tfx_privacy.gate import verdict_file
@@ -127,7 +128,8 @@ class VerifyingPusherExecutor(pusher_executor.Executor):
             # Whoever can write to the artifacts cannot write here: the copy that is checked is the copy that is pushed.
             self._staged = os.path.join(folder, "model")
             io_utils.copy_dir(input_dict[standard_component_specs.MODEL_KEY][0].uri, self._staged)
-            reason = _verdict_refusal(blessing, _files.directory_digest(self._staged), settings)
+            _without_private_file(self._staged)
+            reason = _verdict_refusal(blessing, _files.model_digest(self._staged), settings)
             if reason is not None:
                 _note_refusal(pushed, reason)
                 return
@@ -170,6 +172,13 @@ class VerifyingPusherExecutor(pusher_executor.Executor):
             f"{'It was there before and stays' if kept else 'It was removed'}. Find out who else writes there, and run "
             "Pusher again."
         )
+
+
+def _without_private_file(folder: str) -> None:
+    """Leaves behind what a copy of the model must not take along: it tells who was trained on."""
+    path = os.path.join(folder, trained_records.FILE_NAME)
+    if fileio.exists(path):
+        fileio.remove(path)
 
 
 def _wiring_refusal(input_dict: Mapping[str, list[types.Artifact]]) -> str | None:

@@ -11,6 +11,7 @@ from tfx_privacy import _validate
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.pipelines.lint.baselines import check_baseline
 from tfx_privacy.pipelines.lint.evidence import check_evaluator, check_replayed, check_validator
+from tfx_privacy.pipelines.lint.examples import check_attacked_examples
 from tfx_privacy.pipelines.lint.exits import check_exit
 from tfx_privacy.pipelines.lint.finding import ERROR, RUNNERS, Finding
 from tfx_privacy.pipelines.lint.graph import (
@@ -48,6 +49,7 @@ def check(pipeline: tfx_pipeline.Pipeline, *, runner: str = "local") -> list[Fin
             check_baseline,
             check_replayed,
             check_evaluator,
+            check_attacked_examples,
             check_exit,
             check_maker,
             check_references,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tfx_privacy.attacks.record_keys import fold_bits, record_keys
+from tfx_privacy.attacks.record_keys import Padded, fold_bits, record_keys
 from tfx_privacy.errors import DataError, ParameterError
 
 # Each statistical test below fails for correct code with this probability; the seeds are fixed.
@@ -166,6 +166,42 @@ def test_numbers_that_data_is_made_of_do_not_lie_on_an_edge() -> None:
     """Whole numbers, halves, quarters, eighths: noise in the last bit changes none of their keys."""
     values = np.concatenate([np.arange(-5000, 5000) / step for step in (1, 2, 4, 8)]).astype(np.float32)
     assert np.array_equal(record_keys({"x": values}), record_keys({"x": _with_noise(values, 1)}))
+
+
+@pytest.mark.parametrize("width", [8, 64, 512, 4096])
+def test_wide_records_have_no_more_keys_that_noise_changes(width: int) -> None:
+    """Without fewer bits, of 4,096 noisy floats nearly a third of the records would get another key."""
+    values = np.random.default_rng(0).normal(size=(20_000_000 // width // 10, width)).astype(np.float32)
+    noisy = _with_noise(values, 1)
+    changed = (record_keys({"x": values}) != record_keys({"x": noisy})).mean()
+    assert changed < 0.005
+    assert len(np.unique(record_keys({"x": values}))) == len(values)
+
+
+def test_padding_makes_no_difference() -> None:
+    """A feature of one width, or of many: the same values at the same places are the same record."""
+    dense = {name: column for name, column in make_features(50).items() if name in ("vector", "word")}
+    wide = np.concatenate([dense["vector"], np.full((50, 2), 9.0)], axis=1)
+    padded: dict[str, Any] = {
+        "vector": Padded(wide, np.full(50, 3)),
+        "word": Padded(np.array([[word, b"x"] for word in dense["word"]], object), np.ones(50, np.int64)),
+    }
+    assert np.array_equal(record_keys(padded), record_keys(dense))
+    places = np.tile(np.arange(3), (50, 1))[:, ::-1]
+    sparse = Padded(dense["vector"][:, ::-1], np.full(50, 3), places)
+    assert np.array_equal(record_keys({**dense, "vector": sparse}), record_keys(dense))
+
+
+def test_lengths_places_and_inner_axes_count() -> None:
+    one = np.array([[1, 2, 3]])
+    distinct = [
+        Padded(one, np.array([3])), Padded(one, np.array([2])), Padded(one, np.array([0])),
+        Padded(one, np.array([3]), np.array([[0, 1, 3]])), Padded(one[..., np.newaxis] * [1, 2], np.array([3])),
+        Padded(one[..., np.newaxis] * [1, 2], np.array([2])),
+    ]  # fmt: skip
+    assert len({int(record_keys({"a": column})[0]) for column in distinct}) == len(distinct)
+    ragged = Padded(np.arange(12).reshape(1, 3, 4), np.array([2]))
+    assert np.array_equal(record_keys({"a": ragged}), record_keys({"a": np.arange(8).reshape(1, 2, 4)}))
 
 
 @pytest.mark.parametrize(

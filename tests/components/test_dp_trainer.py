@@ -49,7 +49,7 @@ def test_the_guarantee_is_of_what_was_executed(bench: Bench) -> None:
     assert (record.epsilon_pld, record.epsilon_rdp) == (bounds.pld, bounds.rdp)
     assert record.population == Population(records=NUM_RECORDS, source="counted")
     assert record.train_splits == ["train"]
-    assert record.model_digest == _files.directory_digest(bench.outputs["model"][0].uri)
+    assert record.model_digest == _files.model_digest(bench.outputs["model"][0].uri)
     assert list((bench.root / "model_run").iterdir())
 
     served = tf.saved_model.load(str(bench.root / "model" / "Format-Serving"))

@@ -134,6 +134,25 @@ def bench(tmp_path: pathlib.Path) -> Bench:
     return Bench(tmp_path)
 
 
+def test_the_trainers_private_file_stays_behind(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It tells who was trained on: it is no part of the model's digest, and not even the staged copy has it."""
+    from tfx_privacy.components import _files
+
+    bench.write("model/trained_records.json", b"{}")
+    staged: list[str] = []
+    digest = _files.model_digest
+
+    def looked_at(uri: str) -> str:
+        staged.extend(path.name for path in pathlib.Path(uri).rglob("*"))
+        return digest(uri)
+
+    monkeypatch.setattr(_files, "model_digest", looked_at)
+    assert bench.push() == 1
+    assert "saved_model.pb" in staged
+    assert "trained_records.json" not in staged
+    assert not list(bench.serving.rglob("trained_records.json"))
+
+
 def test_a_link_to_a_folder_has_no_digest(tmp_path: pathlib.Path) -> None:
     """What a link points at can be turned while the model's folder stays as it is."""
     from tfx_privacy.components import _files

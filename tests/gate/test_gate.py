@@ -241,13 +241,13 @@ def test_users_are_fewer_than_their_records() -> None:
         population = Population(records=count, source="counted")
         record = evidence.make_guarantee(**users, population=population)
         groups = Groups(group_key="user", num_member_groups=count, num_nonmember_groups=900, num_on_both_sides=0)
-        attacked = evidence.make_evaluation(groups=groups)
-        return gate.decide(
-            evidence.make_evidence(guarantee=record, evaluation=attacked), evidence.POLICY, now=evidence.NOW
-        )
+        read = evidence.trained_records(num_units=min(count, 10_000))
+        attacked = evidence.make_evaluation(groups=groups, trained_records=read)
+        found = evidence.make_evidence(guarantee=record, evaluation=attacked)
+        return gate.decide(found, evidence.POLICY, now=evidence.NOW)
 
     assert verdict(3_000).blessed
-    assert [rule.rule for rule in verdict(10_001).failures] == ["attack_splits"]
+    assert [rule.rule for rule in verdict(10_001).failures] == ["attack_splits", "trained_records"]
 
 
 def test_an_audit_above_the_claim_is_a_defect() -> None:

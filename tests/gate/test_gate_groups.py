@@ -24,7 +24,10 @@ def groups(**changes: Any) -> Groups:
 def verdict(source: Literal["counted", "declared"] = "counted", **of_evaluation: Any) -> Verdict:
     population = Population(records=3000, source=source)
     guarantee = evidence.make_guarantee(**USERS, population=population)
-    found = evidence.make_evidence(guarantee=guarantee, evaluation=evidence.make_evaluation(**of_evaluation))
+    attacked = evidence.make_evaluation(
+        **{"trained_records": evidence.trained_records(num_units=3000), **of_evaluation}
+    )
+    found = evidence.make_evidence(guarantee=guarantee, evaluation=attacked)
     return gate.decide(found, evidence.POLICY, now=evidence.NOW)
 
 

@@ -17,6 +17,7 @@ from tfx_privacy.attacks.evaluation import (
     Interval,
     PrivacyEvaluation,
 )
+from tfx_privacy.attacks.trained_records import SKETCH_SIZE, SideFound, TrainedRecordsFound, is_complete
 from tfx_privacy.budget.runs import LedgerPosition, LedgerRun, PlannedRun
 from tfx_privacy.gate.evidence import Evidence
 from tfx_privacy.gate.policy import GatePolicy
@@ -36,6 +37,7 @@ NOW = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.timezone.utc)
 ISSUED = "2026-01-02T11:00:00+00:00"
 DIGEST = "sha256:" + "a" * 64
 OTHER_DIGEST = "sha256:" + "b" * 64
+TRAINED_RECORDS_DIGEST = "sha256:" + "f" * 64
 POLICY = GatePolicy(max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.6)
 
 
@@ -67,6 +69,7 @@ def make_guarantee(executed: DPMechanism | NoMechanism | None = None, **changes:
         "train_splits": ["train"],
         "scope": [],
         "model_digest": DIGEST,
+        "trained_records_digest": TRAINED_RECORDS_DIGEST,
         "statement": "to be written",
         "epsilon_pld": bounds.pld,
         "epsilon_rdp": bounds.rdp,
@@ -110,6 +113,25 @@ def rows(**changes: Any) -> list[AttackResult]:
     ]
 
 
+def trained_records(num_members: int = 10_000, num_nonmembers: int = 5_000, **changes: Any) -> TrainedRecordsFound:
+    """All members were trained on and no other record, by a sketch of as many of them as it holds."""
+    size = min(num_members, SKETCH_SIZE)
+    complete = is_complete(size)
+    others = num_nonmembers if complete else size * num_nonmembers // num_members
+    values: dict[str, Any] = {
+        "digest": TRAINED_RECORDS_DIGEST,
+        "reader": "default",
+        "num_read": num_members,
+        "num_used": num_members,
+        "num_units": num_members,
+        "sketch_size": size,
+        "num_seen": size,
+        "members": SideFound(num_records=num_members, num_sampled=size, num_trained_on=size),
+        "nonmembers": SideFound(num_records=num_nonmembers, num_sampled=others, num_trained_on=0),
+    }
+    return TrainedRecordsFound(**{**values, **changes})
+
+
 def make_evaluation(results: list[AttackResult] | None = None, **changes: Any) -> PrivacyEvaluation:
     values: dict[str, Any] = {
         "issued_at": ISSUED,
@@ -132,6 +154,8 @@ def make_evaluation(results: list[AttackResult] | None = None, **changes: Any) -
         "results": rows() if results is None else results,
         "engine": "test",
     }
+    numbers = {**values, **changes}
+    values["trained_records"] = trained_records(numbers["num_members"], numbers["num_nonmembers"])
     return PrivacyEvaluation(**{**values, **changes})
 
 

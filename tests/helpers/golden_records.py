@@ -31,6 +31,7 @@ from tfx_privacy.attacks.evaluation import (
     TprAtFpr,
 )
 from tfx_privacy.attacks.reference_models import ReferenceSet, SampleKeys
+from tfx_privacy.attacks.trained_records import TrainedRecords
 from tfx_privacy.gate.decide import decide
 from tfx_privacy.gate.policy import GatePolicy, PolicyException, SliceLimit
 from tfx_privacy.guarantee.mechanism import AdaptiveClipping, DPMechanism
@@ -71,6 +72,7 @@ def records() -> dict[str, Record]:
         "verdict_refused": decide(refused, evidence.CHARGED_POLICY, now=evidence.NOW),
         "canaries": _canaries(),
         "reference_models": _reference_models(),
+        "trained_records": _trained_records(),
         "policy": _excusing_policy(),
         "report": build(decide(whole, evidence.CHARGED_POLICY, now=evidence.NOW), whole),
     }
@@ -266,6 +268,19 @@ def _reference_models() -> ReferenceSet:
         num_pool_members=9_000,
         num_pool_nonmembers=1_000,
         mechanism=evidence.mechanism(),
+    )
+
+
+def _trained_records() -> TrainedRecords:
+    return TrainedRecords(
+        secret_key="0f" * 32,
+        features="transformed",
+        key_features=["features", "label"],
+        num_read=10_000,
+        num_used=9_990,
+        num_units=9_000,
+        reader="input_fn",
+        sketch=["00" * 16, "0f" * 16],
     )
 
 

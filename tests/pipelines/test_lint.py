@@ -66,7 +66,8 @@ class Wiring:
     def attacks(self, model: Any, kind: Any = None, **options: Any) -> Any:
         from tfx_privacy.components import PrivacyEvaluator
 
-        return (kind or PrivacyEvaluator)(examples=self.examples, model=model, schema=self.schema, **options)
+        arguments = {"examples": self.examples, "model": model, "schema": self.schema}
+        return (kind or PrivacyEvaluator)(**{**arguments, **options})
 
     def tfx_evaluator(self, model: Any, *, thresholds: bool = True, **options: Any) -> Any:
         import tensorflow_model_analysis as tfma
@@ -958,3 +959,68 @@ def test_findings_decide_the_exit_status(tmp_path: pathlib.Path) -> None:
     (finding,) = json.loads(lint(target, "--format", "json").stdout)
     assert finding["rule"] == "pusher-without-blessing"
     assert set(finding) == {"rule", "severity", "node", "problem", "remedy"}
+
+
+def attacked(*, trained: str, attacked_on: str) -> list[tuple[str, str, str]]:
+    """Findings where the trainer and the PrivacyEvaluator read the named examples."""
+    from tfx.components import CsvExampleGen, Transform
+
+    from tfx_privacy.components import CanaryInserter
+
+    wiring = Wiring()
+    other = CsvExampleGen(input_base="/other").with_id("Other")
+    twin = CsvExampleGen(input_base="/data").with_id("Twin")
+    transform = Transform(examples=wiring.examples, schema=wiring.schema, module_file=__file__)
+    inserter = CanaryInserter(examples=wiring.examples, schema=wiring.schema, label_key="label")
+    transform_all = Transform(
+        examples=inserter.outputs["examples_with_canaries"], schema=wiring.schema, module_file=__file__
+    ).with_id("TransformAll")
+    sources = {
+        "examples": (wiring.examples, ()),
+        "other": (other.outputs["examples"], (other,)),
+        "twin": (twin.outputs["examples"], (twin,)),
+        "transformed": (transform.outputs["transformed_examples"], (transform,)),
+        "canaries": (inserter.outputs["examples_with_canaries"], (inserter,)),
+        "transformed canaries": (transform_all.outputs["transformed_examples"], (inserter, transform_all)),
+    }
+    wiring.trainer = wiring.dp_trainer(examples=sources[trained][0])
+    wiring.privacy_evaluator = wiring.attacks(wiring.model, examples=sources[attacked_on][0])
+    wiring.evaluator = wiring.tfx_evaluator(wiring.model)
+    wiring.validator = wiring.judge()
+    wiring.pusher = wiring.push(wiring.model, wiring.blessing)
+    more = dict.fromkeys([*sources[trained][1], *sources[attacked_on][1]])
+    return found(wiring.pipeline(*more))
+
+
+@pytest.mark.parametrize(
+    ("trained", "attacked_on"),
+    [
+        ("transformed", "examples"),
+        ("examples", "twin"),  # two nodes that read the same in the same way
+        ("canaries", "canaries"),
+        ("transformed canaries", "canaries"),
+    ],
+)
+def test_an_attack_on_what_the_trainer_reads(trained: str, attacked_on: str) -> None:
+    assert attacked(trained=trained, attacked_on=attacked_on) == []
+
+
+@pytest.mark.parametrize(
+    ("trained", "attacked_on"),
+    [("examples", "other"), ("transformed", "other"), ("transformed canaries", "examples"), ("examples", "canaries")],
+)
+def test_an_attack_on_other_examples(trained: str, attacked_on: str) -> None:
+    assert attacked(trained=trained, attacked_on=attacked_on) == [
+        ("attack-on-other-examples", ERROR, "PrivacyEvaluator")
+    ]
+
+
+def test_examples_whose_origin_is_not_seen_are_a_warning() -> None:
+    from tfx.types import standard_artifacts
+
+    wiring = Wiring()
+    asked = query(standard_artifacts.Examples, producer_component_id="elsewhere")
+    wiring.privacy_evaluator = wiring.attacks(wiring.model, examples=asked)
+    wiring.validator = wiring.judge()
+    wiring.pusher = wiring.push(wiring.model, wiring.blessing)
+    assert ("attack-on-other-examples", WARNING, "PrivacyEvaluator") in found(wiring.pipeline())

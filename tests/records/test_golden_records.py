@@ -15,6 +15,7 @@ from key_pairs import key_pair
 from tfx_privacy.attacks.canaries import CanarySet
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.attacks.reference_models import ReferenceSet
+from tfx_privacy.attacks.trained_records import TrainedRecords
 from tfx_privacy.errors import EvidenceError, LedgerError
 from tfx_privacy.gate import policy_file
 from tfx_privacy.gate.policy import GatePolicy
@@ -31,6 +32,7 @@ KINDS: dict[str, type[Record]] = {
     "verdict": Verdict,
     "canaries": CanarySet,
     "reference": ReferenceSet,
+    "trained": TrainedRecords,
     "policy": GatePolicy,
     "report": ReportFacts,
 }

@@ -224,7 +224,7 @@ def test_every_artifact_that_a_scope_can_name_is_listed(charged: ReportFacts) ->
 def test_both_checklists_are_answered_as_far_as_anything_is_known(charged: ReportFacts) -> None:
     sources = [item.source for item in charged.disclosure]
     assert sources.count(checklist.DP_FY) == 12
-    assert sources.count(checklist.NIST) == 12
+    assert sources.count(checklist.NIST) == 13
     assert answer(charged, "Neighbouring relation").startswith("ADD_OR_REMOVE_ONE")
     assert "epsilon = 2.5890 at delta = 1e-05, which is 0.1 / (number of records)" in answer(
         charged, "Formal statement"
@@ -233,6 +233,15 @@ def test_both_checklists_are_answered_as_far_as_anything_is_known(charged: Repor
     assert "signed by team-key" in answer(charged, "Transparency")
     assert answer(charged, "Collection, exposure and retention of the data").startswith("Not stated")
     assert answer(charged, "Utility").startswith("Not stated")
+    attacked = "Were the attacked records trained on?"
+    assert answer(charged, attacked) == (
+        "4096 of 4096 sampled members were trained on; 4096 of 4096 sampled records that were trained on were attacked; "
+        "0 of 2048 sampled non-members were trained on."
+    )
+    other = evidence.trained_records(digest=evidence.OTHER_DIGEST)
+    for record in (None, other):
+        changed = evidence.make_evidence(evaluation=evidence.make_evaluation(trained_records=record))
+        assert answer(facts_of(changed, evidence.POLICY), attacked).startswith("Not stated")
     trained = facts_of(evidence.make_evidence(evaluation=evaluations.make()), evidence.POLICY)
     assert answer(trained, "Utility") == "Test accuracy 0.750 at step 600. Of a model without privacy: not given."
 

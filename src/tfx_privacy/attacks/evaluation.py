@@ -24,6 +24,7 @@ from tfx_privacy.attacks.result import (
     TprAtFpr,
 )
 from tfx_privacy.attacks.served import ServedSignature
+from tfx_privacy.attacks.trained_records import TrainedRecordsFound
 from tfx_privacy.records import statement
 from tfx_privacy.records.base import (
     Count,
@@ -247,6 +248,8 @@ class PrivacyEvaluation(ModelRecord):
     num_unusable_nonmembers: Count = 0
     num_overlapping: Count
     """Records that stand, feature by feature, on both sides."""
+    trained_records: TrainedRecordsFound | None = None
+    """How many records of both sides the model was trained on; None where no trainer's file stands next to the model."""
     heads: Annotated[list[Head], pydantic.Field(min_length=1)]
     signature_name: Annotated[Text, pydantic.Field(min_length=1)]
     """The signature whose outputs were attacked."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,12 +20,11 @@ _BITS = (1 << 64) - 1
 _INCREMENT = 0x9E3779B97F4A7C15
 _MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
-# Of the 52 bits of a float64's mantissa, the ones that are left out: 10 are kept.
-_DROPPED_BITS = 42
-# Where numbers are rounded up. Not the middle: short binary fractions, such as 2049, would lie exactly on an edge, and
-# noise in the last bit would then decide. This edge is no short fraction.
-_ROUNDING = np.uint64(0x278DDE6E5FD)
-_KEPT = np.uint64(_BITS ^ ((1 << _DROPPED_BITS) - 1))
+# Bits that are kept of the 52 of a float64's mantissa, in records of at most _FEW_FLOATS floats.
+_MANTISSA_BITS, _KEPT_BITS, _FEW_FLOATS = 52, 10, 8
+# Where numbers are rounded up, as a share of 2^42. Not the middle: short binary fractions, such as 2049, would lie
+# exactly on an edge, and noise in the last bit would then decide. This edge is no short fraction.
+_ROUNDING, _ROUNDING_BITS = np.uint64(0x278DDE6E5FD), 42
 # Below float32's smallest normal number some kernels return zero.
 _SMALLEST = 2.0**-126
 _NAN = np.uint64(0x7FF8000000000000)
@@ -33,17 +32,30 @@ _NAN = np.uint64(0x7FF8000000000000)
 _BLOCK = 1 << 16
 
 
-def record_keys(features: Mapping[str, np.ndarray]) -> np.ndarray:
+class Padded(NamedTuple):
+    """A feature of which records hold different numbers of values."""
+
+    values: np.ndarray
+    """(num_records, width, ...); what lies beyond a record's length does not count."""
+    lengths: np.ndarray
+    """int64, (num_records,)."""
+    places: np.ndarray | None = None
+    """int64, (num_records, width): place of each value in its record; None means one after the other."""
+
+
+def record_keys(features: Mapping[str, np.ndarray | Padded]) -> np.ndarray:
     """Keys of records, from all their features.
 
     Integers, booleans and texts count exactly. Of floats the first 10 bits of the mantissa count, because the same
     transformation run by Beam and by a SavedModel may differ in the last bits; a record of which a float lies that
     close to the edge of two roundings gets another key (of float32 features that are off by at most one in the last
-    bit, about one in 12,000). Zeros are alike, and so are NaNs. The widths of types make no difference (int32 or int64,
-    float32 or float64), nor do axes of length one.
+    bit, about one in 12,000). Records of more than 8 floats lose one of the 10 bits with each doubling of their number,
+    so that no more of them get another key, and have as many more floats to be told apart by. Zeros are alike, and so
+    are NaNs. The widths of types make no difference (int32 or int64, float32 or float64), nor do axes of length one,
+    nor whether a feature is an array or padded.
 
     Args:
-      features: By name, arrays of shape (num_records, ...) of numbers, booleans, texts or bytes.
+      features: By name, arrays of shape (num_records, ...) of numbers, booleans, texts or bytes; or padded ones.
 
     Returns:
       uint64 of shape (num_records,), uniformly distributed.
@@ -51,16 +63,17 @@ def record_keys(features: Mapping[str, np.ndarray]) -> np.ndarray:
     Raises:
       DataError: If there is no feature, their numbers of records differ, or one holds something else.
     """
-    columns = {name: np.asarray(column) for name, column in features.items()}
-    sizes = {column.shape[0] if column.ndim else -1 for column in columns.values()}
+    columns = {name: column if isinstance(column, tuple) else np.asarray(column) for name, column in features.items()}
+    shapes = {name: (column[0] if isinstance(column, tuple) else column).shape for name, column in columns.items()}
+    sizes = {shape[0] if shape else -1 for shape in shapes.values()}
     if len(sizes) != 1 or -1 in sizes:
-        shapes = {name: column.shape for name, column in columns.items()}
         raise DataError(f"Expected features of one number of records to make keys of; their shapes are {shapes}.")
+    cells = {name: _Cells.of(column) for name, column in columns.items()}
+    num_floats = sum((cell.number for cell in cells.values() if cell.values.dtype.kind == "f"), np.zeros(1, np.int64))
     keys: np.ndarray = np.zeros(sizes.pop(), np.uint64)
-    for name in sorted(columns):
-        column = columns[name]
-        flat = column.reshape(len(column), -1) if column.size else np.zeros((len(column), 0), np.int64)
-        keys = mixed(keys ^ _column_hashes(name, flat))
+    dropped = np.broadcast_to(_dropped_bits(num_floats), keys.shape)[:, np.newaxis]
+    for name in sorted(cells):
+        keys = mixed(keys ^ _column_hashes(name, cells[name], dropped))
     return keys
 
 
@@ -98,14 +111,51 @@ def mixed(numbers: np.ndarray) -> np.ndarray:
     return found ^ (found >> _SHIFTS[2])
 
 
-def _column_hashes(name: str, column: np.ndarray) -> np.ndarray:
+class _Cells(NamedTuple):
+    """One feature's values, of shape (num_records, width)."""
+
+    values: np.ndarray
+    present: np.ndarray | None
+    """Which of them are there; None means all."""
+    places: np.ndarray
+    """Of each value in its record, of shape (1, width) or (num_records, width)."""
+
+    @classmethod
+    def of(cls, column: np.ndarray | Padded) -> _Cells:
+        if not isinstance(column, tuple):
+            flat = column.reshape(len(column), -1) if column.size else np.zeros((len(column), 0), np.int64)
+            return cls(flat, None, np.arange(flat.shape[1])[np.newaxis])
+        values, lengths, places = Padded(*column)
+        inner = int(np.prod(values.shape[2:], dtype=np.int64))
+        flat = values.reshape(len(values), -1)
+        first = np.arange(values.shape[1])[np.newaxis] if places is None else places
+        present = np.arange(values.shape[1]) < lengths[:, np.newaxis]
+        every = (first[:, :, np.newaxis] * inner + np.arange(inner)).reshape(len(first), -1)
+        return cls(flat, np.repeat(present, inner, axis=1), every)
+
+    @property
+    def number(self) -> np.ndarray:
+        """Values of each record; of shape (1,) where all have as many."""
+        return np.array([self.values.shape[1]]) if self.present is None else self.present.sum(axis=1)
+
+
+def _dropped_bits(num_floats: np.ndarray) -> np.ndarray:
+    """How many bits of a mantissa do not count in a record of so many floats, uint64."""
+    doublings = np.ceil(np.log2(np.maximum(num_floats, _FEW_FLOATS) / _FEW_FLOATS)).astype(np.int64)
+    return (_MANTISSA_BITS - np.maximum(_KEPT_BITS - doublings, 0)).astype(np.uint64)
+
+
+def _column_hashes(name: str, cells: _Cells, dropped: np.ndarray) -> np.ndarray:
     """One number per row of (num_records, width): the sum of every value mixed with its feature and position."""
     start = _hash(b"feature", name.encode())
-    positions = [(start + _INCREMENT * index) & _BITS for index in range(column.shape[1])]
-    salts = mixed(np.array(positions, np.uint64))
-    sums = np.empty(len(column), np.uint64)
-    for rows in _blocks(column):
-        sums[rows] = mixed(_numbers(name, column[rows]) ^ salts).sum(axis=1, dtype=np.uint64)
+    salts = mixed(np.uint64(start) + np.uint64(_INCREMENT) * cells.places.astype(np.uint64))
+    sums = np.empty(len(cells.values), np.uint64)
+    for rows in _blocks(cells.values):
+        own = salts if len(salts) == 1 else salts[rows]
+        hashes = mixed(_numbers(name, cells.values[rows], dropped[rows]) ^ own)
+        if cells.present is not None:
+            hashes = np.where(cells.present[rows], hashes, np.uint64(0))
+        sums[rows] = hashes.sum(axis=1, dtype=np.uint64)
     return sums ^ np.uint64(start)
 
 
@@ -114,19 +164,20 @@ def _blocks(column: np.ndarray) -> Iterator[slice]:
     return (slice(first, first + rows) for first in range(0, len(column), rows))
 
 
-def _numbers(name: str, values: np.ndarray) -> np.ndarray:
+def _numbers(name: str, values: np.ndarray, dropped: np.ndarray) -> np.ndarray:
     """Values as uint64 of the same shape; equal where they count as equal."""
     if values.dtype.kind in "iub":
         return values.astype(np.int64).view(np.uint64)
     if values.dtype.kind == "f":
-        return _rounded(values.astype(np.float64))
+        return _rounded(values.astype(np.float64), dropped)
     if values.dtype.kind in "OSU":
         return _texts(name, values)
     raise DataError(f"Feature {name!r} is of type {values.dtype}; expected numbers, booleans or texts.")
 
 
-def _rounded(values: np.ndarray) -> np.ndarray:
-    bits = (values.view(np.uint64) + _ROUNDING) & _KEPT
+def _rounded(values: np.ndarray, dropped: np.ndarray) -> np.ndarray:
+    one = np.uint64(1)
+    bits = (values.view(np.uint64) + (_ROUNDING << (dropped - np.uint64(_ROUNDING_BITS)))) & ~((one << dropped) - one)
     bits = np.where(np.abs(values) < _SMALLEST, np.uint64(0), bits)
     return np.where(np.isnan(values), _NAN, bits)
 

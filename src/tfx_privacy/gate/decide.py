@@ -20,7 +20,7 @@ attacks               `attack_auc`, `attack_tpr`, `attack_coverage`, `attack_spl
                       itself: `evaluation`, `unscored_records`: `rules.evaluation`
 what is served        `served_outputs`: `rules.served`
 no privacy            `epsilon` is infinite, for deterministic test noise as well; `guarantee_scope`, `ledger`
-binding               `model_digest`, `ledger` (`rules.ledger`), `guarantee_terms`
+binding               `model_digest`, `trained_records`, `ledger` (`rules.ledger`), `guarantee_terms`
 freshness             `issued_at`, `freshness`; the driver keeps a verdict from being replayed
 signatures            `signature`
 explanation           `RuleResult`; digests of the policy, of the evidence and of the ledger's head
@@ -58,6 +58,7 @@ from tfx_privacy.gate.rules import (
     ledger,
     proved,
     served,
+    trained_records,
 )
 from tfx_privacy.gate.rules.attacks import REQUIRED_ATTACKS
 from tfx_privacy.gate.verdict import LedgerHead, RuleResult, Status, Verdict
@@ -226,6 +227,12 @@ _RULES: tuple[_Rule, ...] = (
         (EVALUATION,),
     ),
     _Rule("attack_splits", lambda policy: "the splits trained on", attacks.check_splits, (GUARANTEE, EVALUATION)),
+    _Rule(
+        "trained_records",
+        lambda policy: f"at least {trained_records.MIN_SHARE:.0%} of the members",
+        trained_records.check_trained_records,
+        (GUARANTEE, EVALUATION),
+    ),
     _Rule(
         "required_attacks",
         lambda policy: _or_any(", ".join(policy.required_attacks)),

@@ -29,6 +29,7 @@ RULES: tuple[str, ...] = (
     "attack_tpr",
     "attack_coverage",
     "attack_splits",
+    "trained_records",
     "required_attacks",
     "required_slices",
     "required_tasks",

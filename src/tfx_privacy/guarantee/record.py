@@ -179,6 +179,9 @@ class PrivacyGuarantee(ModelRecord):
     train_splits: Annotated[list[Text], pydantic.Field(min_length=1)]
     scope: list[ScopeItem]
     model_digest: Digest
+    trained_records_digest: Digest | None = None
+    """Of the private file next to the model that tells which records were read; None without one. It has a secret key in
+    it, so its digest reveals nothing."""
     base_model: BaseModel | None = None
     """None: training began from fresh weights."""
     audit: Audit | None = None

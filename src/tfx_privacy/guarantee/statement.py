@@ -38,6 +38,7 @@ def _guarantee_sentences(guarantee: PrivacyGuarantee, mechanism: DPMechanism) ->
         "probability delta.",
         *_mechanism_sentences(guarantee, mechanism),
         _population_sentence(guarantee),
+        *_read_sentences(guarantee),
         f"Epsilon was computed by dp-accounting {guarantee.accountant.version}. The noise was keyed by the operating "
         "system and the key was not kept.",
         *_audit_sentences(guarantee.audit),
@@ -111,6 +112,15 @@ def _population_sentence(guarantee: PrivacyGuarantee) -> str:
     if guarantee.population.source == "declared":
         return f"The number of {units}, {number}, was declared before training."
     return f"The number of {units}, {number}, was counted from the data and is treated as public."
+
+
+def _read_sentences(guarantee: PrivacyGuarantee) -> list[str]:
+    if guarantee.trained_records_digest is None:
+        return []
+    return [
+        f"Which records were read is written down in the private file {guarantee.trained_records_digest[:19]}... next to "
+        "the model: an evaluation shows with it that it attacks them."
+    ]
 
 
 def _audit_sentences(audit: Audit | None) -> list[str]:

@@ -196,7 +196,7 @@ def answers(
     dp_fy = _dp_fy(record, signatures) | {
         "Formal statement": formal, "Utility, compared with a model without privacy": useful,
     }  # fmt: skip
-    nist = {"Privacy parameters": formal} | _nist(record, run) | {"Utility": useful}
+    nist = {"Privacy parameters": formal} | _nist(record, run, attacked) | {"Utility": useful}
     return [
         *(Answer(source=DP_FY, heading=heading, answer=text) for heading, text in dp_fy.items()),
         *(Answer(source=NIST, heading=heading, answer=text) for heading, text in nist.items()),
@@ -243,13 +243,14 @@ def _dp_fy(record: PrivacyGuarantee | None, signatures: Mapping[str, str | Evide
     }
 
 
-def _nist(record: PrivacyGuarantee | None, run: LedgerRun | None) -> dict[str, str]:
+def _nist(record: PrivacyGuarantee | None, run: LedgerRun | None, attacked: PrivacyEvaluation | None) -> dict[str, str]:
     mechanism = None if record is None else record.mechanism
     private = mechanism if isinstance(mechanism, DPMechanism) else None
     without = UNKNOWN if record is None else "Without differential privacy there is none."
     return {
         "Is the unit a person?": UNKNOWN if record is None else _unit_note(record),
         "Loss over all releases": _all_releases(record, run),
+        "Were the attacked records trained on?": _trained_on(record, attacked),
         "Is the mechanism proved and tested?": without
         if private is None or record is None
         else _tested(record, private),
@@ -273,6 +274,18 @@ def _nist(record: PrivacyGuarantee | None, run: LedgerRun | None) -> dict[str, s
         "Security of the data and access to it": f"{NOT_STATED}: it is outside of what the pipeline records.",
         "Collection, exposure and retention of the data": f"{NOT_STATED}: it is outside of what the pipeline records.",
     }
+
+
+def _trained_on(record: PrivacyGuarantee | None, attacked: PrivacyEvaluation | None) -> str:
+    found = None if attacked is None else attacked.trained_records
+    if record is None or found is None or found.digest != record.trained_records_digest:
+        return f"{NOT_STATED}: no evaluation held them against the trainer's own record of what it read."
+    members, others = found.members, found.nonmembers
+    return (
+        f"{members.num_trained_on} of {members.num_sampled} sampled members were trained on; {found.num_seen} of "
+        f"{found.sketch_size} sampled records that were trained on were attacked; {others.num_trained_on} of "
+        f"{others.num_sampled} sampled non-members were trained on."
+    )
 
 
 def _is_private(record: PrivacyGuarantee) -> bool:

@@ -23,11 +23,12 @@ from mutants.report import REPORT
 from mutants.sampling import SAMPLING
 from mutants.served import SERVED
 from mutants.signing import SIGNING
+from mutants.trained_records import TRAINED_RECORDS
 from mutants.validation import VALIDATION
 
 __all__ = ["MUTANTS", "POSTGRESQL", "Mutant"]
 
 MUTANTS = [
     *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *EVALUATIONS, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER,
-    *KUBEFLOW, *MIGRATION, *REPORT, *BASE_MODELS, *INPUTS, *SERVED, *POSTGRESQL,
+    *KUBEFLOW, *MIGRATION, *REPORT, *BASE_MODELS, *INPUTS, *SERVED, *TRAINED_RECORDS, *POSTGRESQL,
 ]  # fmt: skip

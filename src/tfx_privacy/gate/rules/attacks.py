@@ -221,8 +221,8 @@ def check_splits(evidence: Evidence, policy: GatePolicy, now: datetime.datetime)
             False,
             f"{record.num_members} members",
             f"The attack scored {record.num_members} members, but the model was trained on {size.records} records. "
-            "Give PrivacyEvaluator the examples that the trainer read; where input_fn drops records, declare "
-            "population.",
+            "Give PrivacyEvaluator the examples that the trainer read; where input_fn drops records, drop them before "
+            "either reads.",
         )
     for row in attack_limit.attacked(record):
         if not (0 < row.num_members <= record.num_members and 0 < row.num_nonmembers <= record.num_nonmembers):
