@@ -341,6 +341,21 @@ def test_the_component_takes_whole_numbers_and_runtime_parameters() -> None:
         make_component(max_epsilon=-3)
 
 
+def test_the_limit_on_single_members_has_a_default_and_may_be_a_runtime_parameter(bench: Bench) -> None:
+    from tfx.orchestration import data_types
+
+    parameter = data_types.RuntimeParameter(name="max_tpr_at_fpr", ptype=float)
+    assert make_component(max_tpr_at_fpr=parameter).exec_properties["max_tpr_at_fpr"] is parameter
+    assert make_component().exec_properties["max_tpr_at_fpr"] == 0.01
+    with pytest.raises(ParameterError, match="max_tpr_at_fpr=0"):
+        make_component(max_tpr_at_fpr=0.0)
+    with pytest.raises(ParameterError, match="both a policy and max_tpr_at_fpr"):
+        make_component(**NO_LIMITS, policy=POLICY, max_tpr_at_fpr=0.02)
+    assert bench.run(max_tpr_at_fpr=0.02, **LIMITS) == 1
+    with pytest.raises(ParameterError, match="max_tpr_at_fpr=2"):
+        bench.run(max_tpr_at_fpr=2.0, **LIMITS)
+
+
 POLICY = GatePolicy(max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.6)
 
 

@@ -35,7 +35,9 @@ def check_individuals(evidence: Evidence, policy: GatePolicy, now: datetime.date
     record, limit = evidence.known_evaluation, policy.max_tpr_at_fpr
     judged = [(row, rate) for row in attack_limit.attacked(record) if (rate := _rate(row)) is not None]
     for row in attack_limit.attacked(record):
-        is_exempt = row.slice_feature != WHOLE_SET or row.attack == WITHIN_CLASS or row.num_nonmembers < MIN_NONMEMBERS
+        is_exempt = (
+            row.slice_feature != WHOLE_SET or row.attack == WITHIN_CLASS or row.independent_sizes[1] < MIN_NONMEMBERS
+        )
         if limit < 1.0 and not is_exempt and _rate(row) is None:
             raise EvidenceError(
                 f"The evaluation gives no true-positive rate of {row.attack} at a false-positive rate of "
@@ -56,7 +58,7 @@ def check_individuals(evidence: Evidence, policy: GatePolicy, now: datetime.date
         (row, rate)
         for row, rate in judged
         if not _upper(rate) <= limit
-        and (not rate.low <= limit or harmless_upper(row.num_members, row.num_nonmembers, strict) <= limit)
+        and (not rate.low <= limit or harmless_upper(*row.independent_sizes, strict) <= limit)
     ]
     if not refusing:
         return Finding(True, value, f"At {_AT_RATE} no attack is shown to name more than {limit:.2%} of the members.")
