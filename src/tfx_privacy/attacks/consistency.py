@@ -30,7 +30,7 @@ _OF_SAMPLE = (*_LEARNED, *_OF_REFERENCES, "class_normalised", "loss_weighted")
 _STRATIFIED = (*_LEARNED, "loss_within_class", "loss_weighted")
 # The folds of a classifier are correlated, at most fully, and not quite of one size.
 _FOLDS = math.sqrt(2.0) * 1.25
-# Records of one group are at most the same record; the estimate of how alike they are has an error of its own.
+# Of the half width of an interval at any usual level, which is at least one standard deviation.
 _GROUPED = 1.5
 _TOLERANCE = 1e-6
 
@@ -230,10 +230,12 @@ def _of_tests(rows: Sequence[AttackResult]) -> Iterator[str]:
 def _largest_p_value(row: AttackResult) -> float:
     """Of AUC = 1/2 by the test of Mann and Whitney (1947), before any correction: equal scores only make it smaller."""
     assert row.auc is not None
-    members, others = (max(size, 1) for size in row.independent_sizes)
-    deviation = math.sqrt((members + others + 1) / (12.0 * members * others))
+    deviation = math.sqrt((row.num_members + row.num_nonmembers + 1) / (12.0 * row.num_members * row.num_nonmembers))
     deviation *= _FOLDS if row.attack in _LEARNED else 1.0
-    deviation *= _GROUPED if row.independent_sizes != _sizes(row) else 1.0
+    if row.independent_sizes != _sizes(row):
+        # How alike the records of a group are is not known here: the row's own interval says how sure it is.
+        half = max(row.auc.estimate - row.auc.low, row.auc.high - row.auc.estimate)
+        deviation = max(deviation, _GROUPED * half)
     return float(special.erfc(abs(row.auc.estimate - 0.5) / deviation / math.sqrt(2.0)))
 
 
