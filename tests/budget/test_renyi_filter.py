@@ -143,6 +143,12 @@ def test_budgets_of_nonsense_are_refused(epsilon: float, delta: float) -> None:
         renyi_filter.best_order(epsilon=epsilon, delta=delta)
 
 
+def test_a_delta_that_the_reach_of_the_noise_could_use_up_is_refused() -> None:
+    assert renyi_filter.best_order(epsilon=500.0, delta=1e-59) > 1.0
+    with pytest.raises(ParameterError, match=r"delta=1e-61 in \(1e-60, 1\)"):
+        renyi_filter.best_order(epsilon=500.0, delta=1e-61)
+
+
 def test_nothing_spent_is_no_epsilon() -> None:
     assert renyi_filter.epsilon_of(4.4, 0, delta=1e-6) == 0.0
     with pytest.raises(ParameterError):

@@ -60,6 +60,28 @@ def test_the_noise_of_a_step_is_normal_of_the_right_scale(options: dict[str, Any
     assert np.all(noise != 0)
 
 
+@pytest.mark.parametrize("secure", [False, True])
+def test_variables_of_every_rank_get_noise(secure: bool) -> None:
+    """Of one and two, and of three and four as convolutions have: 15 % less on any of them is rejected."""
+    from tfx_privacy import training
+
+    def body(layers: Any, features: Any) -> Any:
+        image = layers.Conv2D(500, 2)(layers.Reshape((3, 2, 1))(features))
+        return layers.Dense(5)(layers.Flatten()(layers.Conv1D(8, 1)(layers.Reshape((2, 500))(image)))) * 0.0
+
+    model, data = make_model(body, loss="mse"), make_data()
+    before = [np.array(variable) for variable in model.trainable_variables]
+    training.train(model, data, resolved(len(data), steps=1, secure_noise=secure), noise_multiplier=1.0)
+    of_rank: dict[int, list[np.ndarray]] = {}
+    for variable, old in zip(model.trainable_variables, before, strict=True):
+        of_rank.setdefault(len(old.shape), []).append((np.array(variable) - old).ravel() * 10)
+    assert sorted(of_rank) == [1, 2, 3, 4]
+    for parts in of_rank.values():
+        assert all(np.all(part != 0) for part in parts)
+        assert scale_is(np.concatenate(parts), 1.0)
+    assert not scale_is(0.85 * np.concatenate(of_rank[3]), 1.0)
+
+
 @pytest.mark.parametrize("factor", [0.98, 1.02])
 def test_the_test_of_the_scale_has_power(factor: float) -> None:
     rejected = sum(
@@ -158,7 +180,7 @@ def test_random_words_stay_as_they_are_while_somebody_holds_them() -> None:
     """Their memory is used again only when nobody does: else one step's noise would turn into another's."""
     import tensorflow as tf
 
-    from tfx_privacy.training.noise import RandomBits
+    from tfx_privacy.training.random_bits import RandomBits
 
     bits = RandomBits(b"k" * 32)
     held = bits(1000)

@@ -1,5 +1,7 @@
 """Who takes part in a step. Every statistical test has a false alarm of at most 1e-6, and twins that must fail."""
 
+import math
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -143,6 +145,64 @@ def test_nobody_s_seed_repeats_the_batches() -> None:
         sampler = PoissonSampler(num_units=1000, sampling_probability=0.5)
         drawn.append(sampler.draw())
     assert not np.array_equal(np.sort(drawn[0]), np.sort(drawn[1]))
+
+
+class Fed:
+    """Random bits as they are given."""
+
+    def __init__(self, first: list[int], further: list[int]) -> None:
+        self._first, self._further = np.array(first, np.uint8), np.array(further, np.uint64)
+
+    def bytes(self, count: int) -> np.ndarray:
+        assert count == len(self._first)
+        return self._first
+
+    def long(self, count: int) -> np.ndarray:
+        assert count == len(self._further)
+        return self._further << np.uint64(8)
+
+
+@pytest.mark.parametrize("probability", [0.3, 1e-3, 0.5, 1 - 2.0**-53, 3.3e-17])
+def test_the_probability_is_rounded_down_to_the_last_bit(monkeypatch: pytest.MonkeyPatch, probability: float) -> None:
+    """A unit is drawn if its 64 bits are below floor(q 2^64): one bit more would draw more often than is accounted."""
+    from fractions import Fraction
+
+    from tfx_privacy.training import random_bits, sampling
+
+    limit = math.floor(Fraction(probability) * 2**64)
+    assert 0 <= Fraction(probability) - Fraction(limit, 2**64) < Fraction(1, 2**64)
+    leading, rest = divmod(limit, 1 << 56)
+    first, further = [leading] * 3, [max(rest - 1, 0), rest, min(rest + 1, (1 << 56) - 1)]
+    others = [each for each in (leading - 1, leading + 1) if 0 <= each < 256]
+    monkeypatch.setattr(random_bits.RandomBits, "of_system", lambda: Fed([*first, *others], further))
+    sampler = sampling.PoissonSampler(num_units=3 + len(others), sampling_probability=probability)
+    words = [leading << 56 | low for low in further] + [each << 56 for each in others]
+    assert list(sampler.draw()) == [place for place, word in enumerate(words) if word < limit]
+
+
+def test_everything_is_drawn_from_the_cryptographic_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its key known every draw is known, so no other generator takes part; with another key it is another."""
+    from tfx_privacy.training import sampling
+
+    def drawn(key: bytes) -> list[list[int]]:
+        monkeypatch.setattr(os, "urandom", lambda count: key * count)
+        poisson = sampling.PoissonSampler(num_units=500, sampling_probability=0.1)
+        passes = sampling.ShuffledPasses(num_units=500, batch_size=100, steps_per_pass=5)
+        users = sampling.records_of_users(np.zeros(500, int), max_records_per_user=50)
+        return [list(poisson.draw()), list(passes.draw()), list(users.ravel())]
+
+    assert drawn(b"a") == drawn(b"a")
+    assert all(one != other for one, other in zip(drawn(b"a"), drawn(b"b"), strict=True))
+
+
+def test_places_of_few() -> None:
+    from tfx_privacy.training.random_bits import places_of_few
+
+    random = np.random.default_rng(0)
+    for length in [*range(20), 1000, 1001]:
+        for share in (0.0, 0.01, 0.5, 1.0):
+            mask = random.random(length) < share
+            np.testing.assert_array_equal(places_of_few(mask), np.flatnonzero(mask))
 
 
 def test_in_a_pass_everyone_takes_part_once() -> None:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tfx_privacy import _validate
+from tfx_privacy.accounting import noise_tails
 from tfx_privacy.accounting.composition import checked
 from tfx_privacy.accounting.parameters import ACCOUNTANTS, DPParameters
 from tfx_privacy.errors import AccountingError, ParameterError
@@ -140,8 +141,9 @@ def rdp_epsilon(event: DpEvent, *, target_delta: float) -> float:
 
 def _account(make_accountant: Callable[[], Any], event: DpEvent, target_delta: float) -> float:
     target_delta = _validate.open_interval(0.0, 1.0, target_delta=target_delta)
+    left = noise_tails.delta_left(event, target_delta=target_delta)
     try:
-        result = float(make_accountant().compose(event).get_epsilon(target_delta))
+        result = float(make_accountant().compose(event).get_epsilon(left))
     except (MemoryError, ArithmeticError, ValueError) as error:
         raise AccountingError(f"The accountant failed for {event} at delta={target_delta:g}: {error}.") from error
     if not (math.isfinite(result) and result >= 0.0):

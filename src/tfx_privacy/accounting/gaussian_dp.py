@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
+from tfx_privacy.accounting import noise_tails
 from tfx_privacy.accounting.composition import checked
 from tfx_privacy.accounting.epsilon import (
     MAX_EPSILON_FOR_PLD,
@@ -121,7 +122,7 @@ def _profile(smallest: float, event: DpEvent) -> tuple[np.ndarray, np.ndarray]:
     epsilons = np.linspace(0.0, bound, _NUM_EPSILONS)
     try:
         accountant.compose(event)
-        deltas = np.asarray(accountant.get_delta(epsilons), dtype=np.float64)
+        deltas = np.asarray(accountant.get_delta(epsilons), dtype=np.float64) + noise_tails.lost(event)
     except (MemoryError, ArithmeticError) as error:
         raise AccountingError(f"The accountant failed for {event}: {error}.") from error
     known = deltas >= smallest

@@ -31,6 +31,9 @@ MAX_UNITS = 2**53
 # dp-accounting ends its series for a step's exp((order - 1) * divergence) - 1 at terms of exp(-30), and rounds. Such an
 # error, measured against numerical integration, is below 1e-12; a step is charged this much more.
 _SERIES_ERROR = 2.0**-39
+# What is left of that, more than 8e-13, makes the runs' delta smaller by more than 4e-13 of itself for a step. The
+# reach of the noise takes less than 2e-77 of it (`noise_tails.lost`), so above this delta a charge covers that too.
+_SMALLEST_DELTA = 1e-60
 ORDERS = tuple(
     [1 + step / 10 for step in range(1, 100)]
     + [float(order) for order in range(11, 64)]
@@ -43,7 +46,7 @@ def best_order(*, epsilon: float, delta: float) -> float:
 
     Args:
       epsilon: The budget, in nats.
-      delta: The budget's, in (0, 1).
+      delta: The budget's, in (1e-60, 1).
 
     Returns:
       One of `ORDERS`.
@@ -62,7 +65,7 @@ def budget(order: float, *, epsilon: float, delta: float) -> int:
     Args:
       order: The Renyi order of all charges.
       epsilon: The budget, in nats.
-      delta: The budget's, in (0, 1).
+      delta: The budget's, in (1e-60, 1).
 
     Raises:
       ParameterError: If nothing may be spent at this order.
@@ -170,4 +173,4 @@ def _order(order: float) -> float:
 
 
 def _bounds(epsilon: float, delta: float) -> tuple[float, float]:
-    return _validate.positive(epsilon=epsilon), _validate.open_interval(0.0, 1.0, delta=delta)
+    return _validate.positive(epsilon=epsilon), _validate.open_interval(_SMALLEST_DELTA, 1.0, delta=delta)

@@ -1,40 +1,44 @@
 """Gaussian noise from a cryptographic generator that is keyed by the operating system.
 
-The random bits are AES-256 in counter mode under a key from `os.urandom`, which the processor computes faster than any
-of TensorFlow's generators. The key is never written anywhere, and no seed of a pipeline reaches it: with the seed
-anybody could subtract the noise.
+Box and Muller (1958), https://doi.org/10.1214/aoms/1177706645: two normal numbers are the coordinates of a point whose
+squared radius is 2 e, with e = -log(u) for a uniform u. A u of a few bits has a smallest value, and an output beyond
+its radius would give a member away for certain. So where the leading bits of u are zero, e is drawn from 512 further
+bits in float64: every radius up to `accounting.noise_tails.REACH` standard deviations has its probability.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
-import sys
-import threading
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import tensorflow as tf
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from tfx_privacy.training.random_bits import RandomBits, places_of_few
 
 NoiseSource = Literal["os_entropy", "os_entropy_secure", "deterministic_test"]
 
-_KEY_BYTES = 32
-_ALIGNMENT = 64
-_MAX_BLOCKS = 4
-# The list, the loop's variable and the argument of getrefcount; a tensor that uses the memory would be a fourth.
-_REFERENCES_OF_FREE = 3
-# The cipher's input is zeros; so many of them stay in the processor's cache.
-_BLOCK_BYTES = 1 << 16
-_ZEROS = memoryview(bytes(_BLOCK_BYTES))
+# A word that begins with so many zeros says only that u is below 2^-11.
+_LEADING_ZEROS = 11
+_TAIL_BITS = 32 - _LEADING_ZEROS
+# Further words that then say what it is.
+_FURTHER_WORDS = 16
+_WEIGHTS = 2.0 ** (-32.0 * np.arange(1, _FURTHER_WORDS + 1))
+_HALF_OF_LAST = 2.0 ** (-32.0 * _FURTHER_WORDS - 1)
+# The other bits of such a word then hold e, in [7, 1792): the bits of a float32 above those of 7, without the last five.
+_BITS_OF_SEVEN = 0x40E00000
+_BITS_CUT = 5
+# Words that are looked through at once: they stay in the processor's cache.
+_SCANNED = 1 << 15
 _TERMS = 4
 
 
 class Noise(Protocol):
     """Something that gives the noise of one step after the other."""
 
-    source: NoiseSource
+    @property
+    def source(self) -> NoiseSource:
+        """How what it drew was drawn."""
 
     def draw(self, size: int, standard_deviation: Any) -> Any:
         """Noise of one step, float32 of shape (size,); may be called while tracing a tf.function."""
@@ -43,39 +47,13 @@ class Noise(Protocol):
         """Called between two passes over the data."""
 
 
-class RandomBits:
-    """A stream of random 32-bit words that no one can continue or repeat without its key."""
+class _Method(Protocol):
+    """A way to make normal numbers of random bits, which knows its own name."""
 
-    def __init__(self, key: bytes) -> None:
-        """Args: 32 secret bytes."""
-        self._stream = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
-        self._lock = threading.Lock()
-        self._memory: list[np.ndarray] = []
+    source: ClassVar[NoiseSource]
 
-    def __call__(self, count: int) -> np.ndarray:
-        """The next words, uint32 of shape (count,)."""
-        with self._lock:
-            words = self._room(count)
-            target = memoryview(words.data).cast("B")
-            for start in range(0, len(target), _BLOCK_BYTES):
-                part = target[start : start + _BLOCK_BYTES]
-                self._stream.update_into(_ZEROS[: len(part)], part)
-        return words
-
-    def _room(self, count: int) -> np.ndarray:
-        """An array that TensorFlow takes over without copying it, in memory that nobody holds any more if there is some.
-
-        Fresh memory costs more than the cipher: the system clears every page of it.
-        """
-        spare = _ALIGNMENT // 4
-        size = count + spare
-        self._memory = [block for block in self._memory if len(block) >= size][-_MAX_BLOCKS:]
-        whole = next((block for block in self._memory if sys.getrefcount(block) == _REFERENCES_OF_FREE), None)
-        if whole is None:
-            whole = np.empty(size, np.uint32)
-            self._memory.append(whole)
-        start = -(whole.ctypes.data // 4) % spare
-        return whole[start : start + count]
+    def draw(self, size: Any, standard_deviation: Any) -> Any:
+        """Independent normal numbers, float32 of shape (size,)."""
 
 
 class GaussianNoise:
@@ -89,13 +67,13 @@ class GaussianNoise:
             last bits of the noise.
           deterministic_seed: For tests only: the run is stamped with it, and the gate refuses it.
         """
-        if deterministic_seed is None:
-            self.source: NoiseSource = "os_entropy_secure" if secure else "os_entropy"
-            self._bits = RandomBits(os.urandom(_KEY_BYTES))
-        else:
-            self.source = "deterministic_test"
-            self._bits = RandomBits(hashlib.sha256(str(deterministic_seed).encode()).digest())
-        self._secure = secure
+        self._bits = RandomBits.of_system() if deterministic_seed is None else RandomBits.of_seed(deterministic_seed)
+        self._method: _Method = SumOfFour(self._bits) if secure else BoxMuller(self._bits)
+
+    @property
+    def source(self) -> NoiseSource:
+        """Named by the bits and the method that draw, not by what was asked for."""
+        return self._method.source if self._bits.secret else "deterministic_test"
 
     def draw(self, size: Any, standard_deviation: Any) -> Any:
         """Independent normal numbers.
@@ -107,26 +85,76 @@ class GaussianNoise:
         Returns:
           float32 tensor of shape (size,).
         """
-        known = size if isinstance(size, int) else None
-        if self._secure:
-            drawn = tf.numpy_function(lambda count: self._sum_of_four(int(count)), [size], tf.float32)
-            return tf.ensure_shape(drawn, (known,)) * standard_deviation
-        even = size + size % 2
-        words = tf.numpy_function(lambda count: self._bits(int(count)), [even], tf.uint32)
-        scale = tf.cast(tf.convert_to_tensor(standard_deviation), tf.float32)
-        drawn = tf.concat(_box_muller(tf.ensure_shape(words, (None if known is None else even,)), scale), axis=0)
-        return drawn if known == even else drawn[:size]
+        return self._method.draw(size, standard_deviation)
 
     def restart(self) -> None:
         """Nothing to do: steps are independent."""
 
-    def _sum_of_four(self, size: int) -> np.ndarray:
-        """Holohan and Braghin (2021), https://arxiv.org/abs/2107.10138, Section 4: (z1 + z2 + z3 + z4) / 2."""
+
+class BoxMuller:
+    """In float32, by one XLA kernel."""
+
+    source: ClassVar[NoiseSource] = "os_entropy"
+
+    def __init__(self, bits: RandomBits) -> None:
+        """Args: where the bits come from."""
+        self._bits = bits
+
+    def draw(self, size: Any, standard_deviation: Any) -> Any:
+        """Independent normal numbers, float32 of shape (size,)."""
+        known = size if isinstance(size, int) else None
+        even = size + size % 2
+        words = tf.numpy_function(lambda count: self._words(int(count)), [even], tf.uint32)
+        scale = tf.cast(tf.convert_to_tensor(standard_deviation), tf.float32)
+        drawn = tf.concat(_box_muller(tf.ensure_shape(words, (None if known is None else even,)), scale), axis=0)
+        return drawn if known == even else drawn[:size]
+
+    def _words(self, count: int) -> np.ndarray:
+        """Words for so many numbers, as the kernel reads them: those of the tails hold e."""
+        words = self._bits(count)
+        first = words[: count // 2]
+        tails = _tails(first)
+        if len(tails):
+            found = _further_exponentials(self._bits, len(tails)).astype(np.float32)
+            first[tails] = (found.view(np.uint32) - _BITS_OF_SEVEN) >> _BITS_CUT
+        return words
+
+
+class SumOfFour:
+    """In float64, (z1 + z2 + z3 + z4) / 2: Holohan and Braghin (2021), https://arxiv.org/abs/2107.10138, Section 4."""
+
+    source: ClassVar[NoiseSource] = "os_entropy_secure"
+
+    def __init__(self, bits: RandomBits) -> None:
+        """Args: where the bits come from."""
+        self._bits = bits
+
+    def draw(self, size: Any, standard_deviation: Any) -> Any:
+        """Independent normal numbers, float32 of shape (size,)."""
+        drawn = tf.numpy_function(lambda count: self._sums(int(count)), [size], tf.float32)
+        return tf.ensure_shape(drawn, (size if isinstance(size, int) else None,)) * standard_deviation
+
+    def terms(self, size: int) -> np.ndarray:
+        """Independent normal numbers before they are added up, float64 of shape (size,)."""
+        radius = np.sqrt(2.0 * self._exponentials(size))
+        angle = ((self._bits.long(size) >> 11).astype(np.float64) + 0.5) * 2.0**-53
+        return np.asarray(radius * np.cos(2.0 * math.pi * angle))
+
+    def _sums(self, size: int) -> np.ndarray:
         total = np.zeros(size)
         for _ in range(_TERMS):
-            radius, angle = (_uniform_53(self._bits(2 * size)) for _ in range(2))
-            total += np.sqrt(-2.0 * np.log(radius)) * np.cos(2.0 * math.pi * angle)
+            total += self.terms(size)
         return (total / math.sqrt(_TERMS)).astype(np.float32)
+
+    def _exponentials(self, size: int) -> np.ndarray:
+        """-log(u), float64 of shape (size,)."""
+        words = self._bits.long(size).view(np.int64)
+        near_one = words < 0
+        from_end = ((words ^ (words >> 63)).astype(np.float64) + 0.5) * 2.0**-64
+        found = -np.log(np.where(near_one, 1.0 - from_end, from_end))
+        tails = np.flatnonzero(~near_one & (words < 1 << (64 - _LEADING_ZEROS)))
+        found[tails] = _further_exponentials(self._bits, len(tails))
+        return found
 
 
 class TreeNoise:
@@ -140,11 +168,15 @@ class TreeNoise:
 
     def __init__(self, gaussian: GaussianNoise, *, size: int, max_steps: int) -> None:
         """Args: where the nodes' noise comes from, the size of a draw, and the longest pass in steps."""
-        self.source: NoiseSource = gaussian.source
         self._gaussian = gaussian
         self._levels = max_steps.bit_length()
         self._nodes = tf.Variable(tf.zeros((self._levels, size)), trainable=False, name="tree_nodes")
         self._step = tf.Variable(0, dtype=tf.int32, trainable=False, name="tree_step")
+
+    @property
+    def source(self) -> NoiseSource:
+        """That of its nodes."""
+        return self._gaussian.source
 
     def draw(self, size: int, standard_deviation: Any) -> Any:
         """The noise of the next step, float32 of shape (size,)."""
@@ -165,21 +197,43 @@ class TreeNoise:
         self._step.assign(0)
 
 
+def _tails(words: np.ndarray) -> np.ndarray:
+    """Places of the words that begin with zeros, int64 of shape (any,)."""
+    limit = np.uint32(1 << _TAIL_BITS)
+    begins = np.empty(min(_SCANNED, len(words)), bool)
+    found = []
+    for start in range(0, len(words), _SCANNED):
+        part = words[start : start + _SCANNED]
+        found.append(start + places_of_few(np.less(part, limit, out=begins[: len(part)])))
+    return np.concatenate(found or [np.zeros(0, np.int64)])
+
+
+def _further_exponentials(bits: RandomBits, count: int) -> np.ndarray:
+    """-log(u) for u uniform in (0, 2^-11); float64 of shape (count,).
+
+    u is an odd multiple of 2^-524. Above 2^-503, a radius of 26.4, it has at least 20 significant bits.
+    """
+    words = bits(_FURTHER_WORDS * count).reshape(count, _FURTHER_WORDS)
+    return np.asarray(_LEADING_ZEROS * math.log(2.0) - np.log((words * _WEIGHTS).sum(axis=1) + _HALF_OF_LAST))
+
+
 @tf.function(jit_compile=True, autograph=False)
 def _box_muller(words: Any, scale: Any) -> tuple[Any, Any]:
-    """As many normal numbers as there are words, in two halves: Box and Muller (1958), https://doi.org/10.1214/aoms/1177706645.
+    """As many normal numbers as there are words, in two halves.
 
-    The radius is made of 31 bits, the angle in a half circle of 31 others, and one more says which half.
+    The radius is made of 32 bits and, in the tails, of more; the angle in a half circle of 31 others, and one more
+    says which half. Of u and 1 - u the one below a half is a float32 of full precision. It and the angle are made of
+    whole numbers around zero: the conversion to float32 rounds no leading bits away.
 
     One XLA kernel; sine and cosine are Taylor polynomials with an error below 1e-9 there, because
     XLA has no vectorised ones.
     """
     half = tf.size(words) // 2
-    first, second = words[:half], words[half:]
-    radius = scale * tf.sqrt(-2.0 * tf.math.log(_uniform_31(first)))
-    low_bit = tf.bitcast(tf.bitwise.bitwise_and(second, tf.constant(1, tf.uint32)), tf.int32)
+    first, second = tf.bitcast(words[:half], tf.int32), tf.bitcast(words[half:], tf.int32)
+    radius = scale * tf.sqrt(2.0 * _exponential(first))
+    low_bit = tf.bitwise.bitwise_and(second, tf.constant(1))
     radius = radius * (1.0 - 2.0 * tf.cast(low_bit, tf.float32))
-    angle = (_uniform_31(second) - 0.5) * math.pi
+    angle = (tf.cast(tf.bitwise.right_shift(second, tf.constant(1)), tf.float32) + 0.5) * (math.pi * 2.0**-31)
     square = angle * angle
     sine, cosine = tf.ones_like(square), tf.ones_like(square)
     for order in (14, 12, 10, 8, 6, 4, 2):
@@ -188,13 +242,15 @@ def _box_muller(words: Any, scale: Any) -> tuple[Any, Any]:
     return radius * cosine, radius * angle * sine
 
 
-def _uniform_31(words: Any) -> Any:
-    """Uniform in (0, 1] from the upper 31 bits."""
-    shifted = tf.bitcast(tf.bitwise.right_shift(words, tf.constant(1, tf.uint32)), tf.int32)
-    return (tf.cast(shifted, tf.float32) + 0.5) * 2.0**-31
-
-
-def _uniform_53(words: np.ndarray) -> np.ndarray:
-    """Uniform in (0, 1) from pairs of words."""
-    wide = words.view(np.uint64) >> np.uint64(11)
-    return (wide.astype(np.float64) + 0.5) * 2.0**-53
+def _exponential(words: Any) -> Any:
+    """-log(u) for u = (word + 1/2) / 2^32; what the word holds, where it is of a tail."""
+    near_one = words < 0
+    from_zero = tf.bitwise.bitwise_xor(words, tf.bitwise.right_shift(words, tf.constant(31)))
+    from_end = (tf.cast(from_zero, tf.float32) + 0.5) * 2.0**-32
+    uniform = tf.where(near_one, 1.0 - from_end, from_end)
+    # What rounding took from 1 - from_end, to first order.
+    rest = tf.where(near_one, from_end - (1.0 - uniform), 0.0)
+    in_middle_of_cut = _BITS_OF_SEVEN + (1 << (_BITS_CUT - 1))
+    held = tf.bitcast(words * (1 << _BITS_CUT) + in_middle_of_cut, tf.float32)
+    in_tail = tf.bitcast(words, tf.uint32) < tf.constant(1 << _TAIL_BITS, tf.uint32)
+    return tf.where(in_tail, held, rest - tf.math.log(uniform))

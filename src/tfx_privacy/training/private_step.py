@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfx_privacy.accounting import noise_tails
 from tfx_privacy.accounting.parameters import ResolvedParameters
-from tfx_privacy.errors import InternalError
+from tfx_privacy.errors import InternalError, ModelError
 from tfx_privacy.training import keras_api
 from tfx_privacy.training.batches import Layout, ResidentData
 from tfx_privacy.training.gradients import clipping
@@ -146,6 +147,9 @@ class PrivateStep:
           settings: Clip, noise and divisor.
           execution: How and where it is computed.
           make_noise: From the length of a step's draw to where the noise comes from.
+
+        Raises:
+          ModelError: If it has more weights than the accountants allow for.
         """
         execution = execution or Execution()
         strategy = execution.strategy
@@ -173,6 +177,10 @@ class PrivateStep:
             self._shapes.append((settings.num_canaries,))
             self._canary_scores = tf.Variable(tf.zeros(settings.num_canaries), trainable=False, name="canary_scores")
         self._lengths = [math.ceil(math.prod(shape) / _ALIGNMENT) * _ALIGNMENT for shape in self._shapes]
+        if not self.size <= noise_tails.NUMBERS_PER_STEP:
+            raise ModelError(
+                f"A step needs {self.size} numbers of noise; {noise_tails.NUMBERS_PER_STEP} are accounted."
+            )
         self.noise = make_noise(self.size)
         large, small = (None, self._layout.num_large, self._layout.large), (None, self._layout.small)
         signature = [

@@ -1,14 +1,20 @@
-"""Who takes part in a step: the object that draws the batches is the one that says what was drawn."""
+"""Who takes part in a step: the object that draws the batches is the one that says what was drawn.
+
+Everything is drawn from a cryptographic generator, as the noise is: the amplification by sampling is worth what the
+secrecy of the batches is.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from typing import Protocol
 
 import numpy as np
 
 from tfx_privacy import _validate
+from tfx_privacy.training.random_bits import RandomBits, places_of_few
 
 
 class Sampler(Protocol):
@@ -25,16 +31,12 @@ class Sampler(Protocol):
         """Whether the last draw was the last of a pass over the data."""
 
 
-def generator() -> np.random.Generator:
-    """A generator seeded by the operating system; the seed is not kept."""
-    return np.random.Generator(np.random.PCG64(int.from_bytes(os.urandom(32), "little")))
-
-
 class PoissonSampler:
     """Draws batches into which each unit enters independently with one probability.
 
-    A Binomial size and a choice without replacement have exactly this distribution, at the cost of the batch instead of
-    the data. Batches are never truncated and may be empty. Shuffling is not a substitute: its epsilon is up to 19 times
+    One comparison of a 64-bit number for each unit, the first eight bits of which decide nearly all: exactly independent,
+    and with a probability that is `sampling_probability` rounded down to a multiple of 2^-64. Batches are never
+    truncated and may be empty. Shuffling is not a substitute: its epsilon is up to 19 times
     larger for the same noise (Chua et al. 2024, https://arxiv.org/abs/2403.17673).
     """
 
@@ -50,13 +52,21 @@ class PoissonSampler:
         self.num_units = _validate.positive_integer(num_units=num_units)
         self.sampling_probability = _validate.half_open_interval(0.0, 1.0, sampling_probability=sampling_probability)
         self.batches_drawn = 0
-        self._random = generator()
+        # Scaling by a power of two is exact; the conversion to a whole number rounds down.
+        self._limit = int(math.ldexp(self.sampling_probability, 64))
+        self._bits = RandomBits.of_system()
 
     def draw(self) -> np.ndarray:
-        """Indices of the next batch, of shape (batch_size,), without repetition."""
-        size = self._random.binomial(self.num_units, self.sampling_probability)
+        """Indices of the next batch, of shape (batch_size,), without repetition and in ascending order."""
         self.batches_drawn += 1
-        return self._random.choice(self.num_units, size=size, replace=False, shuffle=False)
+        if self._limit == 1 << 64:
+            return np.arange(self.num_units)
+        leading, rest = divmod(self._limit, 1 << 56)
+        first = self._bits.bytes(self.num_units)
+        drawn = places_of_few(first <= np.uint8(leading))
+        undecided = np.flatnonzero(first[drawn] == leading)
+        above = (self._bits.long(len(undecided)) >> np.uint64(8)) >= np.uint64(rest)
+        return np.delete(drawn, undecided[above])
 
 
 class ShuffledPasses:
@@ -79,7 +89,7 @@ class ShuffledPasses:
         self._batch_size = _validate.positive_integer(batch_size=batch_size)
         self.steps_per_pass = _validate.positive_integer(steps_per_pass=steps_per_pass)
         self.batches_drawn = 0
-        self._random = generator()
+        self._bits = RandomBits.of_system()
         self._order = np.arange(num_units)
 
     @property
@@ -91,7 +101,7 @@ class ShuffledPasses:
         """Indices of the next batch, of shape (batch_size,)."""
         place = self.batches_drawn % self.steps_per_pass
         if place == 0:
-            self._random.shuffle(self._order)
+            self._order = np.argsort(self._bits.long(self.num_units))
         self.batches_drawn += 1
         return self._order[place * self._batch_size : (place + 1) * self._batch_size].copy()
 
@@ -123,7 +133,11 @@ def records_of_users(user_ids: np.ndarray, *, max_records_per_user: int) -> np.n
     return kept
 
 
-def _choice_of_user(key: bytes, user: object, count: int, limit: int) -> np.ndarray:
+def _choice_of_user(key: bytes, user: object, count: int, limit: int) -> list[int]:
+    """Places of the records that are kept, in ascending order: those with the smallest keyed hashes."""
     name = user if isinstance(user, bytes) else str(user).encode()
-    seed = hashlib.blake2b(name, key=key).digest()
-    return np.sort(np.random.default_rng(int.from_bytes(seed, "little")).choice(count, size=limit, replace=False))
+
+    def hashed(place: int) -> bytes:
+        return hashlib.blake2b(name, key=key, salt=place.to_bytes(hashlib.blake2b.SALT_SIZE, "little")).digest()
+
+    return sorted(sorted(range(count), key=hashed)[:limit])

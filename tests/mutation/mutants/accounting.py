@@ -21,8 +21,8 @@ ACCOUNTING = [
     ),
     Mutant(
         "another delta", "_account",
-        "make_accountant().compose(event).get_epsilon(target_delta)",
-        "make_accountant().compose(event).get_epsilon(10 * target_delta)", "test_accounting",
+        "make_accountant().compose(event).get_epsilon(left)",
+        "make_accountant().compose(event).get_epsilon(10 * left)", "test_accounting",
     ),
     Mutant(
         "no composition", "dp_sgd_event",

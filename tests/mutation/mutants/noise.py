@@ -53,29 +53,96 @@ NOISE = [
     ),
     Mutant(
         "not a normal distribution", "_box_muller",
-        "radius = scale * tf.sqrt(-2.0 * tf.math.log(_uniform_31(first)))", "radius = scale * math.sqrt(2.0)",
-        "test_noise",
+        "radius = scale * tf.sqrt(2.0 * _exponential(first))", "radius = scale * math.sqrt(2.0)", "test_noise",
     ),
     Mutant(
         "half of the circle", "_box_muller",
         "radius = radius * (1.0 - 2.0 * tf.cast(low_bit, tf.float32))", "low_bit = low_bit", "test_noise",
     ),
     Mutant(
-        "secure noise of half the scale", "GaussianNoise._sum_of_four",
+        "secure noise of half the scale", "SumOfFour._sums",
         "return (total / math.sqrt(_TERMS)).astype(np.float32)", "return (total / _TERMS).astype(np.float32)",
         "test_noise",
     ),
     Mutant(
-        "a fixed key", "GaussianNoise.__init__",
-        "self._bits = RandomBits(os.urandom(_KEY_BYTES))", "self._bits = RandomBits(bytes(_KEY_BYTES))", "test_noise",
+        "a fixed key", "RandomBits.of_system",
+        "cls(os.urandom(_KEY_BYTES), secret=True)", "cls(bytes(_KEY_BYTES), secret=True)", "test_noise",
     ),
     Mutant(
         "memory that is in use is written again", "RandomBits._room",
         "sys.getrefcount(block) == _REFERENCES_OF_FREE", "True", "test_noise",
     ),
     Mutant(
-        "test noise is not stamped", "GaussianNoise.__init__",
-        'self.source = "deterministic_test"', 'self.source = "os_entropy"', "test_noise",
+        "test noise is not stamped", "RandomBits.of_seed",
+        "cls(hashlib.sha256(str(seed).encode()).digest())", "cls(hashlib.sha256(str(seed).encode()).digest(), secret=True)",
+        "test_noise",
+    ),
+    Mutant(
+        "a test's noise under another name", "GaussianNoise.source",
+        'self._method.source if self._bits.secret else "deterministic_test"', "self._method.source", "test_noise",
+    ),
+    Mutant(
+        "secure noise is not", "GaussianNoise.__init__",
+        "SumOfFour(self._bits) if secure else BoxMuller(self._bits)", "BoxMuller(self._bits)", "test_noise_tails",
+    ),
+    Mutant(
+        "secure noise is stamped, and not drawn", "SumOfFour.draw",
+        "drawn = tf.numpy_function(lambda count: self._sums(int(count)), [size], tf.float32)",
+        "return BoxMuller(self._bits).draw(size, standard_deviation)", "test_noise_tails",
+    ),
+    Mutant(
+        "secure noise of one term", "SumOfFour._sums",
+        "for _ in range(_TERMS): ...", "total += math.sqrt(_TERMS) * self.terms(size)", "test_noise_tails",
+    ),
+    Mutant(
+        "one further word of tails is used", "_further_exponentials",
+        "(words * _WEIGHTS).sum(axis=1)", "(words * _WEIGHTS)[:, 0]", "test_noise_tails",
+    ),
+    Mutant(
+        "tails are folded back", "BoxMuller._words",
+        "found = _further_exponentials(self._bits, len(tails)).astype(np.float32)",
+        "found = (_further_exponentials(self._bits, len(tails)) % 22.0 + 7.7).astype(np.float32)", "test_noise_tails",
+    ),
+    Mutant(
+        "tails end at 6.7 standard deviations", "BoxMuller._words",
+        "found = _further_exponentials(self._bits, len(tails)).astype(np.float32)",
+        "found = np.minimum(_further_exponentials(self._bits, len(tails)), 22.2).astype(np.float32)",
+        "test_noise_tails",
+    ),
+    Mutant(
+        "tails of the kernel's own words", "_exponential",
+        "tf.where(in_tail, held, rest - tf.math.log(uniform))", "rest - tf.math.log(uniform)", "test_noise_tails",
+    ),
+    Mutant(
+        "secure noise without further words", "SumOfFour._exponentials",
+        "found[tails] = _further_exponentials(self._bits, len(tails))", "", "test_noise_tails",
+    ),
+    Mutant(
+        "no noise on variables of rank 3 and more", "PrivateStep._noised",
+        "return [total + part for total, part in zip(sums, own, strict=True)]",
+        "return [total + part if len(part.shape) < 3 else total for total, part in zip(sums, own, strict=True)]",
+        "test_noise",
+    ),
+    Mutant(
+        "what the noise does not reach is free", "_account",
+        "left = noise_tails.delta_left(event, target_delta=target_delta)", "left = target_delta", "test_reach_of_noise",
+    ),
+    Mutant(
+        "delta is used up and more", "delta_left",
+        "if not taken < target_delta: ...", "", "test_reach_of_noise",
+    ),
+    Mutant(
+        "several runs lose what the first does", "lost",
+        'getattr(event, "events", (event,))', 'getattr(event, "events", (event,))[:1]', "test_reach_of_noise",
+    ),
+    Mutant(
+        "neighbors are as far from the reach as one coordinate of the noise", "_beyond",
+        "margin = max(0.0, REACH - math.sqrt(2.0) / noise_multiplier)", "margin = REACH", "test_reach_of_noise",
+    ),
+    Mutant(
+        "a trade-off curve of noise without end", "_profile",
+        "np.asarray(accountant.get_delta(epsilons), dtype=np.float64) + noise_tails.lost(event)",
+        "np.asarray(accountant.get_delta(epsilons), dtype=np.float64)", "test_reach_of_noise",
     ),
     Mutant(
         "a tree without residuals", "TreeNoise.draw",

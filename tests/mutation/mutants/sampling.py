@@ -7,23 +7,48 @@ from mutants.mutant import Mutant
 SAMPLING = [
     Mutant(
         "batches of one size", "PoissonSampler.draw",
-        "size = self._random.binomial(self.num_units, self.sampling_probability)",
-        "size = round(self.num_units * self.sampling_probability)", "test_sampling",
+        "return np.delete(drawn, undecided[above])",
+        "return np.argsort(self._bits.long(self.num_units))[: round(self.num_units * self.sampling_probability)]",
+        "test_sampling",
     ),
-    Mutant("with replacement", "PoissonSampler.draw", "replace=False", "replace=True", "test_sampling"),
+    Mutant(
+        "with replacement", "PoissonSampler.draw",
+        "return np.delete(drawn, undecided[above])",
+        """
+        chosen = np.delete(drawn, undecided[above])
+        return self._bits(len(chosen)) % self.num_units
+        """,
+        "test_sampling",
+    ),
     Mutant(
         "the first ones", "PoissonSampler.draw",
-        "return self._random.choice(self.num_units, size=size, replace=False, shuffle=False)",
-        "return np.arange(size)", "test_sampling",
+        "return np.delete(drawn, undecided[above])", "return np.arange(len(np.delete(drawn, undecided[above])))",
+        "test_sampling",
     ),
     Mutant(
-        "3 % more than accounted", "PoissonSampler.draw",
-        "size = self._random.binomial(self.num_units, self.sampling_probability)",
-        "size = self._random.binomial(self.num_units, min(1.0, 1.03 * self.sampling_probability))", "test_sampling",
+        "3 % more than accounted", "PoissonSampler.__init__",
+        "math.ldexp(self.sampling_probability, 64)", "math.ldexp(min(1.0, 1.03 * self.sampling_probability), 64)",
+        "test_sampling",
     ),
     Mutant(
-        "a seed of our own", "generator",
-        'np.random.PCG64(int.from_bytes(os.urandom(32), "little"))', "np.random.PCG64(0)", "test_sampling",
+        "eight bits of the probability", "PoissonSampler.draw",
+        "return np.delete(drawn, undecided[above])", "return drawn", "test_sampling",
+    ),
+    Mutant(
+        "one part in 2^64 more than accounted", "PoissonSampler.draw",
+        "(self._bits.long(len(undecided)) >> np.uint64(8)) >= np.uint64(rest)",
+        "(self._bits.long(len(undecided)) >> np.uint64(8)) > np.uint64(rest)", "test_sampling",
+    ),
+    Mutant(
+        "batches from NumPy's generator", "PoissonSampler.draw",
+        "return np.delete(drawn, undecided[above])",
+        "return np.flatnonzero(np.random.default_rng().random(self.num_units) < self.sampling_probability)",
+        "test_sampling",
+    ),
+    Mutant(
+        "passes from NumPy's generator", "ShuffledPasses.draw",
+        "np.argsort(self._bits.long(self.num_units))", "np.random.default_rng().permutation(self.num_units)",
+        "test_sampling",
     ),
     Mutant(
         "twice in a pass", "ShuffledPasses.draw",
