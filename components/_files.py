@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from tfx.dsl.io import fileio
 from tfx.types import artifact
 
 from tfx_privacy.attacks import trained_records
-from tfx_privacy.errors import EvidenceError
+from tfx_privacy.errors import EvidenceError, ParameterError
 from tfx_privacy.records import digest
 
 _CHUNK_BYTES = 1 << 20
+_PROBE = ".tfx-privacy-can-write"
 
 
 def single(inputs: Mapping[str, Sequence[artifact.Artifact]], key: str) -> artifact.Artifact:
@@ -59,6 +60,27 @@ def model_digest(uri: str) -> str:
       EvidenceError: As `directory_digest`.
     """
     return _digest(uri, leave_out=(trained_records.FILE_NAME,))
+
+
+def check_writable(uris: Iterable[str]) -> None:
+    """Writes a file below each artifact's URI and removes it, before there is anything that could be lost.
+
+    Raises:
+      ParameterError: If one cannot be written.
+    """
+    for uri in uris:
+        existed = fileio.exists(uri)
+        path = os.path.join(uri, _PROBE)
+        try:
+            write_text(uri, _PROBE, "")
+            if existed:
+                fileio.remove(path)
+            else:
+                fileio.rmtree(uri)
+        except Exception as error:
+            raise ParameterError(
+                f"Nothing can be written to {uri}: {type(error).__name__}: {error}. Give the run rights to write there."
+            ) from error
 
 
 def directory_digest(uri: str) -> str:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from absl import logging
 
 from tfx_privacy import training
 from tfx_privacy.accounting.parameters import DPParameters, ResolvedParameters
 from tfx_privacy.budget.runs import LedgerPosition, PlannedRun
-from tfx_privacy.components.dp_trainer.guarantee import calibrated_noise
+from tfx_privacy.components.dp_trainer.guarantee import calibrated_noise, placed
 from tfx_privacy.components.dp_trainer.request import Account
 from tfx_privacy.errors import (
     CheckpointError,
@@ -27,7 +27,6 @@ from tfx_privacy.errors import (
 )
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 from tfx_privacy.guarantee.record import PrivacyGuarantee, guarantee_digest
-from tfx_privacy.guarantee.statement import write_statement
 from tfx_privacy.ledger import Ledger, new_run_id
 from tfx_privacy.records import strict_json
 
@@ -143,8 +142,7 @@ class MeteredRun:
             entry_hash=entry.hash,
             reference_run_ids=self._note.reference_run_ids,
         )
-        placed = record.model_copy(update={"dataset_id": self._account.dataset_id, "ledger": position})
-        return placed.model_copy(update={"statement": write_statement(placed)})
+        return placed(record, self._account, position)
 
     def _give_back(self) -> None:
         """Aborts the run, unless an earlier attempt has started it."""
@@ -184,6 +182,7 @@ def meter(
     num_references: int,
     checkpoints: training.Checkpoints | None,
     labels: Mapping[str, str],
+    check: Callable[[Plan], None],
 ) -> Iterator[MeteredRun | UnmeteredRun]:
     """A run that may read records now: charged, where there is a ledger, and started.
 
@@ -193,6 +192,7 @@ def meter(
       num_references: How many reference models are trained next to the model.
       checkpoints: The run's folder, by which an attempt finds the run that an earlier one was killed in.
       labels: Who asks, for people who read the log.
+      check: Refuses a plan of which nothing could be stated afterwards; without a ledger there is no plan yet.
 
     Raises:
       ParameterError: If the plan is not known without reading the data.
@@ -202,7 +202,9 @@ def meter(
         yield UnmeteredRun()
         return
     with Ledger(account.source) as ledger:
-        run = MeteredRun(ledger, account, _plan(ledger, account, privacy), checkpoints)
+        plan = _plan(ledger, account, privacy)
+        check(plan)
+        run = MeteredRun(ledger, account, plan, checkpoints)
         run.begin(num_references, labels)
         try:
             yield run
@@ -217,12 +219,10 @@ def _plan(ledger: Ledger, account: Account, privacy: DPParameters) -> Plan:
     facts = ledger.dataset(account.dataset_id).facts
     if privacy.population is None and facts.population is not None:
         privacy = dataclasses.replace(privacy, population=facts.population)
-    if privacy.population is None and privacy.expected_batch_size is not None:
+    if privacy.population is None:
         raise ParameterError(
-            f"expected_batch_size={privacy.expected_batch_size} gives a sampling probability only for a known number "
-            "of records, and with a ledger none may be read before the run is charged. Declare population in "
-            "DPParameters, or in the ledger (`tfx-privacy ledger register --population`), or give sampling_probability "
-            "and steps."
+            "The number of records is not known, and with a ledger none may be read before the run is charged. Declare "
+            "population in DPParameters, or in the ledger (`tfx-privacy ledger register --population`)."
         )
     resolved = privacy.resolve()
     return Plan(resolved, calibrated_noise(resolved))

@@ -47,13 +47,7 @@ def read(
     files = files_of(patterns)
     if input_fn is not None:
         return _from_user(input_fn(patterns, fn_args), _count(files))
-    spec = feature_spec(fn_args)
-    if label_key is None:
-        raise ParameterError(
-            f"label_key is not set. Set it to one of: {', '.join(sorted(spec))}; or give an input_fn in the module."
-        )
-    if label_key not in spec:
-        raise ParameterError(f"Unknown label_key={label_key!r}. The examples have: {', '.join(sorted(spec))}.")
+    spec, label_key = check_columns(fn_args, label_key, None)
     if needed is not None:
         spec = {name: feature for name, feature in spec.items() if name in needed or name == label_key}
     columns = _parse(files, spec)
@@ -64,6 +58,27 @@ def read(
             "preprocessing_fn or input_fn."
         )
     return ColumnarDataset(columns, labels)
+
+
+def check_columns(fn_args: Any, label_key: str | None, user_id_key: str | None) -> tuple[dict[str, Any], str]:
+    """Refuses names that the examples do not have; reads none of them.
+
+    Returns:
+      How the examples are parsed, and the label's name.
+
+    Raises:
+      ParameterError: If `label_key` is missing or unknown, `user_id_key` is unknown, or nothing says what the
+        examples have.
+    """
+    spec = feature_spec(fn_args)
+    if label_key is None:
+        raise ParameterError(
+            f"label_key is not set. Set it to one of: {', '.join(sorted(spec))}; or give an input_fn in the module."
+        )
+    for name, key in (("label_key", label_key), ("user_id_key", user_id_key)):
+        if key is not None and key not in spec:
+            raise ParameterError(f"Unknown {name}={key!r}. The examples have: {', '.join(sorted(spec))}.")
+    return spec, label_key
 
 
 def feature_spec(fn_args: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -20,7 +21,9 @@ from tfx_privacy.components import _files, _signatures, keys
 from tfx_privacy.components.dp_trainer import (
     base_model,
     charge,
+    data,
     export,
+    guarantee,
     reference_models,
     reference_training,
     reporting,
@@ -28,8 +31,9 @@ from tfx_privacy.components.dp_trainer import (
 )
 from tfx_privacy.components.dp_trainer import request as requests
 from tfx_privacy.components.dp_trainer.guarantee import (
+    Terms,
     calibrated_noise,
-    keras_version,
+    engine,
     make_guarantee,
     scope_of,
     write_guarantee,
@@ -37,7 +41,7 @@ from tfx_privacy.components.dp_trainer.guarantee import (
 from tfx_privacy.components.dp_trainer.reference_models import Journal
 from tfx_privacy.components.dp_trainer.request import Request
 from tfx_privacy.errors import TFXPrivacyError
-from tfx_privacy.guarantee.record import PrivacyGuarantee, ScopeItem
+from tfx_privacy.guarantee.record import PrivacyGuarantee
 from tfx_privacy.training import keras_api, over_training
 
 _REPORTS_PER_RUN = 20
@@ -72,16 +76,31 @@ class Executor(trainer_executor.GenericExecutor):
             request.fn_args,
             hyperparameters_are_public=exec_properties.get(requests.HYPERPARAMETERS_ARE_PUBLIC_KEY) == 1,
         )
+        if request.input_fn is None:
+            data.check_columns(request.fn_args, request.label_key, request.privacy.user_id_key)
         model = request.make_model()
         if request.signatures_fn is None and request.strategy is None and keras_api.is_model(model):
             export.check_signatures(model, request.fn_args, request.label_key)
         labels, num_references = self._labels(), request.num_references
         with _checkpoints(exec_properties) as checkpoints:
             base_model.bind(start, checkpoints)
-            with charge.meter(request.account, request.privacy, num_references, checkpoints, labels) as run:
-                record = self._train_and_save(
-                    request, model, run, checkpoints, start, [*scope_items, *start.scope], output_dict
-                )
+            terms = Terms(
+                splits=request.splits,
+                scope=[*scope_items, *start.scope],
+                engine=engine(model),
+                base_model=start.model,
+                account=request.account,
+                num_references=num_references,
+                lost_references=Journal(checkpoints).lost,
+            )
+            _files.check_writable([artifact.uri for found in output_dict.values() for artifact in found])
+
+            def check(plan: charge.Plan) -> None:
+                planned = training.check_run(model, plan.resolved, plan.noise_multiplier, strategy=request.strategy)
+                guarantee.check(terms, plan.resolved, planned)
+
+            with charge.meter(request.account, request.privacy, num_references, checkpoints, labels, check) as run:
+                record = self._train_and_save(request, model, run, checkpoints, terms, check, output_dict)
                 artifact = artifact_utils.get_single_instance(output_dict[keys.PRIVACY_GUARANTEE])
                 write_guarantee(artifact, record)
                 if checkpoints:
@@ -94,8 +113,8 @@ class Executor(trainer_executor.GenericExecutor):
         model: Any,
         run: charge.MeteredRun | charge.UnmeteredRun,
         checkpoints: training.Checkpoints | None,
-        start: base_model.Start,
-        scope_items: list[ScopeItem],
+        terms: Terms,
+        check: Callable[[charge.Plan], None],
         output_dict: dict[str, list[types.Artifact]],
     ) -> PrivacyGuarantee:
         """From the first record that is read to the guarantee of a saved model."""
@@ -107,10 +126,12 @@ class Executor(trainer_executor.GenericExecutor):
         pool = reference_training.pool(request, records, held_out)
         if pool is not None:
             records = pool.members
-        plan = run.plan or _plan(request, records)
+        plan = run.plan
+        if plan is None:
+            plan = _plan(request, records)
+            check(plan)
         if pool is not None:
             reference_models.check(plan.resolved, pool, request.num_references)
-        engine = f"tensorflow {tf.__version__}, {keras_version(model)}"
         outcome, history = self._train(
             model, records, plan.resolved, plan.noise_multiplier, request, attack, checkpoints=checkpoints
         )
@@ -126,13 +147,10 @@ class Executor(trainer_executor.GenericExecutor):
         record = make_guarantee(
             outcome,
             plan.resolved,
+            terms,
             digest,
-            request.splits,
-            scope_items,
-            engine,
             trainings,
             run.run_id,
-            start.model,
             trained_records_digest=read.write(artifact.uri),
         )
         try:

@@ -6,6 +6,8 @@ import dataclasses
 import importlib.metadata
 from typing import Any
 
+import pydantic
+import tensorflow as tf
 from absl import logging
 from tfx import types
 
@@ -14,8 +16,13 @@ from tfx_privacy._version import __version__
 from tfx_privacy.accounting.calibration import calibrate_noise_multiplier
 from tfx_privacy.accounting.epsilon import dp_accounting_version
 from tfx_privacy.accounting.parameters import ResolvedParameters
+from tfx_privacy.budget.runs import LedgerPosition
 from tfx_privacy.components import _signatures, keys
-from tfx_privacy.components.dp_trainer import scope
+from tfx_privacy.components.dp_trainer import reference_models, scope
+from tfx_privacy.components.dp_trainer.request import Account
+from tfx_privacy.errors import InternalError, ParameterError
+from tfx_privacy.guarantee import planned as planned_guarantee
+from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 from tfx_privacy.guarantee.recomputation import stated_bounds
 from tfx_privacy.guarantee.record import (
     FILE_NAME,
@@ -27,9 +34,11 @@ from tfx_privacy.guarantee.record import (
     ScopeItem,
 )
 from tfx_privacy.guarantee.statement import write_statement
-from tfx_privacy.records import base, statement
+from tfx_privacy.records import base, statement, strict_json
 from tfx_privacy.training import keras_api
 
+# Stand for what only a run gives.
+_NO_DIGEST, _NO_RUN = f"sha256:{'0' * 64}", "0" * 32
 # Display copies in ML Metadata are text, because doubles are rounded there.
 _SHOWN = ("run_id", "target_delta", "epsilon_pld", "epsilon_rdp", "model_digest")
 
@@ -39,41 +48,102 @@ def calibrated_noise(resolved: ResolvedParameters) -> float | None:
     privacy = resolved.parameters
     if not privacy.enabled or privacy.noise_multiplier is not None:
         return privacy.noise_multiplier
-    assert privacy.target_epsilon is not None
-    assert privacy.target_delta is not None
+    if privacy.target_epsilon is None:
+        raise InternalError(f"Calibration needs target_epsilon={privacy.target_epsilon!r}.")
     logging.info("DPTrainer: calibrating the noise to epsilon=%g", privacy.target_epsilon)
     # The calibration must see the same population, and so the same sampling probability and steps, that are executed.
     run = dataclasses.replace(privacy, population=resolved.population)
     return calibrate_noise_multiplier(
         run,
         target_epsilon=privacy.target_epsilon,
-        target_delta=privacy.target_delta,
+        target_delta=_target_delta(resolved),
         accountant=privacy.accountant,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Terms:
+    """What a guarantee says besides what training did: known before a record is read."""
+
+    splits: list[str]
+    scope: list[ScopeItem]
+    engine: str
+    base_model: BaseModel | None
+    account: Account | None
+    num_references: int
+    lost_references: int
+    """Reference trainings that earlier attempts began."""
+
+
+def check(terms: Terms, resolved: ResolvedParameters, planned: DPMechanism | NoMechanism) -> None:
+    """Makes the statement that a run will make, before it is charged or reads a record: what it could not say ends it here.
+
+    Of the record only the model's digest, the run's ids and what an audit will find are made up. A run that is
+    resumed may have lost steps by its end, but never more of them than were planned, so it spends no more.
+
+    Args:
+      terms: What is known.
+      resolved: The run.
+      planned: Its mechanism, of `training.check_run`.
+
+    Raises:
+      ParameterError: If it could not be written, or not be read again.
+      AccountingError: If there is no epsilon, or one that cannot be true.
+    """
+    references, (num, lost) = None, (terms.num_references, terms.lost_references)
+    try:
+        if num:
+            references = reference_models.stated(num, lost, planned, planned, _target_delta(resolved))
+        record = make_guarantee(training.Outcome(planned), resolved, terms, _NO_DIGEST, references, _NO_RUN)
+        if terms.account is not None:
+            record = placed(record, terms.account, _position(terms.account))
+    except pydantic.ValidationError as error:
+        raise ParameterError(f"No valid guarantee could be written of this run, so it is not begun. {error}") from error
+    planned_guarantee.check(record)
+
+
+def placed(record: PrivacyGuarantee, account: Account, position: LedgerPosition) -> PrivacyGuarantee:
+    """The guarantee with its place in the ledger."""
+    found = record.model_copy(update={"dataset_id": account.dataset_id, "ledger": position})
+    return found.model_copy(update={"statement": write_statement(found)})
+
+
+def _position(account: Account) -> LedgerPosition:
+    """As long as one can be."""
+    return LedgerPosition(
+        ledger_id=_NO_RUN,
+        blocks=sorted(account.blocks),
+        sequence=strict_json.MAX_INTEGER,
+        entry_hash=_NO_DIGEST,
+        reference_run_ids=[_NO_RUN],
+    )
+
+
+def _target_delta(resolved: ResolvedParameters) -> float:
+    if resolved.parameters.target_delta is None:
+        raise ParameterError("target_delta is not set. Choose one below 1 / number of records, e.g. 1e-6.")
+    return resolved.parameters.target_delta
 
 
 def make_guarantee(
     outcome: training.Outcome,
     resolved: ResolvedParameters,
+    terms: Terms,
     model_digest: str,
-    splits: list[str],
-    scope_items: list[ScopeItem],
-    engine: str,
     trainings: ReferenceTrainings | None,
     run_id: str,
-    base_model: BaseModel | None = None,
     *,
     trained_records_digest: str | None = None,
 ) -> PrivacyGuarantee:
     """The guarantee of what was executed; epsilon is computed from the executed mechanism alone."""
-    privacy = resolved.parameters
-    assert privacy.target_delta is not None
-    assert resolved.population is not None
+    privacy, target_delta = resolved.parameters, _target_delta(resolved)
+    if resolved.population is None:
+        raise ParameterError("The number of records is not known. Declare population in DPParameters.")
     mechanism = outcome.mechanism
     bounds = stated_bounds(
         mechanism,
-        privacy.target_delta,
-        base_model=base_model,
+        target_delta,
+        base_model=terms.base_model,
         neighboring_relation=privacy.neighboring_relation,
         privacy_unit=privacy.privacy_unit,
     )
@@ -81,7 +151,7 @@ def make_guarantee(
         run_id=run_id,
         issued_at=base.utc_now(),
         mechanism=mechanism,
-        target_delta=privacy.target_delta,
+        target_delta=target_delta,
         neighboring_relation=privacy.neighboring_relation,  # type: ignore[arg-type] # one of the two literals
         privacy_unit=privacy.privacy_unit,  # type: ignore[arg-type]
         max_records_per_user=privacy.max_records_per_user,
@@ -89,12 +159,12 @@ def make_guarantee(
             records=resolved.population, source="declared" if resolved.population_is_declared else "counted"
         ),
         accountant=Accountant(version=dp_accounting_version()),
-        engine=f"tfx-privacy {__version__}, {engine}",
-        train_splits=splits,
-        scope=scope_items,
+        engine=f"tfx-privacy {__version__}, {terms.engine}",
+        train_splits=terms.splits,
+        scope=terms.scope,
         model_digest=model_digest,
         trained_records_digest=trained_records_digest,
-        base_model=base_model,
+        base_model=terms.base_model,
         audit=outcome.audit,
         references=trainings,
         statement="",
@@ -130,7 +200,7 @@ def _of_preprocessing(input_dict: dict[str, list[types.Artifact]], fn_args: Any)
     return []
 
 
-def keras_version(model: Any) -> str:
-    """The model's generation of Keras, with its version."""
+def engine(model: Any) -> str:
+    """TensorFlow and the model's generation of Keras, with their versions."""
     distribution = "keras" if keras_api.is_keras_3(model) else "tf-keras"
-    return f"{distribution} {importlib.metadata.version(distribution)}"
+    return f"tensorflow {tf.__version__}, {distribution} {importlib.metadata.version(distribution)}"

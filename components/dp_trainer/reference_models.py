@@ -14,7 +14,7 @@ import numpy as np
 from absl import logging
 
 from tfx_privacy import training
-from tfx_privacy.accounting.composition import MAX_STEPS
+from tfx_privacy.accounting.composition import MAX_STEPS, terms
 from tfx_privacy.accounting.parameters import ResolvedParameters
 from tfx_privacy.attacks import record_keys
 from tfx_privacy.attacks import reference_models as records_of_references
@@ -150,19 +150,13 @@ def plan(resolved: ResolvedParameters, num_units: int) -> ResolvedParameters:
 
 
 def check(resolved: ResolvedParameters, pool: Pool, num_models: int) -> None:
-    """Checks before anything is spent that all reference models can be trained.
+    """Checks before training that all reference models can be trained.
 
     Raises:
-      ParameterError: If a half is too small, or all steps together are more than can be accounted.
+      ParameterError: If a half is too small.
     """
     for number in range(num_models):
         plan(resolved, pool.half(number).num_units(resolved.parameters.privacy_unit))
-    together = resolved.compositions * (1 + num_models // 2)
-    if resolved.parameters.enabled and not together <= MAX_STEPS:
-        raise ParameterError(
-            f"reference_models={num_models} and the model take {together} steps for one record; at most {MAX_STEPS} "
-            "can be accounted. Lower reference_models or steps."
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -279,19 +273,40 @@ def clear_keras_session(model: Any) -> None:
     keras.utils.set_random_seed(secrets.randbits(31))
 
 
-def trainings(trained: Trained, mechanism: DPMechanism | NoMechanism, target_delta: float) -> ReferenceTrainings:
-    """What the guarantee says of them."""
-    num_models = len(trained.digests)
-    per_record = num_models // 2 + trained.lost
-    together = epsilon_with_references(
-        mechanism, trained.mechanism, trainings_per_record=per_record, target_delta=target_delta
-    )
+def stated(
+    num_models: int,
+    lost: int,
+    mechanism: DPMechanism | NoMechanism,
+    reference: DPMechanism | NoMechanism,
+    target_delta: float,
+) -> ReferenceTrainings:
+    """What the guarantee says of them.
+
+    Args:
+      num_models: How many.
+      lost: Trainings of earlier attempts.
+      mechanism: Of the model.
+      reference: Of each reference model.
+      target_delta: In (0, 1).
+
+    Raises:
+      ParameterError: If all steps together are more than can be accounted.
+    """
+    per_record = num_models // 2 + lost
+    if isinstance(mechanism, DPMechanism) and isinstance(reference, DPMechanism):
+        together = terms(mechanism.event).steps + per_record * terms(reference.event).steps
+        if not together <= MAX_STEPS:
+            raise ParameterError(
+                f"reference_models={num_models} and the model take {together} steps for one record; at most "
+                f"{MAX_STEPS} can be accounted. Lower reference_models or steps."
+            )
+    epsilon = epsilon_with_references(mechanism, reference, trainings_per_record=per_record, target_delta=target_delta)
     return ReferenceTrainings(
         num_models=num_models,
         trainings_per_record=per_record,
-        lost_trainings=trained.lost,
-        mechanism=trained.mechanism,
-        epsilon_all="inf" if math.isinf(together) else together,
+        lost_trainings=lost,
+        mechanism=reference,
+        epsilon_all="inf" if math.isinf(epsilon) else epsilon,
     )
 
 

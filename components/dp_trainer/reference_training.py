@@ -12,7 +12,7 @@ from tfx_privacy.components import _files
 from tfx_privacy.components.dp_trainer import base_model, charge, export, reference_models
 from tfx_privacy.components.dp_trainer.reference_models import Journal, Pool
 from tfx_privacy.components.dp_trainer.request import Request
-from tfx_privacy.errors import ParameterError
+from tfx_privacy.errors import InternalError, ParameterError
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 from tfx_privacy.guarantee.record import ReferenceTrainings
 
@@ -54,7 +54,8 @@ def train(
     privacy, trainings = plan.resolved.parameters, None
     reference_set = no_references(model_digest=digest, train_splits=request.splits)
     if pool is not None:
-        assert privacy.target_delta is not None
+        if privacy.target_delta is None:
+            raise InternalError(f"A guarantee needs target_delta={privacy.target_delta!r}.")
         reference_models.clear_keras_session(model)
         trained = reference_models.train(
             request.make_model,
@@ -67,7 +68,9 @@ def train(
             journal=journal,
             strategy=request.strategy,
         )
-        trainings = reference_models.trainings(trained, mechanism, privacy.target_delta)
+        trainings = reference_models.stated(
+            len(trained.digests), trained.lost, mechanism, trained.mechanism, privacy.target_delta
+        )
         reference_set = reference_models.record(
             trained,
             pool,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfx_privacy import DPParameters, calibrate_noise_multiplier, epsilon
-from tfx_privacy.accounting.composition import dp_sgd_event
+from tfx_privacy.accounting.composition import checked, dp_sgd_event, parts
 from tfx_privacy.accounting.epsilon import epsilon_bounds, rdp_epsilon
 from tfx_privacy.errors import ParameterError
 
@@ -81,6 +81,7 @@ def test_a_whole_number_as_noise_costs_what_the_double_does(wrap: Callable[[Any]
     step = dp_accounting.PoissonSampledDpEvent(0.0173, dp_accounting.GaussianDpEvent(2))
     by_hand = wrap(dp_accounting.SelfComposedDpEvent(step, 317))
     ours = dp_sgd_event(noise_multiplier=2.0, sampling_probability=0.0173, steps=317)
+    assert all(type(part.noise_multiplier) is float for part in parts(checked(by_hand)))
     # By hand first: results are kept by event, and these are equal.
     found = epsilon_bounds(by_hand, target_delta=1e-5), rdp_epsilon(by_hand, target_delta=1e-5)
     epsilon_bounds.cache_clear()

@@ -8,7 +8,7 @@ from trainer_bench import MODULE, PRIVATE, Bench
 
 from tfx_privacy import DPParameters
 from tfx_privacy.budget.runs import PlannedRun
-from tfx_privacy.errors import BudgetError, LedgerError, ParameterError
+from tfx_privacy.errors import AccountingError, BudgetError, LedgerError, ModelError, ParameterError
 from tfx_privacy.guarantee.mechanism import DPMechanism
 from tfx_privacy.guarantee.record import FILE_NAME, Population, guarantee_digest
 from tfx_privacy.ledger import Ledger, read_runs
@@ -105,9 +105,11 @@ def test_a_model_that_cannot_be_built_costs_nothing(bench: Bench, ledger: Ledger
 
 
 def test_a_run_that_fails_stays_charged_and_the_next_one_pays_again(bench: Bench, ledger: Ledger) -> None:
-    with pytest.raises(ParameterError, match="Unknown label_key"):
-        bench.run(DECLARED, label_key="nothing", **CHARGED)
+    bench.module(MODULE.replace("Dense(8, 'relu')", "BatchNormalization()"))
+    with pytest.raises(ModelError, match="mixes the records"):
+        bench.run(DECLARED, **CHARGED)
     assert states(ledger) == ["STARTED"]
+    bench.module(MODULE)
     bench.run(DECLARED, **CHARGED)
     assert states(ledger) == ["STARTED", "COMMITTED"]
     dataset = ledger.dataset(DATASET)
@@ -133,6 +135,83 @@ def test_what_cannot_be_charged_is_not_trained(
     with pytest.raises((ParameterError, LedgerError), match=message):
         bench.run(DECLARED, **properties)
     assert states(ledger) == []
+
+
+UNSTATABLE: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "label": ({}, {"label_key": "nothing"}, "Unknown label_key='nothing'"),
+    "users": (
+        {"privacy_unit": "user", "user_id_key": "nobody", "max_records_per_user": 3}, {}, "Unknown user_id_key='nobody'",
+    ),
+    "adaptive clip": ({"clipping": "adaptive", "clip_count_noise": 0.4}, {}, "alone spends"),
+    "too many steps": ({"epochs": None, "steps": 1_000_000}, {"num_reference_models": 128}, "take 65000000 steps"),
+    "no population": (
+        {"population": None, "expected_batch_size": None, "sampling_probability": 0.1, "epochs": None, "steps": 3}, {},
+        "Declare population",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("privacy", "properties", "message"), UNSTATABLE.values(), ids=UNSTATABLE)
+def test_what_could_not_be_stated_afterwards_is_not_charged(
+    bench: Bench, ledger: Ledger, privacy: dict[str, Any], properties: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ParameterError, match=message):
+        bench.run(dataclasses.replace(DECLARED, **privacy), **CHARGED, **properties)
+    assert states(ledger) == []
+
+
+def test_accountants_that_fail_or_lie_are_found_before_the_charge(
+    bench: Bench, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tfx_privacy.accounting import epsilon as accounting
+
+    found: list[Any] = []
+
+    class Accountant:
+        def compose(self, event: Any) -> Any:
+            return self
+
+        def get_epsilon(self, delta: float) -> Any:
+            return found[-1]
+
+    monkeypatch.setattr(accounting, "_rdp_accountant", Accountant)
+    monkeypatch.setattr(accounting, "_pld_accountant", lambda interval: Accountant())
+    for answer, message in ((float("nan"), "answered epsilon=nan"), (0.01, "an attack shows at least")):
+        found.append(answer)
+        accounting.epsilon_bounds.cache_clear()
+        with pytest.raises(AccountingError, match=message):
+            bench.run(DECLARED, **CHARGED)
+    accounting.epsilon_bounds.cache_clear()
+    assert states(ledger) == []
+
+
+@pytest.mark.parametrize("output", ["model", "model_run", "privacy_guarantee", "reference_models"])
+def test_an_output_that_cannot_be_written_costs_nothing(bench: Bench, ledger: Ledger, output: str) -> None:
+    (bench.root / output).write_text("in the way of the folder")
+    with pytest.raises(ParameterError, match="Nothing can be written to"):
+        bench.run(DECLARED, **CHARGED)
+    assert states(ledger) == []
+
+
+def test_what_is_stated_before_the_charge_is_what_is_stated_afterwards(
+    bench: Bench, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tfx_privacy.guarantee import planned
+
+    check, seen = planned.check, []
+
+    def spying(record: Any) -> None:
+        assert states(ledger) == []
+        seen.append(record)
+        check(record)
+
+    monkeypatch.setattr(planned, "check", spying)
+    record = bench.run(DECLARED, num_reference_models=2, **CHARGED)
+    (before,) = seen
+    unknown = {"run_id", "issued_at", "model_digest", "ledger", "statement", "references"}
+    assert before.model_dump(exclude=unknown) == record.model_dump(exclude=unknown)
+    assert record.references is not None
+    assert before.references.epsilon_all == record.references.epsilon_all
 
 
 def test_privacy_off_is_never_charged(bench: Bench, ledger: Ledger) -> None:

@@ -21,7 +21,7 @@ from small_models import (
 from tfx_privacy import DPParameters
 from tfx_privacy.accounting.composition import dp_sgd_event, terms
 from tfx_privacy.accounting.epsilon import epsilon_bounds, rdp_epsilon
-from tfx_privacy.errors import ModelError
+from tfx_privacy.errors import ModelError, ParameterError
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 
 pytestmark = pytest.mark.engine
@@ -72,6 +72,19 @@ def test_the_steps_that_are_counted_are_those_of_the_sampler(monkeypatch: pytest
     outcome = train(make_model(), make_data(), resolved(40, steps=23))
     assert outcome.mechanism.steps == len(draws) == 23
     assert outcome.mechanism.sampling_probability == 0.5
+
+
+def test_a_run_that_lacks_a_number_is_refused_by_name() -> None:
+    """Before anything is traced, and not by an assertion."""
+    alone = DPParameters(noise_multiplier=1.0, sampling_probability=0.1, steps=3).resolve()
+    with pytest.raises(ParameterError, match=r"sampling_probability=0\.1 .* Declare population"):
+        train(make_model(), make_data(), alone)
+    target = DPParameters(target_epsilon=1.0, sampling_probability=0.1, steps=3).resolve(population=40)
+    with pytest.raises(ParameterError, match="noise_multiplier is not set"):
+        train(make_model(), make_data(), target)
+    users = resolved(40, privacy_unit="user", user_id_key="id", max_records_per_user=2)
+    with pytest.raises(ParameterError, match=r"with_users\('id'\)"):
+        train(make_model(), make_data(), users)
 
 
 def test_test_noise_is_stamped() -> None:

@@ -136,6 +136,17 @@ def terms(event: DpEvent) -> Terms:
     return Terms(step.noise_multiplier, share, event.count)
 
 
+def parts(event: DpEvent) -> list[Terms]:
+    """The numbers of each run of a composition, or of the only one.
+
+    Raises:
+      ParameterError: As `terms`.
+    """
+    import dp_accounting
+
+    return [terms(each) for each in (event.events if isinstance(event, dp_accounting.ComposedDpEvent) else [event])]
+
+
 def checked(event: DpEvent) -> DpEvent:
     """The same event made anew, with every number validated and coerced.
 

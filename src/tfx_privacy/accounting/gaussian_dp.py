@@ -23,6 +23,7 @@ from tfx_privacy.accounting.composition import checked
 from tfx_privacy.accounting.epsilon import (
     MAX_EPSILON_FOR_PLD,
     MIN_DELTA_FOR_PLD,
+    pld_round_off,
     rdp_epsilon,
 )
 from tfx_privacy.errors import AccountingError
@@ -80,7 +81,8 @@ def fit(event: DpEvent, *, target_delta: float = 1.0) -> GaussianDP:
 
     Args:
       event: The run, of `composition.dp_sgd_event`.
-      target_delta: Where a smaller delta than `SMALLEST_DELTA` is stated, mu covers the profile down to that one.
+      target_delta: Where a smaller delta than `SMALLEST_DELTA` is stated, mu covers the profile down to that one, as far
+        as the accountant's round-off allows.
 
     Returns:
       mu, unitless, rounded up by 1e-4 of itself, with its error.
@@ -89,8 +91,9 @@ def fit(event: DpEvent, *, target_delta: float = 1.0) -> GaussianDP:
       ParameterError: If an argument is outside the accountants' range.
       AccountingError: If the profile is not usable: the run is too far from private.
     """
-    smallest = max(min(SMALLEST_DELTA, target_delta), MIN_DELTA_FOR_PLD)
-    epsilons, deltas = _profile(smallest, checked(event))
+    event = checked(event)
+    smallest = max(min(SMALLEST_DELTA, target_delta), MIN_DELTA_FOR_PLD, 2 * pld_round_off(event))
+    epsilons, deltas = _profile(smallest, event)
     mu = _smallest_mu(epsilons, deltas) * _ROUNDING
     # 1 + exp(e) would overflow, where the quotient is zero long since.
     error = np.max((profile(mu, epsilons) - deltas) / (1.0 + np.exp(np.minimum(epsilons, 700.0))))
@@ -122,7 +125,8 @@ def _profile(smallest: float, event: DpEvent) -> tuple[np.ndarray, np.ndarray]:
     epsilons = np.linspace(0.0, bound, _NUM_EPSILONS)
     try:
         accountant.compose(event)
-        deltas = np.asarray(accountant.get_delta(epsilons), dtype=np.float64) + noise_tails.lost(event)
+        off = pld_round_off(event) + noise_tails.lost(event)
+        deltas = np.minimum(np.asarray(accountant.get_delta(epsilons), dtype=np.float64) + off, 1.0)
     except (MemoryError, ArithmeticError) as error:
         raise AccountingError(f"The accountant failed for {event}: {error}.") from error
     known = deltas >= smallest

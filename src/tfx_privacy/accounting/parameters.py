@@ -36,6 +36,9 @@ CLIPPINGS = ("flat", "adaptive")
 # Fewer audit slots can reject hardly anything; more cost memory for nothing.
 MIN_AUDIT_CANARIES, MAX_AUDIT_CANARIES = 100, 100_000
 
+# Beyond it float32, in which gradients are clipped, knows no number or no square of one.
+_CLIP_RANGE = 1e-15, 1e15
+
 # The count of units within the clip gets this share of the batch as noise (Andrew et al. 2021, Section 3.1).
 _COUNT_NOISE_SHARE = 1 / 20
 
@@ -108,7 +111,7 @@ class DPParameters:
     def __post_init__(self) -> None:
         if not isinstance(self.enabled, bool):
             raise ParameterError(f"Expected enabled={self.enabled!r} to be True or False.")
-        self._set("l2_norm_clip", _validate.positive(l2_norm_clip=self.l2_norm_clip))
+        self._set("l2_norm_clip", _validate.closed_interval(*_CLIP_RANGE, l2_norm_clip=self.l2_norm_clip))
         _validate.one_of(PRIVACY_UNITS, privacy_unit=self.privacy_unit)
         _validate.one_of(ACCOUNTANTS, accountant=self.accountant)
         self._check_mechanism()
@@ -407,7 +410,12 @@ class ResolvedParameters:
         return compositions_of_passes(passes, tree=self.parameters.algorithm == "dp_ftrl")
 
     def passes(self, steps: int) -> list[int]:
-        """Lengths of the passes that so many successive steps are; the last one may be broken off."""
-        assert self.steps_per_pass is not None
+        """Lengths of the passes that so many successive steps are; the last one may be broken off.
+
+        Raises:
+          ParameterError: If the data are not read in passes.
+        """
+        if self.steps_per_pass is None:
+            raise ParameterError(f"sampling={self.parameters.sampling!r} has no passes. Set sampling='shuffled'.")
         whole, rest = divmod(steps, self.steps_per_pass)
         return [self.steps_per_pass] * whole + ([rest] if rest else [])

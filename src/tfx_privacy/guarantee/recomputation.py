@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tfx_privacy.accounting.composition import RELATION_OF_SAMPLING, composed, dp_sgd_event, terms
-from tfx_privacy.accounting.epsilon import COARSE_INTERVAL, EpsilonBounds, epsilon_bounds
+from tfx_privacy.accounting.epsilon import COARSE_INTERVAL, FINE_INTERVAL, EpsilonBounds, epsilon_bounds
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism, same_noise
 from tfx_privacy.guarantee.record import BaseModel, Epsilon, PrivacyGuarantee
+
+if TYPE_CHECKING:
+    from dp_accounting import DpEvent
 
 
 def recomputed_epsilon(guarantee: PrivacyGuarantee) -> float:
@@ -161,7 +164,23 @@ def _bounds(
     neighboring_relation: str | None = None,
     privacy_unit: str | None = None,
 ) -> EpsilonBounds | None:
-    """Of a run and what it began from; None where nothing bounds epsilon.
+    """Of a run and what it began from; None where nothing bounds epsilon."""
+    event = _event(mechanism, base_model, neighboring_relation=neighboring_relation, privacy_unit=privacy_unit)
+    if event is None:
+        return None
+    # Each kind of run is a separate distribution: the coarse grid, which never states less, keeps that affordable.
+    interval = COARSE_INTERVAL if base_model is not None and base_model.is_private else FINE_INTERVAL
+    return epsilon_bounds(event, target_delta=target_delta, value_discretization_interval=interval)
+
+
+def _event(
+    mechanism: DPMechanism | NoMechanism,
+    base_model: BaseModel | None,
+    *,
+    neighboring_relation: str | None,
+    privacy_unit: str | None,
+) -> DpEvent | None:
+    """The composition of a run and what it began from; None where nothing bounds epsilon.
 
     A private base model's trainings are composed with this one, whatever data they were on: nothing shows that no unit
     is in both. Both must speak of the same neighbours and the same unit.
@@ -169,7 +188,7 @@ def _bounds(
     if base_model is None or not base_model.is_private:
         if isinstance(mechanism, NoMechanism) or not mechanism.is_private:
             return None
-        return epsilon_bounds(mechanism.event, target_delta=target_delta)
+        return mechanism.event
     if (base_model.neighboring_relation, base_model.privacy_unit) != (neighboring_relation, privacy_unit):
         return None
     runs = []
@@ -179,8 +198,7 @@ def _bounds(
         if RELATION_OF_SAMPLING[training.sampling] != neighboring_relation:
             return None
         runs.append(training.event)
-    # Each kind of run is a separate distribution: the coarse grid, which never states less, keeps that affordable.
-    return epsilon_bounds(composed(runs), target_delta=target_delta, value_discretization_interval=COARSE_INTERVAL)
+    return composed(runs)
 
 
 def epsilon_with_references(
@@ -219,6 +237,16 @@ def epsilon_with_references(
     run, other = terms(mechanism.event), terms(reference.event)
     together = run._replace(steps=run.steps + trainings_per_record * other.steps)
     return epsilon_bounds(dp_sgd_event(**together._asdict()), target_delta=target_delta).best
+
+
+def event_of(guarantee: PrivacyGuarantee) -> DpEvent | None:
+    """The composition that a guarantee's epsilon is of; None where nothing bounds epsilon."""
+    return _event(
+        guarantee.mechanism,
+        guarantee.base_model,
+        neighboring_relation=guarantee.neighboring_relation,
+        privacy_unit=guarantee.privacy_unit,
+    )
 
 
 def _check_references(guarantee: PrivacyGuarantee) -> None:

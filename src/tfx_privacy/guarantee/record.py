@@ -31,6 +31,8 @@ FILE_NAME = "privacy_guarantee.json"
 Epsilon = Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)] | Literal["inf"]
 
 MAX_REFERENCE_MODELS = 128
+MAX_STATEMENT = 16384
+"""Characters of the prose."""
 
 
 class Population(Record):
@@ -190,7 +192,7 @@ class PrivacyGuarantee(ModelRecord):
     """Name in the ledger of the dataset that was charged; None without a ledger."""
     ledger: LedgerPosition | None = None
     """None: no budget ledger was used, and the guarantee is of this run alone."""
-    statement: Annotated[str, pydantic.Field(max_length=16384)]
+    statement: Annotated[str, pydantic.Field(max_length=MAX_STATEMENT)]
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -7,6 +7,8 @@ from tfx_privacy.guarantee.mechanism import AdaptiveClipping, DPMechanism, NoMec
 from tfx_privacy.guarantee.recomputation import epsilon_of_this_run
 from tfx_privacy.guarantee.record import Audit, Epsilon, PrivacyGuarantee
 
+_MAX_NAMES = 20
+
 
 def write_statement(guarantee: PrivacyGuarantee) -> str:
     """The guarantee in prose: what is protected, how it was computed, and what is not covered."""
@@ -171,12 +173,18 @@ def _limits(guarantee: PrivacyGuarantee) -> list[str]:
 def _ledger_sentence(guarantee: PrivacyGuarantee) -> str:
     if guarantee.ledger is None:
         return "No budget ledger was used: other runs on the same data, tuning included, add to what is spent."
-    blocks = f", blocks {', '.join(guarantee.ledger.blocks)}" if guarantee.ledger.blocks else ""
+    blocks = f", blocks {_listed(guarantee.ledger.blocks)}" if guarantee.ledger.blocks else ""
     return (
         f"The run was charged, before it read a record, to the budget of dataset {guarantee.dataset_id!r}{blocks} in "
         f"ledger {guarantee.ledger.ledger_id[:8]}, entry {guarantee.ledger.sequence}: other runs that were charged "
         "there share this budget; what was done with the data elsewhere is not counted."
     )
+
+
+def _listed(names: list[str]) -> str:
+    """Names in a row; the record has all of many."""
+    rest = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(names[:_MAX_NAMES]) + rest
 
 
 def _reference_sentences(guarantee: PrivacyGuarantee) -> list[str]:

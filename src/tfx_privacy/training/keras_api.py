@@ -242,6 +242,30 @@ def apply_gradients(optimizer: Any, gradients: list[Any], model: Any) -> None:
         optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
 
 
+def check_averages(model: Any) -> None:
+    """Refuses what Keras 3 cannot do under a tf.distribute strategy: overwrite weights with their averages now and then.
+
+    Raises:
+      ModelError: If the optimizer would.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and is_keras_3(optimizer) and optimizer.use_ema and optimizer.ema_overwrite_frequency:
+        raise ModelError(
+            f"Its optimizer has ema_overwrite_frequency={optimizer.ema_overwrite_frequency!r}, which Keras 3 cannot do "
+            "on several devices. Leave it out, so the weights become their averages at the end; or set "
+            "distribution='none'."
+        )
+
+
+def finish(model: Any, strategy: Any = None) -> None:
+    """What Keras' `fit` does at its end: with `use_ema` the weights become their moving averages.
+
+    A function of the noisy weights alone; doing it again changes nothing.
+    """
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+
+
 @contextlib.contextmanager
 def without_aggregation(optimizer: Any) -> Iterator[None]:
     """Surrounds `apply_gradients` in all replicas: Keras 3 has no switch, and would sum one noisy gradient once per replica."""

@@ -11,13 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfx_privacy.accounting.parameters import ResolvedParameters
-from tfx_privacy.errors import CheckpointError, InternalError, ModelError
+from tfx_privacy.errors import CheckpointError, ModelError
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 from tfx_privacy.guarantee.record import Audit
 from tfx_privacy.training import keras_api, probe, validation
 from tfx_privacy.training.checkpoint import Checkpoints
 from tfx_privacy.training.data import ColumnarDataset
-from tfx_privacy.training.mechanism import CanaryScores, History, PrivateMechanism
+from tfx_privacy.training.mechanism import CanaryScores, History, PrivateMechanism, planned
 from tfx_privacy.training.ordinary import OrdinaryTraining
 from tfx_privacy.training.private_step import Execution, Performance
 
@@ -98,19 +98,19 @@ def train(
       The mechanism that was executed, and what the audit found.
 
     Raises:
+      ParameterError: As `check_run`.
       ModelError: If the model cannot be trained privately, or its weights are not finite at the end.
       CheckpointError: If the checkpoints are of another run, or all steps were spent without one.
     """
+    plan = check_run(model, resolved, noise_multiplier, strategy=strategy)
     data = validation.relevant_features(model, data)
     validation.check_model(model, data)
     training: PrivateMechanism | OrdinaryTraining
-    if not resolved.parameters.enabled:
+    if isinstance(plan, NoMechanism):
         training = OrdinaryTraining(model, data, resolved)
-        _run(training, resolved, resolved.steps, on_progress, progress_every)
+        _run(training, resolved, resolved.steps, on_progress, progress_every, model=model, strategy=strategy)
         _require_finite(model)
         return Outcome(NoMechanism(steps=training.steps))
-    if noise_multiplier is None:
-        raise InternalError(f"Training with privacy needs noise_multiplier={noise_multiplier!r}.")
     found = probe.examine(model, data, resolved)
     for line in found.notes:
         _LOG.warning("DPTrainer: %s", line)
@@ -121,13 +121,13 @@ def train(
         model,
         data,
         resolved,
-        noise_multiplier=noise_multiplier,
+        noise_multiplier=plan.noise_multiplier,
         execution=Execution(record_by_record=found.record_by_record, performance=performance, strategy=strategy),
         deterministic_noise_for_tests=deterministic_noise_for_tests,
     )
     history = History()
     if checkpoints:
-        history = checkpoints.resume(model, resolved, noise_multiplier, training.state)
+        history = checkpoints.resume(model, resolved, plan.noise_multiplier, training.state)
         training.resume_from(history)
     steps = _steps_left(resolved, history)
     if not steps and not history.completed:
@@ -135,9 +135,32 @@ def train(
             f"All {history.executed} steps that were planned were executed by attempts that were killed before their "
             "first checkpoint: nothing of them is left, and they are spent. Begin another run in another folder."
         )
-    _run(training, resolved, steps, on_progress, progress_every, checkpoints)
+    _run(training, resolved, steps, on_progress, progress_every, checkpoints, model=model, strategy=strategy)
     _require_finite(model)
     return Outcome(training.executed(), _audit(training.canaries(), resolved))
+
+
+def check_run(
+    model: Any, resolved: ResolvedParameters, noise_multiplier: float | None, *, strategy: Any = None
+) -> DPMechanism | NoMechanism:
+    """Refuses, without a record, a run that could not be executed, or of which nothing could be stated afterwards.
+
+    Args:
+      model: As `train` takes it.
+      resolved: As `train` takes it.
+      noise_multiplier: As `train` takes it.
+      strategy: As `train` takes it.
+
+    Returns:
+      The mechanism as it will be executed, if no attempt is killed.
+
+    Raises:
+      ParameterError: If a private run has no noise or no expected batch size, or its numbers do not go together.
+      ModelError: If the optimizer does something that the strategy cannot.
+    """
+    if strategy is not None and keras_api.is_model(model):
+        keras_api.check_averages(model)
+    return planned(resolved, noise_multiplier)
 
 
 def _steps_left(resolved: ResolvedParameters, history: History) -> int:
@@ -161,6 +184,9 @@ def _run(
     on_progress: Callable[[Progress], None] | None,
     progress_every: int,
     checkpoints: Checkpoints | None = None,
+    *,
+    model: Any,
+    strategy: Any,
 ) -> None:
     done = 0
     while done < steps:
@@ -172,8 +198,14 @@ def _run(
         done += count
         if checkpoints:
             checkpoints.executed(training.completed, last=done == steps)
+        if done == steps:
+            # After the state is saved, from which a later attempt would do it again; before the last report.
+            keras_api.finish(model, strategy)
         if on_progress and (done % progress_every == 0 or done == steps):
             on_progress(Progress(training.steps, resolved.steps, norm, training.clipped_fraction))
+
+    if not steps:
+        keras_api.finish(model, strategy)
 
 
 def _audit(canaries: CanaryScores | None, resolved: ResolvedParameters) -> Audit | None:

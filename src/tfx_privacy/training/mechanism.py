@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from tfx_privacy.accounting.parameters import ResolvedParameters
-from tfx_privacy.guarantee.mechanism import AdaptiveClipping, DPMechanism
+from tfx_privacy.errors import InternalError, ParameterError
+from tfx_privacy.guarantee.mechanism import AdaptiveClipping, DPMechanism, NoMechanism
 from tfx_privacy.training.batches import ResidentData
 from tfx_privacy.training.data import ColumnarDataset
-from tfx_privacy.training.noise import GaussianNoise, Noise, TreeNoise
+from tfx_privacy.training.noise import GaussianNoise, Noise, NoiseSource, TreeNoise
 from tfx_privacy.training.private_step import Execution, PrivateStep, StepSettings
 from tfx_privacy.training.sampling import PoissonSampler, Sampler, ShuffledPasses, records_of_users
 
@@ -125,20 +126,17 @@ class PrivateMechanism:
 
     def executed(self) -> DPMechanism:
         """The mechanism as it was executed."""
-        resolved, settings = self._resolved, self._settings
+        resolved = self._resolved
         # What the sampler drew with is stated, not what was planned.
         drawn = self._sampler.sampling_probability if isinstance(self._sampler, PoissonSampler) else None
-        return DPMechanism(
-            kind=resolved.parameters.algorithm,  # type: ignore[arg-type] # one of the literals
-            sampling=resolved.parameters.sampling,  # type: ignore[arg-type]
+        return _record(
+            resolved,
+            self._settings,
             sampling_probability=resolved.sampling_probability if drawn is None else drawn,
             steps=self.steps,
             passes=self._all_passes(),
             lost_steps=self._history.executed - self._history.completed,
-            noise_multiplier=settings.noise_multiplier,
-            l2_norm_clip=settings.l2_norm_clip,
-            adaptive_clipping=self._adaptive_record(),
-            expected_batch_size=settings.expected_batch_size,
+            l2_norm_clip=self._step.l2_norm_clip,
             noise_source=self._step.noise.source,
         )
 
@@ -154,8 +152,11 @@ class PrivateMechanism:
         parameters = self._resolved.parameters
         if parameters.privacy_unit == "example":
             return None
-        assert data.user_ids is not None
-        assert parameters.max_records_per_user is not None
+        if data.user_ids is None or parameters.max_records_per_user is None:
+            raise ParameterError(
+                f"privacy_unit='user' needs the records' user ids, and there are none. Train on data.with_users("
+                f"{parameters.user_id_key!r})."
+            )
         return records_of_users(data.user_ids, max_records_per_user=parameters.max_records_per_user)
 
     def _make_sampler(self, num_units: int) -> Sampler:
@@ -164,12 +165,10 @@ class PrivateMechanism:
             num_members = 0 if self._members is None else len(self._members)
             probability = self._resolved.sampling_probability
             return PoissonSampler(num_units=num_units + num_members, sampling_probability=probability)
-        assert parameters.expected_batch_size is not None
-        assert self._resolved.steps_per_pass is not None
         return ShuffledPasses(
             num_units=num_units,
-            batch_size=int(parameters.expected_batch_size),
-            steps_per_pass=self._resolved.steps_per_pass,
+            batch_size=int(self._settings.expected_batch_size),
+            steps_per_pass=_steps_per_pass(self._resolved),
         )
 
     def _make_noise(self, deterministic_seed: int | None, size: int) -> Noise:
@@ -177,8 +176,7 @@ class PrivateMechanism:
         gaussian = GaussianNoise(secure=parameters.secure_noise, deterministic_seed=deterministic_seed)
         if parameters.algorithm == "dp_sgd":
             return gaussian
-        assert self._resolved.steps_per_pass is not None
-        return TreeNoise(gaussian, size=size, max_steps=self._resolved.steps_per_pass)
+        return TreeNoise(gaussian, size=size, max_steps=_steps_per_pass(self._resolved))
 
     def _draw(self) -> np.ndarray:
         drawn = self._sampler.draw()
@@ -203,12 +201,6 @@ class PrivateMechanism:
         earlier = [part for steps in self._history.attempts for part in self._resolved.passes(steps)]
         return [*earlier, *self._passes]
 
-    def _adaptive_record(self) -> AdaptiveClipping | None:
-        adaptive = self._settings.adaptive_clip
-        if adaptive is None:
-            return None
-        return AdaptiveClipping(**dataclasses.asdict(adaptive), final_l2_norm_clip=self._step.l2_norm_clip)
-
     @staticmethod
     def _flip_coins(num_canaries: int) -> np.ndarray | None:
         """Each canary is a member with probability one half; from the operating system, as everything secret."""
@@ -216,3 +208,66 @@ class PrivateMechanism:
             return None
         coins = np.frombuffer(secrets.token_bytes(num_canaries), np.uint8) & 1
         return np.flatnonzero(coins)
+
+
+def planned(resolved: ResolvedParameters, noise_multiplier: float | None) -> DPMechanism | NoMechanism:
+    """The mechanism of a run that is executed as it was planned, as `PrivateMechanism.executed` will say it.
+
+    Args:
+      resolved: The run.
+      noise_multiplier: As calibrated; None only without privacy.
+
+    Raises:
+      ParameterError: If there is no noise multiplier or no expected batch size, or its numbers do not go together.
+    """
+    if not resolved.parameters.enabled:
+        return NoMechanism(steps=resolved.steps)
+    if noise_multiplier is None:
+        raise ParameterError("noise_multiplier is not set. Call calibrate_noise_multiplier() or give noise_multiplier.")
+    settings = StepSettings.of(resolved, noise_multiplier)
+    return _record(
+        resolved,
+        settings,
+        sampling_probability=resolved.sampling_probability,
+        steps=resolved.steps,
+        passes=None if resolved.steps_per_pass is None else resolved.passes(resolved.steps),
+        lost_steps=0,
+        l2_norm_clip=settings.l2_norm_clip,
+        noise_source="os_entropy_secure" if resolved.parameters.secure_noise else "os_entropy",
+    )
+
+
+def _record(
+    resolved: ResolvedParameters,
+    settings: StepSettings,
+    *,
+    sampling_probability: float,
+    steps: int,
+    passes: list[int] | None,
+    lost_steps: int,
+    l2_norm_clip: float,
+    noise_source: NoiseSource,
+) -> DPMechanism:
+    """Args: the run, its settings, and what was executed of it; the clip at its end."""
+    adaptive = settings.adaptive_clip
+    return DPMechanism(
+        kind=resolved.parameters.algorithm,  # type: ignore[arg-type] # one of the literals
+        sampling=resolved.parameters.sampling,  # type: ignore[arg-type]
+        sampling_probability=sampling_probability,
+        steps=steps,
+        passes=passes,
+        lost_steps=lost_steps,
+        noise_multiplier=settings.noise_multiplier,
+        l2_norm_clip=settings.l2_norm_clip,
+        adaptive_clipping=None
+        if adaptive is None
+        else AdaptiveClipping(**dataclasses.asdict(adaptive), final_l2_norm_clip=l2_norm_clip),
+        expected_batch_size=settings.expected_batch_size,
+        noise_source=noise_source,
+    )
+
+
+def _steps_per_pass(resolved: ResolvedParameters) -> int:
+    if resolved.steps_per_pass is None:
+        raise InternalError(f"Training in passes needs steps_per_pass={resolved.steps_per_pass!r}.")
+    return resolved.steps_per_pass

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfx_privacy.accounting import noise_tails
 from tfx_privacy.accounting.parameters import ResolvedParameters
-from tfx_privacy.errors import InternalError, ModelError
+from tfx_privacy.errors import ModelError, ParameterError
 from tfx_privacy.training import keras_api
 from tfx_privacy.training.batches import Layout, ResidentData
 from tfx_privacy.training.gradients import clipping
@@ -24,6 +24,8 @@ from tfx_privacy.training.noise import GaussianNoise, Noise
 _DRAWN_AT_ONCE = 1 << 20
 # Noise of each variable begins at such a multiple, where TensorFlow cuts tensors without copying them.
 _ALIGNMENT = 16
+# An adaptive clip stays within this factor of where it began.
+_CLIP_MOVES = 1e9
 # An audit canary's gradient, in clips: long enough that clipping is part of what the audit sees.
 _CANARY_LENGTH = 10.0
 
@@ -63,12 +65,16 @@ class StepSettings:
         """The settings of a run's steps.
 
         Raises:
-          InternalError: If the run has no expected batch size.
-          ParameterError: If the noise on an adaptive clip's count leaves nothing for the sum.
+          ParameterError: If the run has no expected batch size, or the noise on an adaptive clip's count leaves nothing
+            for the sum.
         """
         parameters = resolved.parameters
         if resolved.expected_batch_size is None:
-            raise InternalError(f"Private training needs expected_batch_size={resolved.expected_batch_size!r}.")
+            raise ParameterError(
+                f"Noisy sums are divided by the expected batch size, and sampling_probability="
+                f"{resolved.sampling_probability:g} gives none for an unknown number of records. Declare population in "
+                "DPParameters, or call resolve(population=...)."
+            )
         return cls(
             l2_norm_clip=parameters.l2_norm_clip,
             noise_multiplier=float(noise_multiplier),
@@ -167,6 +173,7 @@ class PrivateStep:
             for size in {self._layout.large, self._layout.small}
         }
         self._clip = tf.Variable(settings.l2_norm_clip, dtype=tf.float32, trainable=False, name="l2_norm_clip")
+        self._clip_range = settings.l2_norm_clip / _CLIP_MOVES, settings.l2_norm_clip * _CLIP_MOVES
         self._share = tf.Variable(float("nan"), dtype=tf.float32, trainable=False, name="share_within_clip")
         self._adaptive = settings.adaptive_clip
         self._noise_multiplier = settings.sum_noise_multiplier
@@ -347,7 +354,9 @@ class PrivateStep:
         noise = self.noise.draw(1, adaptive.count_standard_deviation)[0]
         share = (within - 0.5 * present + noise) / self._divisor + 0.5
         self._share.assign(share)
-        self._clip.assign(clip * tf.exp(-adaptive.learning_rate * (share - adaptive.target_quantile)))
+        moved = clip * tf.exp(-adaptive.learning_rate * (share - adaptive.target_quantile))
+        # A clip of zero or infinity could be neither used nor stated.
+        self._clip.assign(tf.clip_by_value(moved, *self._clip_range))
 
     def _update(self, mean: list[Any]) -> None:
         def of_replica() -> None:

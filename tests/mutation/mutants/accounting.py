@@ -94,4 +94,53 @@ ACCOUNTING = [
         "events are taken as they come", "checked",
         "return dp_sgd_event(**terms(event)._asdict())", "return event", "test_accounting",
     ),
+    Mutant(
+        "PLD's round-off is taken for nothing", "epsilon_bounds",
+        "reliable = target_delta - pld_round_off(event)", "reliable = target_delta", "test_round_off",
+    ),
+    Mutant(
+        "the round-off of many steps is that of one", "pld_round_off",
+        "part.steps if part.sampling_probability < 1.0 else 1", "1", "test_round_off",
+    ),
+    Mutant(
+        "PLD is stated within its round-off", "epsilon_bounds",
+        "reliable >= target_delta / 2", "reliable > 0.0", "test_round_off",
+    ),
+    Mutant(
+        "a Gaussian profile below the round-off", "gaussian_dp:fit",
+        "2 * pld_round_off(event)", "0.0", "test_round_off",
+    ),
+    Mutant(
+        "the larger of two valid bounds", "epsilon_bounds",
+        "min(pld, rdp) if pld > 0.0 else rdp", "pld", "test_round_off",
+    ),
+    Mutant(
+        "no bound is too small", "lower_bound:check",
+        "bound is not None and not bound >= least", "False", "test_lower_bound",
+    ),
+    Mutant(
+        "the attack is better than it is", "_draws",
+        "edges[:-1][kept].astype(np.float64)", "edges[1:][kept].astype(np.float64)", "test_lower_bound",
+    ),
+    Mutant(
+        "a run is begun whose guarantee nobody can read", "planned:check",
+        "recomputed_epsilon(statement.from_json(PrivacyGuarantee, text))", "pass", "test_planned",
+    ),
+    Mutant(
+        "a run is begun whose guarantee is too long", "planned:check",
+        "if too_long: ...", "pass", "test_planned",
+    ),
+    Mutant(
+        "a run is begun whose epsilon is impossible", "planned:check",
+        "if event is not None: ...", "pass", "test_planned",
+    ),
+    Mutant(
+        "averages are dropped", "keras_api:finish",
+        "model.optimizer.finalize_variable_values(model.trainable_variables)", "pass", "test_averages",
+    ),
+    Mutant(
+        "a run that cannot be stated is executed", "check_run",
+        "return planned(resolved, noise_multiplier)", "return planned(resolved, noise_multiplier or 1.0)",
+        "test_training",
+    ),
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from mutants.mutant import Mutant
 
 BASE_MODELS = [
     Mutant(
-        "the base model costs nothing", "recomputation:_bounds",
+        "the base model costs nothing", "recomputation:_event",
         "base_model is None or not base_model.is_private", "True", "test_base_model_rules",
     ),
     Mutant(
@@ -14,11 +14,11 @@ BASE_MODELS = [
         "trainings=[*earlier, record.mechanism]", "trainings=[record.mechanism]", "test_base_model_rules",
     ),
     Mutant(
-        "trainings on other terms are added up", "recomputation:_bounds",
+        "trainings on other terms are added up", "recomputation:_event",
         "... != (neighboring_relation, privacy_unit)", "False", "test_base_model_rules",
     ),
     Mutant(
-        "a base model's relation is believed", "recomputation:_bounds",
+        "a base model's relation is believed", "recomputation:_event",
         "RELATION_OF_SAMPLING[training.sampling] != neighboring_relation", "False", "test_base_model_rules",
     ),
     Mutant(

@@ -160,4 +160,26 @@ NOISE = [
         "an adaptive clip's count without noise", "PrivateStep._adapt",
         "noise = self.noise.draw(1, adaptive.count_standard_deviation)[0]", "noise = 0.0", "test_training",
     ),
+    Mutant(
+        "the norm that is told is without noise", "PrivateStep._apply",
+        "return mean", "return [part / self._divisor for part in sums.gradients]", "test_real_steps",
+    ),
+    Mutant(
+        "a tree goes on in the next pass", "PrivateMechanism._count_pass",
+        "self._sampler.pass_ended", "False", "test_real_steps",
+    ),
+    Mutant(
+        "two devices add half of the noise", "PrivateStep._drawn",
+        "self.noise.draw(size, self._noise_multiplier * self._clip)",
+        "self.noise.draw(size, self._noise_multiplier * self._clip / self._replicas)", "test_real_steps",
+    ),
+    Mutant(
+        "two devices add the noise twice", "PrivateStep._drawn",
+        "self.noise.draw(size, self._noise_multiplier * self._clip)",
+        "self.noise.draw(size, self._noise_multiplier * self._clip * self._replicas**0.5)", "test_real_steps",
+    ),
+    Mutant(
+        "an adaptive clip that is no number any more", "PrivateStep._adapt",
+        "tf.clip_by_value(moved, *self._clip_range)", "moved", "test_real_steps",
+    ),
 ]  # fmt: skip

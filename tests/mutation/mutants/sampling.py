@@ -80,4 +80,44 @@ SAMPLING = [
         "canaries are never drawn", "PrivateMechanism._make_sampler",
         "num_units=num_units + num_members", "num_units=num_units", "test_training",
     ),
+    Mutant(
+        "one batch for all steps of a call", "PrivateStep.run",
+        "cuts = [self._layout.cut(batch) for batch in batches]",
+        "cuts = [self._layout.cut(batches[0]) for batch in batches]", "test_real_steps",
+    ),
+    Mutant(
+        "one draw for all steps of a call", "PrivateMechanism.advance",
+        "batches = [self._draw() for _ in range(steps)]", "batches = [self._draw()] * steps", "test_real_steps",
+    ),
+    Mutant(
+        "the first large chunk for all steps", "PrivateStep._steps.one",
+        "large[step]", "large[0]", "test_real_steps",
+    ),
+    Mutant(
+        "small chunks of all steps so far", "PrivateStep._steps.one", "ends[step]", "ends[0]", "test_real_steps",
+    ),
+    Mutant(
+        "broken-off passes are joined in what is stated", "PrivateMechanism._all_passes",
+        "[part for steps in self._history.attempts for part in self._resolved.passes(steps)]",
+        "self._resolved.passes(self._history.executed)", "test_real_steps",
+    ),
+    Mutant(
+        "broken-off passes are joined in what is left", "ResolvedParameters.compositions_of",
+        "[part for steps in attempts for part in self.passes(steps)]", "self.passes(sum(attempts))",
+        "test_real_steps",
+    ),
+    Mutant(
+        "an audit's coins are the same in every run", "PrivateMechanism._flip_coins",
+        "np.frombuffer(secrets.token_bytes(num_canaries), np.uint8)",
+        "np.frombuffer(np.random.default_rng(0).bytes(num_canaries), np.uint8)", "test_real_steps",
+    ),
+    Mutant(
+        "two devices count one half twice", "PrivateStep._chunk_sum.of_replica",
+        "start = tf.distribute.get_replica_context().replica_id_in_sync_group * each", "start = 0",
+        "test_real_steps",
+    ),
+    Mutant(
+        "the mean over devices", "PrivateStep._chunk_sum",
+        "tf.distribute.ReduceOp.SUM", "tf.distribute.ReduceOp.MEAN", "test_real_steps",
+    ),
 ]  # fmt: skip
