@@ -165,7 +165,7 @@ def _chunks(rows: np.ndarray) -> Iterator[slice]:
 
 
 def _by_class(labels: np.ndarray) -> Any:
-    from tfx_privacy.attacks.membership.tally import SliceColumn
+    from tfx_privacy.attacks.membership.slice_values import SliceColumn
 
     return SliceColumn([str(value) for value in range(_CLASSES)], labels)
 

@@ -76,7 +76,7 @@ def _each(work: Callable[[object], object]) -> None:
 
 def _all(score: scoring.ScoreFn) -> None:
     for path in _FILES:
-        for _ in score.process((0, path)):
+        for _ in score.process((0, path), {}):
             pass
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import apache_beam as beam
 import numpy as np
@@ -17,6 +17,7 @@ from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.attacks.membership import coarseness, evaluate
 from tfx_privacy.attacks.membership.evaluate import Settings
 from tfx_privacy.attacks.membership.heads import Head
+from tfx_privacy.attacks.membership.slice_values import Judged
 from tfx_privacy.attacks.membership.tally import MEMBERS, OTHERS, Tally
 from tfx_privacy.attacks.trained_records import Matcher, Matches, TrainedRecords
 from tfx_privacy.components import _files
@@ -29,6 +30,7 @@ from tfx_privacy.components.privacy_evaluator import (
     sampled,
     scoring,
     served,
+    slice_counts,
     suspected,
 )
 from tfx_privacy.components.privacy_evaluator import reader as reading
@@ -78,8 +80,9 @@ def build(pipeline: beam.Pipeline, task: Task, files: tuple[tuple[str, ...], ...
     """Adds all steps to a pipeline; running it writes the evaluation."""
     size = task.settings.sample_size
     listed = [(side, path) for side, paths in enumerate(files) for path in paths]
+    judged = slice_counts.judged(pipeline, task.reader, files[MEMBERS], task.settings.min_slice_size)
     matcher = None if task.trained_on is None else Matcher(task.trained_on)
-    score = beam.ParDo(scoring.ScoreFn(task.reader, task.tasks, size, matcher))
+    score = beam.ParDo(scoring.ScoreFn(task.reader, task.tasks, size, matcher), beam.pvalue.AsDict(judged))
     scored = (
         pipeline
         | "Files" >> beam.Create(listed)
@@ -103,6 +106,7 @@ def build(pipeline: beam.Pipeline, task: Task, files: tuple[tuple[str, ...], ...
         | "Groups" >> beam.CombineGlobally(grouping.added)
     )
     found = [beam.pvalue.AsSingleton(each) for each in (total, overlapping, groups, matches)]
+    found.append(beam.pvalue.AsDict(judged))
     _ = pipeline | "Once" >> beam.Create([task]) | "AttackAndWrite" >> beam.Map(attack_and_write, *found)
 
 
@@ -112,6 +116,7 @@ def attack_and_write(
     num_overlapping: int,
     num_groups: tuple[int, int, int],
     matches: tuple[Matches, Matches],
+    judged: Mapping[str, Judged],
 ) -> None:
     """Attacks the counted records and the sample, and writes the record.
 
@@ -122,7 +127,7 @@ def attack_and_write(
     if not total.records.min() > 0:
         raise DataError("A split holds no record.")
     _check_overlap(num_overlapping, int(total.records.min()), task.max_overlap)
-    record = evaluate_task(task, total, num_overlapping, num_groups, matches)
+    record = evaluate_task(task, total, num_overlapping, num_groups, matches, judged)
     publish.write(task.uri, record)
 
 
@@ -132,6 +137,7 @@ def evaluate_task(
     num_overlapping: int,
     num_groups: tuple[int, int, int],
     matches: tuple[Matches, Matches],
+    judged: Mapping[str, Judged],
 ) -> PrivacyEvaluation:
     """The record of what was found."""
     loaded = reading.load(task.reader)
@@ -140,7 +146,10 @@ def evaluate_task(
     unsupported = _unsupported(task) or _about_outputs(coarseness.problem, task, loaded, found)
     calibrated, described = _calibrated(task, loaded, found) if not unsupported else (None, None)
     scores = [side.scores for side in calibrated] if calibrated else [{}, {}]
-    sides = sampled.side(found[MEMBERS], scores[MEMBERS]), sampled.side(found[OTHERS], scores[OTHERS])
+    sides = (
+        sampled.side(found[MEMBERS], scores[MEMBERS], judged),
+        sampled.side(found[OTHERS], scores[OTHERS], judged),
+    )
     run = evaluate.run(total, sides, task.settings, unsupported=unsupported)
     saturated = "" if unsupported else _about_outputs(coarseness.saturation, task, loaded, found)
     suspicions = suspected.find(loaded, found, total.records, task.wanted.canaries_uri)

@@ -57,7 +57,7 @@ class PrivacyEvaluatorSpec(component_spec.ComponentSpec):
 class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
     """Attacks a trained model: can one tell the records it was trained on from others?
 
-    Scores the records of both sides with the exported model on Beam, in one pass, and runs membership attacks over all
+    Scores the records of both sides with the exported model on Beam, each once, and runs membership attacks over all
     records, by class, by whether the model is right, and by named features. Every row has a confidence interval, or
     says why it has none; a control that sees no model tells a leak from splits that differ.
 
@@ -122,7 +122,8 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
             shows how the leak grew.
           canaries: Channel of `Canaries` of CanaryInserter; `examples` then are its `examples_with_canaries`.
           label_key: Name of the label; DPTrainer's model names it by itself.
-          slice_features: Raw features by whose values the attacks are repeated; rare values are pooled.
+          slice_features: Raw features by whose values the attacks are repeated: every value with at least `min_slice_size`
+            members, at most 1,000 of a feature; rarer ones are pooled.
           slicing_specs: `tfma.SlicingSpec` messages: crossed features, and records with given values.
           member_splits: Splits that the model was trained on.
           nonmember_splits: Splits that it never saw, not even for early stopping.
@@ -148,7 +149,7 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
             ones; takes long.
           canary_delta: At which the canaries' lower bound on epsilon is stated.
           min_records: Smallest side of the whole set that is judged.
-          min_slice_size: Smallest side of a slice that is judged.
+          min_slice_size: Members that a value needs to be judged by itself; it also needs 20 non-members.
           sample_size: Records per side for attacks that need a classifier or reference models.
           max_overlap: Largest share of the smaller side that may be equal to a record of the other side.
           confidence_level: Of the two-sided intervals.

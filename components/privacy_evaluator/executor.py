@@ -24,7 +24,8 @@ from tfx_privacy.components.privacy_evaluator.attack_pipeline import Task
 from tfx_privacy.components.privacy_evaluator.findings import Wanted
 from tfx_privacy.components.privacy_evaluator.reader import ModelReader
 from tfx_privacy.errors import DataError, ParameterError
-from tfx_privacy.gate import attack_limit
+from tfx_privacy.gate import attack_limit, false_refusals
+from tfx_privacy.gate.false_refusals import Design
 from tfx_privacy.records import statement, strict_json
 
 # On the model artifact, by DPTrainer: so that the label need not be named twice.
@@ -214,3 +215,13 @@ def _show(artifact: types.Artifact, record: PrivacyEvaluation) -> None:
         strongest.slice_name,
         upper,
     )
+    design = Design.of(record)
+    if design is not None:
+        smallest = f"{design.smallest_limit():g}"
+        artifact.set_string_custom_property("smallest_attack_limit", smallest)
+        logging.info(
+            "PrivacyEvaluator: so many records support max_attack_auc=%s or more, which refuses at most %g %% of models "
+            "that leak nothing.",
+            smallest,
+            100 * false_refusals.MOST,
+        )

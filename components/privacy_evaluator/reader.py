@@ -18,7 +18,7 @@ from tfx.utils import io_utils
 from tfx_privacy import compat
 from tfx_privacy.attacks import record_keys, same_outputs
 from tfx_privacy.attacks.membership import hashing
-from tfx_privacy.attacks.membership.tally import SliceColumn
+from tfx_privacy.attacks.membership.slice_values import SliceColumn
 from tfx_privacy.attacks.record_keys import Padded
 from tfx_privacy.components import serving
 from tfx_privacy.components.privacy_evaluator import columns as columns_of
@@ -177,7 +177,7 @@ class LoadedReader:
         Raises:
           DataError: If the records do not fit the signature, or the model gives another number of outputs.
         """
-        with _named_errors(self.reader):
+        with named_errors(self.reader):
             outputs = self._signature(records)
         return _rows({name: value.numpy() for name, value in outputs.items()}, len(records))
 
@@ -195,7 +195,7 @@ class LoadedReader:
         Raises:
           DataError: If they do not fit the schema or the signature.
         """
-        with _named_errors(self.reader):
+        with named_errors(self.reader):
             columns = self._parse(records)
         labels = {name: columns_of.number(columns[f"label/{name}"].numpy()) for name in self._label_keys}
         fused = {key.removeprefix(_OUTPUT): value.numpy() for key, value in columns.items() if key.startswith(_OUTPUT)}
@@ -204,7 +204,7 @@ class LoadedReader:
             outputs=_rows(fused, len(records)) if self.reader.fused else self.predict(records),
             labels=[labels.get(head.label_key or "") for head in self.reader.heads],
             masks=[labels.get(head.mask_key or "") for head in self.reader.heads],
-            slices={spec.name: _slice(spec, columns, len(records)) for spec in self.reader.slices},
+            slices=slicing.columns(self.reader.slices, columns, len(records)),
             groups=grouping.hashes(self.reader.group_key, columns, len(records)) if self.reader.group_key else None,
             keys=self._keys(columns),
         )
@@ -236,7 +236,7 @@ class LoadedReader:
 
     def features(self, records: Any) -> dict[str, Any]:
         """The dense features of some records by name, the transformed ones in the place of raw ones of their name."""
-        with _named_errors(self.reader):
+        with named_errors(self.reader):
             found = {**tf.io.parse_example(records, self._raw_spec), **self.transformed(records)}
         return {name: value for name, value in found.items() if isinstance(value, tf.Tensor)}
 
@@ -272,7 +272,7 @@ class LoadedReader:
 
     def first_texts(self, feature: str, records: Any) -> list[str]:
         """A raw feature's first value of each record as text; "" where it is missing."""
-        with _named_errors(self.reader):
+        with named_errors(self.reader):
             parsed = tf.io.parse_example(records, {feature: self._raw_spec[feature]})
         rows, texts = columns_of.entries(parsed[feature])
         found = [""] * len(records)
@@ -293,9 +293,12 @@ class LoadedReader:
         Returns:
           By feature, of shape (num_records,).
         """
-        with _named_errors(self.reader):
-            raw = tf.io.parse_example(records, self._raw_spec)
-        return {name: grouping.as_numbers(feature, records) for name, feature in raw.items()}
+        return {name: grouping.as_numbers(feature, records) for name, feature in self.parsed(records).items()}
+
+    def parsed(self, records: Any) -> dict[str, Any]:
+        """The raw features of serialized examples, by name."""
+        with named_errors(self.reader):
+            return dict(tf.io.parse_example(records, self._raw_spec))
 
     def blind_features(self, records: Any, *, without: str | None = None) -> np.ndarray:
         """Every raw feature as numbers, for the control: first values, buckets of text, numbers of values.
@@ -307,8 +310,7 @@ class LoadedReader:
         Returns:
           float64 of shape (num_records, num_columns).
         """
-        with _named_errors(self.reader):
-            raw = tf.io.parse_example(records, self._raw_spec)
+        raw = self.parsed(records)
         columns = [columns_of.blind_columns(raw[name]) for name in sorted(raw) if name != without]
         return np.column_stack(columns) if columns else np.zeros((len(records), 0))
 
@@ -343,11 +345,7 @@ class LoadedReader:
             found |= {f"{_OUTPUT}{name}": value for name, value in function(**inputs).items()}
         if self.reader.group_key:
             found |= grouping.tensors(raw[self.reader.group_key])
-        for name in sorted({name for spec in self.reader.slices for name in spec.features}):
-            rows, texts = columns_of.entries(raw[name])
-            found[f"rows_of/{name}"] = rows
-            found[f"text/{name}"], found[f"code/{name}"] = tf.unique(texts, out_idx=tf.int64)
-        return found
+        return found | slicing.tensors(self.reader.slices, raw)
 
     def _hashes(self, columns: Mapping[str, Any], size: int) -> np.ndarray:
         total = np.zeros(size, np.uint64)
@@ -383,19 +381,8 @@ class LoadedReader:
         return np.concatenate([hashing.seeds(name, np.arange(widths[name])) for name in sorted(widths)])
 
 
-def _slice(spec: SliceSpec, columns: Mapping[str, Any], size: int) -> SliceColumn:
-    found = {
-        name: slicing.column(
-            columns[f"text/{name}"].numpy(), columns[f"code/{name}"].numpy(), columns[f"rows_of/{name}"].numpy(), size
-        )
-        for name in spec.features
-    }
-    if len(spec.keys) == 1 and not spec.values:
-        return found[spec.keys[0]]
-    return slicing.crossed(spec, found, size)
-
-
-def _named_errors(reader: ModelReader) -> contextlib.AbstractContextManager[None]:
+def named_errors(reader: ModelReader) -> contextlib.AbstractContextManager[None]:
+    """Puts a message in the place of TensorFlow's own, where a record does not fit."""
     return _without_records(
         f"A record does not fit signature {reader.signature_name!r} or the schema. PrivacyEvaluator takes the examples "
         "that the model serves, usually ExampleGen's."

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
+from scipy import sparse
 
-from tfx_privacy.attacks.membership import evaluate
+from tfx_privacy.attacks.membership import bags, evaluate
 from tfx_privacy.attacks.membership import sample as sample_of
 from tfx_privacy.attacks.membership.evaluate import SampledSide
 from tfx_privacy.attacks.membership.heads import Head, Signals
 from tfx_privacy.attacks.membership.sample import Sample
-from tfx_privacy.components.privacy_evaluator import scoring
+from tfx_privacy.attacks.membership.slice_values import Judged
+from tfx_privacy.components.privacy_evaluator import blind, scoring, slicing
 from tfx_privacy.components.privacy_evaluator.reader import BATCH_SIZE, LoadedReader
 from tfx_privacy.components.privacy_evaluator.scoring import Scored
+
+# Of wide records, whose values all become entries of a sparse matrix.
+_RECORDS_AT_ONCE = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +32,14 @@ class SampledRecords:
       parts: Their scores, batch by batch.
       blind: Features without the model, of shape (num_records, num_columns).
       integers: Raw features as numbers that are equal where their values are, each of shape (num_records,).
+      values: All values of the features, hashed; None where `blind` has them all.
     """
 
     sample: Sample
     parts: list[Scored]
     blind: np.ndarray
     integers: dict[str, np.ndarray]
+    values: sparse.csr_matrix | None
 
     @property
     def groups(self) -> np.ndarray | None:
@@ -88,22 +96,35 @@ def score(loaded: LoadedReader, tasks: tuple[Head, ...], sample: Sample) -> Samp
     Returns:
       The scored sample.
     """
-    parts, blind, integers = [], [], []
+    parts, columns, integers = [], [], []
     for start in range(0, len(sample.records), BATCH_SIZE):
         records = np.array(sample.records[start : start + BATCH_SIZE], dtype=object)
         parts.append(scoring.scored(loaded, tasks, records))
-        blind.append(loaded.blind_features(tf.constant(records)))
+        columns.append(loaded.blind_features(tf.constant(records)))
         integers.append(loaded.raw_integers(tf.constant(records)))
     joined = {name: np.concatenate([batch[name] for batch in integers]) for name in sorted(integers[0])}
-    return SampledRecords(sample, parts, np.concatenate(blind), joined)
+    return SampledRecords(sample, parts, np.concatenate(columns), joined, _values(loaded, sample))
 
 
-def side(found: SampledRecords, scores: dict[str, np.ndarray]) -> SampledSide:
+def _values(loaded: LoadedReader, sample: Sample) -> sparse.csr_matrix | None:
+    """All values of the features, hashed."""
+    found: list[sparse.csr_matrix] = []
+    for start in range(0, len(sample.records), _RECORDS_AT_ONCE):
+        records = tf.constant(np.array(sample.records[start : start + _RECORDS_AT_ONCE], dtype=object))
+        # What names the record or its group says nothing of what it is like.
+        names = loaded.reader.record_id_key, loaded.reader.group_key
+        raw = {name: value for name, value in loaded.parsed(records).items() if name not in names}
+        found.append(blind.values(raw, len(records)))
+    return bags.stacked(found)
+
+
+def side(found: SampledRecords, scores: dict[str, np.ndarray], judged: Mapping[str, Judged]) -> SampledSide:
     """A scored sample as the attacks take it.
 
     Args:
       found: The sample.
       scores: Of attacks with reference models.
+      judged: Values of slices that are judged by themselves.
 
     Returns:
       One side.
@@ -119,10 +140,14 @@ def side(found: SampledRecords, scores: dict[str, np.ndarray]) -> SampledSide:
         features=np.concatenate(features),
         usable=usable,
         blind=np.column_stack([found.blind, found.labels()]),
+        values=found.values,
         scores=scores,
         loss=found.score(evaluate.LOSS),
         classes=found.classes,
-        slices={name: scoring.joined_slices([part.slices[name] for part in parts], sizes) for name in parts[0].slices},
+        slices=slicing.pooled(
+            {name: scoring.joined_slices([part.slices[name] for part in parts], sizes) for name in parts[0].slices},
+            judged,
+        ),
     )
 
 

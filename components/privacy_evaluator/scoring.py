@@ -1,9 +1,9 @@
-"""Beam's part: from files of examples to tallies, in one pass and with a bounded memory."""
+"""Beam's part: from files of examples to tallies, with a bounded memory."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -20,9 +20,11 @@ from tfx_privacy.attacks.membership import (
 )
 from tfx_privacy.attacks.membership.heads import Head, Signals
 from tfx_privacy.attacks.membership.sample import Sample
-from tfx_privacy.attacks.membership.tally import SliceColumn, Tally
+from tfx_privacy.attacks.membership.slice_values import Judged, SliceColumn
+from tfx_privacy.attacks.membership.tally import Tally
 from tfx_privacy.attacks.trained_records import Matcher, Matches
 from tfx_privacy.components.privacy_evaluator import reader as reading
+from tfx_privacy.components.privacy_evaluator import slicing
 from tfx_privacy.components.privacy_evaluator.reader import Batch, LoadedReader, ModelReader
 
 HASHES, GROUPS, MATCHES = "hashes", "groups", "matches"
@@ -53,11 +55,16 @@ class ScoreFn(beam.DoFn):
         """Loads the model, unless this process has it already."""
         reading.load(self._reader)
 
-    def process(self, file: File) -> Iterator[Any]:
-        """Yields the file's tally, its hashes and its groups."""
+    def process(self, file: File, judged: Mapping[str, Judged]) -> Iterator[Any]:
+        """Yields the file's tally, its hashes and its groups.
+
+        Args:
+          file: Side and path.
+          judged: Values of slices that are counted by themselves; the others are pooled.
+        """
         side, path = file
         loaded = reading.load(self._reader)
-        pending, matches = _Pending(side, self._sample_size), trained_records.merged([])
+        pending, matches = _Pending(side, self._sample_size, judged), trained_records.merged([])
         for number, batch in enumerate(dataset(path)):
             if number == 0 and self._reader.fused:
                 loaded.check_fused(batch)
@@ -149,8 +156,8 @@ def _task_slices(found: list[Signals]) -> dict[str, SliceColumn]:
 class _Pending:
     """Scored records that are not counted yet, and the tally of those that are."""
 
-    def __init__(self, side: int, sample_size: int) -> None:
-        self._side, self._sample_size = side, sample_size
+    def __init__(self, side: int, sample_size: int, judged: Mapping[str, Judged]) -> None:
+        self._side, self._sample_size, self._judged = side, sample_size, judged
         self._tally = tally.empty()
         self._hashes: list[np.ndarray] = []
         self.groups = np.zeros(0, np.uint64)
@@ -185,11 +192,12 @@ class _Pending:
         groups = joined_groups(parts)
         if groups is not None:
             self.groups = np.union1d(self.groups, groups)
+        slices = {name: joined_slices([part.slices[name] for part in parts], _sizes(parts)) for name in parts[0].slices}
         counted = tally.of_records(
             self._side,
             {name: np.concatenate([part.scores[name] for part in parts]) for name in parts[0].scores},
             np.concatenate([part.batch.hashes for part in parts]),
-            {name: joined_slices([part.slices[name] for part in parts], _sizes(parts)) for name in parts[0].slices},
+            slicing.pooled(slices, self._judged),
             groups,
         )
         self._tally = tally.merged([self._tally, counted], self._sample_size)

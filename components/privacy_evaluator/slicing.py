@@ -2,14 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from tfx_privacy.attacks.membership.tally import SliceColumn
+from tfx_privacy.attacks.evaluation import CLASS_FEATURE, CORRECTNESS_FEATURE
+from tfx_privacy.attacks.membership import slice_values
+from tfx_privacy.attacks.membership.slice_values import Judged, SliceColumn
+from tfx_privacy.components.privacy_evaluator import columns as columns_of
 from tfx_privacy.components.privacy_evaluator.heads import SliceSpec
+from tfx_privacy.errors import DataError
 
 MISSING = ""
+_MAX_CROSSED = 1 << 22
+
+
+def tensors(specs: Sequence[SliceSpec], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """In the graph: what `columns` needs of parsed records."""
+    found = {}
+    for name in sorted({name for spec in specs for name in spec.features}):
+        rows, texts = columns_of.entries(raw[name])
+        found[f"rows_of/{name}"] = rows
+        found[f"text/{name}"], found[f"code/{name}"] = tf.unique(texts, out_idx=tf.int64)
+    return found
+
+
+def columns(specs: Sequence[SliceSpec], found: Mapping[str, Any], size: int) -> dict[str, SliceColumn]:
+    """The values of each specification, by its name.
+
+    Args:
+      specs: What is sliced by.
+      found: What `tensors` gave of the records.
+      size: Number of records.
+
+    Returns:
+      One column for each.
+
+    Raises:
+      DataError: If features with many values are crossed.
+    """
+    features = {
+        name: column(
+            found[f"text/{name}"].numpy(), found[f"code/{name}"].numpy(), found[f"rows_of/{name}"].numpy(), size
+        )
+        for name in {name for spec in specs for name in spec.features}
+    }
+    return {
+        spec.name: features[spec.keys[0]] if len(spec.keys) == 1 and not spec.values else crossed(spec, features, size)
+        for spec in specs
+    }
 
 
 def column(texts: np.ndarray, codes: np.ndarray, rows: np.ndarray, size: int) -> SliceColumn:
@@ -24,22 +67,25 @@ def column(texts: np.ndarray, codes: np.ndarray, rows: np.ndarray, size: int) ->
     Returns:
       The column.
     """
-    values = [text.decode("utf-8", "replace") for text in texts]
+    # Different bytes stay different, whether or not they are text.
+    names = [slice_values.named(text.decode("utf-8", "backslashreplace")) for text in texts]
+    missing = np.setdiff1d(np.arange(size), rows)
+    values = list(dict.fromkeys([*names, MISSING] if len(missing) else names))
+    place = {value: index for index, value in enumerate(values)}
+    codes = np.array([place[name] for name in names], np.int64)[codes]
     if len(rows) == size and np.array_equal(rows, np.arange(size)):
         return SliceColumn(values, codes)
-    missing = np.setdiff1d(np.arange(size), rows)
     if len(missing):
-        if MISSING not in values:
-            values.append(MISSING)
-        codes = np.r_[codes, np.full(len(missing), values.index(MISSING))]
-        rows = np.r_[rows, missing]
+        codes, rows = np.r_[codes, np.full(len(missing), place[MISSING])], np.r_[rows, missing]
     # A record with one value twice is in its slice once.
     entries = np.unique(np.stack([rows, codes]), axis=1)
     return SliceColumn(values, entries[1], entries[0])
 
 
 def crossed(spec: SliceSpec, columns: Mapping[str, SliceColumn], size: int) -> SliceColumn:
-    """Several features' (first) values together, of the records that have the given ones.
+    """Several features' values together, of the records that have the given ones.
+
+    A record with several values of a feature is in the slice of each: every combination of its values, as in TFMA.
 
     Args:
       spec: Which features, and which values of others.
@@ -48,23 +94,60 @@ def crossed(spec: SliceSpec, columns: Mapping[str, SliceColumn], size: int) -> S
 
     Returns:
       The column; its value is "" where no feature is left to cross.
+
+    Raises:
+      DataError: If there are more than four million combinations in one batch of records.
     """
     kept = np.ones(size, bool)
     for name, value in spec.values:
         kept &= _has(columns[name], value, size)
     rows = np.flatnonzero(kept)
-    first = [np.array(columns[name].values, object)[_first_codes(columns[name], size)][rows] for name in spec.keys]
-    texts = ["_X_".join(parts) for parts in zip(*first, strict=True)] if first else [MISSING] * len(rows)
-    values, codes = np.unique(np.array(texts, object).astype(str), return_inverse=True)
-    return SliceColumn([str(value) for value in values], codes.ravel(), rows)
+    parts: list[np.ndarray] = []
+    for name in spec.keys:
+        entries = _entries(columns[name], size)
+        repeats = np.bincount(entries[0], minlength=size)
+        if not repeats[rows].sum() <= _MAX_CROSSED:
+            raise DataError(
+                f"The values of {', '.join(spec.keys)} have more than {_MAX_CROSSED} combinations in {size} records. Cross "
+                "features with fewer values."
+            )
+        parents = np.repeat(np.arange(len(rows)), repeats[rows])
+        # The place of each new entry among those of its record.
+        offsets = np.arange(len(parents)) - np.repeat(np.cumsum(repeats[rows]) - repeats[rows], repeats[rows])
+        rows = rows[parents]
+        first = np.cumsum(repeats) - repeats
+        parts = [*(part[parents] for part in parts), entries[1][first[rows] + offsets]]
+    texts = [np.array(columns[name].values, object)[codes] for name, codes in zip(spec.keys, parts, strict=True)]
+    joined = ["_X_".join(one) for one in zip(*texts, strict=True)] if texts else [MISSING] * len(rows)
+    values = list(dict.fromkeys(joined))
+    place = {value: index for index, value in enumerate(values)}
+    entries = np.unique(np.stack([rows, np.array([place[one] for one in joined], np.int64)]), axis=1)
+    return SliceColumn(values, entries[1], entries[0])
 
 
-def _first_codes(found: SliceColumn, size: int) -> np.ndarray:
-    if found.rows is None:
-        return found.codes
-    codes = np.zeros(size, np.int64)
-    codes[found.rows[::-1]] = found.codes[::-1]
-    return codes
+def pooled(found: Mapping[str, SliceColumn], judged: Mapping[str, Judged]) -> dict[str, SliceColumn]:
+    """Slices with the values pooled that have too few members; those by class and by correctness stay as they are.
+
+    Args:
+      found: By name.
+      judged: The values to judge, by name; of a name that is missing all are pooled.
+
+    Returns:
+      By name.
+    """
+    return {
+        name: column
+        if name in (CLASS_FEATURE, CORRECTNESS_FEATURE)
+        else slice_values.pooled(column, judged.get(name, slice_values.NONE_JUDGED))
+        for name, column in found.items()
+    }
+
+
+def _entries(found: SliceColumn, size: int) -> np.ndarray:
+    """Rows and codes, in the order of the rows."""
+    rows = np.arange(size) if found.rows is None else found.rows
+    order = np.argsort(rows, kind="stable")
+    return np.stack([rows[order], np.asarray(found.codes)[order]])
 
 
 def _has(found: SliceColumn, value: str, size: int) -> np.ndarray:

@@ -11,13 +11,14 @@ import pytest
 
 from tfx_privacy.attacks import consistency
 from tfx_privacy.attacks.evaluation import AttackResult
-from tfx_privacy.attacks.membership import counts as counting
 from tfx_privacy.attacks.membership import (
+    control,
     evaluate,
     learned,
     statistics,
     tally,
 )
+from tfx_privacy.attacks.membership import counts as counting
 
 SMALL = evaluate.Settings(min_records=50)
 
@@ -34,7 +35,7 @@ def test_pooled_values_that_are_still_too_few_are_not_judged() -> None:
         for attack in ("loss", learned.BOOSTING):
             row = rows[attack, f"{feature}=<other>"]
             assert (row.status, row.num_members, row.auc) == ("INSUFFICIENT", 90, None)
-            assert "90 members and 400 non-members, 100 of each are needed" in row.reason
+            assert "90 members and 400 non-members, 100 and 20 are needed" in row.reason
 
 
 def coin_attacker(seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -72,7 +73,7 @@ def test_rows_of_attackers_that_learn_allow_for_dependent_folds(attack: str) -> 
         row for row in evaluate.run(found, sides, evaluate.Settings()).results
         if row.attack == attack and row.slice_feature == "all"
     )  # fmt: skip
-    scores = evaluate.control_scores(sides) if attack == "blind" else evaluate._learned(attack, sides)
+    scores = control.control_scores(sides)[attack] if attack == "blind" else evaluate._learned(attack, sides)
     strata = by_fold(list(scores), [side.folds for side in sides])
     dependent, independent = (
         statistics.stratified_auc_interval(strata, confidence_level=0.95, independent=value) for value in (False, True)

@@ -17,7 +17,8 @@ from tfx_privacy.attacks.evaluation import AttackResult, Head, Interval, Privacy
 from tfx_privacy.attacks.membership import evaluate, statistics, tally
 from tfx_privacy.attacks.membership.counts import of_scores
 from tfx_privacy.attacks.membership.evaluate import SampledSide, Settings
-from tfx_privacy.attacks.membership.tally import SliceColumn, Tally
+from tfx_privacy.attacks.membership.slice_values import SliceColumn
+from tfx_privacy.attacks.membership.tally import Tally
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.gate.decide import decide
 

@@ -12,7 +12,7 @@ from tfx_privacy.attacks.membership import clusters, evaluate, learned, sample, 
 from tfx_privacy.attacks.membership import counts as counting
 from tfx_privacy.attacks.membership.counts import Counts
 from tfx_privacy.attacks.membership.evaluate import SampledSide
-from tfx_privacy.attacks.membership.tally import SliceColumn
+from tfx_privacy.attacks.membership.slice_values import SliceColumn
 
 RUNS = 400
 

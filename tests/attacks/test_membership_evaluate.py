@@ -16,6 +16,7 @@ from tfx_privacy.attacks.membership import (
     learned,
     tally,
 )
+from tfx_privacy.attacks.membership.slice_values import SliceColumn
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.gate.decide import decide
 from tfx_privacy.guarantee.record import Population
@@ -77,7 +78,7 @@ def test_a_shift_that_looks_like_a_leak_is_undone_by_weights_and_within_classes(
         logits = random.normal(size=4000) + np.where(labels == 1, 2.0, 0.0)
         signals = heads.signals(attack_data.BINARY, logits[:, None], labels)
         hashes = random.integers(0, 2**64, 4000, dtype=np.uint64)
-        slices = {"class": tally.SliceColumn(["0", "1"], labels)}
+        slices = {"class": SliceColumn(["0", "1"], labels)}
         tallies.append(tally.of_records(side, {"loss": signals.loss}, hashes, slices))
         sides.append(
             evaluate.SampledSide(
@@ -101,7 +102,7 @@ def test_rare_values_are_pooled_and_small_slices_say_so() -> None:
     assert found["group=g0"].status == "OK"
     small = rows(attack_data.run(299, 5000, 5))["all records"]
     assert small.status == "INSUFFICIENT"
-    assert "299 members and 5000 non-members, 300 of each are needed" in small.reason
+    assert "299 members and 5000 non-members, 300 and 300 are needed" in small.reason
     assert small.auc is None
 
 

@@ -205,3 +205,30 @@ def test_an_odd_number_of_reference_models_is_refused() -> None:
     found = plan("--population", "10000", "--reference-models", "3")
     assert found.exit_code != 0
     assert "reference_models=3" in str(found.output) + str(found.exception)
+
+
+def test_the_plan_says_which_limit_on_attacks_the_records_support() -> None:
+    arguments = ["--population", "600", "--target-epsilon", "3", "--expected-batch-size", "64", "--nonmembers", "300"]
+    text = " ".join(plan(*arguments, "--max-attack-auc", "0.6").output.split())
+    assert "Attacks on 600 members and 300 non-members: max_attack_auc=0.6" in text
+    assert re.search(
+        r"max_attack_auc=0\.6 refuses up to \d+\.\d%; \d{4} members and \d{3} non-members are enough", text
+    )
+    (row,) = json.loads(plan(*arguments, "--max-attack-auc", "0.6", "--format", "json").output)
+    assert row["enough_members"] == pytest.approx(2 * row["enough_nonmembers"], abs=2)
+    assert row["smallest_attack_limit"] > 0.6
+    assert row["refused_without_a_leak"] > 0.05
+    (fewer,) = json.loads(plan(*arguments, "--members", "300", "--format", "json").output)
+    assert fewer["smallest_attack_limit"] > row["smallest_attack_limit"]
+    assert "refused_without_a_leak" not in fewer
+    (plain,) = json.loads(plan(*arguments[:-2], "--format", "json").output)
+    assert "nonmembers" not in plain
+    (guessing,) = json.loads(plan(*arguments, "--max-attack-auc", "0.5", "--format", "json").output)
+    assert guessing["enough_members"] is None
+
+
+def test_a_limit_on_attacks_without_records_is_an_error() -> None:
+    arguments = ["--population", "600", "--target-epsilon", "3", "--expected-batch-size", "64", "--max-attack-auc"]
+    assert "needs records to judge" in str(plan(*arguments, "0.6").exception)
+    assert "max_attack_auc=1.2" in str(plan(*arguments, "1.2", "--nonmembers", "300").exception)
+    assert "num_nonmembers=0" in str(plan(*arguments, "0.6", "--nonmembers", "0").exception)

@@ -43,6 +43,7 @@ def test_a_memorising_model_is_caught_in_every_slice(bench: Bench) -> None:
     assert shown.get_string_custom_property("attack_slice") == strongest.slice_name
     assert strongest.attack_auc_upper <= float(shown.get_string_custom_property("attack_auc_upper")) <= 1.0
     assert strongest.attack_auc_upper > 0.9
+    assert 0.6 < float(shown.get_string_custom_property("smallest_attack_limit")) < 0.65
     folder = bench.root / "privacy_evaluation"
     assert {path.name for path in folder.iterdir()} == {"privacy_evaluation.json", "tfma", "tensorboard"}
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tfx_privacy.attacks.evaluation import AttackResult
+from tfx_privacy.gate import shift
 from tfx_privacy.gate.decide import decide
 from tfx_privacy.gate.rules import attacks
 
@@ -92,6 +93,30 @@ def test_the_whole_set_is_never_small() -> None:
 def test_a_wide_interval_does_not_make_a_large_slice_small() -> None:
     row = evidence.row(attack="boosting", feature="group", value="a", members=9_000, auc=(0.5, 0.3, 0.7))
     assert failures(row, features=("class", "payment")) == {"attack_auc"}
+
+
+def test_a_shift_is_called_a_shift_and_has_its_own_remedy() -> None:
+    reason = "without the model, features and label alone tell these members from the non-members, AUC 0.750"
+    rows = [evidence.row(attack=attack, status="CONFOUNDED", reason=reason) for attack in attacks.REQUIRED_ATTACKS]
+    evaluation = evidence.make_evaluation(
+        [*rows, *evidence.rows()[2:], evidence.row(feature="shop", value="a", auc=(0.7, 0.68, 0.72))]
+    )
+    policy = evidence.POLICY.model_copy(update={"required_attacks": ["loss"]})
+    verdict = decide(evidence.make_evidence(evaluation=evaluation), policy, now=evidence.NOW)
+    found = {rule.rule: rule.explanation for rule in verdict.failures}
+    assert set(found) == {"attack_auc", "attack_coverage", "required_attacks"}
+    assert found["attack_coverage"].startswith(
+        f"The splits differ: a shift, which is no leak, and could hide one. On all records: {reason}. {shift.REMEDY}"
+    )
+    assert shift.REMEDY in found["required_attacks"]
+    assert shift.REMEDY in found["attack_auc"]
+    assert "Train with more noise" not in found["attack_auc"]
+    assert "on enough records" not in found["required_attacks"]
+    assert "at random" in shift.REMEDY
+    everywhere = evidence.make_evidence(evaluation=evidence.make_evaluation(rows, slice_features=["class"]))
+    of_rule = {rule.rule: rule.explanation for rule in decide(everywhere, policy, now=evidence.NOW).failures}
+    assert "No attack could be judged on any slice. The splits differ" in of_rule["attack_auc"]
+    assert "more records" not in of_rule["attack_auc"]
 
 
 @pytest.mark.parametrize("attack", attacks.REQUIRED_ATTACKS)

@@ -13,7 +13,8 @@ from tfx_privacy.attacks.membership import (
     tally,
 )
 from tfx_privacy.attacks.membership.evaluate import SampledSide
-from tfx_privacy.attacks.membership.tally import SliceColumn, Tally
+from tfx_privacy.attacks.membership.slice_values import SliceColumn
+from tfx_privacy.attacks.membership.tally import Tally
 
 BINARY = heads.Head(task="binary", from_logits=True)
 

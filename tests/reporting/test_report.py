@@ -12,6 +12,7 @@ import pytest
 
 from tfx_privacy.attacks.evaluation import CONTROL, Head
 from tfx_privacy.errors import EvidenceError
+from tfx_privacy.gate import shift
 from tfx_privacy.gate.decide import decide
 from tfx_privacy.gate.evidence import Evidence
 from tfx_privacy.gate.policy import GatePolicy, PolicyException, SliceLimit
@@ -160,6 +161,7 @@ def test_the_control_is_explained(status: str, said: str) -> None:
     ]
     text = render(evaluation=evaluations.make(results=rows))
     assert said in text
+    assert (html.escape(shift.REMEDY) in text) == (status == "CONFOUNDED")
     assert not any(CONTROL in cells for cells in Page(text).cells)
 
 

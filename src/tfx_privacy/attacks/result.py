@@ -12,6 +12,8 @@ WHOLE_SET = "all"
 CLASS_FEATURE = "class"
 CORRECTNESS_FEATURE = "correct"
 POOLED = "<other>"
+UNJUDGED = "<not judged>"
+"""Slice of the values with enough members that are too many to be judged each by itself."""
 CONTROL = "blind"
 """The control: a classifier that sees features and label, and no model."""
 
@@ -59,7 +61,8 @@ class AttackResult(Record):
     """"all" for the whole set, "class" for the label, "correct" for whether the model is right,
     else the feature's name."""
     slice_value: Text
-    """"" for the whole set; "<other>" pools values that are too rare to judge alone."""
+    """"" for the whole set; "<other>" pools values that are too rare to judge alone, "<not judged>" counts those that
+    are too many."""
     num_members: Count
     """Members whose scores were compared."""
     num_nonmembers: Count

@@ -89,6 +89,16 @@ _STYLE = {
     "--algorithm", type=click.Choice(ALGORITHMS), default="dp_sgd", show_default=True,
     help="As in DPParameters; dp_ftrl needs --sampling shuffled.",
 )  # fmt: skip
+@click.option(
+    "--nonmembers", type=int,
+    help="Held-out records: also say which limit on the attacks' AUC they support, against --members.",
+)  # fmt: skip
+@click.option("--members", type=int, help="Training records that are attacked. Default: the population.")
+@click.option("--slices", type=int, default=4, show_default=True, help="Slices of all features, class and correctness.")
+@click.option(
+    "--max-attack-auc", type=FINITE,
+    help="Also say how many models that leak nothing this limit refuses, and how many records are enough for it.",
+)  # fmt: skip
 @click.option("--budget-epsilon", type=FINITE, help="Also say how many such runs fit into a budget of this epsilon.")
 @click.option("--budget-delta", type=FINITE, help="Delta of that budget. Default: the target delta.")
 @click.option("--ledger", metavar="env:VARIABLE", help="Also say how many such runs this ledger would still admit.")
@@ -115,6 +125,10 @@ def plan(
     accountant: str,
     sampling: str,
     algorithm: str,
+    nonmembers: int | None,
+    members: int | None,
+    slices: int,
+    max_attack_auc: float | None,
     budget_epsilon: float | None,
     budget_delta: float | None,
     ledger: str | None,
@@ -137,6 +151,7 @@ def plan(
     target_delta = planning.suggest_delta(population) if target_delta is None else target_delta
     budget = _budget(budget_epsilon, budget_delta, target_delta)
     left = _left(ledger, dataset_id)
+    attacks = _attacks(population if members is None else members, nonmembers, slices, max_attack_auc)
     runs = planning.plan(
         population=population,
         target_delta=target_delta,
@@ -148,13 +163,15 @@ def plan(
         sampling=sampling,
         algorithm=algorithm,
     )
-    rows = [_row(run, budget, left, reference_models) for run in runs]
+    rows = [{**_row(run, budget, left, reference_models), **attacks} for run in runs]
     if form == "json":
         terminal.data(strict_json.dumps(rows) + "\n")
     elif form == "csv":
         terminal.data(_csv(rows))
     else:
         _show(runs, rows, budget, dataset_id)
+        if attacks:
+            terminal.echo(_shown(attacks))
     if plot is not None:
         draw(runs, plot)
         terminal.echo(f"Wrote {plot}.", err=True)
@@ -172,6 +189,51 @@ def _budget(epsilon: float | None, delta: float | None, target_delta: float) -> 
     }
     renyi_filter.best_order(**budget)
     return budget
+
+
+def _attacks(
+    members: int, nonmembers: int | None, slices: int, max_attack_auc: float | None
+) -> dict[str, float | int | None]:
+    """What so many records tell of a model; nothing where the held-out ones are not given."""
+    from tfx_privacy.gate.false_refusals import Design
+
+    if nonmembers is None:
+        if max_attack_auc is not None:
+            raise ParameterError(f"max_attack_auc={max_attack_auc!r} needs records to judge. Give nonmembers as well.")
+        return {}
+    design = Design.planned(members, nonmembers, num_slices=_validate.positive_integer(slices=slices))
+    found: dict[str, float | int | None] = {
+        "members": members,
+        "nonmembers": nonmembers,
+        "smallest_attack_limit": design.smallest_limit(),
+    }
+    if max_attack_auc is not None:
+        limit = _validate.closed_interval(0.5, 1.0, max_attack_auc=max_attack_auc)
+        enough = design.enough(limit)
+        found |= {
+            "max_attack_auc": limit,
+            "refused_without_a_leak": design.probability(limit),
+            "enough_members": None if enough is None else enough[0],
+            "enough_nonmembers": None if enough is None else enough[1],
+        }
+    return found
+
+
+def _shown(attacks: dict[str, float | int | None]) -> str:
+    from tfx_privacy.gate.false_refusals import MOST
+
+    text = (
+        f"Attacks on {attacks['members']} members and {attacks['nonmembers']} non-members: max_attack_auc="
+        f"{attacks['smallest_attack_limit']:g} or more refuses at most {MOST:.0%} of models that leak nothing."
+    )
+    if "max_attack_auc" in attacks:
+        text += f" max_attack_auc={attacks['max_attack_auc']:g} refuses up to {attacks['refused_without_a_leak']:.1%}; "
+        text += (
+            "no number of records is enough for it."
+            if attacks["enough_members"] is None
+            else f"{attacks['enough_members']} members and {attacks['enough_nonmembers']} non-members are enough for it."
+        )
+    return text
 
 
 def _left(ledger: str | None, dataset_id: str | None) -> tuple[int, float] | None:

@@ -17,7 +17,8 @@ from tfx_privacy.attacks.evaluation import (
 )
 
 FALSE_REFUSALS = 0.04
-"""Probability that any row of a model that leaks nothing makes the gate refuse; the control adds its own 0.01."""
+"""Probability that any slice's row of a model that leaks nothing makes the gate refuse; the control adds its own 0.01, and
+the whole set what its number of records brings (`false_refusals`)."""
 
 
 class Standing(enum.Enum):

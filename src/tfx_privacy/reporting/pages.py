@@ -26,6 +26,7 @@ from tfx_privacy.attacks.evaluation import (
     Interval,
     PrivacyEvaluation,
 )
+from tfx_privacy.gate import shift
 from tfx_privacy.gate.attack_limit import Standing
 from tfx_privacy.gate.evidence import SIGNED_PARTS
 from tfx_privacy.gate.policy import GatePolicy, SliceLimit
@@ -97,6 +98,7 @@ def _render(
         signatures=[(part, _signature(evidence.signatures.get(part))) for part in SIGNED_PARTS],
         rows=_attack_rows(facts.evaluation, policy),
         controls=_controls(facts.evaluation),
+        shift_remedy=shift.REMEDY,
         limit=policy.max_attack_auc,
         lineage=_lineage(facts),
         **more,

@@ -95,13 +95,17 @@ ATTACKS = [
         "test_attack_rules",
     ),
     Mutant("folds are independent", "_from_sample", "independent=not fitted", "independent=True", "test_attack_rules"),
-    Mutant("any slice is large enough", "_judge", "settings.min_slice_size", "1", "test_attack_rules"),
     Mutant(
-        "the control is not asked", "_with_control",
+        "any slice is large enough", "_too_few",
+        "sizes[MEMBERS] >= smallest[MEMBERS] and sizes[OTHERS] >= smallest[OTHERS]", "min(sizes) >= 2",
+        "test_attack_rules",
+    ),
+    Mutant(
+        "the control is not asked", "control:confounded",
         "not _p_value(row) > CONTROL_SIGNIFICANCE", "_p_value(row) < 0.0", "test_attack_rules",
     ),
     Mutant(
-        "whatever the control says is a shift", "_with_control",
+        "whatever the control says is a shift", "control:confounded",
         "not _p_value(row) > CONTROL_SIGNIFICANCE", "", "test_attack_rules",
     ),
     Mutant(
@@ -156,8 +160,7 @@ ATTACKS = [
     ),
     Mutant(
         "a confounded slice will do", "check_coverage",
-        'row.status == "UNSUPPORTED" or (row.status == "CONFOUNDED" and row.attack in REQUIRED_ATTACKS)',
-        'row.status == "UNSUPPORTED"', "test_gate_small_slices",
+        "problems or differing", "problems", "test_gate_small_slices",
     ),
     Mutant(
         "small slices leak together", "_coverage",
@@ -203,6 +206,61 @@ ATTACKS = [
         "the strongest attack is the likeliest one", "strongest",
         "max(telling or rows, key=upper_bound)", "max(telling or rows, key=lambda row: row.auc.estimate)",
         "test_strongest_attack test_gate",
+    ),
+    Mutant(
+        "fifty values are judged", "MAX_JUDGED", "MAX_JUDGED = 1000", "MAX_JUDGED = 50", "test_many_slices",
+    ),
+    Mutant(
+        "a large value with few others is pooled", "_Slices.__init__", "size >= min_size", "size >= 20 * min_size",
+        "test_many_slices",
+    ),
+    Mutant(
+        "values that are too many are pooled", "_Slices.key",
+        "UNJUDGED if value in self._left_out.get(feature, ()) else POOLED", "POOLED", "test_many_slices",
+    ),
+    Mutant(
+        "values that are too many are no matter", "_values_left_out",
+        "row.slice_value == UNJUDGED or (row.slice_value != POOLED and row.num_members > MAX_SLICE_SIZE_POOLED)",
+        "row.slice_value != POOLED and row.num_members > MAX_SLICE_SIZE_POOLED", "test_many_slices",
+    ),
+    Mutant(
+        "a large value without others is no matter", "_values_left_out",
+        "row.slice_value == UNJUDGED or (row.slice_value != POOLED and row.num_members > MAX_SLICE_SIZE_POOLED)",
+        "row.slice_value == UNJUDGED", "test_many_slices",
+    ),
+    Mutant(
+        "frequent values are pooled while scoring", "slice_values:pooled",
+        "alone, left_out = np.isin(hashes, judged.alone), np.isin(hashes, judged.left_out)",
+        "alone, left_out = np.isin(hashes, judged.left_out), np.isin(hashes, judged.alone)", "test_slice_values",
+    ),
+    Mutant(
+        "the control does not read", "control_scores",
+        "members.values is not None and others.values is not None", "False", "test_control",
+    ),
+    Mutant(
+        "many slices hide a shift", "families",
+        "[family for family in (whole, [index for index in own if index not in whole]) if family]", "[own]",
+        "test_control",
+    ),
+    Mutant(
+        "the control looks twice for the price of once", "_clearer",
+        "len(judged) * _p_value(best)", "_p_value(best)", "test_control",
+    ),
+    Mutant(
+        "the control reads first words alone", "bags:_tokens",
+        "_WORD.findall(value.lower())", "_WORD.findall(value.lower())[:1]", "test_control",
+    ),
+    Mutant(
+        "a shift is called a leak", "rules.attacks:_refused", "shift.is_everywhere(record)", "False", "test_gate_small_slices",
+    ),
+    Mutant(
+        "the mirror image never refuses a harmless model", "Design.probability",
+        "2.0 * stats.norm.sf(special.logit(limit) / (4.0 * scaled) - quantile)",
+        "stats.norm.sf(special.logit(limit) / (4.0 * scaled) - quantile)", "test_false_refusals",
+    ),
+    Mutant(
+        "folds of a classifier cost nothing", "false_refusals:_deviation",
+        "2.0 * variance if cross_fitted else variance", "variance", "test_false_refusals",
     ),
     Mutant(
         "the threshold is measured where it was chosen", "clopper_pearson_epsilon_lower_bound",

@@ -6,13 +6,15 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from scipy import sparse
 
-from tfx_privacy.attacks.consistency import CONTROL_SIGNIFICANCE
+from tfx_privacy.attacks import consistency
 from tfx_privacy.attacks.evaluation import (
     CLASS_FEATURE,
     CONTROL,
     CORRECTNESS_FEATURE,
     POOLED,
+    UNJUDGED,
     WHOLE_SET,
     AttackResult,
     Curve,
@@ -20,20 +22,22 @@ from tfx_privacy.attacks.evaluation import (
 )
 from tfx_privacy.attacks.membership import (
     clusters,
+    control,
     curves,
     learned,
     multiplicity,
+    slice_values,
     statistics,
     weighted,
 )
 from tfx_privacy.attacks.membership import counts as counting
 from tfx_privacy.attacks.membership.coarseness import REMEDY
 from tfx_privacy.attacks.membership.counts import Counts
+from tfx_privacy.attacks.membership.slice_values import SliceColumn
 from tfx_privacy.attacks.membership.tally import (
     MEMBERS,
     NO_SCORE,
     OTHERS,
-    SliceColumn,
     SliceKey,
     Tally,
 )
@@ -43,7 +47,6 @@ LOSS = "loss"
 LABEL_ONLY = "label_only"
 WITHIN_CLASS = "loss_within_class"
 WEIGHTED = "loss_weighted"
-MAX_VALUES_PER_FEATURE = 50
 _MIN_USABLE_SHARE = 0.5
 # Constant scores of these mean that the model says nothing, or that something is broken; with others nothing was found.
 _OF_OUTPUTS = (LOSS, "modified_entropy", "lowest_tokens")
@@ -59,7 +62,7 @@ class Settings:
     min_records: int = 300
     """Smallest side of the whole set that is judged."""
     min_slice_size: int = 100
-    """Smallest side of a slice that is judged; rarer values are pooled."""
+    """Members that a value needs to be judged by itself; rarer values are pooled."""
     sample_size: int = 20_000
     """Records per side for attacks that need a classifier or reference models."""
 
@@ -73,6 +76,7 @@ class SampledSide:
       usable: Whether the model gave a finite score; the others are no part of any attack.
       features: Of the model's outputs and the label, for attackers that learn.
       blind: Of features and label, without the model: for the control.
+      values: All values of the features, for the control, sparse; None where `blind` has all of them.
       scores: Attacks whose score is known already, such as those with reference models; NaN where a record has none.
       loss: The attack "loss".
       classes: The label where it is one class, else None.
@@ -89,6 +93,7 @@ class SampledSide:
     classes: np.ndarray | None
     slices: Mapping[str, SliceColumn]
     groups: np.ndarray | None = None
+    values: sparse.csr_matrix | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,12 +143,12 @@ def run(
     if unsupported:
         return AttackRun([unsupported_row(LOSS, tally, unsupported)], [])
     slices = _Slices(tally, settings.min_slice_size)
-    control = control_scores(sides)
-    scored = [*_from_tally(tally, slices), *_from_sample(sides, slices, control)]
-    rows = [_judge(item, settings) for item in scored]
-    rows = _with_control(rows)
+    controls = control.control_scores(sides)
+    scored = [*_from_tally(tally, slices), *_from_sample(sides, slices, controls)]
+    judged = [_judge(item, settings) for item in scored]
+    rows = _with_control(judged)
     if any(row.attack == CONTROL and row.slice_feature == WHOLE_SET and _is_shift(row) for row in rows):
-        rows += _weighted(sides, control[OTHERS], settings)
+        rows += _weighted(sides, controls[control.clearest(judged)][OTHERS], settings)
     return AttackRun(
         _adjusted(rows, [index for index, row in enumerate(rows) if row.attack != CONTROL]),
         [curves.of_counts(item.attack, item.counts, settings.confidence_level) for item in _for_pictures(scored, rows)],
@@ -169,21 +174,23 @@ class _Slices:
     """Which values of each feature are judged by themselves, and which are pooled."""
 
     def __init__(self, tally: Tally, min_size: int) -> None:
-        self.frequent: dict[str, list[str]] = {}
-        sizes: dict[str, dict[str, tuple[int, int]]] = {}
+        self._alone: dict[str, set[str]] = {}
+        self._left_out: dict[str, set[str]] = {}
+        members: dict[str, dict[str, int]] = {}
         for (attack, (feature, value)), found in tally.counts.items():
             if attack == LOSS and feature != WHOLE_SET:
-                sizes.setdefault(feature, {})[value] = found.sizes
-        for feature, of_value in sizes.items():
-            large = [value for value, size in of_value.items() if min(size) >= min_size and value != POOLED]
-            large = sorted(large, key=lambda value: (-of_value[value][MEMBERS], value))[:MAX_VALUES_PER_FEATURE]
-            self.frequent[feature] = sorted(large)
+                members.setdefault(feature, {})[value] = found.sizes[MEMBERS]
+        for feature, of_value in members.items():
+            large = [value for value, size in of_value.items() if size >= min_size and value not in (POOLED, UNJUDGED)]
+            large.sort(key=lambda value: (-of_value[value], value))
+            self._alone[feature] = set(large[: slice_values.MAX_JUDGED])
+            self._left_out[feature] = {UNJUDGED, *large[slice_values.MAX_JUDGED :]}
 
     def key(self, feature: str, value: str) -> SliceKey:
         """The slice that a value belongs to."""
-        if feature == WHOLE_SET or value in self.frequent.get(feature, ()):
+        if feature == WHOLE_SET or value in self._alone.get(feature, ()):
             return feature, value
-        return feature, POOLED
+        return feature, UNJUDGED if value in self._left_out.get(feature, ()) else POOLED
 
 
 def _from_tally(tally: Tally, slices: _Slices) -> Iterator[_Scored]:
@@ -195,8 +202,9 @@ def _from_tally(tally: Tally, slices: _Slices) -> Iterator[_Scored]:
         elif not (attack == LABEL_ONLY and feature == CORRECTNESS_FEATURE):  # constant there by construction
             grouped.setdefault((attack, slices.key(feature, value)), []).append(found)
     for (attack, slice_key), parts in grouped.items():
-        counts = counting.merged(parts)
-        yield _Scored(attack, slice_key, counts, (counts,))
+        if attack == LOSS or slice_key[1] != UNJUDGED:
+            counts = counting.merged(parts)
+            yield _Scored(attack, slice_key, counts, (counts,))
     by_class = tuple(
         found
         for (attack, (feature, _)), found in sorted(tally.counts.items())
@@ -207,7 +215,7 @@ def _from_tally(tally: Tally, slices: _Slices) -> Iterator[_Scored]:
 
 
 def _from_sample(
-    sides: tuple[SampledSide, SampledSide], slices: _Slices, control: tuple[np.ndarray, np.ndarray]
+    sides: tuple[SampledSide, SampledSide], slices: _Slices, controls: Mapping[str, tuple[np.ndarray, np.ndarray]]
 ) -> Iterator[_Scored]:
     members, others = sides
     folds = members.folds, others.folds
@@ -216,18 +224,16 @@ def _from_sample(
         classes = members.classes, others.classes
         attacks["class_normalised"] = learned.class_normalised((members.loss, others.loss), classes, folds)
     attacks |= {name: (members.scores[name], others.scores[name]) for name in members.scores}
-    attacks[CONTROL] = control
+    attacks |= controls
     # A classifier's scores are compared within the fold that it did not see.
-    within_folds = (learned.LOGISTIC, learned.BOOSTING, CONTROL)
-    masks = [_masks(side, slices) for side in sides]
+    within_folds = (learned.LOGISTIC, learned.BOOSTING, *controls)
+    places = [_places(side, slices) for side in sides]
     for name, scores in attacks.items():
-        for slice_key in sorted(set(masks[MEMBERS]) | set(masks[OTHERS])):
-            chosen = [
-                found.get(slice_key, np.zeros(len(values), bool)) & ~np.isnan(values)
-                for found, values in zip(masks, scores, strict=True)
-            ]
-            picked = [values[mask] for values, mask in zip(scores, chosen, strict=True)]
-            in_folds = [fold[mask] for fold, mask in zip(folds, chosen, strict=True)]
+        for slice_key in sorted(set(places[MEMBERS]) | set(places[OTHERS])):
+            chosen = [found.get(slice_key, np.zeros(0, np.int64)) for found in places]
+            chosen = [rows[~np.isnan(values[rows])] for rows, values in zip(chosen, scores, strict=True)]
+            picked = [values[rows] for values, rows in zip(scores, chosen, strict=True)]
+            in_folds = [fold[rows] for fold, rows in zip(folds, chosen, strict=True)]
             counts = counting.of_scores(picked[0], picked[1], in_folds[0], in_folds[1], buckets=_buckets(sides, chosen))
             fitted = name in within_folds
             strata = (counts.of_fold(0), counts.of_fold(1)) if fitted else (counts,)
@@ -248,15 +254,6 @@ def _learned(name: str, sides: tuple[SampledSide, SampledSide]) -> tuple[np.ndar
     return scores[MEMBERS], scores[OTHERS]
 
 
-def control_scores(sides: tuple[SampledSide, SampledSide]) -> tuple[np.ndarray, np.ndarray]:
-    """Log-odds of membership by features and label alone (Das et al. 2024, https://arxiv.org/abs/2406.16201)."""
-    features = learned.compact(np.concatenate([side.blind for side in sides]))
-    size = len(sides[MEMBERS].folds)
-    return learned.cross_fitted(
-        learned.BOOSTING, features[:size], features[size:], sides[MEMBERS].folds, sides[OTHERS].folds
-    )
-
-
 def _buckets(
     sides: tuple[SampledSide, SampledSide], chosen: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray] | None:
@@ -267,26 +264,44 @@ def _buckets(
     return counting.buckets_of(members[chosen[MEMBERS]]), counting.buckets_of(others[chosen[OTHERS]])
 
 
-def _masks(side: SampledSide, slices: _Slices) -> dict[SliceKey, np.ndarray]:
-    """The sampled records of each slice."""
-    masks = {_WHOLE: np.ones(len(side.folds), bool)}
+def _places(side: SampledSide, slices: _Slices) -> dict[SliceKey, np.ndarray]:
+    """The sampled records of each slice that is judged, each record once."""
+    found: dict[SliceKey, list[np.ndarray]] = {_WHOLE: [np.arange(len(side.folds))]}
     for feature, column in side.slices.items():
         rows = np.arange(len(side.folds)) if column.rows is None else column.rows
-        for code, value in enumerate(column.values):
-            mask = masks.setdefault(slices.key(feature, value), np.zeros(len(side.folds), bool))
-            mask[rows[column.codes == code]] = True
-    return masks
+        order = np.argsort(column.codes, kind="stable")
+        ends = np.cumsum(np.bincount(column.codes, minlength=len(column.values)))
+        for value, part in zip(column.values, np.split(rows[order], ends)[:-1], strict=True):
+            slice_key = slices.key(feature, value)
+            if len(part) and slice_key[1] != UNJUDGED:
+                found.setdefault(slice_key, []).append(part)
+    return {slice_key: np.unique(np.concatenate(parts)) for slice_key, parts in found.items()}
+
+
+def _too_few(slice_key: SliceKey, sizes: tuple[int, int], settings: Settings) -> str:
+    """Why a slice is not judged; empty if it is."""
+    if slice_key[1] == UNJUDGED:
+        return (
+            f"more than {slice_values.MAX_JUDGED} values have {settings.min_slice_size} members or more, and those "
+            f"with most members are judged. Slice by a feature with fewer values, or raise min_slice_size, which pools "
+            "the rarer ones"
+        )
+    smallest = settings.min_slice_size, min(settings.min_slice_size, consistency.FEWEST_OTHERS)
+    if slice_key == _WHOLE:
+        smallest = settings.min_records, settings.min_records
+    if sizes[MEMBERS] >= smallest[MEMBERS] and sizes[OTHERS] >= smallest[OTHERS]:
+        return ""
+    found = statistics.minimum_detectable_auc(*sizes)
+    return (
+        f"{sizes[MEMBERS]} members and {sizes[OTHERS]} non-members, {smallest[MEMBERS]} and {smallest[OTHERS]} are "
+        f"needed; an AUC below {found:.2f} would go unnoticed"
+    )
 
 
 def _judge(item: _Scored, settings: Settings) -> AttackResult:
     n1, n0 = sizes = item.counts.sizes
-    smallest = settings.min_records if item.slice_key == _WHOLE else settings.min_slice_size
-    if not min(sizes) >= smallest:
-        found = statistics.minimum_detectable_auc(n1, n0)
-        reason = (
-            f"{n1} members and {n0} non-members, {smallest} of each are needed; an AUC below {found:.2f} would go "
-            "unnoticed"
-        )
+    reason = _too_few(item.slice_key, sizes, settings)
+    if reason:
         return _row(item.attack, item.slice_key, sizes, "INSUFFICIENT", reason)
     if not clusters.has_enough_groups(item.counts):
         found_groups = [f"{clusters.num_groups(item.counts, side):.0f}" for side in (MEMBERS, OTHERS)]
@@ -331,29 +346,12 @@ def _groups(counts: Counts, side: int) -> int | None:
 
 
 def _with_control(rows: Sequence[AttackResult]) -> list[AttackResult]:
-    """Marks what the control makes doubtful: there, members differ from non-members before a model is asked."""
-    rows = _adjusted(rows, [index for index, row in enumerate(rows) if row.attack == CONTROL])
-    shifted = {
-        (row.slice_feature, row.slice_value): row
-        for row in rows
-        if row.attack == CONTROL and row.status == "OK" and not _p_value(row) > CONTROL_SIGNIFICANCE
-    }
-    return [
-        _confounded(row, shifted[row.slice_feature, row.slice_value])
-        if row.status == "OK" and (row.slice_feature, row.slice_value) in shifted
-        else row
-        for row in rows
-    ]
-
-
-def _confounded(row: AttackResult, control: AttackResult) -> AttackResult:
-    assert control.auc is not None
-    reason = (
-        "without the model, features and label alone tell these members from the non-members, AUC "
-        f"{control.auc.estimate:.3f} ({control.auc.low:.3f}-{control.auc.high:.3f}): the splits differ, and no attack "
-        "can be judged"
-    )
-    return row.model_copy(update={"status": "CONFOUNDED", "reason": reason})
+    """One row of the control for each slice; what it makes doubtful is marked."""
+    rows = control.merged(rows)
+    families = control.families(rows)
+    for family in families:
+        rows = _adjusted(rows, family, times=len(families))
+    return control.confounded(rows)
 
 
 def _is_shift(row: AttackResult) -> bool:
@@ -379,12 +377,14 @@ def _weighted(sides: tuple[SampledSide, SampledSide], odds: np.ndarray, settings
     return [row.model_copy(update={"auc": auc})]
 
 
-def _adjusted(rows: Sequence[AttackResult], family: Sequence[int]) -> list[AttackResult]:
-    """The rows, with the p-values of those of a family adjusted for each other."""
+def _adjusted(rows: Sequence[AttackResult], family: Sequence[int], *, times: int = 1) -> list[AttackResult]:
+    """The rows, with the p-values of those of a family adjusted for each other, and for the number of families."""
     tested = [index for index in family if rows[index].adjusted_p_value is not None]
     adjusted = dict(zip(tested, multiplicity.holm([_p_value(rows[index]) for index in tested]), strict=True))
     return [
-        row.model_copy(update={"adjusted_p_value": float(adjusted[index])}) if index in adjusted else row
+        row.model_copy(update={"adjusted_p_value": min(1.0, times * float(adjusted[index]))})
+        if index in adjusted
+        else row
         for index, row in enumerate(rows)
     ]
 

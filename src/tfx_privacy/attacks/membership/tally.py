@@ -1,7 +1,7 @@
 """What is kept of any number of scored records: counts by attack, slice, side and fold, and a sample of each side.
 
-Tallies of parts merge into the tally of the whole, to the last bit, in any order and grouping, and their size does not
-grow with the number of records.
+Tallies of parts merge into the tally of the whole, to the last bit, in any order and grouping. Their size does not grow
+with the number of records where rare values are pooled (`slice_values`).
 """
 
 from __future__ import annotations
@@ -12,36 +12,20 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tfx_privacy.attacks.evaluation import CLASS_FEATURE, WHOLE_SET
+from tfx_privacy.attacks.evaluation import WHOLE_SET
 from tfx_privacy.attacks.membership import counts as counting
 from tfx_privacy.attacks.membership import sample
 from tfx_privacy.attacks.membership.counts import KEY_BITS, Counts
 from tfx_privacy.attacks.membership.sample import Sample
-from tfx_privacy.errors import DataError
+from tfx_privacy.attacks.membership.slice_values import SliceColumn
 
 MEMBERS, OTHERS = 0, 1
 NO_SCORE = "no_score"
 """Whether a record has no finite score: a model that breaks on its members alone tells them."""
-MAX_VALUES = 5000
 _KEY_MASK = (1 << KEY_BITS) - 1
 
 SliceKey = tuple[str, str]
 """Feature and value; ("all", "") is the whole set."""
-
-
-@dataclasses.dataclass(frozen=True)
-class SliceColumn:
-    """One feature's values of some records.
-
-    Attributes:
-      values: Distinct values as text.
-      codes: Index into `values` for each entry.
-      rows: Record of each entry; None if entry i belongs to record i. A record with several values has several entries.
-    """
-
-    values: Sequence[str]
-    codes: np.ndarray
-    rows: np.ndarray | None = None
 
 
 @dataclasses.dataclass
@@ -86,9 +70,6 @@ def of_records(
 
     Returns:
       The tally.
-
-    Raises:
-      DataError: If a feature has more than 5,000 values.
     """
     parts = _Parts(sample.folds_of(hashes), False) if groups is None else _Parts(counting.buckets_of(groups), True)
     everything = SliceColumn(("",), np.zeros(len(hashes), np.int64))
@@ -103,31 +84,25 @@ def of_records(
     sizes, unusable = np.zeros(2, np.int64), np.zeros(2, np.int64)
     sizes[side] = len(hashes)
     unusable[side] = int(np.isnan(scores["loss"]).sum())
-    return _checked(Tally(sizes, unusable, counts, (sample.empty(), sample.empty())))
+    return Tally(sizes, unusable, counts, (sample.empty(), sample.empty()))
 
 
 def merged(tallies: Sequence[Tally], sample_size: int) -> Tally:
-    """The tally of all parts' records.
-
-    Raises:
-      DataError: If a feature has more than 5,000 values.
-    """
+    """The tally of all parts' records."""
     if not tallies:
         return empty()
     parts: dict[tuple[str, SliceKey], list[Counts]] = {}
     for tally in tallies:
         for key, found in tally.counts.items():
             parts.setdefault(key, []).append(found)
-    return _checked(
-        Tally(
-            np.sum([tally.records for tally in tallies], axis=0),
-            np.sum([tally.unusable for tally in tallies], axis=0),
-            {key: counting.merged(found) for key, found in parts.items()},
-            (
-                sample.smallest([tally.samples[MEMBERS] for tally in tallies], sample_size),
-                sample.smallest([tally.samples[OTHERS] for tally in tallies], sample_size),
-            ),
-        )
+    return Tally(
+        np.sum([tally.records for tally in tallies], axis=0),
+        np.sum([tally.unusable for tally in tallies], axis=0),
+        {key: counting.merged(found) for key, found in parts.items()},
+        (
+            sample.smallest([tally.samples[MEMBERS] for tally in tallies], sample_size),
+            sample.smallest([tally.samples[OTHERS] for tally in tallies], sample_size),
+        ),
     )
 
 
@@ -169,17 +144,3 @@ def _counts(side: int, scores: np.ndarray, parts: _Parts, column: SliceColumn) -
             counts = Counts(values, table)
         by_slice[column.values[int(codes[start])]] = counts
     return by_slice
-
-
-def _checked(tally: Tally) -> Tally:
-    distinct: dict[str, set[str]] = {}
-    for _, (feature, value) in tally.counts:
-        distinct.setdefault(feature, set()).add(value)
-    for feature, values in distinct.items():
-        # The model's outputs bound the number of classes.
-        if feature != CLASS_FEATURE and len(values) > MAX_VALUES:
-            raise DataError(
-                f"Feature {feature!r} has more than {MAX_VALUES} values. Slice by a feature with few values: put "
-                "numbers into buckets."
-            )
-    return tally

@@ -16,14 +16,18 @@ from collections.abc import Mapping
 from tfx_privacy.attacks.evaluation import (
     CLASS_FEATURE,
     CONTROL,
+    CORRECTNESS_FEATURE,
+    POOLED,
+    UNJUDGED,
     WHOLE_SET,
     AttackResult,
     PrivacyEvaluation,
 )
 from tfx_privacy.errors import EvidenceError
-from tfx_privacy.gate import attack_limit
+from tfx_privacy.gate import attack_limit, shift
 from tfx_privacy.gate.attack_limit import Standing
 from tfx_privacy.gate.evidence import Evidence, Finding
+from tfx_privacy.gate.false_refusals import Design
 from tfx_privacy.gate.policy import GatePolicy
 from tfx_privacy.gate.rules import groups
 from tfx_privacy.gate.slice_limits import SliceLimits
@@ -35,7 +39,7 @@ MIN_CONFIDENCE_LEVEL = 0.95
 SIGNIFICANCE = 0.05
 """Of an attack's p-value, adjusted over all attacks and slices."""
 MAX_SLICE_SIZE_POOLED = 1000
-"""Larger slices must not be pooled: what leaks in one of them would be diluted by the others."""
+"""Slices of more members must not be pooled, nor go without a judgement: what leaks in one of them would not be seen."""
 MAX_OVERLAP = 0.01
 """Share of the smaller side that may be on both sides: between equal records an attack finds nothing."""
 _TASKS_WITH_CLASSES = ("binary", "multiclass")
@@ -49,6 +53,9 @@ def check_attack_auc(evidence: Evidence, policy: GatePolicy, now: datetime.datet
     record = evidence.known_evaluation
     judged = attack_limit.attacked(record)
     if not judged:
+        differing = shift.confounded(record, (CONTROL, LOSS))
+        if differing:
+            raise EvidenceError(f"No attack could be judged on any slice. {shift.explained(differing)}")
         raise EvidenceError("No attack could be judged on any slice. Give PrivacyEvaluator more records.")
     limits = SliceLimits(record, policy)
     by_standing: dict[Standing, list[AttackResult]] = {kind: [] for kind in Standing}
@@ -112,17 +119,24 @@ def _refused(
         text += f" Slices above their limit: {', '.join(slices)}."
     if strongest not in refusing:
         text += f" The strongest attack, {_show_row(record, strongest)}, keeps its limit."
-    return (
-        f"{text} Train with more noise or less over-fitting; or, if the interval is wide, give PrivacyEvaluator more "
-        "records."
-    )
+    if shift.is_everywhere(record):
+        return f"{text} {shift.explained(shift.confounded(record, (CONTROL,)))}"
+    return f"{text} Train with more noise or less over-fitting. {_records_needed(record, limits, worst)}".rstrip()
+
+
+def _records_needed(record: PrivacyEvaluation, limits: SliceLimits, worst: AttackResult) -> str:
+    """What more records would change, if anything: how many are enough for a model that leaks nothing to pass."""
+    if worst.slice_feature != WHOLE_SET:
+        return "Or, if the interval is wide, give PrivacyEvaluator more records of the slice."
+    design = Design.of(record)
+    return "" if design is None else design.advice(limits.limit(worst))
 
 
 def check_coverage(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
     """The attacks that always must be were judged on the whole set, by class, and by each sliced feature for enough members."""
     record = evidence.known_evaluation
     limits, rows = SliceLimits(record, policy), record.rows_by_feature()
-    problems, smallest = [], 1.0
+    problems, smallest, too_few = [], 1.0, ""
     if not record.confidence_level >= MIN_CONFIDENCE_LEVEL:
         problems.append(f"intervals are at {record.confidence_level:g} confidence, below {MIN_CONFIDENCE_LEVEL:g}")
     if not record.min_slice_size <= MAX_SLICE_SIZE_POOLED:
@@ -138,15 +152,22 @@ def check_coverage(evidence: Evidence, policy: GatePolicy, now: datetime.datetim
         smallest = min(smallest, share)
         if not share >= policy.min_slice_coverage:
             problems.append(f"{LOSS} could judge only {share:.1%} of the members by {feature}")
+            design = Design.of(record)
+            too_few = "" if design is None else design.advice(policy.max_attack_auc)
+    problems += _values_left_out(record)
     problems += [
         f"{row.attack} on {row.slice_name} is {row.status}: {row.reason}"
         for row in record.results
-        if row.status == "UNSUPPORTED" or (row.status == "CONFOUNDED" and row.attack in REQUIRED_ATTACKS)
+        if row.status == "UNSUPPORTED"
     ]
     problems += groups.unreckoned(record)
     problems += [f"slice_limits name {name}, which {LOSS} could not judge by itself" for name in limits.unjudged()]
-    if problems:
-        return Finding(False, f"{smallest:.1%}", f"The evidence is partial: {'; '.join(dict.fromkeys(problems))}.")
+    differing = shift.confounded(record, REQUIRED_ATTACKS)
+    if problems or differing:
+        reasons = [shift.explained(differing)] if differing else []
+        reasons += [f"The evidence is partial: {'; '.join(dict.fromkeys(problems))}."] if problems else []
+        reasons += [too_few] if too_few and not differing else []
+        return Finding(False, f"{smallest:.1%}", " ".join(reasons))
     return Finding(
         True, f"{smallest:.1%}", f"Every sliced feature is judged for at least {smallest:.1%} of the members."
     )
@@ -157,7 +178,10 @@ def check_required_attacks(evidence: Evidence, policy: GatePolicy, now: datetime
     record = evidence.known_evaluation
     rows = record.rows_by_feature()
     missing = list(filter(None, (_not_judged(rows, attack) for attack in policy.required_attacks)))
-    return _demanded(policy.required_attacks, missing, "Run these attacks in PrivacyEvaluator, on enough records.")
+    remedy = "Run these attacks in PrivacyEvaluator, on enough records."
+    if shift.is_everywhere(record):
+        remedy = f"The splits differ: a shift, which is no leak. {shift.REMEDY}"
+    return _demanded(policy.required_attacks, missing, remedy)
 
 
 def check_required_slices(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
@@ -242,6 +266,18 @@ def _not_judged(rows: _Rows, attack: str) -> str:
         return ""
     reason = f"{whole[0].status}, {whole[0].reason}" if whole else "the attack was not run"
     return f"{attack} on all records gave no result: {reason}"
+
+
+def _values_left_out(record: PrivacyEvaluation) -> list[str]:
+    """Values with many members that the loss was not judged on, whatever their share: no pool says anything of them."""
+    return [
+        f"{row.attack} on {row.slice_name}, {row.num_members} members, is {row.status}: {row.reason}"
+        for row in record.results
+        if row.attack == LOSS
+        and row.status == "INSUFFICIENT"
+        and row.slice_feature not in (WHOLE_SET, CORRECTNESS_FEATURE)
+        and (row.slice_value == UNJUDGED or (row.slice_value != POOLED and row.num_members > MAX_SLICE_SIZE_POOLED))
+    ]
 
 
 def _demanded(names: list[str], missing: list[str], remedy: str) -> Finding:
