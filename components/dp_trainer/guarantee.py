@@ -162,6 +162,7 @@ def make_guarantee(
         engine=f"tfx-privacy {__version__}, {terms.engine}",
         train_splits=terms.splits,
         scope=terms.scope,
+        declared_record_wise=list(outcome.declared_record_wise),
         model_digest=model_digest,
         trained_records_digest=trained_records_digest,
         base_model=terms.base_model,

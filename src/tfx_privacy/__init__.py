@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tfx_privacy.components.privacy_evaluator.component import PrivacyEvaluator as PrivacyEvaluator
     from tfx_privacy.components.verifying_pusher.component import VerifyingPusher as VerifyingPusher
     from tfx_privacy.gate.policy import GatePolicy as GatePolicy
+    from tfx_privacy.guarantee.declarations import record_wise as record_wise
     from tfx_privacy.ledger import Ledger as Ledger
     from tfx_privacy.pipelines.factory import create_pipeline as create_pipeline
     from tfx_privacy.pipelines.local_runner import run_locally as run_locally
@@ -59,6 +60,7 @@ _HOMES = {
     "calibrate_noise_multiplier": "accounting.calibration",
     "create_pipeline": "pipelines",
     "epsilon": "accounting.epsilon",
+    "record_wise": "guarantee.declarations",
     "run_locally": "pipelines",
 }
 

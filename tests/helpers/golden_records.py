@@ -133,6 +133,7 @@ def _full_guarantee() -> PrivacyGuarantee:
             privacy_unit="user",
             max_records_per_user=8,
             population=Population(records=10_000, source="declared"),
+            declared_record_wise=["model.Gate", "model.model_fn.<locals>.loss"],
             scope=[
                 ScopeItem(artifact="schema", covered=False, detail="inferred from the data"),
                 ScopeItem(artifact="base_model", covered=True, detail='gr\u00f6\u00dfer\u2028\U0001f600 "quoted"\n'),

@@ -203,6 +203,23 @@ def test_another_number_of_records_or_another_model_is_another_run(tmp_path: pat
         run(tmp_path, model=make_model(lambda layers, f: layers.Dense(1, "sigmoid")(f), optimizer="adam"))
 
 
+def test_what_is_declared_record_wise_is_declared_of_every_step(tmp_path: pathlib.Path) -> None:
+    """A run that took the author's word goes on as such, or the guarantee would be silent about its first steps."""
+    import tensorflow as tf
+
+    import tfx_privacy
+
+    def error(labels: Any, predictions: Any) -> Any:
+        return tf.square(tf.cast(tf.reshape(labels, (-1,)), tf.float32) - tf.reshape(predictions, (-1,)))
+
+    with pytest.raises(KilledError):
+        run(tmp_path, kill_at=20, model=make_model(optimizer="adam", loss=tfx_privacy.record_wise(error)))
+    del error._tfx_privacy_record_wise  # type: ignore[attr-defined]
+    with pytest.raises(CheckpointError, match="what is declared record-wise"):
+        run(tmp_path, model=make_model(optimizer="adam", loss=error))
+    assert journal(tmp_path)["attempts"] == [20]
+
+
 @pytest.mark.parametrize(
     "text", ["", "{", "{}", '{"version": 1, "attempts": [-5], "completed": 0, "run": "", "state": null}']
 )

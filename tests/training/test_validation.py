@@ -225,9 +225,10 @@ def test_no_private_record_is_looked_at() -> None:
 
 
 def test_a_layer_that_hides_a_use_of_a_weight_is_found() -> None:
-    """Its second use would be missing from the gradient: the probe compares, and the slow way is taken."""
+    """On whole batches its second use would be missing from the gradient: the probe compares, and goes the slow way."""
     import tensorflow as tf
 
+    import tfx_privacy
     from tfx_privacy.training import probe
 
     class Tied(tf.keras.layers.Layer):
@@ -238,11 +239,17 @@ def test_a_layer_that_hides_a_use_of_a_weight_is_found() -> None:
         def call(self, inputs: Any) -> Any:
             return tf.matmul(self.dense(inputs), self.dense.kernel)
 
-    found = probe.examine(
-        make_model(lambda layers, f: layers.Dense(1, "sigmoid")(Tied()(f))), make_data(), resolved(40)
-    )
+    def examined() -> Any:
+        model = make_model(lambda layers, f: layers.Dense(1, "sigmoid")(Tied()(f)))
+        return probe.examine(model, make_data(), resolved(40))
+
+    # A layer that is not known gets one record at a time with all its weights, so nothing is missing.
+    assert not examined().record_by_record
+    tfx_privacy.record_wise(Tied)
+    found = examined()
     assert found.record_by_record
     assert "could not be shown to add up" in found.notes[0]
+    assert found.declared_record_wise == ()
 
 
 def test_a_gradient_that_is_not_finite_shows_nothing() -> None:

@@ -82,7 +82,7 @@ def test_several_outputs_are_one_weighted_loss() -> None:
     import tensorflow as tf
     import tf_keras
 
-    from tfx_privacy.training.gradients.clipping import PerRecordLoss
+    from tfx_privacy.training.gradients.losses import PerRecordLoss
 
     features = tf_keras.Input((2,), name="features")
     outputs = {"first": tf_keras.layers.Dense(1)(features), "second": tf_keras.layers.Dense(1)(features)}

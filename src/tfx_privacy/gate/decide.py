@@ -20,6 +20,7 @@ attacks               `attack_auc`, `attack_tpr`, `attack_coverage`, `attack_spl
                       itself: `evaluation`, `unscored_records`: `rules.evaluation`
 what is served        `served_outputs`: `rules.served`
 no privacy            `epsilon` is infinite, for deterministic test noise as well; `guarantee_scope`, `ledger`
+nobody's word         `declared_record_wise`: that a layer leaves the records of a batch apart
 binding               `model_digest`, `trained_records`, `ledger` (`rules.ledger`), `guarantee_terms`
 freshness             `issued_at`, `freshness`; the driver keeps a verdict from being replayed
 signatures            `signature`
@@ -271,6 +272,12 @@ _RULES: tuple[_Rule, ...] = (
             ["all covered", *filter(None, [", ".join(sorted(guarantee.allowed_outside(policy)))])]
         ),
         guarantee.check_scope,
+        (GUARANTEE,),
+    ),
+    _Rule(
+        "declared_record_wise",
+        lambda policy: "any" if policy.allow_declared_record_wise is True else "none",
+        guarantee.check_record_wise,
         (GUARANTEE,),
     ),
     _Rule(

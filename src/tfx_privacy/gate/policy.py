@@ -171,6 +171,9 @@ class GatePolicy(_Checked):
     """Accept a transform graph that holds results of analyzers, which the guarantee does not cover."""
     allow_non_dp_tuning: bool = False
     """Accept hyperparameters that were chosen by trials on the data, which the guarantee does not cover."""
+    allow_declared_record_wise: bool = False
+    """Accept layers and losses that leave the records of a batch apart on their author's word alone. False by default:
+    where the word is wrong epsilon is wrong too, and nothing in the evidence would show it."""
     slice_limits: list[SliceLimit] = pydantic.Field(default_factory=list, max_length=MAX_ENTRIES)
     """Limits of single features or slices, in place of `max_attack_auc`."""
     required_attacks: list[Name] = pydantic.Field(default_factory=list, max_length=MAX_ENTRIES)

@@ -38,6 +38,7 @@ RULES: tuple[str, ...] = (
     "issued_at",
     "freshness",
     "guarantee_scope",
+    "declared_record_wise",
     "guarantee_terms",
     "ledger",
     "dataset_budget",

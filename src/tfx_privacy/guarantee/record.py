@@ -180,6 +180,9 @@ class PrivacyGuarantee(ModelRecord):
     """Software that trained: this package's, TensorFlow's and Keras' versions."""
     train_splits: Annotated[list[Text], pydantic.Field(min_length=1)]
     scope: list[ScopeItem]
+    declared_record_wise: list[Text] = pydantic.Field(default_factory=list)
+    """Layers, activations and losses that saw whole batches on their author's word that they leave records apart. For
+    all others that is shown, or each record went through them by itself."""
     model_digest: Digest
     trained_records_digest: Digest | None = None
     """Of the private file next to the model that tells which records were read; None without one. It has a secret key in

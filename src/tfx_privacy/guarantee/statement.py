@@ -39,6 +39,7 @@ def _guarantee_sentences(guarantee: PrivacyGuarantee, mechanism: DPMechanism) ->
         f"{_relation(guarantee)} changes the probability of any outcome by at most a factor exp(epsilon), except with "
         "probability delta.",
         *_mechanism_sentences(guarantee, mechanism),
+        *_declared_sentences(guarantee),
         _population_sentence(guarantee),
         *_read_sentences(guarantee),
         f"Epsilon was computed by dp-accounting {guarantee.accountant.version}. The noise was keyed by the operating "
@@ -75,6 +76,15 @@ def _mechanism_sentences(guarantee: PrivacyGuarantee, mechanism: DPMechanism) ->
             f"The run was broken off and resumed: {mechanism.lost_steps} of the steps were lost, and are counted."
         )
     return sentences
+
+
+def _declared_sentences(guarantee: PrivacyGuarantee) -> list[str]:
+    if not guarantee.declared_record_wise:
+        return []
+    return [
+        "The clipping relies on the word of the model's author that these treat each record by itself, which nothing "
+        f"proved: {', '.join(guarantee.declared_record_wise)}."
+    ]
 
 
 def _noise(mechanism: DPMechanism) -> str:

@@ -104,12 +104,13 @@ def _training(record: PrivacyGuarantee, is_established: bool) -> Coverage:
         return Coverage(use=use, covered="not stated", detail="The gate could not establish what the guarantee states.")
     if not _is_private(record):
         return Coverage(use=use, covered="no", detail="Epsilon is infinite: nothing limits what the model reveals.")
+    declared = ", ".join(record.declared_record_wise)
     return Coverage(
         use=use,
         covered="yes",
         detail=(
             "The final weights, all intermediate ones, and whatever is computed from them without the records, "
-            "predictions included."
+            f"predictions included.{f' If, as declared, these treat each record by itself: {declared}.' if declared else ''}"
         ),
     )
 

@@ -74,7 +74,13 @@ class Checkpoints:
         self._lock.close()
 
     def resume(
-        self, model: Any, resolved: ResolvedParameters, noise_multiplier: float, state: dict[str, Any]
+        self,
+        model: Any,
+        resolved: ResolvedParameters,
+        noise_multiplier: float,
+        state: dict[str, Any],
+        *,
+        declared_record_wise: tuple[str, ...] = (),
     ) -> History:
         """Restores the weights of an earlier attempt, where there was one.
 
@@ -83,6 +89,8 @@ class Checkpoints:
           resolved: The run; the earlier attempt must have been the same.
           noise_multiplier: As calibrated.
           state: Further variables that the run needs.
+          declared_record_wise: What the clipping takes on its author's word. An attempt that took more or less is
+            another run, so the guarantee names it for every step and not for those of the last attempt alone.
 
         Returns:
           What was spent; nothing for a new run.
@@ -90,15 +98,16 @@ class Checkpoints:
         Raises:
           CheckpointError: If the folder holds another run, or the journal cannot be read.
         """
-        identity = _identity(model, resolved, noise_multiplier)
+        identity = _identity(model, resolved, noise_multiplier, declared_record_wise)
         self._tracked = _variables(model) | {f"mechanism_{name}": variable for name, variable in state.items()}
         journal = self._read()
         if journal is None:
             self._journal = {"version": _VERSION, "run": identity, "attempts": [], "completed": 0, "state": None}
         elif journal["run"] != identity:
             raise CheckpointError(
-                f"checkpoint_dir={str(self._folder)!r} holds another run: its parameters, its model or the number of "
-                "records differ. Use another folder, or remove this one; what it spent stays spent."
+                f"checkpoint_dir={str(self._folder)!r} holds another run: its parameters, its model, what is declared "
+                "record-wise or the number of records differ. Use another folder, or remove this one; what it spent "
+                "stays spent."
             )
         else:
             self._journal = journal
@@ -195,7 +204,9 @@ class Checkpoints:
         self.write_note(_JOURNAL, strict_json.dumps(self._journal, indent=None))
 
 
-def _identity(model: Any, resolved: ResolvedParameters, noise_multiplier: float) -> str:
+def _identity(
+    model: Any, resolved: ResolvedParameters, noise_multiplier: float, declared_record_wise: tuple[str, ...]
+) -> str:
     shapes = [list(variable.shape) for variable in keras_api.trainable_variables(model)]
     facts = {
         "parameters": resolved.parameters.to_json(),
@@ -204,6 +215,7 @@ def _identity(model: Any, resolved: ResolvedParameters, noise_multiplier: float)
         "steps": resolved.steps,
         "expected_batch_size": resolved.expected_batch_size,
         "shapes": shapes,
+        "declared_record_wise": sorted(declared_record_wise),
     }
     return hashlib.sha256(strict_json.dumps(facts, indent=None).encode()).hexdigest()
 

@@ -97,6 +97,21 @@ class ColumnarDataset:
         chosen = {name: column for name, column in self.features.items() if name in names}
         return dataclasses.replace(self, features=chosen)
 
+    def scaled(self, factors: np.ndarray) -> ColumnarDataset:
+        """The same records with their features' floating-point numbers multiplied, by one factor for each record."""
+
+        def of_column(column: np.ndarray) -> np.ndarray:
+            if column.dtype.kind != "f":
+                return column
+            return (column * factors.reshape(-1, *[1] * (column.ndim - 1))).astype(column.dtype)
+
+        return dataclasses.replace(self, features=variable_length.map_arrays(of_column, self.features))
+
+    def rows(self, indices: np.ndarray) -> ColumnarDataset:
+        """Some of the records."""
+        features, labels = self.take(indices)
+        return ColumnarDataset(features, labels)
+
     def with_users(self, key: str) -> ColumnarDataset:
         """The same records with the feature `key` as user ids, out of the model's sight.
 

@@ -287,6 +287,11 @@ def compiled_loss(model: Any) -> Any:
     return _loss(model, model.loss)
 
 
+def compiled_losses(model: Any) -> list[Any]:
+    """All losses that a model was compiled with."""
+    return [_loss(model, loss) for loss in tf.nest.flatten(model.loss) if loss is not None]
+
+
 def _loss(model: Any, loss: Any) -> Any:
     if not isinstance(loss, str):
         return loss
@@ -330,7 +335,7 @@ def _calmed(call: Callable[..., Any]) -> Callable[..., Any]:
         return call(*bound.args, **bound.kwargs)
 
     calm.__signature__ = inspect.signature(call)  # Keras looks whether `training` is taken
-    return calm
+    return ours(calm)
 
 
 def takes_from_data(layer: Any) -> bool:
@@ -370,6 +375,17 @@ def call_as_keras_does(layer: Any, function: Callable[..., Any], args: tuple[Any
             autograph = tf.__internal__.autograph
             function = autograph.tf_convert(function, autograph.control_status_ctx())
         return function(*args, **kwargs)
+
+
+def ours(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Marks what the engine puts over a method of a layer for a while."""
+    function._tfx_privacy_engine = True  # type: ignore[attr-defined]
+    return function
+
+
+def is_ours(value: Any) -> bool:
+    """Whether the engine put this over a method."""
+    return getattr(value, "_tfx_privacy_engine", False) is True
 
 
 @contextlib.contextmanager

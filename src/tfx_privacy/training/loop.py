@@ -43,6 +43,8 @@ class Outcome:
 
     mechanism: DPMechanism | NoMechanism
     audit: Audit | None = None
+    declared_record_wise: tuple[str, ...] = ()
+    """Classes and functions of the model that saw whole batches because their author declared them record-wise."""
 
 
 class _Training(Protocol):
@@ -127,7 +129,13 @@ def train(
     )
     history = History()
     if checkpoints:
-        history = checkpoints.resume(model, resolved, plan.noise_multiplier, training.state)
+        history = checkpoints.resume(
+            model,
+            resolved,
+            plan.noise_multiplier,
+            training.state,
+            declared_record_wise=found.declared_record_wise,
+        )
         training.resume_from(history)
     steps = _steps_left(resolved, history)
     if not steps and not history.completed:
@@ -137,7 +145,7 @@ def train(
         )
     _run(training, resolved, steps, on_progress, progress_every, checkpoints, model=model, strategy=strategy)
     _require_finite(model)
-    return Outcome(training.executed(), _audit(training.canaries(), resolved))
+    return Outcome(training.executed(), _audit(training.canaries(), resolved), found.declared_record_wise)
 
 
 def check_run(

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfx_privacy.accounting.parameters import ResolvedParameters
 from tfx_privacy.training import keras_api
 from tfx_privacy.training.data import ColumnarDataset
-from tfx_privacy.training.gradients import clipping
+from tfx_privacy.training.gradients import losses
 from tfx_privacy.training.sampling import PoissonSampler
 
 
@@ -67,4 +67,4 @@ class OrdinaryTraining:
         return tf.add_n([head.weight * tf.reduce_mean(head.loss(*head.both)) for head in heads])
 
     def _weighted_mean(self, labels: Any, outputs: Any, weights: Any) -> Any:
-        return tf.reduce_mean(clipping.PerRecordLoss(self._model, weights.shape[0])(labels, outputs) * weights)
+        return tf.reduce_mean(losses.PerRecordLoss(self._model, weights.shape[0])(labels, outputs) * weights)

@@ -22,7 +22,7 @@ from tfx_privacy.attacks.membership import counts, statistics
 from tfx_privacy.errors import ModelError
 from tfx_privacy.training import keras_api, validation
 from tfx_privacy.training.data import ColumnarDataset
-from tfx_privacy.training.gradients import clipping
+from tfx_privacy.training.gradients.losses import PerRecordLoss
 
 MAX_SAMPLE = 5000
 CONFIDENCE_LEVEL = 0.95
@@ -113,7 +113,7 @@ class LossAttack:
     def _score(self, features: Any, labels: Any) -> tuple[Any, Any]:
         with keras_api.user_code():
             outputs = keras_api.called(self._model, features, training=False)
-            losses = clipping.PerRecordLoss(self._model, _BATCH_SIZE)(labels, outputs)
+            losses = PerRecordLoss(self._model, _BATCH_SIZE)(labels, outputs)
         return losses, _right(keras_api.compiled_loss(self._model), labels, outputs)
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import tensorflow as tf
 
 from tfx_privacy.accounting.parameters import ResolvedParameters
-from tfx_privacy.training import keras_api, validation
+from tfx_privacy.training import keras_api, trial_records, validation
 from tfx_privacy.training.batches import MAX_CHUNK, Layout
 from tfx_privacy.training.data import ColumnarDataset
-from tfx_privacy.training.gradients import clipping
+from tfx_privacy.training.gradients import clipping, losses
+from tfx_privacy.training.gradients.plan import Plan
 from tfx_privacy.training.gradients.units import Units, UnsupportedCallError
 
 _RECORDS = 3
@@ -37,7 +38,9 @@ class Examined:
     layout: Layout
     """Chunks that fit into memory and suit the model."""
     notes: tuple[str, ...] = ()
-    """For the log: why it will be slow."""
+    """For the log: what will be slow, and why."""
+    declared_record_wise: tuple[str, ...] = ()
+    """Classes and functions that see whole batches on their author's word alone."""
 
 
 def examine(model: Any, data: ColumnarDataset, resolved: ResolvedParameters) -> Examined:
@@ -53,26 +56,81 @@ def examine(model: Any, data: ColumnarDataset, resolved: ResolvedParameters) -> 
     """
     records_each = resolved.parameters.max_records_per_user or 1
     made = validation.finite_records(model, data, _RECORDS) or data.synthetic(_RECORDS)
-    features, labels = tf.nest.map_structure(tf.constant, (made.features, made.labels))
-    ones = tf.ones(_RECORDS)
-    chunk = clipping.Chunk(features, labels, ones, ones)
     units = Units(_RECORDS)
     with keras_api.without_randomness(model):
-        slow = [part.materialized() for part in clipping.RecordByRecord(model, units).contributions(chunk)]
         try:
-            found = clipping.ClippedSum(model, units).contributions(chunk)
+            batched = clipping.ClippedSum(model, units)
+            fast = _Traced(batched)
+            found = fast(made)
         except UnsupportedCallError as error:
             return _slow(model, records_each, resolved, str(error))
-        fast = [part.materialized() for part in found]
-    if not _agree(fast, slow):
-        return _slow(
-            model,
-            records_each,
-            resolved,
-            "Its layers' gradients could not be shown to add up to those of single records.",
-        )
-    numbers = sum(math.prod(part.shape[1:]) for each in found for part in each.operands)
-    return Examined(False, _layout(numbers * records_each, resolved))
+        slow = _Traced(clipping.RecordByRecord(model, units))
+        if not _agree(found, slow(made)):
+            return _slow(
+                model,
+                records_each,
+                resolved,
+                "Its layers' gradients could not be shown to add up to those of single records.",
+            )
+        if not _same_among_copies(fast, made):
+            return _slow(
+                model, records_each, resolved, "A record's gradient depends on the other records of its batch."
+            )
+    layout = _layout(fast.numbers_each * records_each, resolved)
+    declared = sorted(batched.plan.declared | losses.declared_of(model))
+    return Examined(False, layout, _notes(model, batched.plan), tuple(declared))
+
+
+class _Traced:
+    """The gradients of made-up records, in a graph as in training.
+
+    Attributes:
+      numbers_each: Numbers that a record's gradients are made of; known after the first call.
+    """
+
+    def __init__(self, gradient_sum: clipping.ClippedSum | clipping.RecordByRecord) -> None:
+        self.numbers_each = 0
+        self._gradient_sum = gradient_sum
+        self._run = tf.function(self._of_chunk, autograph=False)
+
+    def __call__(self, made: ColumnarDataset) -> list[Any]:
+        features, labels = tf.nest.map_structure(tf.constant, (made.features, made.labels))
+        return list(self._run(features, labels))
+
+    def _of_chunk(self, features: Any, labels: Any) -> list[Any]:
+        ones = tf.ones(_RECORDS)
+        found = self._gradient_sum.contributions(clipping.Chunk(features, labels, ones, ones))
+        self.numbers_each = sum(math.prod(part.shape[1:]) for each in found for part in each.operands)
+        return [part.materialized() for part in found]
+
+
+def _notes(model: Any, plan: Plan) -> tuple[str, ...]:
+    """What is slower than it might be."""
+    parts = plan.slow_parts
+    if any(
+        not losses.is_known_loss(loss) and losses.declared_name(loss) is None
+        for loss in keras_api.compiled_losses(model)
+    ):
+        parts = [*parts, "the loss"]
+    if not parts:
+        return ()
+    return (
+        f"Called for one record at a time, because nothing shows that they leave records apart: {', '.join(parts)}. If "
+        "you know that they do, declare the class or function with tfx_privacy.record_wise: the guarantee will say so.",
+    )
+
+
+def _same_among_copies(fast: _Traced, made: ColumnarDataset) -> bool:
+    """Whether each record's gradient among others, of any size, is that among copies of itself."""
+    for records in trial_records.of_several_sizes(made):
+        together = trial_records.unless_refused(fast, records)
+        if together is None:
+            continue
+        for index in range(_RECORDS):
+            own = fast(trial_records.copies(records, index))
+            if not _agree([each[index] for each in together], [each[index] for each in own], shows_nothing=True):
+                return False
+    return True
 
 
 def _slow(model: Any, records_each: int, resolved: ResolvedParameters, reason: str) -> Examined:
@@ -87,11 +145,12 @@ def _layout(numbers_each: int, resolved: ResolvedParameters) -> Layout:
     return Layout.of(resolved.expected_batch_size, max_chunk=fitting, costly=numbers_each > _COSTLY_NUMBERS)
 
 
-def _agree(fast: list[Any], slow: list[Any]) -> bool:
+def _agree(fast: list[Any], slow: list[Any], *, shows_nothing: bool = False) -> bool:
+    """Whether gradients are the same; `shows_nothing` is the answer where those that they should be are not finite."""
     # Each against the largest entry of any variable: a gradient that is zero but for rounding has no scale.
     scale = max(float(tf.reduce_max(tf.abs(each))) for each in slow)
     if not math.isfinite(scale):
-        return False  # nothing was shown
+        return shows_nothing
     return all(
         bool(tf.reduce_all(tf.abs(one - other) <= _TOLERANCE * scale)) for one, other in zip(fast, slow, strict=True)
     )

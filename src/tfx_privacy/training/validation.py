@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfx_privacy.errors import ModelError
-from tfx_privacy.training import keras_api
+from tfx_privacy.training import keras_api, trial_records
 from tfx_privacy.training.data import ColumnarDataset
+from tfx_privacy.training.gradients import losses
 from tfx_privacy.training.variable_length import Ragged, Sparse
 
 _OPTIMIZERS = ("SGD", "Adam", "AdamW", "Adagrad", "RMSprop")
@@ -24,6 +25,13 @@ _NOT_FINITE = (
 )
 _PROBE_SIZE = 4
 _TOLERANCE = 1e-4
+_LOSS_TOLERANCE = 1e-3
+# Differences below this are none, whatever the numbers.
+_SMALLEST = 1e-6
+_OUTPUT_SCALES = (1.0, 30.0, 1e3)
+# Operations that change a variable or a table, and those that call Python.
+_WRITES = ("AssignVariable", "AssignAdd", "AssignSub", "ResourceScatter", "ResourceApply", "LookupTableInsert")
+_PYTHON = {"PyFunc", "EagerPyFunc", "PyFuncStateless"}
 
 
 def check_model(model: Any, data: ColumnarDataset) -> None:
@@ -49,7 +57,7 @@ def finite_records(model: Any, data: ColumnarDataset, size: int) -> ColumnarData
     """Made-up records whose outputs are finite, so comparing outputs shows something; None where there are none."""
     for positive in (False, True):
         made = data.synthetic(size, positive=positive)
-        if _finite(keras_api.called(model, _tensors(made), training=False)):
+        if _finite(keras_api.called(model, _tensors(made.features), training=False)):
             return made
     return None
 
@@ -140,7 +148,7 @@ def _behavioural_problems(model: Any, data: ColumnarDataset) -> Iterator[str]:
     """Runs the model on made-up records."""
     made = data.synthetic(_PROBE_SIZE)
     try:
-        keras_api.heads(model, made.labels, keras_api.called(model, _tensors(made), training=False))
+        keras_api.heads(model, made.labels, keras_api.called(model, _tensors(made.features), training=False))
     except ModelError as error:
         yield str(error)
         return
@@ -151,29 +159,127 @@ def _behavioural_problems(model: Any, data: ColumnarDataset) -> Iterator[str]:
     if finite is None:
         yield _NOT_FINITE
         return
-    yield from _mixing_problems(model, _tensors(finite))
-    yield from _state_problems(model, _tensors(finite))
+    yield from _mixing_problems(model, finite)
+    yield from _loss_problems(model, finite)
+    yield from _state_problems(model, _tensors(finite.features))
 
 
-def _mixing_problems(model: Any, batch: Any) -> Iterator[str]:
+def _mixing_problems(model: Any, made: ColumnarDataset) -> Iterator[str]:
     with keras_api.without_randomness(model):
         for training in (False, True):
-            together = keras_api.called(model, batch, training=training)
+            call = _traced(model, training=training)
+            together = call(made)
             if not _finite(together):
                 yield _NOT_FINITE
                 return
-            if not _same(together, keras_api.called(model, batch, training=training)):
+            if not _same(together, call(made)):
                 # A layer of the user's own that draws random numbers: no two calls can be compared.
                 continue
-            for index in range(_PROBE_SIZE):
-                of_one, alone = tf.nest.map_structure(lambda column, at=index: column[at : at + 1], (together, batch))
-                if not _same(of_one, keras_api.called(model, alone, training=training)):
-                    yield (
-                        f"An output for one record depends on the other records of its batch (training={training}). "
-                        "Remove the layer that mixes records (normalisation over the batch, in-batch attention, "
-                        "negatives or ranking)."
-                    )
-                    return
+            if not _same_alone(call, made, together) or not _same_among_copies(call, made):
+                yield (
+                    f"An output for one record depends on the other records of its batch (training={training}). "
+                    "Remove the layer that mixes records (normalisation over the batch, in-batch attention, "
+                    "negatives or ranking)."
+                )
+                return
+
+
+def _traced(model: Any, *, training: bool) -> Callable[[ColumnarDataset], Any]:
+    """The model as training runs it, in a graph."""
+
+    def call(features: Any) -> Any:
+        with keras_api.user_code():
+            return keras_api.called(model, features, training=training)
+
+    traced = tf.function(call, autograph=False)
+    return lambda made: traced(_tensors(made.features))
+
+
+def _same_alone(call: Callable[[ColumnarDataset], Any], made: ColumnarDataset, together: Any) -> bool:
+    """Whether each record gets alone what it gets in a batch."""
+    return all(
+        _same(
+            tf.nest.map_structure(lambda column, at=index: column[at : at + 1], together),
+            call(made.rows(np.array([index]))),
+        )
+        for index in range(_PROBE_SIZE)
+    )
+
+
+def _same_among_copies(call: Callable[[ColumnarDataset], Any], made: ColumnarDataset) -> bool:
+    """Whether each record gets among others, of any size, what it gets among copies of itself.
+
+    Where a record's outputs are not finite even then, its size shows nothing.
+    """
+    for records in trial_records.of_several_sizes(made):
+        given = trial_records.unless_refused(call, records)
+        if given is None:
+            continue
+        together = tf.nest.flatten(given)
+        for index in range(_PROBE_SIZE):
+            own = tf.nest.flatten(call(trial_records.copies(records, index)))
+            if not all(_close(one[index], other[index]) for one, other in zip(together, own, strict=True)):
+                return False
+    return True
+
+
+def _close(one: Any, own: Any) -> bool:
+    own = np.asarray(own)
+    if not np.all(np.isfinite(own)):
+        return True
+    return bool(np.all(np.abs(np.asarray(one) - own) <= _TOLERANCE * np.max(np.abs(own), initial=0.0) + _SMALLEST))
+
+
+def _loss_problems(model: Any, made: ColumnarDataset) -> Iterator[str]:
+    """A loss that is not known must be, for a batch, the mean or the sum of what it is for each record."""
+    call = _traced(model, training=False)
+    ways: dict[str, set[str]] = {}
+    for records in trial_records.of_several_sizes(made):
+        labels, outputs = _tensors(records.labels), trial_records.unless_refused(call, records)
+        if outputs is None:
+            continue
+        for head in keras_api.heads(model, labels, outputs):
+            if losses.is_known_loss(head.loss):
+                continue
+            possible = ways.setdefault(head.name, {"mean", "sum"})
+            for made_up in (head.outputs, *_made_up_outputs(head.outputs)):
+                possible &= _ways_to_add_up(head.loss, head.labels, made_up)
+    for name, possible in ways.items():
+        if not possible:
+            of_output = f" of output {name!r}" if name else ""
+            yield (
+                f"Its loss{of_output} compares the records of a batch: for made-up records the loss of a batch is not "
+                "the mean of the losses of its records. DPTrainer clips the gradient of each record's own loss: make "
+                "the loss a function of one record, e.g. by putting all that it compares into one."
+            )
+
+
+def _made_up_outputs(outputs: Any) -> Iterator[Any]:
+    """Numbers that the model might give later, when its weights have grown."""
+    random = np.random.default_rng(0)
+    normal = random.standard_normal(outputs.shape)
+    for scale in _OUTPUT_SCALES:
+        yield tf.constant(normal * scale, outputs.dtype)
+    yield tf.constant(random.random(outputs.shape), outputs.dtype)
+
+
+def _ways_to_add_up(loss: Any, labels: Any, outputs: Any) -> set[str]:
+    """Whether a batch's loss is the mean or the sum of its records'; both where it is not finite and shows nothing."""
+
+    def of(rows: slice) -> float:
+        with keras_api.user_code():
+            return float(tf.reduce_mean(tf.cast(loss(labels[rows], outputs[rows]), tf.float32)))
+
+    alone = np.array([of(slice(index, index + 1)) for index in range(_PROBE_SIZE)])
+    together = of(slice(None))
+    if not np.all(np.isfinite([*alone, together])):
+        return {"mean", "sum"}
+    allowed = _LOSS_TOLERANCE * np.max(np.abs(alone)) + _SMALLEST
+    return {
+        way
+        for way, expected, terms in (("mean", alone.mean(), 1), ("sum", alone.sum(), _PROBE_SIZE))
+        if abs(together - expected) <= allowed * terms
+    }
 
 
 def _state_problems(model: Any, batch: Any) -> Iterator[str]:
@@ -185,16 +291,46 @@ def _state_problems(model: Any, batch: Any) -> Iterator[str]:
         yield (
             "A layer adds a loss that depends on the input (add_loss or an activity regularizer): put it into the loss."
         )
-    for variable, old in zip(kept, before, strict=True):
-        if not np.array_equal(np.array(tf.convert_to_tensor(variable)), old, equal_nan=old.dtype.kind == "f"):
-            yield (
-                f"Weight {variable.name!r} is not trained but changes with the data: remove the layer that keeps "
-                "statistics."
-            )
+    changed = [
+        variable
+        for variable, old in zip(kept, before, strict=True)
+        if not np.array_equal(np.array(tf.convert_to_tensor(variable)), old, equal_nan=old.dtype.kind == "f")
+    ]
+    for variable in changed:
+        yield (
+            f"Weight {variable.name!r} is not trained but changes with the data: remove the layer that keeps statistics."
+        )
+    if not changed:
+        yield from _written_problems(model, batch)
 
 
-def _tensors(made: ColumnarDataset) -> Any:
-    return tf.nest.map_structure(tf.constant, made.features)
+def _written_problems(model: Any, batch: Any) -> Iterator[str]:
+    """What a call writes under some condition, which made-up records may not meet."""
+
+    def call(features: Any) -> Any:
+        with keras_api.user_code():
+            return keras_api.called(model, features, training=True)
+
+    with keras_api.without_randomness(model):
+        graph = tf.function(call, autograph=False).get_concrete_function(batch).graph
+    variables = {id(variable.handle): variable for variable in keras_api.all_variables(model)}
+    outside = {id(inner): id(outer) for outer, inner in graph.captures}
+    for operation in graph.get_operations():
+        if operation.type.startswith(_WRITES):
+            variable = variables.get(outside.get(id(operation.inputs[0]), 0))
+            if variable is not None:
+                yield f"Weight {variable.name!r} is written to in a call: remove the layer that keeps statistics."
+                return
+    inner = {node.op for function in graph.as_graph_def().library.function for node in function.node_def}
+    found = inner | {operation.type for operation in graph.get_operations()}
+    if any(kind.startswith(_WRITES) for kind in inner):
+        yield "A layer writes to a variable under a condition or in a loop: remove the layer that keeps statistics."
+    elif found & _PYTHON:
+        yield "A layer runs Python code in the graph (tf.py_function), which may keep what it saw: use TensorFlow's functions."
+
+
+def _tensors(columns: Any) -> Any:
+    return tf.nest.map_structure(tf.constant, columns)
 
 
 def _finite(outputs: Any) -> bool:

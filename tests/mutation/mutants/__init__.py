@@ -19,6 +19,7 @@ from mutants.mutant import Mutant
 from mutants.noise import NOISE
 from mutants.planning import PLANNING
 from mutants.policy import POLICY
+from mutants.record_wise import RECORD_WISE
 from mutants.report import REPORT
 from mutants.sampling import SAMPLING
 from mutants.served import SERVED
@@ -30,5 +31,5 @@ __all__ = ["MUTANTS", "POSTGRESQL", "Mutant"]
 
 MUTANTS = [
     *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *EVALUATIONS, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER,
-    *KUBEFLOW, *MIGRATION, *REPORT, *BASE_MODELS, *INPUTS, *SERVED, *TRAINED_RECORDS, *POSTGRESQL,
+    *KUBEFLOW, *MIGRATION, *REPORT, *BASE_MODELS, *INPUTS, *SERVED, *RECORD_WISE, *TRAINED_RECORDS, *POSTGRESQL,
 ]  # fmt: skip

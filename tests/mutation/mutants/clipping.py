@@ -112,5 +112,5 @@ CLIPPING = [
         "return contributions[0]", "test_clipping",
     ),
     Mutant("biases are left out", "bias_contribution", "units.summed(...)", "0.5 * units.summed(...)", "test_clipping"),
-    Mutant("the probe believes everything", "examine", "not _agree(fast, slow)", "False", "test_validation"),
+    Mutant("the probe believes everything", "examine", "not _agree(found, slow(made))", "False", "test_validation"),
 ]  # fmt: skip

@@ -12,17 +12,17 @@ VALIDATION = [
     Mutant("records may mix in training", "_mixing_problems", "(False, True)", "(False,)", "test_validation"),
     Mutant(
         "records may mix", "_behavioural_problems",
-        "yield from _mixing_problems(model, _tensors(finite))", "", "test_validation",
+        "yield from _mixing_problems(model, finite)", "", "test_validation",
     ),
     Mutant(
         "what is not finite is the same", "validation:_finite",
         "return all(bool(np.all(np.isfinite(output))) for output in tf.nest.flatten(outputs))", "return True",
         "test_validation",
     ),
-    Mutant("gradients that are not finite agree", "_agree", "return False", "return True", "test_validation"),
+    Mutant("gradients that are not finite agree", "_agree", "return shows_nothing", "return True", "test_validation"),
     Mutant(
         "statistics may be kept", "_behavioural_problems",
-        "yield from _state_problems(model, _tensors(finite))", "", "test_validation",
+        "yield from _state_problems(model, _tensors(finite.features))", "", "test_validation",
     ),
     Mutant(
         "layers may be shown data", "_layer_problems",

@@ -120,6 +120,26 @@ def allowed_outside(policy: GatePolicy) -> frozenset[str]:
     )
 
 
+def check_record_wise(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
+    """Clipping rests on no author's word, unless the policy accepts it."""
+    declared = evidence.known_guarantee.declared_record_wise
+    names = ", ".join(declared)
+    if not declared:
+        return Finding(True, "none", "That records are clipped one by one rests on nobody's word.")
+    if policy.allow_declared_record_wise is True:
+        return Finding(
+            True,
+            names,
+            f"On their author's word, which the policy accepts, these treat each record by itself: {names}.",
+        )
+    return Finding(
+        False,
+        names,
+        f"Epsilon rests on the word of the model's author that these treat each record by itself: {names}. Train without "
+        "the declaration, so each record goes through them by itself, or set allow_declared_record_wise in the policy.",
+    )
+
+
 def check_terms(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
     """Dataset, privacy unit and neighbouring relation are those that the policy names."""
     record = evidence.known_guarantee

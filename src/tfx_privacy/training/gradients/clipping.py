@@ -18,6 +18,8 @@ from tfx_privacy.training.gradients import layers
 from tfx_privacy.training.gradients.capture import Recorder
 from tfx_privacy.training.gradients.contributions import Contribution, Materialized, combined
 from tfx_privacy.training.gradients.general import for_each_record
+from tfx_privacy.training.gradients.losses import PerRecordLoss
+from tfx_privacy.training.gradients.plan import Plan
 from tfx_privacy.training.gradients.units import Units
 
 # A clipped gradient is this much shorter than allowed, so rounding leaves it within the clip.
@@ -96,6 +98,11 @@ class ClippedSum:
         """
         return _clip_and_sum(self.contributions(chunk), chunk.present, l2_norm_clip, extra)
 
+    @property
+    def plan(self) -> Plan:
+        """Which calls of the model see the whole chunk."""
+        return self._recorder.plan
+
     def contributions(self, chunk: Chunk) -> list[Contribution]:
         """One per trainable variable."""
         with tf.GradientTape(watch_accessed_variables=False) as tape, self._recorder.recording(tape) as calls:
@@ -151,45 +158,6 @@ class RecordByRecord:
     def _loss_of(self, label: Any, outputs: Any) -> Any:
         heads = keras_api.heads(self._model, label, outputs)
         return tf.add_n([head.weight * tf.cast(tf.reduce_mean(head.loss(*head.both)), tf.float32) for head in heads])
-
-
-class PerRecordLoss:
-    """The compiled loss as one number per record, whatever it reduces: each record's loss is that of a batch of one.
-
-    Of a model with several outputs it is the weighted sum of theirs, as in Keras' own `fit`.
-    """
-
-    def __init__(self, model: Any, num_records: int) -> None:
-        """Args: the compiled model, and the records of a chunk."""
-        self._model = model
-        self._num_records = num_records
-
-    def __call__(self, labels: Any, outputs: Any) -> Any:
-        """Losses, float32 of shape (num_records,)."""
-        heads = keras_api.heads(self._model, labels, outputs)
-        return tf.add_n([head.weight * self._of_head(head.loss, head.labels, head.outputs) for head in heads])
-
-    def _of_head(self, loss: Any, labels: Any, outputs: Any) -> Any:
-        summed = getattr(loss, "reduction", None) == "sum"
-        # Keras' own losses give one value per record, or per position of a record.
-        if keras_api.is_own(loss) and keras_api.mask_of(outputs) is None and not summed:
-            values = (getattr(loss, "call", None) or loss)(labels, outputs)
-            if values.shape.rank and values.shape[0] == self._num_records:
-                return tf.reduce_mean(tf.reshape(tf.cast(values, tf.float32), (self._num_records, -1)), axis=1)
-        return self._one_by_one(loss, labels, outputs)
-
-    def _one_by_one(self, loss: Any, labels: Any, outputs: Any) -> Any:
-        mask = keras_api.mask_of(outputs)
-
-        def of_one(record: Any) -> Any:
-            label, output, kept = tf.nest.map_structure(lambda part: part[tf.newaxis], record)
-            if mask is not None:
-                output._keras_mask = kept
-            return tf.cast(tf.reduce_mean(loss(label, output)), tf.float32)
-
-        kept = tf.zeros((self._num_records,)) if mask is None else mask
-        losses = tf.vectorized_map(of_one, (labels, outputs, kept))
-        return tf.ensure_shape(losses, (self._num_records,))
 
 
 def _clip_and_sum(found: Sequence[Contribution], present: Any, l2_norm_clip: Any, extra: Extra | None) -> Clipped:

@@ -55,7 +55,7 @@ def contributions(call: Call, gradients: list[Any], units: Units) -> Contributio
                 f"Layer {call.layer.name!r} gives {output.shape} for {units.records} records: they cannot be told "
                 "apart."
             )
-    rule = _rule(call.layer)
+    rule = None if call.whole else _rule(call.layer)
     if rule is not None:
         try:
             return rule(call, gradients[0], units)

@@ -53,6 +53,8 @@ class Call:
     kwargs: dict[str, Any]
     outputs: list[Any]
     """What the gradient is taken of: before the activation where there is one."""
+    whole: bool = False
+    """The layer and all inside it get one record at a time: no cheap form is used."""
 
     @property
     def inputs(self) -> Any:

@@ -1,0 +1,94 @@
+"""A compiled loss as one number per record."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import tensorflow as tf
+
+from tfx_privacy.guarantee.declarations import is_declared, name_of
+from tfx_privacy.training import keras_api
+from tfx_privacy.training.gradients import known_layers, separation
+
+# Keras' own losses that give one value per record or position. Hinge and SquaredHinge are not among them: how they read
+# labels depends on whether all of the batch are zeros and ones.
+_POINTWISE = (
+    "MeanSquaredError", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredLogarithmicError",
+    "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalFocalCrossentropy",
+    "CategoricalHinge", "Huber", "KLDivergence", "LogCosh", "Poisson", "CosineSimilarity",
+    "mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_logarithmic_error",
+    "binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy", "categorical_focal_crossentropy",
+    "categorical_hinge", "huber", "kl_divergence", "log_cosh", "poisson", "cosine_similarity",
+)  # fmt: skip
+_OF_CLASS_NUMBERS = ("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy")
+
+
+class PerRecordLoss:
+    """The compiled loss as one number per record, whatever it reduces: each record's loss is that of a batch of one.
+
+    Of a model with several outputs it is the weighted sum of theirs, as in Keras' own `fit`.
+    """
+
+    def __init__(self, model: Any, num_records: int) -> None:
+        """Args: the compiled model, and the records of a chunk."""
+        self._model = model
+        self._num_records = num_records
+
+    def __call__(self, labels: Any, outputs: Any) -> Any:
+        """Losses, float32 of shape (num_records,)."""
+        heads = keras_api.heads(self._model, labels, outputs)
+        return tf.add_n([head.weight * self._of_head(head.loss, head.labels, head.outputs) for head in heads])
+
+    def _of_head(self, loss: Any, labels: Any, outputs: Any) -> Any:
+        if _takes_batches(loss, labels, outputs):
+            values = (getattr(loss, "call", None) or loss)(labels, outputs)
+            if values.shape.rank and values.shape[0] == self._num_records:
+                return tf.reduce_mean(tf.reshape(tf.cast(values, tf.float32), (self._num_records, -1)), axis=1)
+        return self._one_by_one(loss, labels, outputs)
+
+    def _one_by_one(self, loss: Any, labels: Any, outputs: Any) -> Any:
+        def of_one(record: tuple[Any, Any]) -> Any:
+            return tf.reshape(tf.cast(tf.reduce_mean(loss(*record)), tf.float32), (1,))
+
+        return separation.mapped(of_one, (labels, outputs), self._num_records)
+
+
+def is_known_loss(loss: Any) -> bool:
+    """Whether a loss is one of Keras' own that give each record a loss of its own."""
+    kind = loss if inspect.isfunction(loss) else type(loss)
+    if not known_layers.is_genuine(kind) or not known_layers.is_genuine(getattr(loss, "fn", kind)):
+        return False
+    if kind is not loss and known_layers.is_altered(loss):
+        return False
+    return kind.__name__ in (*_POINTWISE, *_OF_CLASS_NUMBERS)
+
+
+def declared_name(loss: Any) -> str | None:
+    """How guarantees name a loss that was declared record-wise; None if it was not."""
+    kind = loss if inspect.isfunction(loss) else type(loss)
+    return name_of(kind) if is_declared(kind) else None
+
+
+def declared_of(model: Any) -> set[str]:
+    """How guarantees name the losses of a model that were declared record-wise."""
+    return {name for loss in keras_api.compiled_losses(model) if (name := declared_name(loss)) is not None}
+
+
+def _takes_batches(loss: Any, labels: Any, outputs: Any) -> bool:
+    """Whether a loss may see a whole batch: it is known or declared to leave records apart, for such labels and outputs."""
+    if keras_api.mask_of(outputs) is not None or getattr(loss, "reduction", None) == "sum":
+        return False
+    return declared_name(loss) is not None or (is_known_loss(loss) and _fits(loss, labels, outputs))
+
+
+def _fits(loss: Any, labels: Any, outputs: Any) -> bool:
+    """By ranks, because labels of shape (n, 1) and outputs of shape (n,) would be broadcast to all pairs."""
+    name = loss.__name__ if inspect.isfunction(loss) else type(loss).__name__
+    settings = {**vars(loss), **getattr(loss, "_fn_kwargs", {})} if not inspect.isfunction(loss) else {}
+    rank, of_labels = outputs.shape.rank, tf.TensorShape(labels.shape).rank
+    if rank is None or of_labels is None or rank < 2 or settings.get("ignore_class") is not None:
+        return False
+    if not known_layers.keeps_first(settings.get("axis", -1), rank):
+        return False
+    return of_labels == rank or (of_labels == rank - 1 and name in _OF_CLASS_NUMBERS)

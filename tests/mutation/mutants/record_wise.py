@@ -1,0 +1,78 @@
+"""Bugs in what keeps the records of a batch apart."""
+
+from __future__ import annotations
+
+from mutants.mutant import Mutant
+
+RECORD_WISE = [
+    Mutant(
+        "unknown layers see whole batches", "plan_of",
+        "plan.separate.append(part)", "", "test_record_wise",
+    ),
+    Mutant(
+        "a subclass is taken for Keras' own", "is_genuine",
+        "return keras_api.is_own(kind) and getattr(home, getattr(kind, \"__name__\", \"\"), None) is kind", "return True",
+        "test_record_wise",
+    ),
+    Mutant("a call put over Keras' own is Keras'", "is_altered", "not keras_api.is_ours(value)", "False", "test_record_wise"),
+    Mutant(
+        "any activation is known", "is_known_activation",
+        "return is_genuine(function) and function.__name__ in _OF_KERAS and \".activations\" in function.__module__",
+        "return True", "test_record_wise",
+    ),
+    Mutant("axes are not looked at", "keeps_first", "each != 0", "True", "test_record_wise"),
+    Mutant(
+        "arguments are not looked at", "Recorder._together",
+        "require_records_apart(layer, args, kwargs, self._num_records)", "", "test_record_wise",
+    ),
+    Mutant("ranks are not looked at", "_elementwise", "len(ranks) != 1 or None in ranks", "False", "test_record_wise"),
+    Mutant(
+        "any call of a model is known", "_require_separable",
+        "raise UnsupportedCallError(f\"The model is a {kind}, whose own call is not known to leave records apart.\")",
+        "return", "test_record_wise",
+    ),
+    Mutant(
+        "what is outside a call is not looked at", "_require_separable",
+        'overridden or put_over or callable(getattr(part, "mask", None))', "False", "test_record_wise",
+    ),
+    Mutant(
+        "constants are cut by rows", "is_of_records",
+        "return tf.executing_eagerly() or tf.get_static_value(part) is None", "return True", "test_record_wise",
+    ),
+    Mutant(
+        "losses of Keras with any axis", "_fits",
+        "not known_layers.keeps_first(settings.get(\"axis\", -1), rank)", "False", "test_record_wise",
+    ),
+    Mutant("losses of outputs of any rank", "_fits", "rank < 2", "False", "test_record_wise"),
+    Mutant("any loss sees whole batches", "is_known_loss",
+        "return kind.__name__ in (*_POINTWISE, *_OF_CLASS_NUMBERS)", "return True", "test_record_wise"),
+    Mutant(
+        "records of one size", "of_several_sizes",
+        "yield made", "yield made\nreturn", "test_record_wise",
+    ),
+    Mutant(
+        "a loss may compare records", "_behavioural_problems",
+        "yield from _loss_problems(model, finite)", "", "test_record_wise",
+    ),
+    Mutant(
+        "writes under conditions are not looked at", "_state_problems",
+        "yield from _written_problems(model, batch)", "pass", "test_record_wise",
+    ),
+    Mutant(
+        "a subclass inherits a declaration", "is_declared",
+        "return _MARK in getattr(target, \"__dict__\", {}) and vars(target)[_MARK] is target",
+        "return hasattr(target, _MARK)", "test_declarations",
+    ),
+    Mutant(
+        "what is declared is not told", "examine",
+        "sorted(batched.plan.declared | losses.declared_of(model))", "[]", "test_record_wise",
+    ),
+    Mutant(
+        "a resumed run forgets what was declared", "checkpoint:_identity",
+        "sorted(declared_record_wise)", "[]", "test_checkpoint",
+    ),
+    Mutant(
+        "anybody's word is enough", "check_record_wise", "policy.allow_declared_record_wise is True", "True", "test_declarations",
+    ),
+    Mutant("the statement keeps quiet", "_declared_sentences", "not guarantee.declared_record_wise", "True", "test_declarations"),
+]  # fmt: skip
