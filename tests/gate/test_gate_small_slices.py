@@ -99,7 +99,7 @@ def test_a_shift_is_called_a_shift_and_has_its_own_remedy() -> None:
     reason = "without the model, features and label alone tell these members from the non-members, AUC 0.750"
     rows = [evidence.row(attack=attack, status="CONFOUNDED", reason=reason) for attack in attacks.REQUIRED_ATTACKS]
     evaluation = evidence.make_evaluation(
-        [*rows, *evidence.rows()[2:], evidence.row(feature="shop", value="a", auc=(0.7, 0.68, 0.72))]
+        [*rows, *evidence.rows()[2:], evidence.row(feature="shop", value="a", members=2_000, auc=(0.7, 0.68, 0.72))]
     )
     policy = evidence.POLICY.model_copy(update={"required_attacks": ["loss"]})
     verdict = decide(evidence.make_evidence(evaluation=evaluation), policy, now=evidence.NOW)

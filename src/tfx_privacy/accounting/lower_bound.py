@@ -3,7 +3,7 @@
 >>> from tfx_privacy.accounting.composition import dp_sgd_event
 >>> run = dp_sgd_event(noise_multiplier=1.0, sampling_probability=0.01, steps=1000)
 >>> round(epsilon_lower_bound(run, target_delta=1e-5), 2)
-1.35
+1.28
 """
 
 from __future__ import annotations

@@ -104,7 +104,8 @@ def _of_counts(row: AttackResult, totals: Totals) -> Iterator[str]:
     if row.slice_feature != WHOLE_SET:
         smallest = totals.min_slice_size, min(totals.min_slice_size, FEWEST_OTHERS)
     if row.status == "OK" and not _within(smallest, sizes):
-        yield f"it was judged on {_show(sizes)} records, and {_show(smallest)} are needed"
+        needed = f"{smallest[0]} of each" if smallest[0] == smallest[1] else _show(smallest)
+        yield f"it was judged on {_show(sizes)} records, and {needed} are needed"
 
 
 def _of_kind(row: AttackResult, totals: Totals) -> Iterator[str]:

@@ -23,7 +23,7 @@ EVALUATIONS = [
         "self.members - self.unusable_members", "self.members", "test_consistency",
     ),
     Mutant(
-        "gate-evaluation: any width will do", "_of_numbers",
+        "gate-evaluation: any width will do", "consistency:_of_numbers",
         "not row.auc.high - row.auc.low >= width * (1 - _TOLERANCE)", "False", "test_consistency",
     ),
     Mutant(
@@ -42,7 +42,7 @@ EVALUATIONS = [
         "row.adjusted_p_value <= largest + _TOLERANCE", "row.adjusted_p_value <= 1.0", "test_consistency",
     ),
     Mutant(
-        "gate-evaluation: a rate need not fit the AUC", "_of_numbers",
+        "gate-evaluation: a rate need not fit the AUC", "consistency:_of_numbers",
         "not row.auc.estimate >= entry.tpr.estimate * (1 - entry.false_positive_rate) - _TOLERANCE", "False",
         "test_consistency",
     ),

@@ -141,8 +141,7 @@ NOISE = [
     ),
     Mutant(
         "a trade-off curve of noise without end", "_profile",
-        "np.asarray(accountant.get_delta(epsilons), dtype=np.float64) + noise_tails.lost(event)",
-        "np.asarray(accountant.get_delta(epsilons), dtype=np.float64)", "test_reach_of_noise",
+        "pld_round_off(event) + noise_tails.lost(event)", "pld_round_off(event)", "test_reach_of_noise",
     ),
     Mutant(
         "a tree without residuals", "TreeNoise.draw",

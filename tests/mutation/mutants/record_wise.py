@@ -40,10 +40,10 @@ RECORD_WISE = [
         "return tf.executing_eagerly() or tf.get_static_value(part) is None", "return True", "test_record_wise",
     ),
     Mutant(
-        "losses of Keras with any axis", "_fits",
+        "losses of Keras with any axis", "losses:_fits",
         "not known_layers.keeps_first(settings.get(\"axis\", -1), rank)", "False", "test_record_wise",
     ),
-    Mutant("losses of outputs of any rank", "_fits", "rank < 2", "False", "test_record_wise"),
+    Mutant("losses of outputs of any rank", "losses:_fits", "rank < 2", "False", "test_record_wise"),
     Mutant("any loss sees whole batches", "is_known_loss",
         "return kind.__name__ in (*_POINTWISE, *_OF_CLASS_NUMBERS)", "return True", "test_record_wise"),
     Mutant(
