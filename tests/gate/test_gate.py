@@ -180,7 +180,9 @@ def test_numbers_that_slipped_past_the_schema_are_refused(bad: float) -> None:
     rows = evidence.rows()
     poisoned = rows[3].auc.model_copy(update={"high": bad, "low": bad})  # type: ignore[union-attr]
     rows[3] = rows[3].model_copy(update={"auc": poisoned})
-    assert not decide(evaluation=evidence.make_evaluation().model_copy(update={"results": rows})).blessed
+    verdict = decide(evaluation=evidence.make_evaluation().model_copy(update={"results": rows}))
+    assert not verdict.blessed
+    assert "attack_auc" in {rule.rule for rule in verdict.failures}
     assert not decide(guarantee=evidence.make_guarantee().model_copy(update={"target_delta": bad})).blessed
     stated = evidence.make_guarantee().model_copy(update={"epsilon_pld": bad})
     assert not decide(guarantee=stated).blessed

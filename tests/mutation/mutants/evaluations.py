@@ -23,6 +23,10 @@ EVALUATIONS = [
         "self.members - self.unusable_members", "self.members", "test_consistency",
     ),
     Mutant(
+        "gate-evaluation: rows of more records than were read", "consistency:_of_counts",
+        "_within(sizes, totals.sizes)", "True", "test_consistency",
+    ),
+    Mutant(
         "gate-evaluation: any width will do", "consistency:_of_numbers",
         "not row.auc.high - row.auc.low >= width * (1 - _TOLERANCE)", "False", "test_consistency",
     ),

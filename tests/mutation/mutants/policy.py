@@ -145,10 +145,6 @@ POLICY = [
         "found == wanted", "found >= wanted", "test_gate_rules",
     ),
     Mutant(
-        "rows of more records than were read", "check_splits",
-        "0 < row.num_nonmembers <= record.num_nonmembers", "True", "test_forged_evidence",
-    ),
-    Mutant(
         "a named slice is judged in the mean of others", "SliceLimits.stands_alone",
         "return own is not None and own.value is not None", "return False", "test_gate_rules",
     ),

@@ -248,14 +248,6 @@ def check_splits(evidence: Evidence, policy: GatePolicy, now: datetime.datetime)
             "Give PrivacyEvaluator the examples that the trainer read; where input_fn drops records, drop them before "
             "either reads.",
         )
-    for row in attack_limit.attacked(record):
-        if not (0 < row.num_members <= record.num_members and 0 < row.num_nonmembers <= record.num_nonmembers):
-            return Finding(
-                False,
-                value,
-                f"{row.attack} on {row.slice_name} compared {row.num_members} members with {row.num_nonmembers} "
-                f"others, but {record.num_members} and {record.num_nonmembers} were read in all.",
-            )
     return Finding(True, value, "The attack's members are the splits that the model was trained on.")
 
 
