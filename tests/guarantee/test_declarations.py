@@ -37,7 +37,9 @@ def test_a_declaration_is_of_the_very_object() -> None:
     assert name_of(Layer).endswith("test_a_declaration_is_of_the_very_object.<locals>.Layer")
 
 
-@pytest.mark.parametrize("target", [3, "relu", [].append, len, functools.partial(double, 1)], ids=lambda target: type(target).__name__)
+@pytest.mark.parametrize(
+    "target", [3, "relu", [].append, len, functools.partial(double, 1)], ids=lambda target: type(target).__name__
+)
 def test_what_cannot_be_declared(target: Any) -> None:
     with pytest.raises(ParameterError, match="target="):
         tfx_privacy.record_wise(target)
