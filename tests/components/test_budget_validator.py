@@ -267,7 +267,7 @@ def test_outputs_that_no_attack_saw_are_refused_or_accepted_by_name(bench: Bench
 
 
 def test_the_component_hands_accepted_outputs_over() -> None:
-    assert "unattacked_outputs" not in make_component().exec_properties
+    assert make_component().exec_properties["unattacked_outputs"] is None
     component = make_component(unattacked_outputs=("embed/outputs",))
     assert component.exec_properties["unattacked_outputs"] == '["embed/outputs"]'
     with pytest.raises(ParameterError, match="unattacked_outputs names 'embed'"):
@@ -300,7 +300,8 @@ def test_kubeflow_hands_over_doubles(bench: Bench) -> None:
 
 def test_names_from_the_data_are_text_in_the_report(bench: Bench) -> None:
     attack = "<script>alert(1)</script>"
-    bench.write_evaluation(results=[*evidence.rows(), evidence.row(feature="payment", value=attack, members=50)])
+    row = evidence.row(feature="payment", value=attack, members=500, auc=(0.5, 0.45, 0.55))
+    bench.write_evaluation(results=[*evidence.rows(), row])
     assert bench.run() == 1
     html = (bench.root / "report" / "report.html").read_text()
     assert "<script" not in html

@@ -208,7 +208,7 @@ def test_what_is_stated_before_the_charge_is_what_is_stated_afterwards(
     monkeypatch.setattr(planned, "check", spying)
     record = bench.run(DECLARED, num_reference_models=2, **CHARGED)
     (before,) = seen
-    unknown = {"run_id", "issued_at", "model_digest", "ledger", "statement", "references"}
+    unknown = {"run_id", "issued_at", "model_digest", "trained_records_digest", "ledger", "statement", "references"}
     assert before.model_dump(exclude=unknown) == record.model_dump(exclude=unknown)
     assert record.references is not None
     assert before.references.epsilon_all == record.references.epsilon_all
