@@ -123,7 +123,7 @@ def test_a_base_model_without_privacy_leaves_nothing(executed: Any) -> None:
 def test_trainings_on_other_terms_cannot_be_added_up(changes: dict[str, Any], name: str) -> None:
     executed = None
     if name == "neighboring_relation":
-        executed = evidence.mechanism(sampling="shuffled", passes=[200, 200], kind="dp_ftrl")
+        executed = evidence.mechanism(sampling="shuffled", passes=[20] * 20, kind="dp_ftrl")
     begun = base(base_guarantee(executed, **changes))
     with pytest.raises(ParameterError, match=f"guarantee is for {name}"):
         check_composable(begun, PRIVACY)
@@ -131,7 +131,7 @@ def test_trainings_on_other_terms_cannot_be_added_up(changes: dict[str, Any], na
 
 
 def test_a_training_that_contradicts_its_stated_relation_counts_for_nothing() -> None:
-    passes = evidence.mechanism(sampling="shuffled", passes=[400])
+    passes = evidence.mechanism(sampling="shuffled", passes=[20] * 20)
     forged = base().model_copy(update={"trainings": [passes]})
     assert recomputed_epsilon(warm(forged, epsilon_pld=0.5, epsilon_rdp=0.5)) == math.inf
 

@@ -41,20 +41,22 @@ TRAINED_RECORDS_DIGEST = "sha256:" + "f" * 64
 POLICY = GatePolicy(max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.6)
 
 
-def mechanism(**changes: Any) -> DPMechanism:
+def mechanism(*, population: int = 10_000, **changes: Any) -> DPMechanism:
     values: dict[str, Any] = {
-        "sampling_probability": 0.05,
+        "sampling_probability": max(0.05, 1 / population),
         "steps": 400,
         "noise_multiplier": 1.8,
         "l2_norm_clip": 1.0,
-        "expected_batch_size": 500.0,
         "noise_source": "os_entropy",
     }
-    return DPMechanism(**{**values, **changes})
+    values |= changes
+    values.setdefault("expected_batch_size", values["sampling_probability"] * population)
+    return DPMechanism(**values)
 
 
 def make_guarantee(executed: DPMechanism | NoMechanism | None = None, **changes: Any) -> PrivacyGuarantee:
-    executed = executed or mechanism()
+    population = changes.get("population")
+    executed = executed or mechanism(population=population.records if population else 10_000)
     bounds = stated_bounds(executed, changes.get("target_delta", 1e-5))
     values: dict[str, Any] = {
         "run_id": "0" * 32,

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 # What only tests may use; whoever knows the seed can subtract the noise.
 TEST_NOISE = "deterministic_test"
 
+# The steps before a pass's last one leave a unit over. Below 10^12 units that is more than rounding, which takes 49 steps
+# of 1/49 for less than all.
+_NEARLY_ALL = 1.0 - 1e-12
+
 
 class AdaptiveClipping(Record):
     """A clip that followed a quantile of the gradients' norms: Andrew et al. (2021), https://arxiv.org/abs/1905.03871."""
@@ -73,6 +77,14 @@ class DPMechanism(Record):
             raise ValueError("passes belong to sampling='shuffled', and only there")
         if self.passes is not None and sum(self.passes) != self.steps:
             raise ValueError(f"passes add up to {sum(self.passes)}, not to steps={self.steps}")
+        # A longer one would have had units in several of its steps, and is accounted as if each were in one.
+        if self.passes is not None and not (max(self.passes) - 1) * self.sampling_probability < _NEARLY_ALL:
+            raise ValueError(
+                f"a pass of {max(self.passes)} steps goes more than once over the data, of which each step takes a share of "
+                f"sampling_probability={self.sampling_probability:g}"
+            )
+        if not self.expected_batch_size >= 1.0:
+            raise ValueError(f"expected_batch_size={self.expected_batch_size:g} is less than one unit")
         if self.kind == "dp_ftrl" and self.sampling != "shuffled":
             raise ValueError("dp_ftrl reads the data in passes")
         if self.lost_steps > self.steps:

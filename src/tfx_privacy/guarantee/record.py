@@ -33,6 +33,8 @@ Epsilon = Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)] | Litera
 MAX_REFERENCE_MODELS = 128
 MAX_STATEMENT = 16384
 """Characters of the prose."""
+# One of batch and share is computed from the other in double precision.
+_BATCH_ROUNDING = 1e-9
 
 
 class Population(Record):
@@ -203,6 +205,7 @@ class PrivacyGuarantee(ModelRecord):
             relation = RELATION_OF_SAMPLING[self.mechanism.sampling]
             if self.neighboring_relation != relation:
                 raise ValueError(f"sampling={self.mechanism.sampling!r} is accounted for {relation!r}")
+            _check_batch(self.mechanism, self.population)
         if (self.privacy_unit == "user") != (self.max_records_per_user is not None):
             raise ValueError("max_records_per_user belongs to privacy_unit='user', and only there")
         if self.references is not None and not same_noise(self.mechanism, self.references.mechanism):
@@ -218,6 +221,16 @@ class PrivacyGuarantee(ModelRecord):
         """The epsilon that the file states, as a number (`inf` without a mechanism)."""
         stated = self.epsilon_rdp if self.epsilon_pld is None else self.epsilon_pld
         return math.inf if stated == "inf" else float(stated)
+
+
+def _check_batch(mechanism: DPMechanism, population: Population) -> None:
+    """A batch, the share of the units in it and their number: any two give the third."""
+    drawn = mechanism.sampling_probability * population.records
+    if not math.isclose(mechanism.expected_batch_size, drawn, rel_tol=_BATCH_ROUNDING):
+        raise ValueError(
+            f"sampling_probability={mechanism.sampling_probability:g} of population={population.records} is a batch of "
+            f"{drawn:g}, not of expected_batch_size={mechanism.expected_batch_size:g}"
+        )
 
 
 def guarantee_digest(guarantee: PrivacyGuarantee) -> str:

@@ -10,6 +10,19 @@ GATE = [
         "return self.noise_source != TEST_NOISE", "return True", "test_guarantee test_gate",
     ),
     Mutant(
+        "a pass of many passes counts once", "DPMechanism._consistent",
+        "(max(self.passes) - 1) * self.sampling_probability < _NEARLY_ALL", "True", "test_batches_and_passes",
+    ),
+    Mutant(
+        "any share may be stated", "guarantee.record:_check_batch",
+        "math.isclose(mechanism.expected_batch_size, drawn, rel_tol=_BATCH_ROUNDING)", "True",
+        "test_batches_and_passes",
+    ),
+    Mutant(
+        "a batch of a thousandth of a unit", "DPMechanism._consistent",
+        "self.expected_batch_size >= 1.0", "True", "test_batches_and_passes",
+    ),
+    Mutant(
         "what is stated is believed", "recomputed_epsilon",
         "not guarantee.stated_epsilon >= bounds.best * (1 - 1e-6)", "False", "test_guarantee test_gate",
     ),
