@@ -19,7 +19,7 @@ from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.attacks.membership.evaluate import Settings
 from tfx_privacy.attacks.trained_records import TrainedRecords
 from tfx_privacy.components import _files, _signatures, keys
-from tfx_privacy.components.privacy_evaluator import attack_pipeline, findings, heads, resolution
+from tfx_privacy.components.privacy_evaluator import attack_pipeline, findings, grouping, heads, resolution
 from tfx_privacy.components.privacy_evaluator.attack_pipeline import Task
 from tfx_privacy.components.privacy_evaluator.findings import Wanted
 from tfx_privacy.components.privacy_evaluator.reader import ModelReader
@@ -61,6 +61,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         # The digest before scoring: what is attacked is what is named.
         reader = _reader(input_dict, exec_properties, model, _files.model_digest(model.uri), trained_on)
         reader.check()
+        trained_groups = model.get_string_custom_property(keys.GROUP_KEY)
+        grouping.check_same(reader.group_key, trained_groups, reader.raw_feature_spec())
         wanted = _wanted(exec_properties, _optional_uri(input_dict, keys.CANARIES))
         reader.check_features([*wanted.sensitive_features, *(name for name, _ in wanted.properties)])
         resolved = resolution.resolve(reader, files)

@@ -40,6 +40,24 @@ def check_key(group_key: str, spec: Mapping[str, Any]) -> None:
         )
 
 
+def check_same(given: str | None, trained: str | None, spec: Mapping[str, Any]) -> None:
+    """Checks that groups are the users that the model was trained for.
+
+    Args:
+      given: PrivacyEvaluator's `group_key`.
+      trained: Feature that told users apart in training; None where records were the privacy unit.
+      spec: Raw features. Where Transform renamed the users, only the gate can tell, by their number.
+
+    Raises:
+      ParameterError: If groups are something else.
+    """
+    if given and trained and given != trained and trained in spec:
+        raise ParameterError(
+            f"group_key={given!r}, but the model was trained for the users that {trained!r} tells apart: intervals by "
+            f"{given!r} say nothing of them. Leave out group_key; the model names its users by itself."
+        )
+
+
 def tensors(feature: Any) -> dict[str, Any]:
     """In the graph: each value of the feature that names groups, and its record."""
     if isinstance(feature, tf.Tensor):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from evaluator_bench import Bench, by_slice
 
+from tfx_privacy.components.privacy_evaluator import grouping
 from tfx_privacy.errors import DataError, ParameterError
 
 pytestmark = pytest.mark.slow
@@ -129,6 +130,22 @@ def test_the_trainer_s_model_names_the_users(bench: Bench) -> None:
     found = run(bench).groups
     assert found is not None
     assert found.group_key == "user"
+
+
+def test_groups_that_are_not_the_trainer_s_users_are_refused(bench: Bench) -> None:
+    from tfx_privacy.components import keys
+
+    bench.examples(people(300, 3), name="people")
+    bench.inputs["model"][0].set_string_custom_property(keys.GROUP_KEY, "user")
+    with pytest.raises(ParameterError, match="trained for the users that 'user' tells apart"):
+        run(bench, group_key="y")
+
+
+def test_users_that_transform_renamed_are_named_by_hand() -> None:
+    grouping.check_same("user", "user_xf", {"user": None})
+    grouping.check_same("user", "user", {"user": None})
+    grouping.check_same("user", "", {"user": None})
+    grouping.check_same(None, "user", {"user": None})
 
 
 def test_a_record_of_nobody_is_refused(bench: Bench) -> None:

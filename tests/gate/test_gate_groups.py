@@ -38,6 +38,7 @@ def test_a_guarantee_for_users_needs_intervals_by_user() -> None:
     assert "Set PrivacyEvaluator's group_key" in failure.explanation
 
 
+@pytest.mark.parametrize("source", ["counted", "declared"])
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -46,15 +47,32 @@ def test_a_guarantee_for_users_needs_intervals_by_user() -> None:
         ({"num_member_groups": 9000}, "9000 groups by 'user'"),
     ],
 )
-def test_other_groups_than_the_trainer_s_users_are_refused(changes: dict[str, int], message: str) -> None:
-    (failure,) = verdict(groups=groups(**changes)).failures
+def test_other_groups_than_the_trainer_s_users_are_refused(
+    source: Literal["counted", "declared"], changes: dict[str, int], message: str
+) -> None:
+    (failure,) = verdict(source, groups=groups(**changes)).failures
     assert failure.rule == "attack_splits"
     assert message in failure.explanation
 
 
 def test_a_few_users_on_both_sides_and_a_declared_population_pass() -> None:
     assert verdict(groups=groups(num_on_both_sides=10)).blessed
-    assert verdict("declared", groups=groups(num_member_groups=2900)).blessed
+    found = evidence.trained_records(num_units=2900)
+    assert verdict("declared", groups=groups(num_member_groups=2900), trained_records=found).blessed
+
+
+@pytest.mark.parametrize(("num_groups", "blessed"), [(2999, False), (3000, True), (3100, True), (3101, False)])
+def test_a_user_may_have_had_no_other_record_than_one_that_training_dropped(num_groups: int, blessed: bool) -> None:
+    found = evidence.trained_records(num_units=3000, num_used=9_900)
+    assert verdict(groups=groups(num_member_groups=num_groups), trained_records=found).blessed == blessed
+
+
+@pytest.mark.parametrize(("source", "told"), [("counted", True), ("declared", False)])
+def test_without_the_trainer_s_records_a_counted_population_tells(
+    source: Literal["counted", "declared"], told: bool
+) -> None:
+    failures = verdict(source, groups=groups(num_member_groups=10_000), trained_records=None).failures
+    assert {failure.rule for failure in failures} == {"trained_records"} | ({"attack_splits"} if told else set())
 
 
 def test_a_slice_of_few_people_is_small_however_many_records_they_have() -> None:

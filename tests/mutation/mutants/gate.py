@@ -23,6 +23,10 @@ GATE = [
         "self.expected_batch_size >= 1.0", "True", "test_batches_and_passes",
     ),
     Mutant(
+        "any groups are users where the population is declared", "gate.rules.groups:_problem_of_numbers",
+        "found is not None", 'found is not None and size.source == "counted"', "test_gate_groups",
+    ),
+    Mutant(
         "what is stated is believed", "recomputed_epsilon",
         "not guarantee.stated_epsilon >= bounds.best * (1 - 1e-6)", "False", "test_guarantee test_gate",
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfx_privacy.attacks.evaluation import PrivacyEvaluation
+from tfx_privacy.attacks.evaluation import Groups, PrivacyEvaluation
 from tfx_privacy.guarantee.record import PrivacyGuarantee
 
 MAX_SHARED_USERS = 0.01
@@ -30,11 +30,26 @@ def problem_of_users(guarantee: PrivacyGuarantee, record: PrivacyEvaluation) -> 
             f"{groups.num_on_both_sides} users have records on both sides of the attack, more than {MAX_SHARED_USERS:.0%} "
             f"of the smaller one ({smaller}). Split the data by user."
         )
-    size = guarantee.population
-    if size.source == "counted" and groups.num_member_groups != size.records:
-        return (
-            f"The attack's members are of {groups.num_member_groups} groups by {groups.group_key!r}, but the model was "
-            f"trained on {size.records} users. Set PrivacyEvaluator's group_key to the feature that holds the user ids, "
-            "and give it the examples that the trainer read."
-        )
-    return ""
+    return _problem_of_numbers(guarantee, record, groups)
+
+
+def _problem_of_numbers(guarantee: PrivacyGuarantee, record: PrivacyEvaluation, groups: Groups) -> str:
+    """Whether the groups can be the users that were trained on: as many of them, whoever counted or declared those.
+
+    Where the trainer did not say what it read, only a population that was counted tells.
+    """
+    found, size = record.trained_records, guarantee.population
+    if found is not None:
+        # A record that training dropped may have been the only one of its user.
+        users, dropped = found.num_units, found.num_read - found.num_used
+    elif size.source == "counted":
+        users, dropped = size.records, 0
+    else:
+        return ""
+    if users <= groups.num_member_groups <= users + dropped:
+        return ""
+    return (
+        f"The attack's members are of {groups.num_member_groups} groups by {groups.group_key!r}, but the model was "
+        f"trained on {users} users. Set PrivacyEvaluator's group_key to the feature that holds the user ids, "
+        "and give it the examples that the trainer read."
+    )
