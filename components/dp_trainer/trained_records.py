@@ -78,6 +78,7 @@ class Read:
             features=self.features,
             key_features=self.key_features,
             num_read=len(self.keys),
+            num_distinct=len(np.unique(self.keys)),
             num_used=self.num_used,
             num_units=self.num_units,
             reader="input_fn" if self.by_user else "default",

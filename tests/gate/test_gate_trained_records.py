@@ -157,6 +157,33 @@ def test_non_members_that_were_trained_on(sampled: int, trained_on: int, blessed
     assert blessed or f"{trained_on} of {sampled} sampled non-members were trained on" in refusal(verdict)
 
 
+def test_a_sample_of_more_than_were_due_does_not_thin_out_what_was_found() -> None:
+    """Of 5,000 others 2,048 were due; 400 hits among them are 19 %, whoever says that all 5,000 were sampled."""
+    assert "400 of 5000 sampled non-members" in refusal(
+        decide(trained_records=evidence.trained_records(nonmembers=side(5_000, 5_000, 400)))
+    )
+    # Fewer than were due show what they show: one of them may stand often.
+    assert "40 of 200 sampled non-members" in refusal(
+        decide(trained_records=evidence.trained_records(nonmembers=side(5_000, 200, 40)))
+    )
+    # More hits than there should be records to hit.
+    assert refusal(decide(trained_records=evidence.trained_records(nonmembers=side(50, 50, 50)), num_nonmembers=50))
+
+
+@pytest.mark.parametrize(("distinct", "blessed"), [(1, False), (99, False), (100, True), (4_095, True)])
+def test_one_record_again_and_again_is_no_data(distinct: int, blessed: bool) -> None:
+    read = evidence.trained_records(
+        num_distinct=distinct,
+        sketch_size=distinct,
+        num_seen=distinct,
+        members=side(10_000, 10_000, 10_000),
+        nonmembers=side(5_000, 5_000, 0),
+    )
+    verdict = decide(trained_records=read, min_records=100)
+    assert verdict.blessed is blessed
+    assert blessed or f"Only {distinct} of the 10000 records that the trainer read are different" in refusal(verdict)
+
+
 def small(**changes: Any) -> Verdict:
     """A training of 1,000 records, whose sketch holds all of them."""
     rows = [evidence.row(members=1_000), evidence.row(attack="blind", members=1_000)]
@@ -208,6 +235,7 @@ def of_records(trained: np.ndarray, members: np.ndarray, others: np.ndarray) -> 
         features="examples",
         key_features=["label"],
         num_read=len(trained),
+        num_distinct=len(np.unique(trained)),
         num_used=len(trained),
         num_units=len(trained),
         reader="default",

@@ -124,6 +124,7 @@ def trained_records(num_members: int = 10_000, num_nonmembers: int = 5_000, **ch
         "digest": TRAINED_RECORDS_DIGEST,
         "reader": "default",
         "num_read": num_members,
+        "num_distinct": min(num_members, changes.get("num_read", num_members)),
         "num_used": num_members,
         "num_units": num_members,
         "sketch_size": size,

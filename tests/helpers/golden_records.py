@@ -278,6 +278,7 @@ def _trained_records() -> TrainedRecords:
         features="transformed",
         key_features=["features", "label"],
         num_read=10_000,
+        num_distinct=2,
         num_used=9_990,
         num_units=9_000,
         reader="input_fn",

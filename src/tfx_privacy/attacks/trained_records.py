@@ -42,6 +42,8 @@ class TrainedRecords(VersionedRecord):
     """Features that keys are made of."""
     num_read: PositiveCount
     """Records in the files of the training splits."""
+    num_distinct: PositiveCount
+    """Keys among them, each counted once."""
     num_used: PositiveCount
     """Records that training could draw: without those that `input_fn` dropped, or that are beyond a user's bound."""
     num_units: PositiveCount
@@ -57,11 +59,7 @@ class TrainedRecords(VersionedRecord):
             raise ValueError("hashes are not ascending, each once")
         if len(set(self.key_features)) != len(self.key_features):
             raise ValueError("a feature is named twice")
-        if not (len(self.sketch) <= self.num_read and self.num_units <= self.num_used <= self.num_read):
-            raise ValueError(
-                f"expected sketch of {len(self.sketch)} <= num_read={self.num_read}, and "
-                f"num_units={self.num_units} <= num_used={self.num_used} <= num_read"
-            )
+        _check_numbers(self, len(self.sketch))
         return self
 
     @property
@@ -96,6 +94,7 @@ class TrainedRecordsFound(Record):
     """Of the file."""
     reader: Literal["default", "input_fn"]
     num_read: PositiveCount
+    num_distinct: PositiveCount
     num_used: PositiveCount
     num_units: PositiveCount
     sketch_size: Annotated[int, pydantic.Field(ge=1, le=SKETCH_SIZE)]
@@ -111,10 +110,7 @@ class TrainedRecordsFound(Record):
                 f"expected num_seen={self.num_seen} <= sketch_size={self.sketch_size}, and <= "
                 f"num_trained_on={self.members.num_trained_on} of the members"
             )
-        if not self.num_units <= self.num_used <= self.num_read:
-            raise ValueError(
-                f"expected num_units={self.num_units} <= num_used={self.num_used} <= num_read={self.num_read}"
-            )
+        _check_numbers(self, self.sketch_size)
         for side in (self.members, self.nonmembers):
             if self.is_complete and side.num_sampled != side.num_records:
                 raise ValueError(f"expected num_sampled={side.num_sampled} of all num_records={side.num_records}")
@@ -124,6 +120,19 @@ class TrainedRecordsFound(Record):
     def is_complete(self) -> bool:
         """Whether the sketch is of every record, so that shares are exact."""
         return is_complete(self.sketch_size)
+
+
+def _check_numbers(record: TrainedRecords | TrainedRecordsFound, sketch_size: int) -> None:
+    """What holds of the numbers of a file and of what was found with it."""
+    if not record.num_units <= record.num_used <= record.num_read:
+        raise ValueError(
+            f"expected num_units={record.num_units} <= num_used={record.num_used} <= num_read={record.num_read}"
+        )
+    if not (sketch_size == min(record.num_distinct, SKETCH_SIZE) and record.num_distinct <= record.num_read):
+        raise ValueError(
+            f"expected sketch of {sketch_size} to hold the smallest {SKETCH_SIZE} of num_distinct={record.num_distinct} "
+            f"hashes, of num_read={record.num_read} records"
+        )
 
 
 def is_complete(sketch_size: int) -> bool:
@@ -228,6 +237,7 @@ def found(record: TrainedRecords, members: Matches, nonmembers: Matches) -> Trai
         digest=record.file_digest,
         reader=record.reader,
         num_read=record.num_read,
+        num_distinct=record.num_distinct,
         num_used=record.num_used,
         num_units=record.num_units,
         sketch_size=len(record.sketch),

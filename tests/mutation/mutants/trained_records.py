@@ -60,6 +60,18 @@ TRAINED_RECORDS = [
         "TrainedRecordsFound.model_validate(found.model_dump())", "pass", _GATE,
     ),
     Mutant(
+        "a part of a sketch is a whole one", "attacks.trained_records:_check_numbers",
+        "sketch_size == min(record.num_distinct, SKETCH_SIZE)", "True", "test_trained_records",
+    ),
+    Mutant(
+        "one record again and again is many", "gate.rules.trained_records:_of_numbers",
+        "found.num_distinct >= record.min_records", "True", _GATE,
+    ),
+    Mutant(
+        "a larger sample thins out the trained ones", "gate.rules.trained_records:_nonmember_share",
+        "(sampled, due)", "(sampled,)", _GATE,
+    ),
+    Mutant(
         "the sketch has no secret", "attacks.trained_records:hashes_of",
         "bytes.fromhex(secret_key)", "bytes(32)", "test_trained_records",
     ),

@@ -6,11 +6,15 @@ members were not attacked. So both shares are bounded from below, exactly where 
 Clopper and Pearson (1934). Non-members that were trained on dilute it as well: those that equal a member are counted
 exactly by `attack_splits`, and after both shares hardly any others can be; the limit here is on what their sample proves,
 because the model may see two different records as one.
+
+How many different records there were tells how large a sample of each side had to be. A sketch of fewer is of them all; a
+share of the non-members is bounded by their sample, and by the sample that they should have given.
 """
 
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Iterator
 
 import pydantic
@@ -104,6 +108,12 @@ def _of_numbers(trained: PrivacyGuarantee, record: PrivacyEvaluation, found: Tra
             f"{MIN_SHARE:.0%}: the others are members by name only. Drop them before the trainer and PrivacyEvaluator "
             "read them, not in input_fn; or raise max_records_per_user."
         )
+    if not found.num_distinct >= record.min_records:
+        yield (
+            f"Only {found.num_distinct} of the {found.num_read} records that the trainer read are different, fewer than "
+            f"the min_records={record.min_records} that an attack needs: intervals take the others for independent of "
+            "them. Train on different records."
+        )
     yield from _of_population(trained, found.num_units)
 
 
@@ -153,7 +163,12 @@ def _of_shares(found: TrainedRecordsFound) -> Iterator[str]:
 
 def _nonmember_share(others: SideFound, found: TrainedRecordsFound) -> float:
     # The sample of a small side may be empty, which shows nothing either way.
-    return _at_least(others.num_trained_on, others.num_sampled, found) if others.num_sampled else 0.0
+    sampled = others.num_sampled
+    if found.is_complete or not sampled:
+        return _at_least(others.num_trained_on, sampled, found)
+    # More than were due are repeated ones, or made up: they must not thin out what was found.
+    due = math.ceil(others.num_records * found.sketch_size / found.num_distinct)
+    return max(_at_least(min(others.num_trained_on, total), total, found) for total in (sampled, due))
 
 
 def _at_least(hits: int, total: int, found: TrainedRecordsFound) -> float:
