@@ -57,7 +57,9 @@ def test_a_new_ledger_is_made_only_if_that_is_asked_for(address: str) -> None:
         asked = run("init", code=1, answer=answer).output
         assert f"There is no ledger in {file}. Make a new one, in which nothing is spent?" in asked
         assert not file.parent.exists()
-    assert f"in {file} is new: nothing is spent in it." in run("init", answer="y\n").output
+    made = run("init", answer="y\n").output
+    assert f"in {file} is new: nothing is spent in it." in made
+    assert f"The folder {file.parent} was not there, and was made" in made
     assert f"in {file} was there already, and is in order." in run("init").output
     assert f"There is a ledger in {file} already." in refusal("init", "--new")
 

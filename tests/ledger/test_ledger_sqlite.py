@@ -21,7 +21,7 @@ from places import HELPERS, TESTS
 
 from tfx_privacy.budget import renyi_filter
 from tfx_privacy.errors import LedgerError
-from tfx_privacy.ledger import Ledger, anchor, new_run_id
+from tfx_privacy.ledger import Ledger, anchor, new_run_id, source
 
 COST = renyi_filter.cost(renyi_filter.best_order(epsilon=8.0, delta=1e-6), RUN.event)
 
@@ -284,6 +284,128 @@ def test_no_anchor_need_be_named_to_find_an_old_copy(file: pathlib.Path, ledger:
     for request in (lambda: reserve(ledger), ledger.verify, open_ledger(f"sqlite:///{file}").verify):
         with pytest.raises(LedgerError, match="heads.jsonl names, is missing: this ledger is an old copy"):
             request()
+
+
+@pytest.mark.parametrize("name", ["link.db", "folder/ledger.db"])
+def test_a_link_leads_to_the_same_file_of_heads(file: pathlib.Path, ledger: Ledger, name: str) -> None:
+    """Whoever charged through it would else be unknown to who restores an old copy under the other name."""
+    (file.parent / "link.db").symlink_to(file)
+    (file.parent / "folder").symlink_to(file.parent, target_is_directory=True)
+    ledger.backup(str(file) + ".backup")
+    linked = open_ledger(f"sqlite:///{file.parent / name}")
+    reserve(linked)
+    assert linked.address == ledger.address == str(file)
+    shutil.copy(str(file) + ".backup", file)
+    for opened in (open_ledger(f"sqlite:///{file}"), open_ledger(f"sqlite:///{file.parent / name}")):
+        with pytest.raises(LedgerError, match="this ledger is an old copy"):
+            reserve(opened)
+    assert [path.name for path in file.parent.glob("*.heads.jsonl")] == ["ledger.db.heads.jsonl"]
+
+
+def test_a_file_of_several_names_is_refused(file: pathlib.Path, ledger: Ledger) -> None:
+    other = file.with_name("other.db")
+    other.hardlink_to(file)
+    for path in (file, other):
+        with pytest.raises(LedgerError, match=r"has 2 names \(hard links\)"):
+            open_ledger(f"sqlite:///{path}")
+    other.unlink()
+    reserve(open_ledger(f"sqlite:///{file}"))
+
+
+def test_what_is_no_file_is_no_ledger_and_nothing_is_made(tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / "pipe.db")
+    (tmp_path / "loose.db").symlink_to(tmp_path / "none.db")
+    (tmp_path / "loop.db").symlink_to(tmp_path / "loop.db")
+    messages = {
+        "pipe.db": "a device or a pipe",
+        "loose.db": "a link to a file that is not there",
+        "loop.db": "cannot be followed",
+    }
+    before = sorted(tmp_path.iterdir())
+    for name, message in messages.items():
+        with pytest.raises(LedgerError, match=message):
+            open_ledger(f"sqlite:///{tmp_path / name}")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty file"])
+def test_no_new_ledger_is_made_where_one_was_lost(file: pathlib.Path, ledger: Ledger, left: str) -> None:
+    file.unlink()
+    if left == "an empty file":
+        file.touch()
+    opened = open_ledger(f"sqlite:///{file}")
+    with pytest.raises(LedgerError, match="names the entries of one that was there"):
+        opened.initialise()
+    assert not file.exists() or not file.stat().st_size
+    # Whoever has settled what was lost moves the file away.
+    file.with_name("ledger.db.heads.jsonl").rename(file.with_name("lost.jsonl"))
+    assert new_ledger(f"sqlite:///{file}").verify().num_entries == 1
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "of another ledger"])
+def test_what_no_head_is_kept_of_is_said(file: pathlib.Path, ledger: Ledger, kind: str) -> None:
+    heads = file.with_name("ledger.db.heads.jsonl")
+    assert ledger.verify().unanchored == []
+    text = heads.read_text()
+    heads.unlink()
+    if kind != "missing":
+        heads.write_text("" if kind == "empty" else text.replace('"ledger_id":"', '"ledger_id":"0'))
+    assert ledger.verify().unanchored == [DATASET]
+    reserve(ledger)
+    assert ledger.verify().unanchored == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sequence": "9"}, {"sequence": True}, {"sequence": 0}, {"sequence": 1.0}, {"sequence": None}, {"hash": 1},
+        {"ledger_id": None}, {"more": 1},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_line_that_is_no_head_is_an_error_that_names_the_file(
+    file: pathlib.Path, ledger: Ledger, change: dict[str, object]
+) -> None:
+    heads = file.with_name("ledger.db.heads.jsonl")
+    line = json.loads(heads.read_text()) | change
+    with heads.open("a") as file_of_heads:
+        file_of_heads.write(json.dumps(line, separators=(",", ":")) + "\n")
+    for request in (ledger.verify, lambda: reserve(ledger)):
+        with pytest.raises(LedgerError, match="heads.jsonl .* cannot be used: a line of it is no head"):
+            request()
+
+
+def test_a_list_is_no_head(file: pathlib.Path, ledger: Ledger) -> None:
+    with file.with_name("ledger.db.heads.jsonl").open("a") as heads:
+        heads.write('["x",{"dataset_id":"trips"}]\n')
+    with pytest.raises(LedgerError, match="a line of it is no head"):
+        ledger.verify()
+
+
+@pytest.mark.parametrize("kind", ["a device", "a link to a device", "a pipe"])
+def test_heads_are_kept_in_a_file(file: pathlib.Path, ledger: Ledger, kind: str) -> None:
+    """A device would keep none of them, and a pipe would be waited for; nothing is charged before that is seen."""
+    heads = file.with_name("ledger.db.heads.jsonl")
+    heads.unlink()
+    environ = {"TFX_PRIVACY_LEDGER_ANCHOR": "/dev/null"} if kind == "a device" else {}
+    if kind == "a link to a device":
+        heads.symlink_to("/dev/null")
+    elif kind == "a pipe":
+        os.mkfifo(heads)
+    opened = open_ledger(f"sqlite:///{file}", **environ)
+    for request in (opened.verify, lambda: reserve(opened)):
+        with pytest.raises(LedgerError, match="a device or a pipe, and no file"):
+            request()
+    heads.unlink(missing_ok=True)
+    assert ledger.verify().num_entries == 1
+
+
+def test_a_message_loses_the_address_and_no_other_letter() -> None:
+    found = source.resolve("env:A", {"A": "postgresql://u:s3cret@db.internal:1/data"})
+    text = "connection to server at db.internal, user u failed: Connection refused (data, update, s3crets3cret)"
+    assert found.redact(text) == (
+        "connection to server at ***, user *** failed: Connection refused (***, update, ******)"
+    )
 
 
 def test_reading_makes_no_file(tmp_path: pathlib.Path) -> None:

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 _FORMATS = click.Choice(["table", "json"])
 _MAX_PENDING = 10
 _NO_LEDGER = "There is no ledger in {address}. Make a new one, in which nothing is spent? (--new does not ask.)"
+_NO_HEADS = (
+    "No head is kept of: {datasets}. The file of heads is missing, empty or another one, so this does not show whether the "
+    "newest entries are there. Compare with --head or --guarantee; the next change adds a head."
+)
+_OTHER_HEADS = (
+    "The file in TFX_PRIVACY_LEDGER_ANCHOR names entries of another ledger. If that was at this address, restore its newest "
+    "copy instead: what it spent is not in this one."
+)
 _ANSWER_BEFORE = "Settle run {run_id} ({state})? A process that is still at work on it will fail."
 
 
@@ -58,9 +66,14 @@ def init(context: click.Context, new: bool) -> None:
         raise LedgerError(f"There is a ledger in {opened.address} already. Run `tfx-privacy ledger init` to check it.")
     if not exists and not new:
         click.confirm(_NO_LEDGER.format(address=printable(opened.address)), abort=True)
+    folder = opened.missing_folder
     ledger_id = opened.initialise()
     state = "was there already, and is in order" if exists else "is new: nothing is spent in it"
     terminal.echo(f"Ledger {ledger_id} in {opened.address} {state}.")
+    if folder is not None:
+        terminal.echo(f"The folder {folder} was not there, and was made: see that the path is the one that you meant.")
+    if not exists and opened.keeps_heads():
+        terminal.echo(_OTHER_HEADS)
 
 
 @ledger.command()
@@ -216,6 +229,8 @@ def verify(
         f"Ledger {verified.ledger_id}: {verified.num_entries} entries of {len(verified.datasets)} datasets are in "
         "order."
     )
+    if verified.unanchored:
+        terminal.echo(_NO_HEADS.format(datasets=", ".join(verified.unanchored)))
     for dataset in verified.datasets.values():
         terminal.echo(f"  head {dataset.dataset_id}:{dataset.head_sequence}:{dataset.head_hash}")
 

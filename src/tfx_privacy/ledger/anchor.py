@@ -7,20 +7,32 @@ mistakes; elsewhere (another disk, another owner, a write-once store) it also fi
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import itertools
 import os
 import pathlib
+import stat
 from collections.abc import Callable, Iterator, Mapping
+
+import pydantic
 
 from tfx_privacy.errors import EvidenceError, LedgerError
 from tfx_privacy.records import strict_json
+from tfx_privacy.records.base import PositiveCount, Record
 
 VARIABLE = "TFX_PRIVACY_LEDGER_ANCHOR"
 # Writers that end at the same time may add their heads in any order; so the last few of a dataset are looked at.
 _HEADS = 256
 _BLOCK_BYTES = 1 << 16
+
+
+class _Head(Record):
+    """A line of the file."""
+
+    ledger_id: str
+    dataset_id: str
+    sequence: PositiveCount
+    hash: str
 
 
 class Anchor:
@@ -60,6 +72,7 @@ class Anchor:
         # The line break comes first as well: what a killed writer or a full disk left of a line must not take this one
         # with it.
         line = f"\n{strict_json.canonical(head)}\n".encode()
+        self.end()
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
@@ -79,13 +92,17 @@ class Anchor:
         if self._path is None:
             return 0
         try:
-            return self._path.stat().st_size
+            found = self._path.stat()
         except FileNotFoundError:
             return 0
         except OSError as error:
             raise self._unreadable(error) from error
+        if not stat.S_ISREG(found.st_mode):
+            # A device keeps nothing, and a pipe would be waited for.
+            raise self._damaged("it is a folder, a device or a pipe, and no file")
+        return found.st_size
 
-    def check(self, ledger_id: str, dataset_id: str, hash_at: Callable[[int], str | None], *, end: int) -> None:
+    def check(self, ledger_id: str, dataset_id: str, hash_at: Callable[[int], str | None], *, end: int) -> bool:
         """Checks that a dataset's log still holds the newest head that the file has of it.
 
         Args:
@@ -94,8 +111,11 @@ class Anchor:
           hash_at: The hash of the dataset's entry of a number, or None.
           end: What `end` said before the ledger was read; later heads are not looked at.
 
+        Returns:
+          Whether the file has a head of it; without one nothing was checked.
+
         Raises:
-          LedgerError: If it does not: the ledger is an old copy, or was rewritten.
+          LedgerError: If it does not: the ledger is an old copy, or was rewritten. Or if the file is damaged.
         """
         try:
             found = list(itertools.islice(self._heads(ledger_id, dataset_id, end), _HEADS))
@@ -104,6 +124,7 @@ class Anchor:
         if found:
             sequence, entry_hash = max(found)
             require_head(dataset_id, sequence, entry_hash, hash_at, f"the file of heads {self._path}")
+        return bool(found)
 
     def _heads(self, ledger_id: str, dataset_id: str, end: int) -> Iterator[tuple[int, str]]:
         """A dataset's heads, from the last line up."""
@@ -111,10 +132,17 @@ class Anchor:
         for line in self._lines(end):
             if needle not in line:
                 continue
-            with contextlib.suppress(EvidenceError):  # half a line
-                head = strict_json.loads(line)
-                if (head.get("ledger_id"), head.get("dataset_id")) == (ledger_id, dataset_id):
-                    yield head["sequence"], head["hash"]
+            try:
+                found = strict_json.loads(line)
+            except EvidenceError:
+                continue  # half a line
+            try:
+                head = _Head.model_validate(found)
+            except pydantic.ValidationError:
+                # No part of a line can be read: this was written by somebody else, over a head or not.
+                raise self._damaged("a line of it is no head") from None
+            if (head.ledger_id, head.dataset_id) == (ledger_id, dataset_id):
+                yield head.sequence, head.hash
 
     def _lines(self, end: int) -> Iterator[bytes]:
         """The file's lines from the last one up, so a long file costs no more than a short one."""
@@ -129,6 +157,12 @@ class Anchor:
                 yield from reversed(lines)
                 end, rest = start, first
             yield rest
+
+    def _damaged(self, why: str) -> LedgerError:
+        return LedgerError(
+            f"The ledger's file of heads {self._path} (set {VARIABLE} to use another) cannot be used: {why}. Restore it, or "
+            "settle with the datasets' owners what it named."
+        )
 
     def _unreadable(self, error: OSError) -> LedgerError:
         return LedgerError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 
@@ -68,9 +69,12 @@ class Reader:
         logs: dict[str, list[Entry]] = {}
         for entry in verified.log:
             logs.setdefault(entry.dataset_id, []).append(entry)
-        for dataset_id, log in logs.items():
-            self._check_anchor(verified.ledger_id, dataset_id, log, end)
-        return verified
+        unanchored = [
+            dataset_id
+            for dataset_id, log in logs.items()
+            if not self._check_anchor(verified.ledger_id, dataset_id, log, end)
+        ]
+        return dataclasses.replace(verified, unanchored=unanchored)
 
     def order(self, dataset_id: str) -> float:
         """A dataset's Renyi order, which never changes; from its row alone, which is not verified.
@@ -92,8 +96,8 @@ class Reader:
         self._check_anchor(dataset.ledger_id, dataset_id, log, end)
         return dataset, log
 
-    def _check_anchor(self, ledger_id: str, dataset_id: str, log: Sequence[Entry], end: int) -> None:
-        self._anchor.check(ledger_id, dataset_id, {entry.sequence: entry.hash for entry in log}.get, end=end)
+    def _check_anchor(self, ledger_id: str, dataset_id: str, log: Sequence[Entry], end: int) -> bool:
+        return self._anchor.check(ledger_id, dataset_id, {entry.sequence: entry.hash for entry in log}.get, end=end)
 
 
 def ledger_run(dataset: DatasetRow, log: Sequence[Entry], run_id: str) -> LedgerRun:

@@ -24,12 +24,14 @@ def initialise(database: Database) -> str:
       LedgerError: If they cannot be made, are damaged, or are newer than this version.
     """
     if database.source.is_sqlite:
+        _check_lost(database)
         _make_file(database)
 
     def make(connection: sa.Connection) -> str:
         database.lock_tables(connection)
         revision = migrations.revision_of(connection)
         if revision is None:
+            _check_lost(database, is_empty=True)
             migrations.upgrade(connection)
             connection.execute(LEDGER.insert().values(ledger_id=secrets.token_hex(16)))
         elif revision != migrations.current_revision():
@@ -50,6 +52,23 @@ def exists(database: Database) -> bool:
     if database.source.is_sqlite and not database.source.path.exists():
         return False
     return database.read(migrations.revision_of) is not None
+
+
+def _check_lost(database: Database, *, is_empty: bool = False) -> None:
+    """A file of heads next to a SQLite file that is not there, or empty, says that spent budgets were in it."""
+    heads = database.source.anchor
+    # In this order: who makes a ledger at the same time makes its heads last.
+    if (
+        heads is not None
+        and heads.exists()
+        and heads.stat().st_size
+        and (is_empty or not database.source.path.exists())
+    ):
+        raise LedgerError(
+            f"There is no ledger in {database.source.shown}, but {heads.name} next to it names the entries of one that was "
+            "there: in a new one all that it spent would be free again. Restore the newest copy. If there is none, move "
+            "that file away, keep it, and register its datasets with what is left of their budgets."
+        )
 
 
 def _make_file(database: Database) -> None:

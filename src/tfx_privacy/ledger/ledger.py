@@ -47,6 +47,7 @@ class Ledger:
         self._source = resolve(source, environ)
         self._database = Database(self._source)
         anchor = Anchor.from_environment(environ, default=self._source.anchor)
+        self._anchor = anchor
         self._reader = Reader(self._database, anchor)
         self._appender = Appender(self._database, anchor)
 
@@ -71,6 +72,20 @@ class Ledger:
         """
         return initialising.exists(self._database)
 
+    @property
+    def missing_folder(self) -> str | None:
+        """The folder of a SQLite file where it is not there: `initialise` makes it."""
+        folder = self._source.path.parent if self._source.is_sqlite else None
+        return None if folder is None or folder.exists() else str(folder)
+
+    def keeps_heads(self) -> bool:
+        """Whether the file of heads names any entry, of this ledger or of another.
+
+        Raises:
+          LedgerError: If it cannot be read.
+        """
+        return self._anchor.end() > 0
+
     def initialise(self) -> str:
         """Makes the ledger's tables, or brings them to this version; what is there is verified before and after.
 
@@ -80,7 +95,8 @@ class Ledger:
           The ledger's id.
 
         Raises:
-          LedgerError: If it cannot be made, is damaged, or is newer than this version.
+          LedgerError: If it cannot be made, is damaged, or is newer than this version. If a ledger was here, as the file
+            of heads next to it says.
         """
         return initialising.initialise(self._database)
 

@@ -11,6 +11,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import stat
 from collections.abc import Mapping
 
 import sqlalchemy
@@ -50,6 +51,7 @@ class Source:
     name: str
     """As the argument said: `env:VARIABLE`."""
     url: sqlalchemy.URL = dataclasses.field(repr=False)
+    """Of a SQLite file by its one true path, whatever links lead there: what is kept next to it has that name."""
 
     @property
     def is_sqlite(self) -> bool:
@@ -73,10 +75,12 @@ class Source:
         return self.path.with_name(f"{self.path.name}.heads.jsonl") if self.is_sqlite else None
 
     def redact(self, text: str) -> str:
-        """A driver's message without the parts of the address."""
-        parts = [self.url.password, self.url.username, self.url.host, self.url.database]
+        """A driver's message without the parts of the address: the password wherever it is, the others as words."""
+        if self.url.password:
+            text = text.replace(str(self.url.password), "***")
+        parts = [self.url.username, self.url.host, self.url.database]
         for part in sorted({str(part) for part in parts if part}, key=len, reverse=True):
-            text = text.replace(part, "***")
+            text = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", "***", text)
         return text
 
 
@@ -124,15 +128,18 @@ def resolve(source: str, environ: Mapping[str, str] | None = None) -> Source:
     url = url.set(drivername=_DRIVERS[url.drivername])
     found = Source(f"env:{variable}", url)
     if found.is_sqlite:
-        _check_file(variable, url)
-    elif not url.database:
+        _check_name(variable, text, url)
+        path = _true_path(variable, pathlib.Path(url.database or ""))
+        return Source(found.name, url.set(database=str(path)))
+    if not url.database:
         raise LedgerError(f"{variable} names no database. Expected e.g. {_EXAMPLE}.")
     return found
 
 
-def _check_file(variable: str, url: sqlalchemy.URL) -> None:
+def _check_name(variable: str, text: str, url: sqlalchemy.URL) -> None:
     database = url.database
-    if not database or database == ":memory:" or database.startswith("file:") or url.query:
+    # SQLAlchemy drops what follows a question mark and is no option: the file would be another one.
+    if not database or database == ":memory:" or database.startswith("file:") or "?" in text:
         raise LedgerError(
             f"{variable} must name a SQLite file by its path alone, e.g. sqlite:////srv/privacy/ledger.db."
         )
@@ -141,12 +148,41 @@ def _check_file(variable: str, url: sqlalchemy.URL) -> None:
             f"{variable} names the SQLite file by a relative path, which is another file in every folder, each with a "
             "budget of its own. Give an absolute path, with four slashes: sqlite:////srv/privacy/ledger.db."
         )
-    kind = _file_system(pathlib.Path(database))
+
+
+def _true_path(variable: str, path: pathlib.Path) -> pathlib.Path:
+    """A file's path without links, so that everybody who uses the ledger keeps the same file of heads.
+
+    Raises:
+      LedgerError: If there is something else than a file that has this name alone.
+    """
+    try:
+        true = path.resolve()
+        found = true.stat() if true.exists() else None
+    except (OSError, RuntimeError, ValueError) as error:  # no rights, a loop of links, a name that no file can have
+        reason = getattr(error, "strerror", None) or "it leads nowhere"
+        raise LedgerError(f"The path of the SQLite file that {variable} names cannot be followed: {reason}.") from None
+    if found is None and path.is_symlink():
+        raise LedgerError(
+            f"{variable} names a link to a file that is not there. See that the disk is mounted, or give the file's own path."
+        )
+    if found is not None and not stat.S_ISREG(found.st_mode):
+        raise LedgerError(
+            f"{variable} must name a SQLite file, but there is a folder, a device or a pipe of this name."
+        )
+    if found is not None and found.st_nlink > 1:
+        raise LedgerError(
+            f"{variable} names a SQLite file that has {found.st_nlink} names (hard links): each would have its own journal "
+            "and file of heads, and what is charged by one is not known by the other. Remove the other names; copy a "
+            "ledger with `tfx-privacy ledger backup`."
+        )
+    kind = _file_system(true)
     if kind.startswith(_NETWORK_FILE_SYSTEMS):
         raise LedgerError(
             f"{variable} names a SQLite file on a file system of type {kind!r}, where locks are not reliable and two "
             "runs could spend the same budget. Use a local disk, or PostgreSQL."
         )
+    return true
 
 
 def _file_system(path: pathlib.Path, mounts: str | None = None) -> str:

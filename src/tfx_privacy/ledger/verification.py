@@ -42,6 +42,8 @@ class Verified:
     ledger_id: str
     datasets: dict[str, DatasetRow]
     log: list[Entry]
+    unanchored: list[str] = dataclasses.field(default_factory=list)
+    """Datasets of which no head is kept elsewhere, as far as this was looked at: their newest entries may be missing."""
 
     @property
     def num_entries(self) -> int:

@@ -107,6 +107,22 @@ LEDGER = [
         "nobody keeps heads by default", "Anchor.from_environment",
         "return cls(default)", "return cls(None)", "test_ledger_sqlite",
     ),
+    Mutant(
+        "a link has a file of heads of its own", "ledger.source:_true_path",
+        "true = path.resolve()", "true = path", "test_ledger_sqlite",
+    ),
+    Mutant(
+        "a file may have several names", "ledger.source:_true_path", "found.st_nlink > 1", "False", "test_ledger_sqlite",
+    ),
+    Mutant(
+        "heads may be kept in a device", "Anchor.end", "stat.S_ISREG(found.st_mode)", "True", "test_ledger_sqlite",
+    ),
+    Mutant(
+        "a new ledger takes a lost one's place", "_check_lost", "heads.stat().st_size", "False", "test_ledger_sqlite",
+    ),
+    Mutant(
+        "a dataset without heads is in order", "Anchor.check", "return bool(found)", "return True", "test_ledger_sqlite",
+    ),
     Mutant("everybody may read a ledger", "_make_file", "0o600", "0o644", "test_ledger_sqlite"),
     Mutant(
         "a new ledger is made without asking", "ledger:init",
