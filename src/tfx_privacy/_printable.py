@@ -9,8 +9,15 @@ from __future__ import annotations
 
 import unicodedata
 
-# Letters and symbols by their category, and blank on every screen.
-_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+# Unicode's property Default_Ignorable_Code_Point (DerivedCoreProperties.txt, 15.1), which Python does not tell: nothing
+# is drawn of these, whatever their category.
+_IGNORABLE = (
+    (0x00AD, 0x00AD), (0x034F, 0x034F), (0x061C, 0x061C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F),
+    (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF),
+    (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
+)  # fmt: skip
+# Egyptian hieroglyphs by their category, whose only form is a gap.
+_BLANK_LETTERS = "\U00013441\U00013442"
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -30,8 +37,22 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Whether a reader sees nothing: spaces, controls, zero-width and combining characters alone, fillers of scripts."""
-    return all(each in _BLANK or unicodedata.category(each)[0] not in "LNPS" for each in text)
+    """Whether there is nothing to read: no letter, digit or punctuation that is drawn.
+
+    Among symbols and marks are some that show nothing (an empty Braille cell, a note without a head), and more with
+    each Unicode; nobody's name, and no reason, is of these alone.
+    """
+    return not any(_is_read(each) for each in text)
+
+
+def is_ignorable(character: str) -> bool:
+    """Whether nothing is drawn of a character, whatever its category."""
+    return any(first <= ord(character) <= last for first, last in _IGNORABLE)
+
+
+def _is_read(character: str) -> bool:
+    is_letter = unicodedata.category(character)[0] in "LNP" and character not in _BLANK_LETTERS
+    return is_letter and not is_ignorable(character)
 
 
 def _prints(character: str) -> bool:

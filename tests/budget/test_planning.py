@@ -230,5 +230,6 @@ def test_the_plan_says_which_limit_on_attacks_the_records_support() -> None:
 def test_a_limit_on_attacks_without_records_is_an_error() -> None:
     arguments = ["--population", "600", "--target-epsilon", "3", "--expected-batch-size", "64", "--max-attack-auc"]
     assert "needs records to judge" in str(plan(*arguments, "0.6").exception)
+    for name, numbers in (("nonmembers", ["--nonmembers", "0"]), ("members", ["--nonmembers", "10", "--members", "0"])):
+        assert f"Expected {name}=0 " in str(plan(*arguments[:-1], *numbers).exception)
     assert "max_attack_auc=1.2" in str(plan(*arguments, "1.2", "--nonmembers", "300").exception)
-    assert "num_nonmembers=0" in str(plan(*arguments, "0.6", "--nonmembers", "0").exception)

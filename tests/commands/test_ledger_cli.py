@@ -74,7 +74,19 @@ def test_no_export_is_written_over_a_file(ledger: Ledger, tmp_path: pathlib.Path
     assert path.read_bytes() == before
 
 
-BLANK = [" ", "\u200b", "\u00a0\u2003", "\u2800", "\u3164", "\u0301", "\u202e\u202c", "\x1b"]
+BLANK = [
+    " ",
+    "\u200b",
+    "\u00a0\u2003",
+    "\u2800",
+    "\u3164",
+    "\u0301",
+    "\u202e\u202c",
+    "\x1b",
+    "\U0001d159",
+    "\U000e0041",
+    "\ufffc",
+]
 
 
 @pytest.mark.parametrize("approver", BLANK, ids=ascii)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import pathlib
 import re
 from typing import Any
@@ -155,3 +156,30 @@ def test_an_exception_by_a_name_that_nobody_sees_excuses_nothing(blank: str) -> 
     for name in ("approver", "reason"):
         made = PolicyException(**values).model_copy(update={name: blank})
         assert made.why_not(None, now) == "it names no approver or no reason"
+
+
+def test_a_number_that_is_too_large_is_not_meant_as_text() -> None:
+    for kind, text in (("yaml", "schema_version: 1\nmax_epsilon: "), ("json", '{"schema_version": 1, "max_epsilon": ')):
+        with pytest.raises(ParameterError) as caught:
+            policy_file.loads(text + "9" * 400 + ("}" if kind == "json" else "\n"), kind=kind)  # type: ignore[arg-type]
+        assert "quotes" not in str(caught.value)
+
+
+@pytest.mark.parametrize("filler", ["\u3164", "\uffa0", "\u115f", "\u034f", "\u17b4"])
+def test_letters_and_marks_that_show_nothing_are_refused_too(filler: str) -> None:
+    text = f"schema_version: 1\nmax_epsilon: 3\nmax_delta: 1.0e-5\nmax_attack_auc: 0.6 # {filler}\n"
+    with pytest.raises(ParameterError, match="which|The policy holds U\\+"):
+        policy_file.loads(text, kind="yaml")
+
+
+@pytest.mark.parametrize("word", ["\u2764\ufe0f", "\u8fbb\U000e0100", "\u1820\u180b", "\u0645\u06cc\u200c\u062e\u0648"])
+def test_writing_that_needs_characters_without_a_form_is_read(word: str) -> None:
+    text = f"schema_version: 1\nmax_epsilon: 3\nmax_delta: 1.0e-5\nmax_attack_auc: 0.6 # {word}\n"
+    assert policy_file.loads(text, kind="yaml").max_epsilon == 3.0
+
+
+def test_a_pipe_is_no_policy(tmp_path: pathlib.Path) -> None:
+    """It would be waited for."""
+    os.mkfifo(tmp_path / "policy.yaml")
+    with pytest.raises(ParameterError, match="a device or a pipe"):
+        policy_file.load(tmp_path / "policy.yaml")

@@ -78,12 +78,48 @@ def test_several_records_together_may_cost_more_and_not_everything() -> None:
     [
         "epsilon", "lower bound on epsilon", "Lower bound on Epsilon (nats) at delta=1e-05",
         "lower bound on epsilon (nats) at delta=none", "lower bound on epsilon (nats) at delta=2",
-        "lower bound on epsilon (nats) at delta=nan", "lower bound on epsilon (nats) at delta=1e-05, of 0 records",
+        "lower bound on eps (nats)", "lower bound on \u03b5 at delta=1e-5", "lower bound on \u03f5", "\U0001d700 bound",
+        "what is proved", "", "lower bound on epsilon (nats) at delta=nan",
+        "lower bound on epsilon (nats) at delta=1e-05, of 0 records",
     ],
 )  # fmt: skip
 def test_a_finding_that_speaks_of_epsilon_can_be_compared_or_is_refused(metric: str) -> None:
     (explanation,) = failures(canaries(1.0, metric=metric)).values()
     assert "speaks of epsilon, and states no bound at a delta" in explanation
+
+
+@pytest.mark.parametrize("metric", ["EPSILON", "bound on \u0395", "eps at 1e-5", "leak (nats)", "\uff45\uff50\uff53"])
+def test_so_can_one_of_another_attack(metric: str) -> None:
+    (explanation,) = failures(canaries(1.0, metric=metric, family="property_inference")).values()
+    assert "speaks of epsilon, and states no bound at a delta" in explanation
+    assert failures(canaries(1.0, metric="accuracy of steps on signatures", family="property_inference")) == {}
+
+
+@pytest.mark.parametrize("metric", ["mean exposure (bits)", "exposure (bits)"])
+def test_exposure_is_no_bound(metric: str) -> None:
+    """Its p-value says that canaries are remembered, which a model within its epsilon may do."""
+    assert failures(canaries(30.0, metric=metric, p_value=0.0)) == {}
+
+
+NOTHING: dict[str, Any] = {"status": "INSUFFICIENT", "reason": "few", "estimate": None, "low": None, "high": None}
+
+
+def test_a_bound_that_only_its_details_state_counts() -> None:
+    assert failures(canaries(0.0, **NOTHING, details={BOUND_IF_GAUSSIAN: 20.0})).keys() == {"proved_epsilon"}
+    assert failures(canaries(0.0, **NOTHING, details={BOUND_IF_GAUSSIAN: 0.1})) == {}
+    # By whatever name the finding itself goes.
+    changed = canaries(0.0, details={BOUND_IF_GAUSSIAN: 20.0}, metric="accuracy", family="property_inference")
+    assert failures(changed).keys() == {"proved_epsilon"}
+
+
+@pytest.mark.parametrize("left", [{"high": 20.0}, {"harmless": 0.0}, {"p_value": 0.0}])
+def test_a_finding_with_numbers_and_no_bound_is_refused(left: dict[str, float]) -> None:
+    (explanation,) = failures(canaries(0.0, **(NOTHING | {"harmless": None} | left))).values()
+    assert "estimate and low state none" in explanation
+
+
+def test_a_finding_without_numbers_says_nothing() -> None:
+    assert failures(canaries(0.0, **(NOTHING | {"harmless": None}))) == {}
 
 
 @pytest.mark.parametrize("name", ["epsilon_lower_bound", "epsilon_lower_bound_one_run"])

@@ -35,7 +35,22 @@ def test_a_blank_name_has_no_visible_character() -> None:
     for character in EVERY:
         if not character.isspace() and character.isprintable() and unicodedata.category(character)[0] in "LNP":
             assert not _printable.is_blank(f" {character}\u200b") or character in "\u115f\u1160\u3164\uffa0"
-    for blank in ("", "\t", "\u200b\u200d", "\ufeff", "\u2800", "\u3164", "\u034f", "\u180e"):
+    for character in EVERY:
+        if unicodedata.category(character)[0] in "SMZC" or _printable.is_ignorable(character):
+            assert _printable.is_blank(f" {character}\u200b"), ascii(character)
+    for blank in (
+        "",
+        "\t",
+        "\u200b\u200d",
+        "\ufeff",
+        "\u2800",
+        "\u3164",
+        "\u034f",
+        "\u180e",
+        "\U0001d159",
+        "\ufffc",
+        "\U00013441",
+    ):
         assert _printable.is_blank(blank)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import math
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
@@ -43,6 +44,7 @@ __all__ = [
     "CLASS_FEATURE",
     "CONTROL",
     "CORRECTNESS_FEATURE",
+    "EXPOSURE_METRICS",
     "FILE_NAME",
     "POOLED",
     "UNJUDGED",
@@ -81,6 +83,12 @@ class EpsilonBound(NamedTuple):
 BOUND_IF_GAUSSIAN = "bound if the mechanism is Gaussian (nats)"
 """Name of the detail with the sharper bound for mechanisms whose trade-off curve is at least as private as a Gaussian one."""
 _EPSILON_METRIC = re.compile(r"lower bound on epsilon \(nats\) at delta=(\S+?)(?:, of ([1-9]\d{0,5}) records)?")
+
+
+EXPOSURE_METRICS = ("mean exposure (bits)", "exposure (bits)")
+"""Metrics of findings on how well canaries are remembered: no bounds on epsilon."""
+# In any letters: compatibility forms and case are folded before.
+_OF_EPSILON = re.compile(r"epsilon|\u03b5|\beps\b|\bnats?\b")
 
 
 def epsilon_metric(delta: float, *, records: int = 1) -> str:
@@ -130,10 +138,13 @@ class Finding(Record):
         """The lower bound on epsilon that it states; None if it is about something else, or has no number.
 
         Raises:
-          ValueError: If it speaks of epsilon in words that nothing can be compared with.
+          ValueError: If it speaks of epsilon, or is of canaries, in words that nothing can be compared with; or if it
+            has numbers, and none of them is the bound.
         """
         numbers = [number for number in (self.low, self.estimate) if number is not None]
-        if not numbers or "epsilon" not in self.metric.lower():
+        proved = self.details.get(BOUND_IF_GAUSSIAN)
+        others = [number for number in (self.high, self.harmless, self.p_value, proved) if number is not None]
+        if not (numbers or others) or not (self._speaks_of_epsilon or proved is not None):
             return None
         match = _EPSILON_METRIC.fullmatch(self.metric)
         try:
@@ -144,8 +155,18 @@ class Finding(Record):
             raise ValueError(f"metric={self.metric[:200]!r} speaks of epsilon, and states no bound at a delta")
         records = int(match[2] or 1)
         # The sharper bound is of the canaries one by one.
-        numbers += [self.details[BOUND_IF_GAUSSIAN]] if records == 1 and BOUND_IF_GAUSSIAN in self.details else []
+        numbers += [proved] if records == 1 and proved is not None else []
+        if not numbers or not all(math.isfinite(number) for number in numbers):
+            raise ValueError(f"metric={self.metric[:200]!r} is a bound, but estimate and low state none")
         return EpsilonBound(max(numbers), delta, records)
+
+    @property
+    def _speaks_of_epsilon(self) -> bool:
+        """Of canaries everything does that is not their exposure in bits, so a bound by another name is none of nothing."""
+        if self.family == "canary_exposure":
+            return self.metric not in EXPOSURE_METRICS
+        words = unicodedata.normalize("NFKC", self.metric).casefold()
+        return _OF_EPSILON.search(words) is not None
 
 
 class Curve(Record):

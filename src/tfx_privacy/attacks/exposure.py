@@ -19,7 +19,7 @@ from scipy import special, stats
 
 from tfx_privacy.accounting import auditing
 from tfx_privacy.attacks import _rows
-from tfx_privacy.attacks.evaluation import BOUND_IF_GAUSSIAN, Finding, epsilon_metric
+from tfx_privacy.attacks.evaluation import BOUND_IF_GAUSSIAN, EXPOSURE_METRICS, Finding, epsilon_metric
 from tfx_privacy.errors import ParameterError
 
 MIN_CANARIES = 10
@@ -28,7 +28,7 @@ MIN_REFERENCES = 100
 NO_UPPER_END = sys.float_info.max
 """Stands for the upper end of a bound that has none: JSON has no infinity, and no limit is above it."""
 
-_METRIC = "mean exposure (bits)"
+_METRIC = EXPOSURE_METRICS[0]
 _RESAMPLES = 2000
 _PERMUTATIONS = 9999
 # References below that say nothing of the tail that is extrapolated.

@@ -201,6 +201,8 @@ def _attacks(
         if max_attack_auc is not None:
             raise ParameterError(f"max_attack_auc={max_attack_auc!r} needs records to judge. Give nonmembers as well.")
         return {}
+    # By the options' names.
+    members, nonmembers = _validate.positive_integer(members=members), _validate.positive_integer(nonmembers=nonmembers)
     design = Design.planned(members, nonmembers, num_slices=_validate.positive_integer(slices=slices))
     found: dict[str, float | int | None] = {
         "members": members,

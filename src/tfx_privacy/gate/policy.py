@@ -267,7 +267,9 @@ def _problem(problem: Any) -> str:
     if isinstance(cause, ParameterError):
         # A part of a list has said its own problem already, and names its own key.
         is_part = isinstance(problem["loc"][-1], int)
-        return f"In {place}: {cause}" if is_part else f"{cause}{_hint(value)}"
+        # A number that a rule on numbers refuses is not meant as text.
+        hint = "" if isinstance(value, int | float) else _hint(value)
+        return f"In {place}: {cause}" if is_part else f"{cause}{hint}"
     if cause is not None:
         return f"{place + ': ' if place else ''}{cause}."
     return f"{place}={_validate.short(value)}: {problem['msg']}.{_hint(value)}"

@@ -16,6 +16,7 @@ import math
 import os
 import pathlib
 import re
+import stat
 from typing import Any, Literal
 
 import yaml
@@ -47,6 +48,11 @@ def load(path: str | os.PathLike[str]) -> GatePolicy:
     if kind is None:
         raise ParameterError(f"Expected the name of the policy file {str(file)!r} to end in {', '.join(kinds)}.")
     try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            # A pipe would be waited for, and a device may never end.
+            raise ParameterError(
+                f"Expected the policy file {str(file)!r} to be a file, not a folder, a device or a pipe."
+            )
         with file.open("rb") as stream:
             text = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:

@@ -71,6 +71,14 @@ GATE = [
         "needed >= share * (1 - 1e-3)", "True", "test_proved_epsilon",
     ),
     Mutant(
+        "canaries by an unknown metric prove nothing", "Finding._speaks_of_epsilon",
+        "self.metric not in EXPOSURE_METRICS", '"epsilon" in self.metric', "test_proved_epsilon",
+    ),
+    Mutant(
+        "a bound in the details alone does not count", "Finding.epsilon_bound",
+        "numbers or others", "numbers", "test_proved_epsilon",
+    ),
+    Mutant(
         "a finding that speaks of epsilon in other words", "Finding.epsilon_bound",
         "match is None or not 0.0 < delta < 1.0", "False", "test_proved_epsilon",
     ),

@@ -227,6 +227,9 @@ POLICY = [
         "a file need not demand a ledger", "policy_file:loads",
         '{"ledger": "required", **document}', '{"ledger": "none", **document}', "test_policy",
     ),
+    Mutant("a symbol without a form is a name", "_is_read", '"LNP"', '"LNPS"', "test_ledger_cli test_printable"),
+    Mutant("a letter without a form is a name", "_is_read", "is_ignorable(character)", "False", "test_printable"),
+    Mutant("a policy may hold fillers", "hidden_character", "is_ignorable(letter)", "False", "test_policy"),
     Mutant("an exception by a blank", "_not_blank", "is_blank(text)", "not text", "test_policy"),
     Mutant("line breaks that no editor shows", "_check_visible", "place is not None", "False", "test_policy"),
     Mutant(
