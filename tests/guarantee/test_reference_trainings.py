@@ -152,7 +152,7 @@ def test_epsilon_of_all_is_that_of_one_longer_run() -> None:
 
 def test_epsilon_of_all_with_passes_of_a_tree() -> None:
     """A resumed run has a broken pass more than its reference models: both are counted as they were executed."""
-    shuffled = {"kind": "dp_ftrl", "sampling": "shuffled", "noise_multiplier": 4.0}
+    shuffled: dict[str, Any] = {"kind": "dp_ftrl", "sampling": "shuffled", "noise_multiplier": 4.0}
     resumed = evidence.mechanism(**shuffled, passes=[4, 2, 4], steps=10)
     reference = evidence.mechanism(**shuffled, passes=[4, 4], steps=8, sampling_probability=0.06)
     found = epsilon_with_references(resumed, reference, trainings_per_record=1, target_delta=1e-5)
