@@ -27,6 +27,7 @@ from tfx_privacy.components.dp_trainer import (
     reference_models,
     reference_training,
     reporting,
+    trained_labels,
     trained_records,
 )
 from tfx_privacy.components.dp_trainer import request as requests
@@ -92,6 +93,7 @@ class Executor(trainer_executor.GenericExecutor):
                 account=request.account,
                 num_references=num_references,
                 lost_references=Journal(checkpoints).lost,
+                labels=trained_labels.planned(request),
             )
             _files.check_writable([artifact.uri for found in output_dict.values() for artifact in found])
 
@@ -135,8 +137,9 @@ class Executor(trainer_executor.GenericExecutor):
         outcome, history = self._train(
             model, records, plan.resolved, plan.noise_multiplier, request, attack, checkpoints=checkpoints
         )
+        labels = trained_labels.found(request, model, records, read)
         artifact = artifact_utils.get_single_instance(output_dict[keys.MODEL])
-        digest = _save(model, request, artifact)
+        digest = _save(model, request, artifact, trained_labels.name_of(labels))
         if attack is not None:
             _write_history(request, attack, history, digest)
         references = artifact_utils.get_single_instance(output_dict[keys.REFERENCE_MODELS])
@@ -151,6 +154,7 @@ class Executor(trainer_executor.GenericExecutor):
             digest,
             trainings,
             run.run_id,
+            labels=labels,
             trained_records_digest=read.write(artifact.uri),
         )
         try:
@@ -184,6 +188,7 @@ class Executor(trainer_executor.GenericExecutor):
         _signatures.check_signing_key()
         splits = requests.train_splits(input_dict, exec_properties)
         input_fn = requests.user_function(exec_properties, "input_fn")
+        label_key, label_keys = requests.label_keys(exec_properties, input_fn)
         num_references = requests.num_reference_models(exec_properties, input_fn)
         num_attacks = requests.check_num_attacks(
             attacks_during_training=exec_properties.get(requests.ATTACKS_DURING_TRAINING_KEY) or 0
@@ -193,7 +198,8 @@ class Executor(trainer_executor.GenericExecutor):
         return Request(
             privacy=privacy,
             account=requests.read_account(exec_properties, privacy),
-            label_key=exec_properties.get(keys.LABEL_KEY) or requests.user_function(exec_properties, "LABEL_KEY"),
+            label_key=label_key,
+            label_keys=label_keys,
             splits=splits,
             held_out_splits=requests.eval_splits(input_dict, exec_properties, splits) if reads_held_out else [],
             num_references=num_references,
@@ -251,11 +257,11 @@ def _write_history(
     _files.write_text(request.fn_args.model_run_dir, attack_history.FILE_NAME, history.to_json())
 
 
-def _save(model: Any, request: Request, artifact: types.Artifact) -> str:
-    """Saves the model; returns its digest."""
+def _save(model: Any, request: Request, artifact: types.Artifact, label: str) -> str:
+    """Saves the model, and names the label where it is one; returns its digest."""
     export.save(model, request.fn_args, request.label_key, request.signatures_fn, request.privacy.user_id_key)
-    if request.label_key:
-        artifact.set_string_custom_property(keys.LABEL_KEY, request.label_key)
+    if label:
+        artifact.set_string_custom_property(keys.LABEL_KEY, label)
     if request.privacy.user_id_key is not None:
         artifact.set_string_custom_property(keys.GROUP_KEY, request.privacy.user_id_key)
     return _files.model_digest(artifact.uri)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+from collections.abc import Sequence
 from typing import Any
 
 import pydantic
@@ -32,6 +33,7 @@ from tfx_privacy.guarantee.record import (
     PrivacyGuarantee,
     ReferenceTrainings,
     ScopeItem,
+    TrainedLabel,
 )
 from tfx_privacy.guarantee.statement import write_statement
 from tfx_privacy.records import base, statement, strict_json
@@ -73,6 +75,8 @@ class Terms:
     num_references: int
     lost_references: int
     """Reference trainings that earlier attempts began."""
+    labels: list[TrainedLabel]
+    """Those that are known by then."""
 
 
 def check(terms: Terms, resolved: ResolvedParameters, planned: DPMechanism | NoMechanism) -> None:
@@ -94,7 +98,9 @@ def check(terms: Terms, resolved: ResolvedParameters, planned: DPMechanism | NoM
     try:
         if num:
             references = reference_models.stated(num, lost, planned, planned, _target_delta(resolved))
-        record = make_guarantee(training.Outcome(planned), resolved, terms, _NO_DIGEST, references, _NO_RUN)
+        record = make_guarantee(
+            training.Outcome(planned), resolved, terms, _NO_DIGEST, references, _NO_RUN, labels=terms.labels
+        )
         if terms.account is not None:
             record = placed(record, terms.account, _position(terms.account))
     except pydantic.ValidationError as error:
@@ -133,6 +139,7 @@ def make_guarantee(
     trainings: ReferenceTrainings | None,
     run_id: str,
     *,
+    labels: Sequence[TrainedLabel],
     trained_records_digest: str | None = None,
 ) -> PrivacyGuarantee:
     """The guarantee of what was executed; epsilon is computed from the executed mechanism alone."""
@@ -161,6 +168,7 @@ def make_guarantee(
         accountant=Accountant(version=dp_accounting_version()),
         engine=f"tfx-privacy {__version__}, {terms.engine}",
         train_splits=terms.splits,
+        labels=list(labels),
         scope=terms.scope,
         declared_record_wise=list(outcome.declared_record_wise),
         model_digest=model_digest,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -59,6 +59,8 @@ class Request:
     account: Account | None
     """None without a ledger."""
     label_key: str | None
+    label_keys: Mapping[str, str]
+    """By output of the model, where the module's input_fn gives labels by these names and its LABEL_KEY says what they are."""
     splits: list[str]
     held_out_splits: list[str]
     """Of records that the model does not see; none where neither reference models nor attacks need them."""
@@ -265,6 +267,29 @@ def user_function(exec_properties: dict[str, Any], name: str) -> Any:
         if error.name != name:
             raise  # a mistake inside the module, not a function that it lacks
         return None
+
+
+def label_keys(
+    exec_properties: dict[str, Any], input_fn: Callable[..., Any] | None
+) -> tuple[str | None, Mapping[str, str]]:
+    """The label's name, by the argument or else by the module's LABEL_KEY; and names by output, if it gives these.
+
+    Raises:
+      ParameterError: If LABEL_KEY is neither, or has names by output and there is no input_fn that gives labels by them.
+    """
+    found = exec_properties.get(keys.LABEL_KEY) or user_function(exec_properties, "LABEL_KEY")
+    if found is None or isinstance(found, str):
+        return found, {}
+    if not (isinstance(found, dict) and all(isinstance(name, str) for pair in found.items() for name in pair)):
+        raise ParameterError(
+            f"Expected LABEL_KEY={found!r} to be the label's name, or labels' names by the names of the model's outputs."
+        )
+    if input_fn is None:
+        raise ParameterError(
+            f"LABEL_KEY={found!r} names labels by output, and DPTrainer's own reader gives one label. Give an input_fn "
+            "whose labels are a dict by output name."
+        )
+    return None, found
 
 
 def required_function(exec_properties: dict[str, Any], name: str) -> Callable[..., Any]:

@@ -5,27 +5,30 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from tfx_privacy import training
-from tfx_privacy.attacks import record_keys, trained_records
+from tfx_privacy.attacks import label_values, record_keys, trained_records
 from tfx_privacy.attacks.record_keys import Padded
 from tfx_privacy.attacks.trained_records import TrainedRecords
 from tfx_privacy.components import _files
 from tfx_privacy.components.dp_trainer import data
 from tfx_privacy.components.dp_trainer.request import Request
 from tfx_privacy.errors import CheckpointError, DataError
+from tfx_privacy.guarantee.record import FeatureKind
 from tfx_privacy.training.variable_length import of_value
 
 _NOTE = "trained_records.sha256"
 # Of a file without a specification, the records whose features are taken for those of all.
 _SEEN_FIRST = 1000
+_NUMBERS = (tf.float32, tf.float64, tf.int64, tf.int32, tf.bool)
 
-_Features = Literal["examples", "transformed"]
+Named = tuple[FeatureKind, str]
+"""A feature: as it stands in the examples, or as the transform graph gives it; and its name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +42,18 @@ class Read:
       num_used: Records that training can draw.
       num_units: Privacy units among them.
       by_user: Whether the user's `input_fn` read the records.
+      names: Of all features, as they stand in the examples and as the transform graph gives them, for `by_user` alone.
+      columns: Of those that may be labels, one number for each record (`label_values.keys_of`).
     """
 
-    features: _Features
+    features: FeatureKind
     key_features: list[str]
     keys: np.ndarray
     num_used: int
     num_units: int
     by_user: bool
+    names: list[Named] = dataclasses.field(default_factory=list)
+    columns: dict[Named, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def bind(self, checkpoints: training.Checkpoints | None) -> None:
         """Ties the attempts at a run to the same records: those of an earlier attempt are in the weights that go on.
@@ -102,7 +109,8 @@ def read(request: Request, records: training.ColumnarDataset) -> Read:
     """
     files = data.files_of(request.fn_args.train_files)
     features, spec = _parsing(request, files)
-    keys = np.concatenate([_keys(batch) for batch in data.batches(files, spec)])
+    label_columns = _LabelColumns(request, features, spec)
+    keys = np.concatenate([_keys(label_columns.seen(batch)) for batch in data.batches(files, spec)])
     if request.input_fn is None and len(records) != len(keys):
         raise DataError(
             f"The training files held {len(records)} records, and then {len(keys)}. Do not write to them while they "
@@ -115,7 +123,41 @@ def read(request: Request, records: training.ColumnarDataset) -> Read:
         num_used=_num_used(request, records),
         num_units=records.num_units(request.privacy.privacy_unit),
         by_user=request.input_fn is not None,
+        names=label_columns.names,
+        columns=label_columns.columns(),
     )
+
+
+class _LabelColumns:
+    """What an `input_fn` may have taken its labels from: the dense numbers in the files, and what the graph makes of them."""
+
+    def __init__(self, request: Request, features: FeatureKind, spec: dict[str, Any]) -> None:
+        graph = request.fn_args.transform_graph_path
+        self._features = features
+        self._transform: Any = None
+        self._parts: dict[Named, list[np.ndarray]] = {}
+        self._is_needed = request.input_fn is not None
+        self.names: list[Named] = [(features, name) for name in sorted(spec)] if self._is_needed else []
+        if self._is_needed and graph and features == "examples":
+            output = tft.TFTransformOutput(graph)
+            self.names += [("transformed", name) for name in sorted(output.transformed_feature_spec())]
+            self._transform = output.transform_features_layer()
+
+    def seen(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Keeps what is needed of a batch; returns it as it is."""
+        if self._is_needed:
+            made: dict[FeatureKind, dict[str, Any]] = {self._features: batch}
+            if self._transform is not None:
+                made["transformed"] = self._transform(dict(batch))
+            for kind, columns in made.items():
+                for name, value in columns.items():
+                    if isinstance(value, tf.Tensor) and value.dtype in _NUMBERS:
+                        self._parts.setdefault((kind, name), []).append(label_values.keys_of(value.numpy()))
+        return batch
+
+    def columns(self) -> dict[Named, np.ndarray]:
+        """By feature, one number for each record."""
+        return {name: np.concatenate(parts) for name, parts in self._parts.items()}
 
 
 def _num_used(request: Request, records: training.ColumnarDataset) -> int:
@@ -126,7 +168,7 @@ def _num_used(request: Request, records: training.ColumnarDataset) -> int:
     return int(np.minimum(numbers, bound).sum())
 
 
-def _parsing(request: Request, files: Sequence[str]) -> tuple[_Features, dict[str, Any]]:
+def _parsing(request: Request, files: Sequence[str]) -> tuple[FeatureKind, dict[str, Any]]:
     """Whose features the files hold, and how they are parsed.
 
     An `input_fn` may read examples that Transform wrote, or others to which it applies the graph itself: the first

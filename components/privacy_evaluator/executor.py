@@ -153,8 +153,14 @@ def _trained_on(model: types.Artifact) -> TrainedRecords | None:
 
 
 def _heads(exec_properties: Mapping[str, Any], label_of_model: str) -> tuple[heads.HeadSpec, ...]:
-    """The heads as given; a single one without a label has the model's."""
+    """The heads as given; a single one without a label has the model's, and none has another."""
     given = heads.parse_heads(exec_properties["heads"])
+    for head in given:
+        if label_of_model and head.label_key not in (None, label_of_model):
+            raise ParameterError(
+                f"label_key={head.label_key!r}, but the model was trained on the label {label_of_model!r}, and an attack "
+                "with another one finds nothing. Leave out label_key."
+            )
     if len(given) == 1 and given[0].label_key is None and given[0].task != "loss":
         if not label_of_model:
             raise ParameterError(

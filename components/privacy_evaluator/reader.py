@@ -25,6 +25,7 @@ from tfx_privacy.components.privacy_evaluator import columns as columns_of
 from tfx_privacy.components.privacy_evaluator import grouping, slicing
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, SliceSpec
 from tfx_privacy.errors import DataError, ModelError, ParameterError
+from tfx_privacy.guarantee.record import FeatureKind
 from tfx_privacy.training.variable_length import of_value
 
 BATCH_SIZE = 1024
@@ -69,6 +70,11 @@ class ModelReader:
         if self.transform_graph_path:
             return dict(tft.TFTransformOutput(self.transform_graph_path).transformed_feature_spec())
         return self.raw_feature_spec()
+
+    @property
+    def label_features(self) -> FeatureKind:
+        """What `label_spec` is of."""
+        return "transformed" if self.transform_graph_path else "examples"
 
     def check(self) -> None:
         """Checks names against the schema before any record is read.

@@ -67,6 +67,7 @@ def resolve(reader: ModelReader, files: tuple[tuple[str, ...], ...]) -> Resolved
                 task=task,
                 output_key=spec.output_key or next(iter(batch.outputs)),
                 label_key=spec.label_key or "",
+                label_features=reader.label_features if spec.label_key else None,
                 from_logits=from_logits,
             )
         )

@@ -326,7 +326,7 @@ def test_a_second_output_cannot_hide_behind_the_first() -> None:
     head = evidence.make_evaluation().heads[0]
     hidden = head.model_copy(update={"name": "second", "task": "loss"})
     record = evidence.make_evaluation(heads=[head, hidden])
-    assert failures(evaluation=record) == {"required_tasks"}
+    assert failures(evaluation=record) == {"required_tasks", "trained_labels"}
     assert failures(adapted(required_tasks=["loss", "binary"]), evaluation=record) == set()
 
 

@@ -8,7 +8,7 @@ import evaluations
 import evidence
 import pytest
 
-from tfx_privacy.attacks.evaluation import Head, PrivacyEvaluation
+from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.attacks.served import ServedOutput, ServedSignature, unattacked
 from tfx_privacy.errors import EvidenceError, ParameterError
 from tfx_privacy.gate import decide as gate
@@ -104,7 +104,7 @@ def test_the_attacked_output_must_be_served() -> None:
     """The evaluation of one signature says nothing of a model that serves others, whatever the policy accepts."""
     for changes in (
         {"signature_name": "attack_me"},
-        {"heads": [Head(name="", task="binary", output_key="logits", label_key="label", from_logits=True)]},
+        {"heads": [evidence.make_evaluation().heads[0].model_copy(update={"output_key": "logits", "from_logits": True})]},
         {"served": [signature("serving_default", SERVING.outputs[0].model_copy(update={"standing": "unattacked"}))]},
     ):  # fmt: skip
         everything = [f"{each.name}/{found.name}" for each in HONEST for found in each.outputs]

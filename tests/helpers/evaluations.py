@@ -136,7 +136,16 @@ def make(**changes: Any) -> PrivacyEvaluation:
         "num_nonmembers": 2_000,
         "num_unusable_members": 3,
         "num_overlapping": 0,
-        "heads": [Head(name="main", task="binary", output_key="score", label_key="label", from_logits=False)],
+        "heads": [
+            Head(
+                name="main",
+                task="binary",
+                output_key="score",
+                label_key="label",
+                label_features="examples",
+                from_logits=False,
+            )
+        ],
         "signature_name": "serving_default",
         "served": served_signatures("score"),
         "num_compared": 15_000,

@@ -26,9 +26,11 @@ from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 from tfx_privacy.guarantee.recomputation import epsilon_with_references, stated_bounds
 from tfx_privacy.guarantee.record import (
     Accountant,
+    LabelFeature,
     Population,
     PrivacyGuarantee,
     ReferenceTrainings,
+    TrainedLabel,
     guarantee_digest,
 )
 from tfx_privacy.guarantee.statement import write_statement
@@ -38,6 +40,7 @@ ISSUED = "2026-01-02T11:00:00+00:00"
 DIGEST = "sha256:" + "a" * 64
 OTHER_DIGEST = "sha256:" + "b" * 64
 TRAINED_RECORDS_DIGEST = "sha256:" + "f" * 64
+LABEL = TrainedLabel(output="", features=[LabelFeature(name="label", features="examples")], source="read", loss="keras")
 POLICY = GatePolicy(max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.6)
 
 
@@ -69,6 +72,7 @@ def make_guarantee(executed: DPMechanism | NoMechanism | None = None, **changes:
         "accountant": Accountant(version=dp_accounting_version()),
         "engine": "test",
         "train_splits": ["train"],
+        "labels": [LABEL],
         "scope": [],
         "model_digest": DIGEST,
         "trained_records_digest": TRAINED_RECORDS_DIGEST,
@@ -144,7 +148,16 @@ def make_evaluation(results: list[AttackResult] | None = None, **changes: Any) -
         "num_members": 10_000,
         "num_nonmembers": 5_000,
         "num_overlapping": 0,
-        "heads": [Head(name="", task="binary", output_key="outputs", label_key="label", from_logits=False)],
+        "heads": [
+            Head(
+                name="",
+                task="binary",
+                output_key="outputs",
+                label_key="label",
+                label_features="examples",
+                from_logits=False,
+            )
+        ],
         "signature_name": "serving_default",
         "served": evaluations.served_signatures("outputs"),
         "num_compared": 15_000,

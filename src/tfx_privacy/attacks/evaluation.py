@@ -27,6 +27,7 @@ from tfx_privacy.attacks.result import (
 )
 from tfx_privacy.attacks.served import ServedSignature
 from tfx_privacy.attacks.trained_records import TrainedRecordsFound
+from tfx_privacy.guarantee.record import FeatureKind
 from tfx_privacy.records import statement
 from tfx_privacy.records.base import (
     Count,
@@ -216,6 +217,8 @@ class Head(Record):
     output_key: Text
     label_key: Text
     """Empty for task "loss", whose output needs no label."""
+    label_features: FeatureKind | None = None
+    """Whether the label was read from the examples, or from what the transform graph gives; None without one."""
     from_logits: bool | None = None
     """Whether outputs were taken as logits (else as probabilities); None where they are neither."""
 

@@ -21,7 +21,7 @@ attacks               `attack_auc`, `attack_tpr`, `attack_coverage`, `attack_spl
 what is served        `served_outputs`: `rules.served`
 no privacy            `epsilon` is infinite, for deterministic test noise as well; `guarantee_scope`, `ledger`
 nobody's word         `declared_record_wise`: that a layer leaves the records of a batch apart
-binding               `model_digest`, `trained_records`, `ledger` (`rules.ledger`), `guarantee_terms`
+binding               `model_digest`, `trained_records`, `trained_labels`, `ledger` (`rules.ledger`), `guarantee_terms`
 freshness             `issued_at`, `freshness`; the driver keeps a verdict from being replayed
 signatures            `signature`
 explanation           `RuleResult`; digests of the policy, of the evidence and of the ledger's head
@@ -59,6 +59,7 @@ from tfx_privacy.gate.rules import (
     ledger,
     proved,
     served,
+    trained_labels,
     trained_records,
 )
 from tfx_privacy.gate.rules.attacks import REQUIRED_ATTACKS
@@ -232,6 +233,12 @@ _RULES: tuple[_Rule, ...] = (
         "trained_records",
         lambda policy: f"at least {trained_records.MIN_SHARE:.0%} of the members",
         trained_records.check_trained_records,
+        (GUARANTEE, EVALUATION),
+    ),
+    _Rule(
+        "trained_labels",
+        lambda policy: "the labels trained on" + (", or a loss" if trained_labels.allows_losses(policy) else ""),
+        trained_labels.check_labels,
         (GUARANTEE, EVALUATION),
     ),
     _Rule(

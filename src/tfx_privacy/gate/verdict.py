@@ -30,6 +30,7 @@ RULES: tuple[str, ...] = (
     "attack_coverage",
     "attack_splits",
     "trained_records",
+    "trained_labels",
     "required_attacks",
     "required_slices",
     "required_tasks",

@@ -54,6 +54,38 @@ class ScopeItem(Record):
     detail: Text
 
 
+FeatureKind = Literal["examples", "transformed"]
+"""Whether a feature is as it stands in the examples, or as the transform graph gives it."""
+
+
+class LabelFeature(Record):
+    """A feature with the labels that an output was trained on."""
+
+    name: Annotated[Text, pydantic.Field(min_length=1)]
+    features: FeatureKind
+
+
+class TrainedLabel(Record):
+    """What one output of the model was trained on: an attack shows a leak only where it compares the same."""
+
+    output: Text
+    """Its name in the model; empty for an only one."""
+    features: list[LabelFeature]
+    """Each of them has the labels; none where no feature is known to have them."""
+    source: Literal["read", "compared", "declared"]
+    """"read": DPTrainer took the labels from the feature. Else the module's input_fn gave them: "compared": the feature has
+    their values; "declared": the author says so, and the values may be others, such as a label on another scale."""
+    loss: Literal["classes", "keras", "own", "without_label"]
+    """"classes": Keras' own, of labels that are class numbers; "keras": another of Keras' own; "own": one that reads the
+    label; "without_label": one that does not, so an output may be a loss itself."""
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.source != "compared" and not self.features:
+            raise ValueError(f"a label that was {self.source} has a name")
+        return self
+
+
 class BaseModel(Record):
     """The model whose weights training began from."""
 
@@ -181,6 +213,8 @@ class PrivacyGuarantee(ModelRecord):
     engine: Text
     """Software that trained: this package's, TensorFlow's and Keras' versions."""
     train_splits: Annotated[list[Text], pydantic.Field(min_length=1)]
+    labels: list[TrainedLabel] = pydantic.Field(default_factory=list)
+    """Of every output with a loss; none in a guarantee that does not say."""
     scope: list[ScopeItem]
     declared_record_wise: list[Text] = pydantic.Field(default_factory=list)
     """Layers, activations and losses that saw whole batches on their author's word that they leave records apart. For
@@ -212,6 +246,9 @@ class PrivacyGuarantee(ModelRecord):
             raise ValueError("the reference models were not trained by the model's own mechanism")
         if self.references is not None and self.base_model is not None and self.base_model.is_private:
             raise ValueError("a private base model holds the records that reference models must not have seen")
+        outputs = [label.output for label in self.labels]
+        if len(set(outputs)) != len(outputs) or ("" in outputs and len(outputs) > 1):
+            raise ValueError(f"the labels are of outputs {outputs}, which are not told apart")
         if (self.ledger is None) != (self.dataset_id is None):
             raise ValueError("ledger and dataset_id belong together")
         return self
