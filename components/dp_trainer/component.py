@@ -131,7 +131,8 @@ class DPTrainer(base_component.BaseComponent):
           schema: Channel of `Schema`, usually produced by SchemaGen; needed without a transform graph.
           module_file: Python file with the user's functions, alone in its folder.
           module_path: Importable module with them, instead of `module_file`.
-          label_key: Name of the label; else the module's LABEL_KEY. Needed unless the module gives an `input_fn`.
+          label_key: Name of the label; else the module's LABEL_KEY. Needed unless the module gives an `input_fn`; then it
+            says which feature has the labels, where their values do not tell. The guarantee states it.
           target_epsilon: Takes the place of `privacy.target_epsilon`; may be a RuntimeParameter.
           train_args: Splits to train on ("train" by default).
           eval_args: Splits for the user's functions ("eval" by default). They are read here only for `reference_models`

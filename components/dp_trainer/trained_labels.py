@@ -109,26 +109,4 @@ def _kind_of(head: keras_api.Head) -> _Loss:
     if losses.is_known_loss(head.loss):
         name = getattr(head.loss, "__name__", type(head.loss).__name__)
         return "classes" if name in _OF_CLASS_NUMBERS else "keras"
-    return "own" if _reads_label(head) else "without_label"
-
-
-def _reads_label(head: keras_api.Head) -> bool:
-    """Whether there is any way from the label to the loss in its graph; so it is taken where no graph can be made."""
-
-    def call(labels: Any, outputs: Any) -> Any:
-        with keras_api.user_code():
-            return head.loss(labels, outputs)
-
-    try:
-        graph = tf.function(call, autograph=False).get_concrete_function(head.labels, head.outputs).graph
-    except Exception:  # noqa: BLE001 - whatever a user's loss does, a loss that may read the label counts as one that does
-        return True
-    reached, waiting = set(), [graph.inputs[0].op]
-    while waiting:
-        operation = waiting.pop()
-        if operation.name not in reached:
-            reached.add(operation.name)
-            waiting += [user for output in operation.outputs for user in output.consumers()]
-    # An operation with an effect may hand the label on unseen.
-    stateful = any(graph.get_operation_by_name(name).op_def.is_stateful for name in reached)
-    return stateful or any(output.op.name in reached for output in graph.outputs)
+    return "own" if losses.reads_label(head.loss, head.labels, head.outputs) else "without_label"

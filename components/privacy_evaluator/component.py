@@ -121,7 +121,7 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
           model_run: Channel of `ModelRun` of DPTrainer(attacks_during_training=...): the report
             shows how the leak grew.
           canaries: Channel of `Canaries` of CanaryInserter; `examples` then are its `examples_with_canaries`.
-          label_key: Name of the label; DPTrainer's model names it by itself.
+          label_key: Name of the label; DPTrainer's model names it by itself, and the gate refuses another one.
           slice_features: Raw features by whose values the attacks are repeated: every value with at least `min_slice_size`
             members, at most 1,000 of a feature; rarer ones are pooled.
           slicing_specs: `tfma.SlicingSpec` messages: crossed features, and records with given values.
@@ -130,7 +130,8 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
           signature_name: Signature of the model that takes serialized tf.Examples.
           output_key: Which of the signature's outputs to attack; needed if there are several.
           task: "binary", "multiclass", "multilabel", "regression", "sequence", or "loss" if the output is each record's
-            loss itself. None looks at the first records.
+            loss itself, which the gate accepts only if the model's loss reads no label, or the policy's
+            `required_tasks` name it. None looks at the first records.
           from_logits: Whether the outputs are logits. None looks at the first records.
           mask_key: For sequences: the feature that says which tokens count; without it those whose
             label is not negative.

@@ -11,12 +11,13 @@ from tfx_privacy import _validate
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.pipelines.lint.baselines import check_baseline
 from tfx_privacy.pipelines.lint.evidence import check_evaluator, check_replayed, check_validator
-from tfx_privacy.pipelines.lint.examples import check_attacked_examples
+from tfx_privacy.pipelines.lint.examples import check_attacked_examples, check_canaries
 from tfx_privacy.pipelines.lint.exits import check_exit
 from tfx_privacy.pipelines.lint.finding import ERROR, RUNNERS, Finding
 from tfx_privacy.pipelines.lint.graph import (
     Graph,
 )
+from tfx_privacy.pipelines.lint.labels import check_label, check_sample
 from tfx_privacy.pipelines.lint.makers import check_maker, check_references
 from tfx_privacy.pipelines.lint.pushers import check_asynchronous, check_pusher
 from tfx_privacy.pipelines.lint.trainers import check_trainer
@@ -50,6 +51,9 @@ def check(pipeline: tfx_pipeline.Pipeline, *, runner: str = "local") -> list[Fin
             check_replayed,
             check_evaluator,
             check_attacked_examples,
+            check_canaries,
+            check_label,
+            check_sample,
             check_exit,
             check_maker,
             check_references,

@@ -41,6 +41,24 @@ def check_attacked_examples(graph: Graph, node: Node, runner: str) -> Iterator[F
         )
 
 
+def check_canaries(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
+    """Yields a finding on a PrivacyEvaluator that looks for canaries in a model that never saw them."""
+    if not roles.is_privacy_evaluator(node):
+        return
+    model, canaries = (roles.origin_of_input(node, key) for key in ("model", "canaries"))
+    if not isinstance(model, Output) or not roles.is_dp_trainer(model.node) or not roles.is_made_here(canaries):
+        return
+    trained = _makers(graph, model.node)
+    if None not in trained and canaries.node not in trained:
+        trainer, inserter = graph.name(model.node), graph.name(canaries.node)
+        yield Finder(graph, node).error(
+            "canaries-not-trained-on",
+            f"It looks for the canaries of {inserter}, but {trainer} does not read its examples_with_canaries: no model "
+            "has seen them, and what is found of them shows nothing.",
+            f"Wire {inserter}'s examples_with_canaries to what {trainer} reads, or leave out canaries.",
+        )
+
+
 def _makers(graph: Graph, node: Node) -> set[Hashable]:
     """What had a part in a node's examples, but Transform, whose graph the evaluator applies; None for what is not seen."""
     unseen: set[Hashable] = set()
@@ -62,7 +80,8 @@ def _transforms(node: Node) -> bool:
 
 
 def _identity(node: Node) -> Hashable:
-    """The node; of one without inputs what it is given, as two that are given the same read the same."""
+    """The node; of one without inputs what it runs and is given, as two that are alike in that read the same."""
     if node.inputs:
         return node
-    return (type(node), str(sorted((key, str(value)) for key, value in node.exec_properties.items())))
+    executor = getattr(node.executor_spec, "executor_class", None) or str(node.executor_spec)
+    return (type(node), executor, str(sorted((key, str(value)) for key, value in node.exec_properties.items())))

@@ -207,8 +207,70 @@ def test_a_module_trains_and_serves(bench: Bench, keras: str, name: str) -> None
         assert np.isfinite(answer).all()
 
 
+OWN_LOSS = "lambda y, outputs: tf.reduce_mean(outputs, axis=-1)"
+ONE = SIMPLE + INPUT_FN
+TWO = TF_KERAS["outputs by name"]
+# Module, and per output: source, loss, features.
+LABELS: Mapping[str, tuple[str, dict[str, tuple[str, str, list[str]]]]] = {
+    "DPTrainer's own reader": (SIMPLE, {"": ("read", "keras", ["label"])}),
+    "the author's word and the values agree": (
+        ONE.replace("RESULT", "{'x': parsed['x']}, label"), {"": ("compared", "keras", ["label"])},
+    ),
+    "one-hot": (
+        ONE.replace("Dense(1, 'sigmoid')", "Dense(2, 'softmax')").replace("binary", "categorical")
+        .replace("RESULT", "{'x': parsed['x']}, tf.one_hot(label[:, 0], 2)"), {"": ("compared", "keras", ["label"])},
+    ),
+    "smoothed, by the author's word": (
+        ONE.replace("RESULT", "{'x': parsed['x']}, 0.1 + 0.8 * tf.cast(label, tf.float32)"),
+        {"": ("declared", "keras", ["label"])},
+    ),
+    "another feature than the author says": (
+        ONE.replace("RESULT", "{'x': parsed['x']}, parsed['score']"), {"": ("compared", "keras", ["score"])},
+    ),
+    "no feature": (
+        ONE.replace("RESULT", "{'x': parsed['x']}, tf.cast(parsed['score'] > 1.0, tf.int64)"), {"": ("compared", "keras", [])},
+    ),
+    "outputs by name, without a word": (
+        TWO, {"label": ("compared", "keras", ["label"]), "score": ("compared", "keras", ["score"])},
+    ),
+    "outputs by name": (
+        TWO.replace("'score': parsed['score']}", "'score': 3.0 * parsed['score']}") + "LABEL_KEY = {'score': 'score'}",
+        {"label": ("compared", "keras", ["label"]), "score": ("declared", "keras", ["score"])},
+    ),
+    "class numbers": (
+        SIMPLE.replace("Dense(1, 'sigmoid')", "Dense(2)").replace(
+            "'binary_crossentropy'", "K.losses.SparseCategoricalCrossentropy(from_logits=True)"
+        ), {"": ("read", "classes", ["label"])},
+    ),
+    "a loss of one's own": (
+        SIMPLE.replace("'binary_crossentropy'", "lambda y, p: tf.reduce_mean((tf.cast(y, p.dtype) - p) ** 2, axis=-1)"),
+        {"": ("read", "own", ["label"])},
+    ),
+    "a loss that reads no label": (SIMPLE.replace("'binary_crossentropy'", OWN_LOSS), {"": ("read", "without_label", ["label"])}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), LABELS.values(), ids=LABELS.keys())
+def test_the_guarantee_states_what_was_trained_on(
+    bench: Bench, text: str, expected: dict[str, tuple[str, str, list[str]]]
+) -> None:
+    bench.module(module_of(text))
+    record = bench.run(PRIVACY)
+    assert {
+        label.output: (label.source, label.loss, [each.name for each in label.features]) for label in record.labels
+    } == expected
+    assert {each.features for label in record.labels for each in label.features} <= {"examples"}
+    names = [name for _, _, found in expected.values() for name in found]
+    told = bench.outputs["model"][0].get_string_custom_property("label_key")
+    assert told == (names[0] if len(names) == 1 else "")
+
+
 BAD: Mapping[str, tuple[str, type[Exception], str]] = {
     "a run_fn": ("def run_fn(fn_args):\n    pass", ParameterError, "It has a run_fn.*tfx-privacy migrate"),
+    "labels by output without an input_fn": (
+        SIMPLE + "LABEL_KEY = {'outputs': 'label'}", ParameterError, "DPTrainer's own reader gives one label.*input_fn",
+    ),
+    "a label of another kind": (SIMPLE + "LABEL_KEY = 3", ParameterError, "LABEL_KEY=3 to be the label's name"),
     "reads the records": (
         "def model_fn(fn_args):\n"
         "    return list(fn_args.train_files)", ParameterError, "must not read the records.*adapt",

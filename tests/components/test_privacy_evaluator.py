@@ -291,6 +291,10 @@ FAULTS: dict[str, tuple[Callable[[Bench], object], dict[str, Any], dict[str, Any
     "empty split": (_empty, {}, {}, "holds no record"),
     "label missing in the records": (_unlabelled, {}, {}, "does not fit signature"),
     "unknown label": (lambda b: None, {}, {"label_key": "tips"}, "Unknown label_key='tips'"),
+    "another label than the model's": (
+        lambda b: b.inputs["model"][0].set_string_custom_property("label_key", "features"), {},
+        "label_key='label', but the model was trained on the label 'features'",
+    ),
     "no label named": (lambda b: None, {}, {"label_key": None}, "label_key is not set"),
     "unknown slice feature": (lambda b: None, {}, {"slice_features": ["city"]}, "Unknown feature 'city'"),
     "unknown sensitive feature": (lambda b: None, {}, {"sensitive_features": ["age"]}, "Unknown feature 'age'"),

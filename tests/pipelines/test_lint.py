@@ -1024,3 +1024,97 @@ def test_examples_whose_origin_is_not_seen_are_a_warning() -> None:
     wiring.validator = wiring.judge()
     wiring.pusher = wiring.push(wiring.model, wiring.blessing)
     assert ("attack-on-other-examples", WARNING, "PrivacyEvaluator") in found(wiring.pipeline())
+
+
+def attacked_with(
+    *more: Any, wiring: Wiring | None = None, trainer: dict[str, Any] | None = None, **options: Any
+) -> list[tuple[str, str, str]]:
+    """Findings where the PrivacyEvaluator, or the trainer, is wired in another way."""
+    wiring = wiring or Wiring()
+    if trainer:
+        wiring.trainer = wiring.dp_trainer(**trainer)
+        wiring.evaluator = wiring.tfx_evaluator(wiring.model)
+    wiring.privacy_evaluator = wiring.attacks(wiring.model, **options)
+    wiring.validator = wiring.judge()
+    wiring.pusher = wiring.push(wiring.model, wiring.blessing)
+    return found(wiring.pipeline(*more))
+
+
+_OTHER_LABEL = "attack-on-other-label"
+_LABELS: dict[str, tuple[dict[str, Any], str | None]] = {
+    "another": ({"label_key": "paid"}, ERROR),
+    "the same": ({"label_key": "label"}, None),
+    "an output as a loss": ({"task": "loss"}, WARNING),
+    "of several outputs": (
+        {"heads": [{"name": name, "output_key": name, "label_key": name} for name in ("a", "b")]}, None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "severity"), _LABELS.values(), ids=_LABELS.keys())
+def test_an_attack_with_another_label(options: dict[str, Any], severity: str | None) -> None:
+    assert attacked_with(**options) == ([(_OTHER_LABEL, severity, "PrivacyEvaluator")] if severity else [])
+
+
+def test_an_attack_with_another_transform_graph_or_schema() -> None:
+    from tfx.components import Transform
+    from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+    from tfx.types import standard_artifacts
+
+    wiring = Wiring()
+    one, other = (
+        Transform(examples=wiring.examples, schema=wiring.schema, preprocessing_fn=f"{name}.f").with_id(name)
+        for name in ("One", "Other")
+    )
+    graph, second = one.outputs["transform_graph"], other.outputs["transform_graph"]
+
+    def findings(trained: Any, attacked_by: Any) -> list[str]:
+        found = attacked_with(
+            one, other, wiring=wiring, trainer={"transform_graph": trained}, transform_graph=attacked_by
+        )
+        return [severity for rule, severity, _ in found if rule == _OTHER_LABEL]
+
+    assert findings(graph, graph) == []
+    assert findings(graph, second) == [ERROR]
+    assert findings(graph, None) == findings(None, graph) == [WARNING]
+    asked = query(standard_artifacts.TransformGraph, producer_component_id="elsewhere")
+    assert findings(graph, asked) == [WARNING]
+    schema = ImportSchemaGen(schema_file="/schema.pbtxt")
+    assert attacked_with(schema, schema=schema.outputs["schema"]) == [(_OTHER_LABEL, WARNING, "PrivacyEvaluator")]
+
+
+def test_canaries_that_the_model_never_saw() -> None:
+    from tfx_privacy.components import CanaryInserter
+
+    wiring = Wiring()
+    inserter = CanaryInserter(examples=wiring.examples, schema=wiring.schema, label_key="label")
+    with_canaries, canaries = inserter.outputs["examples_with_canaries"], inserter.outputs["canaries"]
+    wiring.privacy_evaluator = wiring.attacks(wiring.model, canaries=canaries)
+    wiring.validator = wiring.judge()
+    wiring.pusher = wiring.push(wiring.model, wiring.blessing)
+    assert found(wiring.pipeline(inserter)) == [("canaries-not-trained-on", ERROR, "PrivacyEvaluator")]
+    wiring.trainer = wiring.dp_trainer(examples=with_canaries)
+    wiring.evaluator = wiring.tfx_evaluator(wiring.model)
+    wiring.privacy_evaluator = wiring.attacks(wiring.model, canaries=canaries, examples=with_canaries)
+    wiring.validator = wiring.judge()
+    wiring.pusher = wiring.push(wiring.model, wiring.blessing)
+    assert found(wiring.pipeline(inserter)) == []
+
+
+def test_the_same_folder_read_by_another_executor_is_other_examples() -> None:
+    from tfx.components import CsvExampleGen
+    from tfx.components.example_gen.custom_executors import avro_executor
+    from tfx.dsl.components.base import executor_spec
+
+    wiring = Wiring()
+    twin = CsvExampleGen(input_base="/data").with_id("Twin")
+    twin.executor_spec = executor_spec.BeamExecutorSpec(avro_executor.Executor)
+    wiring.privacy_evaluator = wiring.attacks(wiring.model, examples=twin.outputs["examples"])
+    wiring.validator = wiring.judge()
+    wiring.pusher = wiring.push(wiring.model, wiring.blessing)
+    assert found(wiring.pipeline(twin)) == [("attack-on-other-examples", ERROR, "PrivacyEvaluator")]
+
+
+def test_a_sample_of_few_records() -> None:
+    assert attacked_with(sample_size=299) == [("attack-on-few-records", WARNING, "PrivacyEvaluator")]
+    assert attacked_with(sample_size=300) == []

@@ -64,6 +64,35 @@ def is_known_loss(loss: Any) -> bool:
     return kind.__name__ in (*_POINTWISE, *_OF_CLASS_NUMBERS)
 
 
+def reads_label(loss: Any, labels: Any, outputs: Any) -> bool:
+    """Whether there is any way from the label to the loss in its graph; also true where no graph can be made.
+
+    Args:
+      loss: A function or an object of (labels, outputs).
+      labels: A tensor like those that it gets.
+      outputs: A tensor likewise.
+    """
+
+    def call(labels: Any, outputs: Any) -> Any:
+        with keras_api.user_code():
+            return loss(labels, outputs)
+
+    try:
+        graph = tf.function(call, autograph=False).get_concrete_function(labels, outputs).graph
+    except Exception:  # noqa: BLE001 - whatever a user's loss does, one that may read the label counts as one that does
+        return True
+    reached: set[str] = set()
+    waiting = [graph.inputs[0].op]
+    while waiting:
+        operation = waiting.pop()
+        if operation.name not in reached:
+            reached.add(operation.name)
+            waiting += [user for output in operation.outputs for user in output.consumers()]
+    # An operation with an effect may hand the label on unseen.
+    has_effect = any(graph.get_operation_by_name(name).op_def.is_stateful for name in reached)
+    return has_effect or any(output.op.name in reached for output in graph.outputs)
+
+
 def declared_name(loss: Any) -> str | None:
     """How guarantees name a loss that was declared record-wise; None if it was not."""
     kind = loss if inspect.isfunction(loss) else type(loss)
