@@ -18,7 +18,17 @@ def dense(feature: Any) -> Any:
         return feature
     if feature.dtype == tf.string:
         return tf.sparse.to_dense(sparse(feature), default_value="")
-    return tf.sparse.to_dense(tf.cast(sparse(feature), tf.float64), default_value=float("nan"))
+    values = tf.sparse.to_dense(tf.cast(sparse(feature), tf.float64), default_value=float("nan"))
+    # A batch in which no record has one: its records have a missing label, not none.
+    missing = tf.maximum(0, 1 - tf.shape(values)[1])
+    return tf.pad(values, [[0, 0], [0, missing]], constant_values=float("nan"))
+
+
+def array(values: Any) -> np.ndarray:
+    """A tensor's values; numbers of a type that NumPy does not know, such as bfloat16, as float32."""
+    if values.dtype.is_floating and values.dtype not in (tf.float16, tf.float32, tf.float64):
+        values = tf.cast(values, tf.float32)
+    return np.asarray(values.numpy())
 
 
 def number(values: np.ndarray) -> np.ndarray:

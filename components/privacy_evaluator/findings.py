@@ -174,9 +174,7 @@ def _canaries(
             raise EvidenceError(
                 "The canaries' records were changed since they were inserted. Run CanaryInserter again."
             )
-    losses = np.concatenate(
-        [-scoring.scored(loaded, tasks, batch).scores["loss"] for batch in scoring.dataset(path).as_numpy_iterator()]
-    )
+    losses = np.concatenate([-scoring.scored(loaded, tasks, batch).scores["loss"] for batch in scoring.dataset(path)])
     found = []
     inserted, reference = record.indices("inserted"), record.indices("reference")
     if len(inserted):

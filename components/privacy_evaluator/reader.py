@@ -150,7 +150,13 @@ class LoadedReader:
           ParameterError: If the model has no such signature, or several MetaGraphs and none to serve.
         """
         self.reader = reader
-        graphs = compat.parse_saved_model(reader.model_path).meta_graphs
+        try:
+            graphs = compat.parse_saved_model(reader.model_path).meta_graphs
+        except OSError:
+            raise DataError(
+                f"There is no SavedModel in {reader.model_path!r}. Give the model artifact as its trainer wrote it, with "
+                "its properties: they say in which folder of it the SavedModel is."
+            ) from None
         self.tags = _served_tags([sorted(graph.meta_info_def.tags) for graph in graphs])
         # A function of TensorFlow 1 does not say which variables it reads.
         self._says_variables = len(graphs) == 1 and graphs[0].HasField("object_graph_def")
@@ -185,7 +191,7 @@ class LoadedReader:
         """
         with named_errors(self.reader):
             outputs = self._signature(records)
-        return _rows({name: value.numpy() for name, value in outputs.items()}, len(records))
+        return _rows({name: columns_of.array(value) for name, value in outputs.items()}, len(records))
 
     def of_heads(self, outputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Of all outputs those of each head.
@@ -204,7 +210,11 @@ class LoadedReader:
         with named_errors(self.reader):
             columns = self._parse(records)
         labels = {name: columns_of.number(columns[f"label/{name}"].numpy()) for name in self._label_keys}
-        fused = {key.removeprefix(_OUTPUT): value.numpy() for key, value in columns.items() if key.startswith(_OUTPUT)}
+        fused = {
+            key.removeprefix(_OUTPUT): columns_of.array(value)
+            for key, value in columns.items()
+            if key.startswith(_OUTPUT)
+        }
         return Batch(
             hashes=self._hashes(columns, len(records)),
             outputs=_rows(fused, len(records)) if self.reader.fused else self.predict(records),
@@ -274,7 +284,7 @@ class LoadedReader:
             outputs = function(**given)
         except (tf.errors.OpError, TypeError, ValueError):
             return {}
-        return {key: value.numpy() for key, value in outputs.items() if isinstance(value, tf.Tensor)}
+        return {key: columns_of.array(value) for key, value in outputs.items() if isinstance(value, tf.Tensor)}
 
     def first_texts(self, feature: str, records: Any) -> list[str]:
         """A raw feature's first value of each record as text; "" where it is missing."""

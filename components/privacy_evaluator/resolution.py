@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -57,6 +58,9 @@ def resolve(reader: ModelReader, files: tuple[tuple[str, ...], ...]) -> Resolved
     described, tasks = [], []
     for spec, outputs, labels in zip(reader.heads, loaded.of_heads(batch.outputs), batch.labels, strict=True):
         task, reason = _task(spec, outputs, labels, labels_are_float.get(spec.label_key or "", False))
+        text = _text(batch.outputs, spec.output_key)
+        if text:
+            task, reason = "unsupported", text
         from_logits = spec.from_logits if task in heads.OF_CLASSES else None
         if from_logits is None:
             from_logits = heads.infer_from_logits(task, outputs)
@@ -81,8 +85,20 @@ def _task(spec: HeadSpec, outputs: np.ndarray, labels: np.ndarray | None, labels
     return heads.infer_task(outputs, labels, labels_are_float=labels_are_float)
 
 
+def _text(outputs: Mapping[str, np.ndarray], key: str | None) -> str:
+    """Why an output that is text is not attacked; empty for numbers."""
+    values = outputs[key] if key is not None else next(iter(outputs.values()))
+    if values.dtype.kind in "fiub":
+        return ""
+    return (
+        "the output is text, such as the names of classes, which has no scores: export the logits, or unrounded "
+        "probabilities, as an output or a signature that takes the same examples, and attack that (output_key, "
+        "signature_name)"
+    )
+
+
 def _first_batch(files: tuple[str, ...]) -> np.ndarray:
     for path in files:
-        for batch in scoring.dataset(path).take(1).as_numpy_iterator():
-            return np.asarray(batch)
+        for batch in scoring.dataset(path):
+            return np.asarray(batch.numpy())
     raise DataError("A split holds no record.")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import apache_beam as beam
 import numpy as np
-import tensorflow as tf
 
 from tfx_privacy.attacks.evaluation import WHOLE_SET
 from tfx_privacy.attacks.membership import counts, multiplicity
@@ -40,11 +39,11 @@ class RiskFn(beam.DoFn):
         loaded = reading.load(self._reader)
         key = self._reader.record_id_key
         assert key is not None
-        for batch in scoring.dataset(path).as_numpy_iterator():
+        for batch in scoring.dataset(path):
             scores = scoring.scored(loaded, self._tasks, batch).scores[LOSS]
             usable = ~np.isnan(scores)
             where = np.searchsorted(risks.values, counts.keys_of(np.where(usable, scores, 0.0)))
-            identities = loaded.first_texts(key, tf.constant(batch))
+            identities = loaded.first_texts(key, batch)
             for index in np.flatnonzero(usable):
                 line = {
                     "record": identities[index],

@@ -25,7 +25,9 @@ from tfx_privacy.attacks.membership.tally import Tally
 from tfx_privacy.attacks.trained_records import Matcher, Matches
 from tfx_privacy.components.privacy_evaluator import reader as reading
 from tfx_privacy.components.privacy_evaluator import slicing
+from tfx_privacy.components.privacy_evaluator.heads import HeadSpec
 from tfx_privacy.components.privacy_evaluator.reader import Batch, LoadedReader, ModelReader
+from tfx_privacy.errors import DataError
 
 HASHES, GROUPS, MATCHES = "hashes", "groups", "matches"
 _PARTITIONS = 64
@@ -98,23 +100,50 @@ class Scored:
     slices: dict[str, SliceColumn]
 
 
-def dataset(path: str) -> Any:
-    """The serialized records of a TFRecord file, in batches."""
+def dataset(path: str) -> Iterator[Any]:
+    """The serialized records of a TFRecord file, in batches, each a tensor.
+
+    Raises:
+      DataError: If the file is damaged, or of another format.
+    """
     compression = "GZIP" if path.endswith(".gz") else ""
     records = tf.data.TFRecordDataset(path, compression_type=compression, buffer_size=1 << 20)
-    return records.batch(reading.BATCH_SIZE).prefetch(2)
+    try:
+        yield from records.batch(reading.BATCH_SIZE).prefetch(2)
+    except tf.errors.OpError as error:
+        raise DataError(
+            f"{path!r} cannot be read to its end ({type(error).__name__}): it is damaged, or no file of TFRecords"
+            f"{' compressed by gzip, as its name says' if compression else ' without compression'}. Make the examples again."
+        ) from None
 
 
 def scored(loaded: LoadedReader, tasks: tuple[Head, ...], records: Any) -> Scored:
     """Scores some serialized records, a tensor or an array, by every attack that needs nothing but the model."""
     batch = loaded.read(tf.convert_to_tensor(records))
     outputs = loaded.of_heads(batch.outputs)
+    for spec, head, output, label in zip(loaded.reader.heads, tasks, outputs, batch.labels, strict=True):
+        _check_guess(spec, head, output, label)
     found = [
         heads.signals(head, output, label, mask)
         for head, output, label, mask in zip(tasks, outputs, batch.labels, batch.masks, strict=True)
     ]
     names = [spec.name for spec in loaded.reader.heads]
     return Scored(threshold_scores(names, found), found, batch, {**_task_slices(found), **batch.slices})
+
+
+def _check_guess(spec: HeadSpec, head: Head, outputs: np.ndarray, labels: np.ndarray | None) -> None:
+    """Refuses records that contradict what the first ones looked like; what a user said himself is not questioned."""
+    of = f" of output {spec.output_key!r}" if spec.output_key else ""
+    if spec.task is None and labels is not None and heads.has_other_labels(head, outputs, labels):
+        raise DataError(
+            f"The labels {spec.label_key!r} of the first records look like task={head.task!r}, and others do not. Set "
+            f"task{of} to what the model is for; labels that do not fit it are counted as unusable then."
+        )
+    if spec.from_logits is None and heads.has_other_outputs(head, outputs):
+        raise DataError(
+            f"The outputs{of} of the first records look like probabilities, and others do not. Set from_logits{of} to "
+            "what the model gives; outputs that do not fit it are counted as unusable then."
+        )
 
 
 def threshold_scores(names: list[str], found: list[Signals]) -> dict[str, np.ndarray]:

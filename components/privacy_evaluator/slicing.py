@@ -118,7 +118,11 @@ def crossed(spec: SliceSpec, columns: Mapping[str, SliceColumn], size: int) -> S
         first = np.cumsum(repeats) - repeats
         parts = [*(part[parents] for part in parts), entries[1][first[rows] + offsets]]
     texts = [np.array(columns[name].values, object)[codes] for name, codes in zip(spec.keys, parts, strict=True)]
-    joined = ["_X_".join(one) for one in zip(*texts, strict=True)] if texts else [MISSING] * len(rows)
+    joined = (
+        [slice_values.shortened("_X_".join(one)) for one in zip(*texts, strict=True)]
+        if texts
+        else [MISSING] * len(rows)
+    )
     values = list(dict.fromkeys(joined))
     place = {value: index for index, value in enumerate(values)}
     entries = np.unique(np.stack([rows, np.array([place[one] for one in joined], np.int64)]), axis=1)
@@ -153,6 +157,7 @@ def _entries(found: SliceColumn, size: int) -> np.ndarray:
 def _has(found: SliceColumn, value: str, size: int) -> np.ndarray:
     rows = np.arange(size) if found.rows is None else found.rows
     mask = np.zeros(size, bool)
+    value = slice_values.shortened(value)
     if value in found.values:
         mask[rows[found.codes == list(found.values).index(value)]] = True
     return mask

@@ -292,7 +292,7 @@ FAULTS: dict[str, tuple[Callable[[Bench], object], dict[str, Any], dict[str, Any
     "label missing in the records": (_unlabelled, {}, {}, "does not fit signature"),
     "unknown label": (lambda b: None, {}, {"label_key": "tips"}, "Unknown label_key='tips'"),
     "another label than the model's": (
-        lambda b: b.inputs["model"][0].set_string_custom_property("label_key", "features"), {},
+        lambda b: b.inputs["model"][0].set_string_custom_property("label_key", "features"), {}, {},
         "label_key='label', but the model was trained on the label 'features'",
     ),
     "no label named": (lambda b: None, {}, {"label_key": None}, "label_key is not set"),

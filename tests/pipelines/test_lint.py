@@ -1026,14 +1026,9 @@ def test_examples_whose_origin_is_not_seen_are_a_warning() -> None:
     assert ("attack-on-other-examples", WARNING, "PrivacyEvaluator") in found(wiring.pipeline())
 
 
-def attacked_with(
-    *more: Any, wiring: Wiring | None = None, trainer: dict[str, Any] | None = None, **options: Any
-) -> list[tuple[str, str, str]]:
-    """Findings where the PrivacyEvaluator, or the trainer, is wired in another way."""
-    wiring = wiring or Wiring()
-    if trainer:
-        wiring.trainer = wiring.dp_trainer(**trainer)
-        wiring.evaluator = wiring.tfx_evaluator(wiring.model)
+def attacked_with(*more: Any, **options: Any) -> list[tuple[str, str, str]]:
+    """Findings where the PrivacyEvaluator is wired in another way."""
+    wiring = Wiring()
     wiring.privacy_evaluator = wiring.attacks(wiring.model, **options)
     wiring.validator = wiring.judge()
     wiring.pusher = wiring.push(wiring.model, wiring.blessing)
@@ -1061,24 +1056,29 @@ def test_an_attack_with_another_transform_graph_or_schema() -> None:
     from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
     from tfx.types import standard_artifacts
 
-    wiring = Wiring()
-    one, other = (
-        Transform(examples=wiring.examples, schema=wiring.schema, preprocessing_fn=f"{name}.f").with_id(name)
-        for name in ("One", "Other")
-    )
-    graph, second = one.outputs["transform_graph"], other.outputs["transform_graph"]
-
-    def findings(trained: Any, attacked_by: Any) -> list[str]:
-        found = attacked_with(
-            one, other, wiring=wiring, trainer={"transform_graph": trained}, transform_graph=attacked_by
+    def findings(trained: str, attacked_by: str) -> list[str]:
+        wiring = Wiring()
+        one, other = (
+            Transform(examples=wiring.examples, schema=wiring.schema, preprocessing_fn=f"{name}.f").with_id(name)
+            for name in ("One", "Other")
         )
-        return [severity for rule, severity, _ in found if rule == _OTHER_LABEL]
+        asked = query(standard_artifacts.TransformGraph, producer_component_id="elsewhere")
+        graphs = {
+            "none": None,
+            "asked": asked,
+            "one": one.outputs["transform_graph"],
+            "other": other.outputs["transform_graph"],
+        }
+        wiring.trainer = wiring.dp_trainer(transform_graph=graphs[trained])
+        wiring.privacy_evaluator = wiring.attacks(wiring.model, transform_graph=graphs[attacked_by])
+        wiring.evaluator = wiring.tfx_evaluator(wiring.model)
+        wiring.validator = wiring.judge()
+        wiring.pusher = wiring.push(wiring.model, wiring.blessing)
+        return [severity for rule, severity, _ in found(wiring.pipeline(one, other)) if rule == _OTHER_LABEL]
 
-    assert findings(graph, graph) == []
-    assert findings(graph, second) == [ERROR]
-    assert findings(graph, None) == findings(None, graph) == [WARNING]
-    asked = query(standard_artifacts.TransformGraph, producer_component_id="elsewhere")
-    assert findings(graph, asked) == [WARNING]
+    assert findings("one", "one") == []
+    assert findings("one", "other") == [ERROR]
+    assert findings("one", "none") == findings("none", "one") == findings("one", "asked") == [WARNING]
     schema = ImportSchemaGen(schema_file="/schema.pbtxt")
     assert attacked_with(schema, schema=schema.outputs["schema"]) == [(_OTHER_LABEL, WARNING, "PrivacyEvaluator")]
 

@@ -69,6 +69,7 @@ def saturation(head: Head, batches: Sequence[np.ndarray]) -> str:
     rows = _rows(batches)
     if not (len(rows) and rows.dtype.kind == "f"):
         return ""
+    rows = np.clip(rows, 0.0, 1.0)
     if rows.shape[1] > 1 and head.task != "multilabel":
         saturated = (rows != 0.0).sum(axis=1) == 1
     else:

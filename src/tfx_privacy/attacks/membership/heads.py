@@ -127,6 +127,25 @@ def infer_from_logits(task: Task, outputs: np.ndarray) -> bool | None:
     return not scores.looks_like_probabilities(values, distribution=task != "multilabel")
 
 
+def has_other_labels(head: Head, outputs: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether some labels are numbers, and none of the task's; a missing or infinite one says nothing."""
+    labels = _flat(labels)
+    labels = labels[_finite(labels)]
+    if head.task in ("binary", "multiclass"):
+        classes = max(2, _flat(outputs).shape[1])
+        if labels.shape[1] > 1:
+            return not bool(np.isin(labels, (0.0, 1.0)).all() and (labels.sum(axis=1) == 1).all())
+        return not bool(((labels == np.floor(labels)) & (labels >= 0) & (labels < classes)).all())
+    return head.task == "multilabel" and not bool(np.isin(labels, (0.0, 1.0)).all())
+
+
+def has_other_outputs(head: Head, outputs: np.ndarray) -> bool:
+    """Whether some finite outputs are no probabilities, where they are taken for such."""
+    if head.task not in OF_CLASSES or head.from_logits is not False:
+        return False
+    return not bool(_inside(_flat(outputs)[_finite(_flat(outputs))]).all())
+
+
 def signals(head: Head, outputs: np.ndarray, labels: np.ndarray | None, mask: np.ndarray | None = None) -> Signals:
     """Reads outputs and labels as the head's task.
 
@@ -155,7 +174,9 @@ def signals(head: Head, outputs: np.ndarray, labels: np.ndarray | None, mask: np
     if head.task == "regression":
         return _of_regression(_flat(outputs), _flat(labels))
     if head.task == "sequence":
-        return _of_sequence(head, outputs, labels, mask)
+        return _of_sequence(head, _without_rounding(outputs) if head.from_logits is False else outputs, labels, mask)
+    if head.from_logits is False:
+        outputs = _without_rounding(outputs)
     if head.task == "multilabel":
         return _of_labels(head, _flat(outputs), _flat(labels))
     return _of_class(head, _flat(outputs), _flat(labels))
@@ -298,9 +319,20 @@ def _finite(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.isfinite(values).all(axis=1))
 
 
+def _without_rounding(probabilities: np.ndarray) -> np.ndarray:
+    """Probabilities that are a rounding below 0 or above 1 are these; what is further off stays as it is."""
+    with np.errstate(invalid="ignore"):
+        above = (probabilities > 1.0) & (probabilities <= 1.0 + scores.ROUNDING)
+        below = (probabilities < 0.0) & (probabilities >= -scores.ROUNDING)
+    if not (above.any() or below.any()):
+        return probabilities
+    return np.where(above, 1.0, np.where(below, 0.0, probabilities)).astype(probabilities.dtype)
+
+
 def _inside(probabilities: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
-        return np.asarray(((probabilities >= 0.0) & (probabilities <= 1.0)).all(axis=1))
+        inside = (probabilities >= -scores.ROUNDING) & (probabilities <= 1.0 + scores.ROUNDING)
+    return np.asarray(inside.all(axis=1))
 
 
 def _one_hot(index: np.ndarray, num_classes: int) -> np.ndarray:

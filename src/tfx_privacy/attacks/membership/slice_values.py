@@ -17,6 +17,8 @@ from tfx_privacy.attacks.evaluation import POOLED, UNJUDGED
 
 MAX_JUDGED = 1000
 """Values of one feature that are judged by themselves; further frequent ones are not judged, and the gate says so."""
+MAX_NAME = 200
+"""Characters of a value's name."""
 _ESCAPE = "\\"
 
 
@@ -65,8 +67,15 @@ NONE_JUDGED = Judged(np.zeros(0, np.uint64), np.zeros(0, np.uint64))
 
 
 def named(text: str) -> str:
-    """A value's name among slices: as it is, but for the names that pools have."""
-    return _ESCAPE + text if text.lstrip(_ESCAPE) in (POOLED, UNJUDGED) else text
+    """A value's name among slices: as it is, but for the names that pools have, and for long ones."""
+    return shortened(_ESCAPE + text if text.lstrip(_ESCAPE) in (POOLED, UNJUDGED) else text)
+
+
+def shortened(text: str) -> str:
+    """A name that a row can have: of a long one its beginning, and a hash that keeps it apart from others."""
+    if len(text) <= MAX_NAME:
+        return text
+    return f"{text[:MAX_NAME]}... ({hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]})"
 
 
 def hashes_of(values: Sequence[str]) -> np.ndarray:
