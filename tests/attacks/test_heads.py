@@ -387,3 +387,30 @@ def test_rescaled_logits_of_a_hundred_classes_in_any_level() -> None:
     p = special.softmax(logits, axis=1)
     np.testing.assert_allclose(rescaled, np.log(p) - np.log1p(-p), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(scores.rescaled_logits(logits + 1e6, from_logits=True), rescaled, atol=1e-8)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_labels_that_contradict_a_guess_are_found(task: Any) -> None:
+    head = heads.Head(task=task, from_logits=True)
+    outputs, labels = np.zeros((3, 1 if task == "binary" else 4)), np.array([[0.0], [1.0], [np.nan]])
+    if task == "multilabel":
+        labels = np.repeat(labels, 4, axis=1)
+    assert not heads.has_other_labels(head, outputs, labels)
+    for wrong in (3.5, -1.0, 7.0):
+        other = labels.copy()
+        other[1] = wrong
+        assert heads.has_other_labels(head, outputs, other)
+
+
+def test_a_probability_that_is_rounded_above_one_is_one() -> None:
+    rounded = np.array([[1.0000002], [0.0], [0.3]], np.float32)
+    assert heads.infer_from_logits("binary", rounded) is False
+    head = heads.Head(task="binary", from_logits=False)
+    assert not heads.has_other_outputs(head, rounded)
+    found = heads.signals(head, rounded, np.array([1.0, 0.0, 1.0]))
+    assert found.usable.all()
+    assert np.array_equal(found.loss, heads.signals(head, np.minimum(rounded, 1), np.array([1.0, 0.0, 1.0])).loss)
+    for wrong in (1.001, -1e-9, 7.0):
+        assert heads.infer_from_logits("binary", np.array([[wrong]])) is True
+        assert heads.has_other_outputs(head, np.array([[wrong]]))
+        assert not heads.signals(head, np.array([[wrong]]), np.array([1.0])).usable.any()

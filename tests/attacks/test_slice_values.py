@@ -92,3 +92,11 @@ def test_a_value_with_the_name_of_a_pool_is_none(name: str) -> None:
     assert len(set(names)) == 5
     assert not {POOLED, UNJUDGED} & set(names)
     assert names[3:] == ["other", ""]
+
+
+def test_long_values_have_short_names_of_their_own() -> None:
+    long = "z" * 5000
+    names = {slice_values.named(text) for text in (long, long + "z", long[:200])}
+    assert len(names) == 3
+    assert max(map(len, names)) < 250
+    assert slice_values.named("short") == "short"

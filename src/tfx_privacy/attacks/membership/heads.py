@@ -320,18 +320,15 @@ def _finite(values: np.ndarray) -> np.ndarray:
 
 
 def _without_rounding(probabilities: np.ndarray) -> np.ndarray:
-    """Probabilities that are a rounding below 0 or above 1 are these; what is further off stays as it is."""
+    """Probabilities that are a rounding above 1 are 1; what is further off stays as it is."""
     with np.errstate(invalid="ignore"):
         above = (probabilities > 1.0) & (probabilities <= 1.0 + scores.ROUNDING)
-        below = (probabilities < 0.0) & (probabilities >= -scores.ROUNDING)
-    if not (above.any() or below.any()):
-        return probabilities
-    return np.where(above, 1.0, np.where(below, 0.0, probabilities)).astype(probabilities.dtype)
+    return np.where(above, 1.0, probabilities).astype(probabilities.dtype) if above.any() else probabilities
 
 
 def _inside(probabilities: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
-        inside = (probabilities >= -scores.ROUNDING) & (probabilities <= 1.0 + scores.ROUNDING)
+        inside = (probabilities >= 0.0) & (probabilities <= 1.0 + scores.ROUNDING)
     return np.asarray(inside.all(axis=1))
 
 

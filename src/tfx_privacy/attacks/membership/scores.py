@@ -16,7 +16,7 @@ from scipy import special
 _LARGEST_PROBABILITY = 1.0 - 2.0**-25
 _SMALLEST_PROBABILITY = 2.0**-126
 ROUNDING = 1e-5
-"""By how much a probability may be below 0 or above 1, as float32's softmax and what follows it round."""
+"""By how much a probability may be above 1, as float32's softmax and what follows it round; none is below 0."""
 
 
 def log_likelihoods(rescaled: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -93,6 +93,6 @@ def both(logit: np.ndarray) -> np.ndarray:
 
 def looks_like_probabilities(outputs: np.ndarray, *, distribution: bool) -> bool:
     """Whether all outputs lie in [0, 1], up to rounding, and, for a distribution over classes, every row sums to one."""
-    inside = bool(np.all((outputs >= -ROUNDING) & (outputs <= 1.0 + ROUNDING)))
+    inside = bool(np.all((outputs >= 0.0) & (outputs <= 1.0 + ROUNDING)))
     sums = np.abs(outputs.sum(axis=-1) - 1.0) <= 1e-3
     return inside and (not distribution or outputs.shape[-1] == 1 or bool(np.all(sums)))
