@@ -47,7 +47,7 @@ def found(request: Request, model: Any, records: training.ColumnarDataset, read:
         return [_of_reader(request, request.label_key, next(iter(kinds.values())))]
     labels = records.labels_by_name
     only = next(iter(labels.values())) if len(labels) == 1 else None
-    made = [_of_values(request, output, loss, labels.get(output, only), read) for output, loss in kinds.items()]
+    made = [_by_values(request, output, loss, labels.get(output, only), read) for output, loss in kinds.items()]
     for label in made:
         if not label.features and label.loss != "without_label":
             logging.warning(
@@ -70,7 +70,7 @@ def _of_reader(request: Request, label_key: str, loss: _Loss) -> TrainedLabel:
     return TrainedLabel(output="", features=[LabelFeature(name=label_key, features=kind)], source="read", loss=loss)
 
 
-def _of_values(request: Request, output: str, loss: _Loss, labels: np.ndarray | None, read: Read) -> TrainedLabel:
+def _by_values(request: Request, output: str, loss: _Loss, labels: np.ndarray | None, read: Read) -> TrainedLabel:
     # One name says nothing of several outputs.
     declared = request.label_keys.get(output) or (None if output else request.label_key)
     keys = None if labels is None else label_values.keys_of(labels)
