@@ -168,6 +168,26 @@ def test_the_interval_of_the_tpr_covers_the_rate_in_the_population(rate: float) 
         assert naive < 425
 
 
+@pytest.mark.parametrize(
+    ("member_shares", "other_shares"), [((0.4, 0.6), (0.5, 0.5)), ((0.7, 0.29, 0.01), (0.8, 0.195, 0.005))]
+)
+def test_equal_scores_are_ordered_by_lot(member_shares: tuple[float, ...], other_shares: tuple[float, ...]) -> None:
+    """The rate in the population is on the straight line between two corners of the ROC curve; of 500 runs 450 are covered."""
+    random, rate, values = np.random.default_rng(17), 0.02, len(member_shares)
+    corners = [np.r_[0.0, np.cumsum(shares[::-1])] for shares in (other_shares, member_shares)]
+    truth = float(np.interp(rate, *corners))
+    covered, found = 0, []
+    for _ in range(500):
+        sides = random.choice(values, 2000, p=member_shares), random.choice(values, 1000, p=other_shares)
+        interval = statistics.tpr_interval(of(*sides), false_positive_rate=rate, **LEVEL)
+        covered += interval.low <= truth <= interval.high
+        found.append(interval.estimate)
+        assert interval.high < 0.08
+        assert interval.low > 0.0
+    assert covered >= 450
+    assert np.mean(found) == pytest.approx(truth, rel=0.1)
+
+
 def test_tpr_needs_ten_nonmembers_above_the_threshold() -> None:
     members = np.arange(500.0)
     assert statistics.tpr_intervals(of(members, np.arange(999.0)), (0.01,), **LEVEL) == []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+import attack_data
 import evidence
 import numpy as np
 import pytest
@@ -19,9 +21,23 @@ from tfx_privacy.gate.rules import individuals
 from tfx_privacy.guarantee.record import Population
 
 
-def row_of(random: np.random.Generator, named: float, sizes: tuple[int, int] = (20_000, 12_000)) -> AttackResult:
-    """The row of normal scores of which a share of the members' is far above all others."""
-    members, others = random.normal(size=sizes[0]), random.normal(size=sizes[1])
+Scores = Callable[[np.ndarray], np.ndarray]
+SCORES: dict[str, Scores] = {
+    "continuous": lambda scores: scores,
+    "coarse": np.round,
+    "two values, mostly the higher": lambda scores: (scores > -1.0).astype(float),
+    "two values, rarely the higher": lambda scores: (scores > 2.0).astype(float),
+}
+
+
+def row_of(
+    random: np.random.Generator,
+    named: float,
+    sizes: tuple[int, int] = (20_000, 12_000),
+    scores: Scores = SCORES["continuous"],
+) -> AttackResult:
+    """The row of scores made of normal ones, of which a share of the members' is far above all others."""
+    members, others = (scores(random.normal(size=size)) for size in sizes)
     members[: round(named * sizes[0])] += 20.0
     found = of_scores(members, others)
     return evidence.row(members=sizes[0]).model_copy(
@@ -48,24 +64,43 @@ def failures(row: AttackResult, limit: float = 0.01) -> dict[str, str]:
     return {rule.rule: rule.explanation for rule in verdict.failures}
 
 
+@pytest.mark.parametrize("kind", SCORES)
 @pytest.mark.parametrize("named", [0.01, 0.02, 0.03, 0.2])
-def test_a_leak_that_names_single_members_refuses_whatever_the_auc(named: float) -> None:
-    row = row_of(np.random.default_rng(1), named)
+def test_a_leak_that_names_single_members_refuses_whatever_the_auc(named: float, kind: str) -> None:
+    row = row_of(np.random.default_rng(1), named, scores=SCORES[kind])
     assert row.auc is not None
     assert row.attack_auc_upper < evidence.POLICY.max_attack_auc or named > 0.1
     assert "names" in failures(row)["attack_tpr"]
     assert "attack_tpr" not in failures(row, limit=1.0)
 
 
-def test_harmless_models_are_refused_in_less_than_one_case_in_a_hundred() -> None:
+@pytest.mark.parametrize("kind", SCORES)
+def test_harmless_models_are_refused_in_less_than_one_case_in_a_hundred(kind: str) -> None:
     """300 harmless models, none of which may be refused: a rate of 1 % would pass with probability 0.05."""
     random = np.random.default_rng(20261127)
     for sizes in ((20_000, 10_000), (3_000, 10_000), (300, 10_000)):
         for _ in range(100):
-            whole = evidence.make_evidence(guarantee=None, evaluation=record_of(row_of(random, 0.0, sizes)))
+            row = row_of(random, 0.0, sizes, SCORES[kind])
+            whole = evidence.make_evidence(guarantee=None, evaluation=record_of(row))
             found = individuals.check_individuals(whole, evidence.POLICY, evidence.NOW)
             assert found.passed, found.explanation
             assert found.value != "not judged"
+
+
+def test_every_attack_on_a_harmless_model_keeps_the_limit() -> None:
+    """Labels alone give two scores, of which most records have the higher one."""
+    sizes = 20_000, 12_000
+    rows = []
+    for (attack, key), counts in attack_data.both_sides(*sizes, 3)[0].counts.items():
+        if key == ("all", ""):
+            told = statistics.tpr_intervals(counts, (0.001,), confidence_level=0.95)
+            row = evidence.row(attack, members=sizes[0])
+            rows.append(row.model_copy(update={"num_nonmembers": sizes[1], "tpr_at_fpr": told}))
+    assert {"loss", "label_only"} < {row.attack for row in rows}
+    record = evidence.make_evaluation(rows, num_members=sizes[0], num_nonmembers=sizes[1])
+    found = individuals.check_individuals(evidence.make_evidence(evaluation=record), evidence.POLICY, evidence.NOW)
+    assert found.passed, found.explanation
+    assert found.value != "not judged"
 
 
 def test_few_members_are_judged_by_the_lower_bound() -> None:

@@ -73,7 +73,16 @@ ATTACKS = [
     ),
     Mutant(
         "the rate is of members", "tpr_interval",
-        "above = _above(counts.others)", "above = _above(counts.members)", "test_attack_statistics",
+        "_shares_above(counts.others, math.floor(false_positive_rate * n0 + 1e-9))",
+        "_shares_above(counts.members, math.floor(false_positive_rate * n0 + 1e-9))", "test_attack_statistics",
+    ),
+    Mutant(
+        "all who share a score are above the threshold", "_shares_above",
+        "np.clip(room / np.maximum(others, 1), 0.0, 1.0)", "room > 0", "test_individuals",
+    ),
+    Mutant(
+        "nobody who shares a score is above the threshold", "_shares_above",
+        "np.clip(room / np.maximum(others, 1), 0.0, 1.0)", "room >= others", "test_attack_statistics",
     ),
     Mutant(
         "the threshold is given", "tpr_interval",

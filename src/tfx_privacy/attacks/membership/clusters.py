@@ -81,15 +81,15 @@ def of_share(counts: Counts, side: int, above: np.ndarray) -> float:
     Args:
       counts: Of members and others.
       side: 0 members, 1 others.
-      above: Which values count, a mask of shape (num_values,).
+      above: Which share of each value's records counts, in [0, 1], of shape (num_values,).
     """
     own, total = (counts.members, counts.others)[side], counts.sizes[side]
-    share = int(own[above].sum()) / total
+    share = float(own @ above) / total
     weights = [np.zeros(len(own)), np.zeros(len(own))]
     weights[side] = (above - share) / total
     if counts.cells is not None and not 0.0 < share < 1.0:
         return _group_size(_sizes(counts)[side])
-    return design_effect((counts,), ((weights[0], weights[1]),), share * (1.0 - share) / total)
+    return design_effect((counts,), ((weights[0], weights[1]),), float(own @ weights[side] ** 2))
 
 
 def inflation(strata: Sequence[Counts], effect: float, tail: float) -> float:
