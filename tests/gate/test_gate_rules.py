@@ -393,7 +393,7 @@ def test_a_named_small_slice_is_judged_by_itself_and_not_in_a_mean() -> None:
 def test_a_limit_of_a_feature_holds_for_its_small_slices_together() -> None:
     rows = shops(25, (0.53, 0.481, 0.579))
     assert attacked(limited(), *rows, features=SHOPS) == set()
-    assert attacked(limited(("shop", None, 0.535)), *rows, features=SHOPS) == {"attack_coverage"}
+    assert attacked(limited(("shop", None, 0.535)), *rows, features=SHOPS) == {"attack_auc", "attack_coverage"}
 
 
 def test_slices_with_a_looser_limit_do_not_help_others_in_the_mean() -> None:
@@ -401,7 +401,7 @@ def test_slices_with_a_looser_limit_do_not_help_others_in_the_mean() -> None:
     harmless = [row.model_copy(update={"slice_value": f"h{row.slice_value}"}) for row in shops(15, (0.5, 0.451, 0.549))]
     assert attacked(limited(), *leaking, *harmless, features=SHOPS) == set()
     alone = limited(*[("shop", row.slice_value, 0.6) for row in harmless])
-    assert attacked(alone, *leaking, *harmless, features=SHOPS) == {"attack_coverage"}
+    assert attacked(alone, *leaking, *harmless, features=SHOPS) == {"attack_auc", "attack_coverage"}
 
 
 def test_a_stricter_limit_on_what_nobody_judged_is_refused() -> None:

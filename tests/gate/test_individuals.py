@@ -20,7 +20,6 @@ from tfx_privacy.gate.policy import GatePolicy
 from tfx_privacy.gate.rules import individuals
 from tfx_privacy.guarantee.record import Population
 
-
 Scores = Callable[[np.ndarray], np.ndarray]
 SCORES: dict[str, Scores] = {
     "continuous": lambda scores: scores,

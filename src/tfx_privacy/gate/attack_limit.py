@@ -7,6 +7,7 @@ import enum
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from scipy import special, stats
 
 from tfx_privacy.attacks.evaluation import (
@@ -17,8 +18,8 @@ from tfx_privacy.attacks.evaluation import (
 )
 
 FALSE_REFUSALS = 0.04
-"""Probability that any slice's row of a model that leaks nothing makes the gate refuse; the control adds its own 0.01, and
-the whole set what its number of records brings (`false_refusals`)."""
+"""Probability that any slice's row, or small slices together, of a model that leaks nothing make the gate refuse; the
+control adds its own 0.01, and the whole set what its number of records brings (`false_refusals`)."""
 
 
 class Standing(enum.Enum):
@@ -55,7 +56,8 @@ class AttackLimit:
     Attributes:
       limit: Largest upper bound on an AUC.
       quantile: How many standard deviations the ends of an interval are away.
-      strict: The quantile at which each row has an equal part of the error (Bonferroni).
+      strict: The quantile at which each test has an equal part of the error (Bonferroni): each row is one, and the small
+        slices of an attack and a feature are two together.
     """
 
     limit: float
@@ -64,11 +66,14 @@ class AttackLimit:
 
     @classmethod
     def of(cls, record: PrivacyEvaluation, limit: float) -> AttackLimit:
-        """The limit for an evaluation with at least one row that was judged."""
+        """The limit for an evaluation; where no row was judged there is nothing to hold against it."""
+        rows = attacked(record)
+        together = {(row.attack, row.slice_feature) for row in rows if row.slice_feature != WHOLE_SET}
+        num_tests = max(1, len(rows) + 2 * len(together))
         return cls(
             limit=limit,
             quantile=float(stats.norm.isf((1.0 - record.confidence_level) / 2)),
-            strict=float(stats.norm.isf(FALSE_REFUSALS / (2 * len(attacked(record))))),
+            strict=float(stats.norm.isf(FALSE_REFUSALS / (2 * num_tests))),
         )
 
     def standing(self, row: AttackResult) -> Standing:
@@ -101,22 +106,57 @@ class AttackLimit:
         of AUC - 1/2 must keep the limit as well. What chance alone adds to a square, the variance, is taken off, and the
         upper bound is by the normal approximation of the mean of squares.
         """
-        pairs = [float(row.num_members) * row.num_nonmembers for row in rows]
-        weights = [share / sum(pairs) for share in pairs]
-        excess = [row.auc.estimate - 0.5 for row in rows if row.auc is not None]
-        variances = [self._deviation(row) ** 2 for row in rows]
-        mean = sum(weight * value for weight, value in zip(weights, excess, strict=True))
-        variance = sum(weight**2 * of_row for weight, of_row in zip(weights, variances, strict=True))
-        squares = [value**2 - of_row for value, of_row in zip(excess, variances, strict=True)]
-        square = sum(weight * value for weight, value in zip(weights, squares, strict=True))
-        of_square = sum(
-            weight**2 * (2.0 * of_row**2 + 4.0 * max(value, 0.0) * of_row)
-            for weight, value, of_row in zip(weights, squares, variances, strict=True)
-        )
+        weights, excess, variances = self._parts(rows)
+        mean, variance = float(weights @ excess), float(weights**2 @ variances)
+        squares = excess**2 - variances
+        square = float(weights @ squares)
+        of_square = float(weights**2 @ (2.0 * variances**2 + 4.0 * np.maximum(squares, 0.0) * variances))
         return (
             0.5 + abs(mean) + self.quantile * math.sqrt(variance) <= self.limit
             and square + self.quantile * math.sqrt(of_square) <= (self.limit - 0.5) ** 2
         )
+
+    def jointly_above(self, rows: Sequence[AttackResult], *, slices_per_record: float = 1.0) -> bool:
+        """Whether small slices exceed the limit together, and by more than a harmless model would.
+
+        A harmless model's mean is normal, and its mean square about a multiple of chi-squared (Satterthwaite 1946).
+
+        Args:
+          rows: Of one attack on slices of one feature.
+          slices_per_record: Mean number of slices that hold a record: what the slices find then is correlated.
+        """
+        if self.jointly_within(rows):
+            return False
+        weights, excess, _ = self._parts(rows)
+        variances = np.array([self._harmless_deviation(row) ** 2 for row in rows])
+        # As if the numbers of slices were geometric: the sum of squares over the sum, which the variance grows by.
+        shared = 2.0 * max(1.0, slices_per_record) - 1.0
+        expected, of_square = float(weights @ variances), 2.0 * shared * float(weights**2 @ variances**2)
+        if not (expected > 0.0 and of_square > 0.0):
+            return True
+        freedom = 2.0 * expected**2 / of_square
+        by_chance = float(stats.chi2.sf(float(weights @ excess**2) * freedom / expected, freedom))
+        mean, deviation = float(weights @ excess), math.sqrt(shared * float(weights**2 @ variances))
+        return not (abs(mean) <= self.strict * deviation and by_chance >= 2.0 * float(stats.norm.sf(self.strict)))
+
+    def _harmless_deviation(self, row: AttackResult) -> float:
+        """What the AUC's deviation would be at one half: an AUC far from it has a narrower interval, by chance too."""
+        assert row.auc is not None
+        if not (row.auc.low > 0.0 and row.auc.high < 1.0):
+            return self._deviation(row)
+        on_logit_scale = float(special.logit(row.auc.high) - special.logit(row.auc.low)) / (2 * self.quantile)
+        return max(self._deviation(row), on_logit_scale / 4)
+
+    def together(self, rows: Sequence[AttackResult]) -> tuple[float, float]:
+        """Mean AUC of several slices, and the root mean square of their distances from one half beyond what chance adds."""
+        weights, excess, variances = self._parts(rows)
+        return 0.5 + float(weights @ excess), math.sqrt(max(0.0, float(weights @ (excess**2 - variances))))
+
+    def _parts(self, rows: Sequence[AttackResult]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each row its share of the pairs, its AUC's distance from one half, and the variance of that."""
+        pairs = np.array([float(row.num_members) * row.num_nonmembers for row in rows])
+        excess = np.array([row.auc.estimate - 0.5 for row in rows if row.auc is not None])
+        return pairs / pairs.sum(), excess, np.array([self._deviation(row) ** 2 for row in rows])
 
     def _deviation(self, row: AttackResult) -> float:
         assert row.auc is not None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 from tfx_privacy.attacks.evaluation import (
+    CONTROL,
     CORRECTNESS_FEATURE,
     WHOLE_SET,
     AttackResult,
@@ -24,11 +26,11 @@ class SliceLimits:
     """
 
     def __init__(self, record: PrivacyEvaluation, policy: GatePolicy) -> None:
-        """For an evaluation with at least one row that was judged."""
         self._record = record
         self._policy = policy
         self._by_slice = {(limit.feature, limit.value): limit for limit in policy.slice_limits}
         self._general = AttackLimit.of(record, policy.max_attack_auc)
+        self._by_limit = {policy.max_attack_auc: self._general}
 
     def limit(self, row: AttackResult) -> float:
         """Largest upper bound on the AUC of any attack on the row's slice."""
@@ -41,7 +43,10 @@ class SliceLimits:
 
     def attack_limit(self, row: AttackResult) -> AttackLimit:
         """What the row is held against."""
-        return dataclasses.replace(self._general, limit=self.limit(row))
+        limit = self.limit(row)
+        if limit not in self._by_limit:
+            self._by_limit[limit] = dataclasses.replace(self._general, limit=limit)
+        return self._by_limit[limit]
 
     def stands_alone(self, row: AttackResult) -> bool:
         """Whether the policy names this very slice, which then must keep its limit by itself."""
@@ -52,6 +57,27 @@ class SliceLimits:
         """How a row compares with its limit."""
         found = self.attack_limit(row).standing(row)
         return Standing.ABOVE if found is Standing.INCONCLUSIVE and self.stands_alone(row) else found
+
+    def small(self, rows: Sequence[AttackResult]) -> list[AttackResult]:
+        """Those of the rows of one attack by one feature that are judged together, against the feature's one limit."""
+        return [row for row in rows if self.attack_limit(row).is_small(row) and not self.stands_alone(row)]
+
+    def jointly_above(self, rows: Mapping[tuple[str, str], Sequence[AttackResult]]) -> list[list[AttackResult]]:
+        """Small slices that exceed their limit together, of each attack and feature.
+
+        Args:
+          rows: Of the evaluation, by attack and feature.
+        """
+        found = []
+        for (attack, feature), of_feature in rows.items():
+            if attack == CONTROL or feature == WHOLE_SET:
+                continue
+            small = self.small([row for row in of_feature if row.status == "OK"])
+            whole = sum(row.num_members for row in rows.get((attack, WHOLE_SET), [])) or self._record.num_members
+            per_record = sum(row.num_members for row in of_feature) / max(whole, 1)
+            if small and self.attack_limit(small[0]).jointly_above(small, slices_per_record=per_record):
+                found.append(small)
+        return found
 
     def unjudged(self) -> list[str]:
         """Limits that are stricter than what holds without them, and that no slice was judged by."""

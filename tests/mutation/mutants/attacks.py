@@ -176,6 +176,24 @@ ATTACKS = [
         "small and limits.attack_limit(small[0]).jointly_within(small)", "small", "test_gate_small_slices",
     ),
     Mutant(
+        "small slices leak together to other attacks than the loss", "SliceLimits.jointly_above",
+        "attack == CONTROL or feature == WHOLE_SET", 'attack != "loss" or feature == WHOLE_SET', "test_gate_small_slices",
+    ),
+    Mutant(
+        "chance explains every leak of small slices", "AttackLimit.jointly_above",
+        "not (abs(mean) <= self.strict * deviation and by_chance >= 2.0 * float(stats.norm.sf(self.strict)))", "False",
+        "test_gate_small_slices",
+    ),
+    Mutant(
+        "leaks of small slices in both directions are chance", "AttackLimit.jointly_above",
+        "by_chance >= 2.0 * float(stats.norm.sf(self.strict))", "True", "test_gate_small_slices",
+    ),
+    Mutant(
+        "small slices of harmless models are refused", "AttackLimit.jointly_above",
+        "not (abs(mean) <= self.strict * deviation and by_chance >= 2.0 * float(stats.norm.sf(self.strict)))", "True",
+        "test_gate_small_slices",
+    ),
+    Mutant(
         "nothing shows on a small slice", "AttackLimit.standing",
         "return Standing.INCONCLUSIVE if self._strict_lower(row) <= self.limit else Standing.ABOVE",
         "return Standing.INCONCLUSIVE",

@@ -4,8 +4,9 @@ Attacks are judged by the upper confidence bound of the worst slice. The largest
 itself a 95 % upper bound on the largest true AUC (the slice with the largest true AUC exceeds its own bound in at most
 5 % of cases), so the rule needs no correction for the number of slices to be safe. Refusals are what many slices make
 more frequent: on a slice so small that a harmless model would exceed the limit by chance, a bound above it is no
-refusal, unless the lower bound, corrected for the number of rows, is above it as well; such slices of a feature must
-keep the limit together, by their mean.
+refusal, unless the lower bound, corrected for the number of rows, is above it as well. Such slices of a feature must
+keep the limit together, by their mean and by their mean square: of the loss for nearly all members (the rule on coverage),
+of every attack unless chance alone explains that they do not.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ SIGNIFICANCE = 0.05
 """Of an attack's p-value, adjusted over all attacks and slices."""
 MAX_SLICE_SIZE_POOLED = 1000
 """Slices of more members must not be pooled, nor go without a judgement: what leaks in one of them would not be seen."""
+MAX_SHOWN = 3
 MAX_OVERLAP = 0.01
 """Share of the smaller side that may be on both sides: between equal records an attack finds nothing."""
 _TASKS_WITH_CLASSES = ("binary", "multiclass")
@@ -49,7 +51,7 @@ _Rows = Mapping[tuple[str, str], list[AttackResult]]
 
 
 def check_attack_auc(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:
-    """The upper bound of every judged attack on every slice keeps the slice's limit."""
+    """The upper bound of every judged attack on every slice keeps the slice's limit, and so do small slices together."""
     record = evidence.known_evaluation
     judged = attack_limit.attacked(record)
     if not judged:
@@ -62,19 +64,21 @@ def check_attack_auc(evidence: Evidence, policy: GatePolicy, now: datetime.datet
     for row in judged:
         by_standing[limits.standing(row)].append(row)
     refusing, inconclusive = by_standing[Standing.ABOVE], by_standing[Standing.INCONCLUSIVE]
+    together = limits.jointly_above(record.rows_by_feature())
     strongest = attack_limit.strongest(record)
     assert strongest is not None
     value = f"{_show_auc(strongest)}, {strongest.slice_name}"
-    if not refusing:
+    if not refusing and not together:
         return Finding(
             True, value, f"{_passed(record, limits, strongest, len(inconclusive))} {_against_chance(judged)}"
         )
     return Finding(
         False,
         value,
-        f"{_refused(record, limits, strongest, refusing)} {_against_chance(judged)}",
+        f"{_refused(record, limits, strongest, refusing, together)} {_against_chance(judged)}",
         # A bound that is no number shows nothing that somebody could answer for.
-        excusable=all(attack_limit.is_known(row) and row.attack_auc_upper > limits.limit(row) for row in refusing),
+        excusable=all(attack_limit.is_known(row) and row.attack_auc_upper > limits.limit(row) for row in refusing)
+        and all(attack_limit.is_known(row) for rows in together for row in rows),
     )
 
 
@@ -107,21 +111,46 @@ def _passed(record: PrivacyEvaluation, limits: SliceLimits, strongest: AttackRes
 
 
 def _refused(
-    record: PrivacyEvaluation, limits: SliceLimits, strongest: AttackResult, refusing: list[AttackResult]
+    record: PrivacyEvaluation,
+    limits: SliceLimits,
+    strongest: AttackResult,
+    refusing: list[AttackResult],
+    together: list[list[AttackResult]],
 ) -> str:
+    text = _refused_rows(record, limits, refusing) if refusing else ""
+    text += "".join(f" {_refused_together(limits, rows)}" for rows in together[:MAX_SHOWN])
+    if len(together) > MAX_SHOWN:
+        text += f" So do those of {len(together) - MAX_SHOWN} more attacks and features."
+    if strongest not in refusing:
+        text += f" The strongest attack, {_show_row(record, strongest)}, keeps its limit."
+    text = text.strip()
+    if shift.is_everywhere(record):
+        return f"{text} {shift.explained(shift.confounded(record, (CONTROL,)))}"
+    remedy = "Train with more noise or less over-fitting."
+    if not refusing:
+        return f"{text} {remedy} Or, if the intervals are wide, give PrivacyEvaluator more records of these slices."
+    worst = max(refusing, key=attack_limit.upper_bound)
+    return f"{text} {remedy} {_records_needed(record, limits, worst)}".rstrip()
+
+
+def _refused_rows(record: PrivacyEvaluation, limits: SliceLimits, refusing: list[AttackResult]) -> str:
     worst = max(refusing, key=attack_limit.upper_bound)
     text = (
         f"The attack {_show_row(record, worst)}: the upper bound {attack_limit.upper_bound(worst):.4f} is above "
         f"{_limit(limits, worst)}."
     )
     slices = sorted({row.slice_name for row in refusing})
-    if len(slices) > 1:
-        text += f" Slices above their limit: {', '.join(slices)}."
-    if strongest not in refusing:
-        text += f" The strongest attack, {_show_row(record, strongest)}, keeps its limit."
-    if shift.is_everywhere(record):
-        return f"{text} {shift.explained(shift.confounded(record, (CONTROL,)))}"
-    return f"{text} Train with more noise or less over-fitting. {_records_needed(record, limits, worst)}".rstrip()
+    return text + (f" Slices above their limit: {', '.join(slices)}." if len(slices) > 1 else "")
+
+
+def _refused_together(limits: SliceLimits, rows: list[AttackResult]) -> str:
+    """Of slices that are too small by themselves."""
+    mean, root = limits.attack_limit(rows[0]).together(rows)
+    return (
+        f"{rows[0].attack} on {len(rows)} small slices of {rows[0].slice_feature} together has a mean attack_auc={mean:.3f}, at "
+        f"a distance from one half of {root:.3f} (root mean square): they do not keep {_limit(limits, rows[0])}, and chance "
+        "does not explain it."
+    )
 
 
 def _records_needed(record: PrivacyEvaluation, limits: SliceLimits, worst: AttackResult) -> str:
@@ -292,9 +321,8 @@ def _coverage(record: PrivacyEvaluation, rows: list[AttackResult], limits: Slice
     found = [row for row in rows if row.status == "OK"]
     if not (total > 0 and found):
         return 0.0
-    small = [row for row in found if limits.attack_limit(row).is_small(row) and not limits.stands_alone(row)]
+    small = limits.small(found)
     judged = sum(row.num_members for row in found) - sum(row.num_members for row in small)
-    # All of them are held against the feature's one limit: a slice with its own limit is not among them.
     if small and limits.attack_limit(small[0]).jointly_within(small):
         judged += sum(row.num_members for row in small)
     return judged / total
