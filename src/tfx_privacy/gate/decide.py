@@ -30,9 +30,11 @@ explanation           `RuleResult`; digests of the policy, of the evidence and o
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, NamedTuple, get_args
 
 from tfx_privacy._printable import printable
@@ -106,10 +108,12 @@ def decide(evidence: Evidence, policy: GatePolicy, *, now: datetime.datetime) ->
     Returns:
       The verdict; its `blessed` is True only if every rule passed, or failed and is excused by the policy.
     """
-    digests = _digests(evidence)
+    with _without_collection():
+        digests = _digests(evidence)
+        rules = tuple(_apply(rule, evidence, policy, now, digests) for rule in _RULES)
     run = evidence.ledger
     return Verdict(
-        rules=tuple(_apply(rule, evidence, policy, now, digests) for rule in _RULES),
+        rules=rules,
         policy=policy,
         decided_at=now.isoformat(),
         # What is no digest fails its rule, and names no model.
@@ -117,6 +121,18 @@ def decide(evidence: Evidence, policy: GatePolicy, *, now: datetime.datetime) ->
         evidence={part: text for part, text in digests.items() if part != LEDGER},
         ledger_head=_ledger_head(run) if isinstance(run, LedgerRun) else None,
     )
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Python's cyclic collector waits: it would walk through all of TensorFlow for each some thousand rows, and find nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _apply(
