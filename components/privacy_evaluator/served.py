@@ -79,7 +79,10 @@ def _answers(loaded: LoadedReader, keys: Mapping[str, str], records: Any, compar
         outputs=answers,
         attacked={name: outputs[key] for name, key in keys.items()},
         features={name: values.numpy() for name, values in features.items()},
-        weightless=frozenset(name for name in answers if loaded.reads_no_variable(name)),
+        # What is attacked is a model, also where its weights are constants of the graph.
+        weightless=frozenset(
+            name for name in answers if name != loaded.reader.signature_name and loaded.reads_no_variable(name)
+        ),
     )
 
 

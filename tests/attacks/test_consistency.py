@@ -73,6 +73,7 @@ def made(kind: str, seed: int, shift: float, sizes: tuple[int, int], unusable: f
         run.results, num_members=sizes[0], num_nonmembers=sizes[1], num_unusable_members=int(total.unusable[0]),
         num_unusable_nonmembers=int(total.unusable[1]), min_records=SETTINGS.min_records,
         min_slice_size=SETTINGS.min_slice_size, slice_features=["class", "group"], sample_size=max(sizes),
+        num_compared=sum(sizes), curves=run.curves,
     )  # fmt: skip
 
 

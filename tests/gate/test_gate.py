@@ -249,7 +249,7 @@ def test_users_are_fewer_than_their_records() -> None:
         return gate.decide(found, evidence.POLICY, now=evidence.NOW)
 
     assert verdict(3_000).blessed
-    assert [rule.rule for rule in verdict(10_001).failures] == ["attack_splits", "trained_records"]
+    assert [rule.rule for rule in verdict(10_001).failures] == ["evaluation", "attack_splits", "trained_records"]
 
 
 def test_an_audit_above_the_claim_is_a_defect() -> None:

@@ -313,19 +313,21 @@ def test_evidence_that_the_policy_demands_and_nobody_made(changes: dict[str, Any
 
 
 def test_an_attack_that_is_demanded_must_have_been_judged() -> None:
-    few = evidence.row(attack="lira", auc=None, status="INSUFFICIENT", reason="20 members")
+    few = evidence.row(attack="lira", members=20, auc=None, status="INSUFFICIENT", reason="20 members")
     policy = adapted(required_attacks=["lira"])
     assert failures(policy, evaluation=evidence.make_evaluation([*evidence.rows(), few])) == {"required_attacks"}
     judged = evidence.make_evaluation([*evidence.rows(), evidence.row(attack="lira")])
     assert failures(policy, evaluation=judged) == set()
     of_a_slice = evidence.row(attack="lira", feature="payment", value="card", members=9_900)
-    assert failures(policy, evaluation=evidence.make_evaluation([*evidence.rows(), of_a_slice])) == {"required_attacks"}
+    of_slices = failures(policy, evaluation=evidence.make_evaluation([*evidence.rows(), of_a_slice]))
+    assert of_slices == {"required_attacks", "evaluation"}
 
 
 def test_a_second_output_cannot_hide_behind_the_first() -> None:
     head = evidence.make_evaluation().heads[0]
     hidden = head.model_copy(update={"name": "second", "task": "loss"})
-    record = evidence.make_evaluation(heads=[head, hidden])
+    rows = [*evidence.rows(), evidence.row("loss[]"), evidence.row("loss[second]")]
+    record = evidence.make_evaluation(rows, heads=[head, hidden])
     assert failures(evaluation=record) == {"required_tasks", "trained_labels"}
     assert failures(adapted(required_tasks=["loss", "binary"]), evaluation=record) == set()
 
@@ -363,10 +365,11 @@ def test_the_most_specific_limit_counts() -> None:
 
 
 def test_a_looser_limit_is_for_its_slices_alone() -> None:
-    leak = evidence.row(attack="boosting", feature="payment", value="card", members=9_900, auc=(0.7, 0.68, 0.72))
-    assert attacked(limited(), leak) == {"attack_auc"}
-    assert attacked(limited(("payment", "card", 0.75)), leak) == set()
-    assert attacked(limited(("payment", "cash", 0.75)), leak) == {"attack_auc"}
+    leak = evidence.row(attack="boosting", feature="payment", value="card", members=4_900, auc=(0.7, 0.68, 0.72))
+    whole = evidence.row(attack="boosting")
+    assert attacked(limited(), leak, whole) == {"attack_auc"}
+    assert attacked(limited(("payment", "card", 0.75)), leak, whole) == set()
+    assert attacked(limited(("payment", "cash", 0.75)), leak, whole) == {"attack_auc"}
     everywhere = evidence.row(attack="boosting", auc=(0.7, 0.68, 0.72))
     assert attacked(limited(("payment", "card", 0.75), ("class", None, 0.9)), everywhere) == {"attack_auc"}
 

@@ -51,7 +51,8 @@ def test_one_small_slice_above_the_limit_by_chance_is_no_refusal(chance: float) 
 @pytest.mark.parametrize("attack", ["loss", "logistic_regression"])
 def test_a_leak_that_is_clear_on_a_small_slice_is_refused_in_either_direction(attack: str, leak: float) -> None:
     rows = [*shops(), evidence.row(attack=attack, feature="group", value="a", members=400, auc=around(leak))]
-    assert failures(*rows) == {"attack_auc"}
+    whole = [] if attack == "loss" else [evidence.row(attack)]
+    assert failures(*rows, *whole) == {"attack_auc"}
 
 
 @pytest.mark.parametrize("mean", [0.597, 0.403])
@@ -164,7 +165,7 @@ def test_the_whole_set_is_never_small() -> None:
 
 def test_a_wide_interval_does_not_make_a_large_slice_small() -> None:
     row = evidence.row(attack="boosting", feature="group", value="a", members=9_000, auc=(0.5, 0.3, 0.7))
-    assert failures(row, features=("class", "payment")) == {"attack_auc"}
+    assert failures(row, evidence.row("boosting"), features=("class", "payment")) == {"attack_auc"}
 
 
 def test_a_shift_is_called_a_shift_and_has_its_own_remedy() -> None:
@@ -215,10 +216,11 @@ def test_an_evaluation_of_which_nothing_was_judged_gets_reasons_and_no_crash() -
 
 @pytest.mark.parametrize("attack", attacks.REQUIRED_ATTACKS)
 def test_a_confounded_slice_is_refused_although_all_members_are_judged(attack: str) -> None:
-    confounded = evidence.row(
-        attack=attack, feature="group", value="a", status="CONFOUNDED", reason="the splits differ"
-    )
-    assert failures(confounded, features=("class", "payment")) == {"attack_coverage"}
+    confounded = [
+        evidence.row(attack=name, feature="group", value="a", status="CONFOUNDED", reason="the splits differ")
+        for name in {attack, "blind"}
+    ]
+    assert failures(*confounded, features=("class", "payment")) == {"attack_coverage"}
 
 
 def test_more_rows_make_a_single_slice_less_suspicious() -> None:

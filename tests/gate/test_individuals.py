@@ -150,10 +150,10 @@ def test_a_limit_below_guessing_is_none(value: Any) -> None:
 def test_the_verdict_says_whether_an_attack_beats_chance() -> None:
     def sentence(*p_values: float) -> str:
         rows = evidence.rows()
-        auc = 0.53 if min(p_values, default=1.0) < 0.05 else 0.5
-        rows[0] = rows[0].model_copy(update={"auc": Interval(estimate=auc, low=auc - 0.01, high=auc + 0.01)})
         for index, p_value in zip((0, 2, 3), p_values, strict=False):
-            rows[index] = rows[index].model_copy(update={"adjusted_p_value": p_value})
+            auc = 0.5 if p_value == 1.0 else 0.505 if p_value > 0.05 else 0.53
+            found = Interval(estimate=auc, low=auc - 0.01, high=auc + 0.01)
+            rows[index] = rows[index].model_copy(update={"adjusted_p_value": p_value, "auc": found})
         verdict = decide(
             evidence.make_evidence(evaluation=evidence.make_evaluation(rows)), evidence.POLICY, now=evidence.NOW
         )

@@ -31,7 +31,7 @@ def walks(num_slices: int) -> tuple[int, int, int]:
     shops = [
         evidence.row(attack, "shop", name, members=400, auc=(0.5, 0.45, 0.55)) for attack in "abc" for name in names
     ]
-    rows = Counting([*evidence.rows(), *shops, *(evidence.row(attack) for attack in names)])
+    rows = Counting([*evidence.rows(), *shops, *(evidence.row(attack) for attack in ("a", "b", "c", *names))])
     limits = Counting([SliceLimit(feature="shop", value=name, max_attack_auc=0.7) for name in names])
     features = Counting(["class", "payment"])
     record = evidence.make_evaluation().model_copy(update={"results": rows, "slice_features": features})

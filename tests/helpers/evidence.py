@@ -13,6 +13,7 @@ from tfx_privacy.accounting import composition
 from tfx_privacy.accounting.epsilon import COARSE_INTERVAL, EpsilonBounds, dp_accounting_version, epsilon_bounds
 from tfx_privacy.attacks.evaluation import (
     AttackResult,
+    Groups,
     Head,
     Interval,
     PrivacyEvaluation,
@@ -115,7 +116,7 @@ def rows(**changes: Any) -> list[AttackResult]:
         row(feature="class", value="1", members=2_500),
         row(feature="payment", value="card", members=4_900, **changes),
         row(feature="payment", value="invoice", members=5_000),
-        row(feature="payment", value="<other>", members=100, auc=None, status="INSUFFICIENT", reason="50 others"),
+        row(feature="payment", value="<other>", members=96, auc=None, status="INSUFFICIENT", reason="48 others"),
     ]
 
 
@@ -160,7 +161,6 @@ def make_evaluation(results: list[AttackResult] | None = None, **changes: Any) -
         ],
         "signature_name": "serving_default",
         "served": evaluations.served_signatures("outputs"),
-        "num_compared": 15_000,
         "slice_features": ["class", "payment"],
         "confidence_level": 0.95,
         "false_positive_rates": [0.01, 0.001],
@@ -171,8 +171,21 @@ def make_evaluation(results: list[AttackResult] | None = None, **changes: Any) -
         "engine": "test",
     }
     numbers = {**values, **changes}
-    values["trained_records"] = trained_records(numbers["num_members"], numbers["num_nonmembers"])
+    members, others = numbers["num_members"], numbers["num_nonmembers"]
+    values["trained_records"] = trained_records(members, others)
+    values["num_compared"] = min(members + others, 2 * numbers["sample_size"])
+    if results is None and numbers.get("groups") is not None:
+        values["results"] = [in_groups(found, numbers["groups"]) for found in rows()]
     return PrivacyEvaluation(**{**values, **changes})
+
+
+def in_groups(found: AttackResult, groups: Groups) -> AttackResult:
+    """A row whose interval reckons with groups: all of them, where it has so many records."""
+    if found.status != "OK":
+        return found
+    members = min(found.num_members, groups.num_member_groups)
+    others = min(found.num_nonmembers, groups.num_nonmember_groups)
+    return found.model_copy(update={"num_member_groups": members, "num_nonmember_groups": others})
 
 
 def rule_results(*changed: RuleResult) -> tuple[RuleResult, ...]:

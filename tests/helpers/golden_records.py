@@ -153,8 +153,14 @@ def _full_guarantee() -> PrivacyGuarantee:
 
 
 def _full_evaluation() -> PrivacyEvaluation:
+    groups = Groups(group_key="user", num_member_groups=4000, num_nonmember_groups=2000, num_on_both_sides=1)
+    rows = [evidence.in_groups(row, groups) for row in (*evidence.rows(), _full_row(), evidence.row("lira"))]
+    shifted = [
+        evidence.row(attack, "payment", "cash", (0.75, 0.625, 0.875), 200, "CONFOUNDED", "The splits differ.")
+        for attack in ("lira", "blind")
+    ]
     return evidence.make_evaluation(
-        [*evidence.rows(), _full_row(), evidence.row("lira", status="CONFOUNDED", reason="The splits differ.")],
+        [*rows, *shifted],
         num_members=10_002,
         num_nonmembers=5_001,
         num_unusable_members=2,
@@ -178,7 +184,7 @@ def _full_evaluation() -> PrivacyEvaluation:
                 step=200, attack_auc=_INTERVAL, train_loss=0.5, test_loss=0.75, train_accuracy=0.875, test_accuracy=0.75
             ),
         ],
-        groups=Groups(group_key="user", num_member_groups=4000, num_nonmember_groups=2000, num_on_both_sides=1),
+        groups=groups,
         suspected_groups=[
             SuspectedGroups(feature="household", num_repeated=900, num_on_both_sides=0, notice="Equal values repeat.")
         ],

@@ -12,13 +12,25 @@ import dataclasses
 import math
 import re
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from scipy import special, stats
 
-from tfx_privacy.attacks.result import CLASS_FEATURE, CONTROL, CORRECTNESS_FEATURE, WHOLE_SET, AttackResult
+from tfx_privacy.attacks.result import (
+    CLASS_FEATURE,
+    CONTROL,
+    CORRECTNESS_FEATURE,
+    UNJUDGED,
+    WHOLE_SET,
+    AttackResult,
+    Interval,
+)
 
 FEWEST_OTHERS = 20
 """Non-members that a slice needs: with fewer, the bound that shows a leak on a small slice is wrong too often."""
+FEWEST_GROUPS = 30
+"""Groups of each side that a variance is estimated from: with fewer it is too low too often (Cameron and Miller 2015,
+"A practitioner's guide to cluster-robust inference", Section VI)."""
 CONTROL_SIGNIFICANCE = 0.01
 """Probability that the control calls any slice confounded that is not."""
 _LOSS = "loss"
@@ -29,7 +41,10 @@ _LEARNED = ("logistic_regression", "gradient_boosting", CONTROL)
 _OF_REFERENCES = ("difference", "rmia", "bavaria", "lira_online")
 _OF_SAMPLE = (*_LEARNED, *_OF_REFERENCES, "class_normalised", "loss_weighted")
 # Whose AUC is no count over all pairs of a member and another.
-_STRATIFIED = (*_LEARNED, "loss_within_class", "loss_weighted")
+_WEIGHTED = "loss_weighted"
+_STRATIFIED = (*_LEARNED, "loss_within_class", _WEIGHTED)
+# The effective number of groups is estimated from buckets, and may be too high; by twice it is not.
+_GROUPS_OVERESTIMATED = 2.0
 # The folds of a classifier are correlated, at most fully, and not quite of one size.
 _FOLDS = math.sqrt(2.0) * 1.25
 # Of the half width of an interval at any usual level, which is at least one standard deviation.
@@ -54,6 +69,8 @@ class Totals:
     heads: tuple[str, ...]
     is_supported: bool
     has_references: bool
+    groups: tuple[int, int, int] | None = None
+    """Of members, of others, and on both sides."""
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -68,7 +85,45 @@ class Totals:
 
 def contradictions(rows: Sequence[AttackResult], totals: Totals) -> list[str]:
     """All that cannot be true together, each as a phrase that names the row."""
-    return [*_of_totals(totals), *_of_rows(rows, totals), *_of_slices(rows, totals), *_of_tests(rows)]
+    return [
+        *_of_totals(totals),
+        *_of_rows(rows, totals),
+        *_of_attacks(rows, totals),
+        *_of_statuses(rows),
+        *_of_slices(rows, totals),
+        *_of_tests(rows),
+    ]
+
+
+def of_curves(curves: Sequence[Curve], rows: Sequence[AttackResult]) -> list[str]:
+    """What cannot be true of the pictures of attacks on the whole set."""
+    whole = {row.attack: row.auc.estimate for row in rows if row.slice_feature == WHOLE_SET and row.auc is not None}
+    found = []
+    for curve in curves:
+        rates = list(zip(curve.false_positive_rate, curve.true_positive_rate, strict=True))
+        if curve.attack not in whole:
+            found.append(f"the curve of {curve.attack} is of an attack without an AUC on all records")
+        elif curve.attack not in _STRATIFIED and not all(
+            whole[curve.attack] >= true * (1 - false) - _TOLERANCE for false, true in rates
+        ):
+            found.append(f"the curve of {curve.attack} does not go with its AUC of {whole[curve.attack]:.3g}")
+    return found
+
+
+class Curve(Protocol):
+    """What a picture shows."""
+
+    @property
+    def attack(self) -> str:
+        """Its name."""
+
+    @property
+    def false_positive_rate(self) -> list[float]:
+        """Ascending."""
+
+    @property
+    def true_positive_rate(self) -> list[float]:
+        """At each of them."""
 
 
 def _of_totals(totals: Totals) -> Iterator[str]:
@@ -78,13 +133,23 @@ def _of_totals(totals: Totals) -> Iterator[str]:
         yield f"{totals.overlapping} non-members are on both sides, of {totals.others}"
     if len(set(totals.heads)) != len(totals.heads):
         yield "two heads have one name"
+    if totals.groups is not None:
+        *sides, both = totals.groups
+        if not (_within((sides[0], sides[1]), totals.sizes) and both <= min(sides)):
+            yield f"{_show(totals.groups)} groups on either side and on both do not go with {_show(totals.sizes)} records"
 
 
 def _of_rows(rows: Sequence[AttackResult], totals: Totals) -> Iterator[str]:
     """Each row by itself."""
     quantile = float(stats.norm.isf((1.0 - totals.confidence_level) / 2))
     for row in rows:
-        problems = [*_of_counts(row, totals), *_of_kind(row, totals), *_of_numbers(row, totals, quantile)]
+        problems = [
+            *_of_counts(row, totals),
+            *_of_groups(row, totals),
+            *_of_kind(row, totals),
+            *_of_numbers(row, totals, quantile),
+            *_of_rates(row, totals),
+        ]
         yield from (f"{row.attack} on {row.slice_name}: {problem}" for problem in problems)
 
 
@@ -106,6 +171,30 @@ def _of_counts(row: AttackResult, totals: Totals) -> Iterator[str]:
     if row.status == "OK" and not _within(smallest, sizes):
         needed = f"{smallest[0]} of each" if smallest[0] == smallest[1] else _show(smallest)
         yield f"it was judged on {_show(sizes)} records, and {needed} are needed"
+    # A classifier's folds, and classes, may each lack a side.
+    is_excused = name in _STRATIFIED or row.slice_value == UNJUDGED or _has_few_groups(row)
+    if row.status == "INSUFFICIENT" and not is_excused and _within(smallest, sizes):
+        yield f"it is INSUFFICIENT, and {_show(sizes)} records are enough"
+
+
+def _of_groups(row: AttackResult, totals: Totals) -> Iterator[str]:
+    """The groups of a row whose interval reckons with them."""
+    if totals.groups is None or row.status != "OK" or row.attack == _WEIGHTED:
+        return
+    if row.num_member_groups is None or row.num_nonmember_groups is None:
+        yield "it does not say how many groups its records are of"
+        return
+    found = row.independent_sizes
+    if not min(found) >= FEWEST_GROUPS:
+        yield f"it was judged on {_show(found)} groups, and {FEWEST_GROUPS} of each are needed"
+    for of_row, of_side in zip(found, totals.groups[:2], strict=True):
+        if not of_row <= _GROUPS_OVERESTIMATED * of_side:
+            yield f"it compared records of {_show(found)} groups, of {_show(totals.groups[:2])}"
+            return
+
+
+def _has_few_groups(row: AttackResult) -> bool:
+    return row.independent_sizes != _sizes(row) and min(row.independent_sizes) < FEWEST_GROUPS
 
 
 def _of_kind(row: AttackResult, totals: Totals) -> Iterator[str]:
@@ -131,6 +220,25 @@ def _of_numbers(row: AttackResult, totals: Totals, quantile: float) -> Iterator[
     width = smallest_width(row, quantile)
     if not row.auc.high - row.auc.low >= width * (1 - _TOLERANCE):
         yield f"an interval of width {row.auc.high - row.auc.low:.3g} is narrower than {_show(_sizes(row))} records allow"
+    if row.advantage is not None:
+        yield from _of_advantage(row, row.auc, row.advantage, quantile)
+
+
+def _of_advantage(row: AttackResult, auc: Interval, advantage: Interval, quantile: float) -> Iterator[str]:
+    # An attack that names a share of the members for certain has at least that AUC; so has its mirror image.
+    if not (advantage.low <= auc.high + _TOLERANCE and advantage.high >= auc.low - 1.0 - _TOLERANCE):
+        yield f"an advantage of {advantage.estimate:.3g} does not go with its AUC"
+    # Of the mean over two folds, each of at most all records; an end at -1 or 1 was cut off there.
+    least = 2.0 * quantile * math.sqrt(least_variance(*_sizes(row)) / 2.0)
+    least /= 2.0 if advantage.low <= -1.0 or advantage.high >= 1.0 else 1.0
+    if not advantage.high - advantage.low >= least * (1 - _TOLERANCE):
+        yield f"its advantage is surer than {_show(_sizes(row))} records allow"
+
+
+def _of_rates(row: AttackResult, totals: Totals) -> Iterator[str]:
+    """True-positive rates against each other, the AUC and the number of members."""
+    if row.auc is None:
+        return
     rates = [entry.false_positive_rate for entry in row.tpr_at_fpr]
     if len(set(rates)) != len(rates) or not set(rates) <= set(totals.false_positive_rates):
         yield "a true-positive rate is there twice, or at a rate that was not asked for"
@@ -141,6 +249,13 @@ def _of_numbers(row: AttackResult, totals: Totals, quantile: float) -> Iterator[
         for entry in row.tpr_at_fpr:
             if not row.auc.estimate >= entry.tpr.estimate * (1 - entry.false_positive_rate) - _TOLERANCE:
                 yield f"a true-positive rate of {entry.tpr.estimate:.3g} does not go with its AUC"
+    tail = (1.0 - totals.confidence_level) / 2
+    for entry in row.tpr_at_fpr:
+        # At least that of Clopper and Pearson (1934) for a threshold that is known.
+        hits = entry.tpr.estimate * row.num_members
+        upper = float(special.betaincinv(hits + 1, row.num_members - hits, 1 - tail)) if hits < row.num_members else 1.0
+        if not entry.tpr.high >= upper - _TOLERANCE:
+            yield f"a true-positive rate of at most {entry.tpr.high:.3g} is surer than {row.num_members} members allow"
 
 
 def smallest_width(row: AttackResult, quantile: float) -> float:
@@ -168,6 +283,30 @@ def smallest_width(row: AttackResult, quantile: float) -> float:
 def least_variance(num_members: int, num_nonmembers: int) -> float:
     """Of an AUC, in units of AUC (1 - AUC): as if one more record of each side had been different (Agresti and Caffo 2000)."""
     return sum((size + 1) / (size + 2) ** 3 for size in (num_members, num_nonmembers))
+
+
+def _of_attacks(rows: Sequence[AttackResult], totals: Totals) -> Iterator[str]:
+    """Every attack on a slice was run on the whole set, and the loss of every head was attacked."""
+    whole = {row.attack for row in rows if row.slice_feature == WHOLE_SET}
+    for attack in dict.fromkeys(row.attack for row in rows if row.attack not in whole):
+        yield f"{attack} has rows of slices, and none of all records"
+    if len(totals.heads) > 1 and any(row.status == "OK" for row in rows):
+        for head in totals.heads:
+            if f"{_LOSS}[{head}]" not in whole:
+                yield f"the loss of head {head!r} was not attacked"
+
+
+def _of_statuses(rows: Sequence[AttackResult]) -> Iterator[str]:
+    """The control's verdict on a slice against the status of the slice's other rows."""
+    controls = {(row.slice_feature, row.slice_value): row.status for row in rows if row.attack == CONTROL}
+    for row in rows:
+        if row.attack == CONTROL:
+            continue
+        control = controls.get((row.slice_feature, row.slice_value))
+        if row.status == "CONFOUNDED" and control != "CONFOUNDED":
+            yield f"{row.attack} on {row.slice_name}: it is CONFOUNDED, and the control is {control or 'missing'} there"
+        if row.status == "OK" and control == "CONFOUNDED":
+            yield f"{row.attack} on {row.slice_name}: it is OK, and the control is CONFOUNDED there"
 
 
 def _of_slices(rows: Sequence[AttackResult], totals: Totals) -> Iterator[str]:
@@ -214,7 +353,7 @@ def _of_tests(rows: Sequence[AttackResult]) -> Iterator[str]:
     for is_control in (False, True):
         family = [row for row in rows if (row.attack == CONTROL) is is_control and row.auc is not None]
         for row in family:
-            if row.attack in ("loss_within_class", "loss_weighted") or not min(_sizes(row)) > 0:
+            if row.attack in ("loss_within_class", _WEIGHTED) or not min(_sizes(row)) > 0:
                 continue
             largest = min(1.0, _num_tests(row, family, is_control=is_control) * _largest_p_value(row))
             name = f"{row.attack} on {row.slice_name}"
@@ -223,6 +362,9 @@ def _of_tests(rows: Sequence[AttackResult]) -> Iterator[str]:
                 yield f"{name}: it tells members from others with an AUC of {row.auc.estimate:.3g}, and its status is OK"
             if row.adjusted_p_value is not None and not row.adjusted_p_value <= largest + _TOLERANCE:
                 yield f"{name}: p={row.adjusted_p_value:.3g} does not go with its AUC; it is at most {largest:.3g}"
+            smallest = 0.0 if row.attack in _LEARNED else _smallest_p_value(row)
+            if row.adjusted_p_value is not None and not row.adjusted_p_value >= smallest * (1 - _TOLERANCE):
+                yield f"{name}: p={row.adjusted_p_value:.3g} does not go with its AUC; it is at least {smallest:.3g}"
             if (
                 is_control
                 and row.status == "OK"
@@ -249,6 +391,18 @@ def _largest_p_value(row: AttackResult) -> float:
         half = max(row.auc.estimate - row.auc.low, row.auc.high - row.auc.estimate)
         deviation = max(deviation, _GROUPED * half)
     return float(special.erfc(abs(row.auc.estimate - 0.5) / deviation / math.sqrt(2.0)))
+
+
+def _smallest_p_value(row: AttackResult) -> float:
+    """Of the same test, however many scores are equal.
+
+    If a share f of the records does not have the most frequent score, the AUC is at most f N / (2 min(n, m)) from one half, and
+    the ranks' variance at least about f (1 - f)^2 N^2 / 4; with f above one half it is near that of different scores.
+    """
+    assert row.auc is not None
+    excess, smaller, larger = abs(row.auc.estimate - 0.5), min(_sizes(row)), max(_sizes(row))
+    square = max(8.0 * excess * larger, 14.0 * excess**2 * smaller * larger / (smaller + larger))
+    return float(special.erfc(math.sqrt(square / 2.0)))
 
 
 def _sizes(row: AttackResult) -> tuple[int, int]:

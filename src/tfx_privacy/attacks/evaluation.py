@@ -345,8 +345,17 @@ class PrivacyEvaluation(ModelRecord):
             heads=tuple(head.name for head in self.heads),
             is_supported=self.task != "unsupported",
             has_references=self.references is not None,
+            groups=None
+            if self.groups is None
+            else (self.groups.num_member_groups, self.groups.num_nonmember_groups, self.groups.num_on_both_sides),
         )
-        return consistency.contradictions(self.results, totals)
+        found = consistency.contradictions(self.results, totals) + consistency.of_curves(self.curves, self.results)
+        found += served.contradictions(
+            self.served, self.attacked_outputs, is_judged=any(row.status == "OK" for row in self.results)
+        )
+        if not self.num_compared <= min(self.num_members + self.num_nonmembers, 2 * self.sample_size):
+            found.append(f"outputs were compared on {self.num_compared} records, more than were read or drawn")
+        return found
 
     @property
     def task(self) -> Task:

@@ -77,6 +77,10 @@ ATTACKS = [
         "_shares_above(counts.members, math.floor(false_positive_rate * n0 + 1e-9))", "test_attack_statistics",
     ),
     Mutant(
+        "weighted replicates that hardly differ are certain", "weighted:auc_interval",
+        "min(low, least.low)", "min(low, estimate)", "test_consistency",
+    ),
+    Mutant(
         "all who share a score are above the threshold", "_shares_above",
         "np.clip(room / np.maximum(others, 1), 0.0, 1.0)", "room > 0", "test_individuals",
     ),

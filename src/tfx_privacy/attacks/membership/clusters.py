@@ -20,11 +20,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
+from tfx_privacy.attacks import consistency
 from tfx_privacy.attacks.membership.counts import NUM_BUCKETS, Counts
 
-MIN_GROUPS = 30
-"""Groups of each side that a variance is estimated from: with fewer it is too low too often (Cameron and Miller 2015,
-"A practitioner's guide to cluster-robust inference", Section VI)."""
+MIN_GROUPS = consistency.FEWEST_GROUPS
 
 
 def num_groups(counts: Counts, side: int) -> float:

@@ -309,7 +309,11 @@ def _judge(item: _Scored, settings: Settings) -> AttackResult:
             f"the {n1} members are of about {found_groups[MEMBERS]} groups, the {n0} non-members of about "
             f"{found_groups[OTHERS]}; {clusters.MIN_GROUPS} of each are needed for an interval"
         )
-        return _row(item.attack, item.slice_key, sizes, "INSUFFICIENT", reason)
+        counted = {
+            "num_member_groups": _groups(item.counts, MEMBERS),
+            "num_nonmember_groups": _groups(item.counts, OTHERS),
+        }
+        return _row(item.attack, item.slice_key, sizes, "INSUFFICIENT", reason).model_copy(update=counted)
     if len(item.counts.values) == 1 and item.attack.split("[")[0] in _OF_OUTPUTS:
         return _row(item.attack, item.slice_key, sizes, "UNSUPPORTED", f"the scores are constant: {REMEDY}")
     level = settings.confidence_level

@@ -51,12 +51,7 @@ def auc_interval(counts: Counts, *, confidence_level: float) -> Interval:
     if len(counts.values) <= 2:
         return _of_two_values(counts, auc, inflation, confidence_level)
     if auc <= 0.0 or auc >= 1.0:
-        bound = float((alpha / 2) ** (1.0 / min(clusters.num_groups(counts, side) for side in (0, 1))))
-        return (
-            Interval(estimate=1.0, low=bound, high=1.0)
-            if auc >= 1.0
-            else Interval(estimate=0.0, low=0.0, high=1.0 - bound)
-        )
+        return _of_separated(auc, min(clusters.num_groups(counts, side) for side in (0, 1)), confidence_level)
     if min(n1, n0) < 2:
         return Interval(estimate=auc, low=0.0, high=1.0)
     return _on_logit_scale(auc, max(variance * inflation, _least_variance(auc, counts.sizes)), confidence_level)
@@ -355,6 +350,21 @@ def _of_two_values(counts: Counts, auc: float, inflation: float, confidence_leve
     half = float(stats.norm.ppf((1 + confidence_level) / 2)) * error / 2
     centre = 0.5 + float(shares[0] - shares[1]) / 2
     return Interval(estimate=auc, low=max(0.0, min(auc, centre - half)), high=min(1.0, max(auc, centre + half)))
+
+
+def least_interval(auc: float, sizes: tuple[int, int], *, confidence_level: float) -> Interval:
+    """The narrowest interval that an AUC of so many members and others can have, whatever their scores."""
+    if auc <= 0.0 or auc >= 1.0:
+        return _of_separated(auc, min(sizes), confidence_level)
+    return _on_logit_scale(auc, _least_variance(auc, sizes), confidence_level)
+
+
+def _of_separated(auc: float, size: float, confidence_level: float) -> Interval:
+    """Of Clopper and Pearson (1934), for as many successes as the smaller side has independent records."""
+    bound = float(((1.0 - confidence_level) / 2) ** (1.0 / size))
+    if auc >= 1.0:
+        return Interval(estimate=1.0, low=bound, high=1.0)
+    return Interval(estimate=0.0, low=0.0, high=1.0 - bound)
 
 
 def _least_variance(auc: float, sizes: Sequence[int] | np.ndarray) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfx_privacy.attacks.evaluation import Interval
+from tfx_privacy.attacks.membership import statistics
 from tfx_privacy.attacks.membership.counts import NUM_BUCKETS
 
 _REPLICATES = 200
@@ -21,7 +22,9 @@ def auc_interval(
     *,
     confidence_level: float,
 ) -> Interval:
-    """The weighted AUC, and quantiles of its replicates.
+    """The weighted AUC, and quantiles of its replicates; no narrower than records of the weights' effective number show.
+
+    Where an attack tells nearly all members, or a few others have all the weight, replicates hardly differ.
 
     Args:
       scores: Of members and others.
@@ -39,7 +42,10 @@ def auc_interval(
     tail = (1.0 - confidence_level) / 2
     estimate = _auc(scores, weights, [np.arange(len(side)) for side in scores])
     low, high = (float(value) for value in np.quantile(found, (tail, 1.0 - tail)))
-    return Interval(estimate=estimate, low=min(low, estimate), high=max(high, estimate))
+    # Of Kish (1965), Survey Sampling, Section 11.7.
+    effective = max(1, int(weights.sum() ** 2 / (weights**2).sum()))
+    least = statistics.least_interval(estimate, (len(scores[0]), effective), confidence_level=confidence_level)
+    return Interval(estimate=estimate, low=min(low, least.low), high=max(high, least.high))
 
 
 def _drawn(
