@@ -7,18 +7,20 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import evaluations
 import evidence
 import numpy as np
 import pytest
 from scipy import stats
 
-from tfx_privacy.attacks import consistency
-from tfx_privacy.attacks.evaluation import AttackResult, Head, Interval, PrivacyEvaluation, TprAtFpr
-from tfx_privacy.attacks.membership import evaluate, statistics, tally
+from tfx_privacy.attacks import consistency, served
+from tfx_privacy.attacks.evaluation import AttackResult, Groups, Head, Interval, PrivacyEvaluation, TprAtFpr
+from tfx_privacy.attacks.membership import evaluate, statistics, tally, weighted
 from tfx_privacy.attacks.membership.counts import of_scores
 from tfx_privacy.attacks.membership.evaluate import SampledSide, Settings
 from tfx_privacy.attacks.membership.slice_values import SliceColumn
 from tfx_privacy.attacks.membership.tally import Tally
+from tfx_privacy.attacks.served import ServedOutput, ServedSignature
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.gate.decide import decide
 
@@ -105,6 +107,35 @@ def few(count: int) -> list[AttackResult]:
 
 
 HEAD = evidence.make_evaluation().heads[0]
+GROUPS = Groups(group_key="user", num_member_groups=3_000, num_nonmember_groups=1_000, num_on_both_sides=0)
+
+
+def in_groups(**changes: int) -> list[AttackResult]:
+    rows = [evidence.in_groups(row, GROUPS) for row in evidence.rows()]
+    return [rows[0].model_copy(update=changes), *rows[1:]]
+
+
+def interval_below(estimate: float, half: float) -> Interval:
+    return Interval(estimate=estimate, low=estimate - half, high=estimate + half)
+
+
+def serving(*, attacked: str = "float32", **changes: str) -> list[ServedSignature]:
+    """Beside the attacked output another of the same signature."""
+    same = {"standing": "same", "same_as": "serving_default/outputs"}
+    other = {
+        "name": "emb",
+        "dtype": "float32",
+        "shape": "(None, 1)",
+        **({} if "standing" in changes else same),
+        **changes,
+    }
+    outputs = [
+        ServedOutput(name="outputs", dtype=attacked, shape="(None, 1)", standing="attacked"),
+        ServedOutput(**other),  # type: ignore[arg-type]
+    ]
+    return [ServedSignature(name="serving_default", inputs=[], outputs=outputs)]
+
+
 CONTRADICTIONS: dict[str, tuple[list[AttackResult], dict[str, Any], str]] = {
     "a control that finds a difference": (changed(1, auc=interval(0.9, 0.05)), {}, "its status is OK"),
     "a control that finds its mirror": (changed(1, auc=interval(0.1, 0.05)), {}, "its status is OK"),
@@ -151,6 +182,59 @@ CONTRADICTIONS: dict[str, tuple[list[AttackResult], dict[str, Any], str]] = {
     "numbers without an AUC": (
         [*evidence.rows()[:-1], evidence.rows()[-1].model_copy(update={"adjusted_p_value": 0.5})], {}, "no auc",
     ),
+    "more records of another attack than were read": (
+        [*evidence.rows(), evidence.row("entropy", members=10_002)], {}, "10002 and 5001 records, of 10000 and 5000 that were",
+    ),
+    "a shift that the control does not see": (
+        [*evidence.rows(), evidence.row("entropy", auc=(0.95, 0.94, 0.96), status="CONFOUNDED", reason="r")], {},
+        "it is CONFOUNDED, and the control is OK there",
+    ),
+    "a shift on a slice that the control did not see": (
+        [*evidence.rows(), evidence.row("entropy"),
+         evidence.row("entropy", "class", "0", (0.9, 0.8, 0.95), 7_500, "CONFOUNDED", "r")], {}, "the control is missing there",
+    ),
+    "a shift that concerns one attack alone": (
+        [*evidence.rows(), *[evidence.row(attack, "class", "0", (0.9, 0.8, 0.95), 7_500, "CONFOUNDED", "r") for attack in
+                             ("blind", "entropy")], evidence.row("entropy")], {}, "loss on class=0: it is OK, and the control",
+    ),
+    "too few records, of 10,000": (
+        [*evidence.rows(), evidence.row("entropy", auc=None, status="INSUFFICIENT", reason="r")], {}, "records are enough",
+    ),
+    "too few records, of a slice that has enough": (
+        [*evidence.rows(), evidence.row("loss", "payment", "vip", None, 400, "INSUFFICIENT", "r")], {}, "400 and 200 records are",
+    ),
+    "too few groups, of enough": (
+        [*in_groups(), evidence.row("entropy", auc=None, status="INSUFFICIENT", reason="r").model_copy(
+            update={"num_member_groups": 3_000, "num_nonmember_groups": 1_000})], {"groups": GROUPS}, "records are enough",
+    ),
+    "slices of an attack on no whole": ([*evidence.rows(), evidence.row("entropy", "class", "0", members=7_500)], {}, "none of all"),
+    "two heads, and no attack on either": (
+        evidence.rows(), {"heads": [HEAD, HEAD.model_copy(update={"name": "b"})]}, "the loss of head 'b' was not attacked",
+    ),
+    "intervals that know no groups": (evidence.rows(), {"groups": GROUPS}, "does not say how many groups"),
+    "one group a side": (in_groups(num_member_groups=1, num_nonmember_groups=1), {"groups": GROUPS}, "judged on 1 and 1 groups"),
+    "more groups on a slice than there are": (in_groups(num_member_groups=10_000), {"groups": GROUPS.model_copy(
+        update={"num_member_groups": 40})}, "compared records of"),
+    "more groups than records": (
+        in_groups(), {"groups": GROUPS.model_copy(update={"num_nonmember_groups": 5_001})}, "do not go with 10000 and 5000",
+    ),
+    "more groups on both sides than on one": (
+        in_groups(), {"groups": GROUPS.model_copy(update={"num_on_both_sides": 1_001})}, "do not go with 10000 and 5000",
+    ),
+    "an advantage that no such AUC has": (changed(0, advantage=interval(0.9, 0.1)), {}, "advantage of 0.9 does not go"),
+    "a mirrored advantage that no such AUC has": (changed(0, advantage=interval_below(-0.9, 0.1)), {}, "advantage of -0.9 does"),
+    "an advantage for certain": (changed(0, advantage=interval(0.0, 0.0)), {}, "advantage is surer"),
+    "a rate for certain": (changed(0, tpr_at_fpr=tpr((0.01, 0.01))[:1], auc=interval(0.5, 0.02)), {}, "surer than 10000 members"),
+    "a leak by p-value, none by AUC": (changed(0, adjusted_p_value=1e-300), {}, "it is at least"),
+    "a curve that no such AUC has": (evidence.rows(), {"curves": [evaluations.curve("loss", 3.0)]}, "the curve of loss does not"),
+    "a curve of nothing": (evidence.rows(), {"curves": [evaluations.curve("rmia", 0.0)]}, "the curve of rmia is of"),
+    "more compared than read": (evidence.rows(), {"num_compared": 15_001}, "compared on 15001 records"),
+    "more compared than drawn": (evidence.rows(), {"sample_size": 10_000, "num_compared": 20_001}, "compared on 20001 records"),
+    "a transformed feature in what is attacked": (evidence.rows(), {"served": serving(standing="transformed")}, "a transformed"),
+    "the same in another shape": (evidence.rows(), {"served": serving(shape="(None, 64)")}, "is the same as"),
+    "the same in another rank": (evidence.rows(), {"served": serving(shape="(None, 1, 1)")}, "is the same as"),
+    "the same in another dtype": (evidence.rows(), {"served": serving(dtype="string")}, "emb, string"),
+    "text that was attacked": (evidence.rows(), {"served": serving(attacked="string")}, "its dtype is string"),
     "an overlap of more than there are": (evidence.rows(), {"num_overlapping": 5_001}, "on both sides"),
 }  # fmt: skip
 
@@ -188,6 +272,29 @@ def test_a_rate_is_a_probability(value: float) -> None:
     document["results"][0]["tpr_at_fpr"][0]["tpr"].update(estimate=value, low=value, high=value)
     with pytest.raises(EvidenceError, match="tpr"):
         PrivacyEvaluation.from_json(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    "shapes", [("(None, 1)", "(None, None)"), ("<unknown>", "(3,)"), ("()", "()"), ("(2, None)", "(None, 3)")]
+)
+def test_static_shapes_that_may_be_one_are(shapes: tuple[str, str]) -> None:
+    target = ServedOutput(name="a", dtype="float32", shape=shapes[0], standing="attacked")
+    same = ServedOutput(name="b", dtype="float64", shape=shapes[1], standing="same", same_as="s/a")
+    signature = ServedSignature(name="s", inputs=[], outputs=[target, same])
+    assert served.contradictions([signature], ["s/a"], is_judged=True) == []
+
+
+def test_weights_that_rest_on_few_records_do_not_make_an_interval_narrow() -> None:
+    """A strong leak beside a shift: nearly all replicates say the same."""
+    random = np.random.default_rng(1)
+    for odds in (np.zeros(1_500), 20.0 * random.normal(size=1_500)):
+        for shift in (0.0, 5.0, 100.0):
+            scores = random.normal(size=4_000) + shift, random.normal(size=1_500)
+            found = weighted.auc_interval(scores, odds, None, confidence_level=0.95)
+            row = evidence.row("loss_weighted", status="CONFOUNDED", reason="a shift", members=4_000)
+            row = row.model_copy(update={"auc": found, "num_nonmembers": 1_500})
+            assert found.high - found.low >= consistency.smallest_width(row, float(stats.norm.isf(0.025)))
+            assert found.low < found.high
 
 
 def test_equal_scores_of_few_records_have_no_narrow_interval() -> None:

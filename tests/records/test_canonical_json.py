@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfx_privacy.attacks.evaluation import Interval, PrivacyEvaluation
+from tfx_privacy.attacks.evaluation import Finding, PrivacyEvaluation
 from tfx_privacy.budget import renyi_filter
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.guarantee.record import PrivacyGuarantee, guarantee_digest
@@ -107,9 +107,17 @@ def test_a_guarantee_is_the_same_after_its_canonical_text(
 @given(st.lists(probability, min_size=3, max_size=3).map(sorted), open_probability, st.text(max_size=20))
 @settings(max_examples=200, deadline=None)
 def test_an_evaluation_is_the_same_after_its_canonical_text(found: list[float], level: float, value: str) -> None:
-    advantage = Interval(low=found[0], estimate=found[1], high=found[2])
-    row = evidence.row(feature="payment", value=value).model_copy(update={"advantage": advantage})
-    check_round_trip(evidence.make_evaluation([row], confidence_level=level))
+    finding = Finding(
+        family="property_inference",
+        subject=value,
+        status="OK",
+        low=found[0],
+        estimate=found[1],
+        high=found[2],
+        harmless=0.0,
+    )
+    rows = [evidence.row(), evidence.row(feature="payment", value=value)]
+    check_round_trip(evidence.make_evaluation(rows, findings=[finding], confidence_level=level))
 
 
 @given(finite)

@@ -198,6 +198,10 @@ ATTACKS = [
         "test_gate_small_slices",
     ),
     Mutant(
+        "a control of any number of records", "_control_without_power",
+        "row.num_members >= needed[0] and row.num_nonmembers >= needed[1]", "True", "test_gate_small_slices",
+    ),
+    Mutant(
         "nothing shows on a small slice", "AttackLimit.standing",
         "return Standing.INCONCLUSIVE if self._strict_lower(row) <= self.limit else Standing.ABOVE",
         "return Standing.INCONCLUSIVE",

@@ -46,9 +46,61 @@ EVALUATIONS = [
         "row.adjusted_p_value <= largest + _TOLERANCE", "row.adjusted_p_value <= 1.0", "test_consistency",
     ),
     Mutant(
-        "gate-evaluation: a rate need not fit the AUC", "consistency:_of_numbers",
+        "gate-evaluation: a rate need not fit the AUC", "consistency:_of_rates",
         "not row.auc.estimate >= entry.tpr.estimate * (1 - entry.false_positive_rate) - _TOLERANCE", "False",
         "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: a shift that the control does not see", "_of_statuses",
+        'row.status == "CONFOUNDED" and control != "CONFOUNDED"', 'False', "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: a shift concerns one attack", "_of_statuses",
+        'row.status == "OK" and control == "CONFOUNDED"', 'False', "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: enough records are too few", "consistency:_of_counts",
+        'row.status == "INSUFFICIENT" and not is_excused and _within(smallest, sizes)', 'False', "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: slices without a whole", "_of_attacks",
+        'row.attack not in whole', 'False', "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: a head that no attack saw", "_of_attacks",
+        'f"{_LOSS}[{head}]" not in whole', 'False', "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: one group a side is enough", "consistency:_of_groups",
+        'not min(found) >= FEWEST_GROUPS', 'False', "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: intervals need not know groups", "consistency:_of_groups",
+        'row.num_member_groups is None or row.num_nonmember_groups is None', 'False', "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: rows of more groups than there are", "consistency:_of_groups",
+        'not of_row <= _GROUPS_OVERESTIMATED * of_side', 'False', "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: any advantage goes with an AUC", "_of_advantage",
+        'advantage.low <= auc.high + _TOLERANCE and advantage.high >= auc.low - 1.0 - _TOLERANCE', 'True', "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: a rate for certain", "consistency:_of_rates",
+        'not entry.tpr.high >= upper - _TOLERANCE', 'False', "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: any small p-value goes with an AUC", "_of_tests",
+        'not row.adjusted_p_value >= smallest * (1 - _TOLERANCE)', 'False', "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: the same output in another shape", "served:contradictions",
+        '_fits(output.shape, target.shape)', 'True', "test_consistency",
+    ),
+    Mutant(
+        "gate-evaluation: what is attacked is a transformed feature", "served:contradictions",
+        'output.standing == "transformed" and name.rsplit("/", 1)[0] in signatures', 'False', "test_consistency",
     ),
     Mutant(
         "gate-evaluation: leaks of small slices cancel out", "AttackLimit.jointly_within",

@@ -41,6 +41,9 @@ SIGNIFICANCE = 0.05
 """Of an attack's p-value, adjusted over all attacks and slices."""
 MAX_SLICE_SIZE_POOLED = 1000
 """Slices of more members must not be pooled, nor go without a judgement: what leaks in one of them would not be seen."""
+MIN_CONTROL, MIN_CONTROL_OF_MANY = 300, 1000
+"""Records a side that the control must have compared: with fewer it calls splits alike that differ. 300 see a shift of 0.6
+standard deviations; who has more records can have it compare 1,000."""
 MAX_SHOWN = 3
 MAX_OVERLAP = 0.01
 """Share of the smaller side that may be on both sides: between equal records an attack finds nothing."""
@@ -184,6 +187,7 @@ def check_coverage(evidence: Evidence, policy: GatePolicy, now: datetime.datetim
             design = Design.of(record)
             too_few = "" if design is None else design.advice(policy.max_attack_auc)
     problems += _values_left_out(record)
+    problems += _control_without_power(record)
     problems += [
         f"{row.attack} on {row.slice_name} is {row.status}: {row.reason}"
         for row in record.results
@@ -287,6 +291,21 @@ def _not_judged(rows: _Rows, attack: str) -> str:
         return ""
     reason = f"{whole[0].status}, {whole[0].reason}" if whole else "the attack was not run"
     return f"{attack} on all records gave no result: {reason}"
+
+
+def _control_without_power(record: PrivacyEvaluation) -> list[str]:
+    """Why the control would not have seen a shift that hides a leak; its own interval does not say so."""
+    usable = (
+        record.num_members - record.num_unusable_members,
+        record.num_nonmembers - record.num_unusable_nonmembers,
+    )
+    needed = [max(MIN_CONTROL, min(MIN_CONTROL_OF_MANY, size)) for size in usable]
+    return [
+        f"the control compared {row.num_members} members and {row.num_nonmembers} non-members, and {needed[0]} and {needed[1]} "
+        "are needed to see a shift: raise PrivacyEvaluator's sample_size, or give it more records"
+        for row in record.rows(attack=CONTROL, feature=WHOLE_SET)
+        if row.status == "OK" and not (row.num_members >= needed[0] and row.num_nonmembers >= needed[1])
+    ]
 
 
 def _values_left_out(record: PrivacyEvaluation) -> list[str]:
