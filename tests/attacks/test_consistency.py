@@ -207,7 +207,7 @@ CONTRADICTIONS: dict[str, tuple[list[AttackResult], dict[str, Any], str]] = {
         [*in_groups(), evidence.row("entropy", auc=None, status="INSUFFICIENT", reason="r").model_copy(
             update={"num_member_groups": 3_000, "num_nonmember_groups": 1_000})], {"groups": GROUPS}, "records are enough",
     ),
-    "slices of an attack on no whole": ([*evidence.rows(), evidence.row("entropy", "class", "0", members=7_500)], {}, "none of all"),
+    "slices of an attack on no whole": ([*evidence.rows(), evidence.row("entropy", "class", "0", members=7_500)], {}, "none of"),
     "two heads, and no attack on either": (
         evidence.rows(), {"heads": [HEAD, HEAD.model_copy(update={"name": "b"})]}, "the loss of head 'b' was not attacked",
     ),

@@ -199,7 +199,7 @@ ATTACKS = [
     ),
     Mutant(
         "a control of any number of records", "_control_without_power",
-        "row.num_members >= needed[0] and row.num_nonmembers >= needed[1]", "True", "test_gate_small_slices",
+        "too_small or not min(row.num_members, row.num_nonmembers) >= MIN_CONTROL", "False", "test_gate_small_slices",
     ),
     Mutant(
         "nothing shows on a small slice", "AttackLimit.standing",

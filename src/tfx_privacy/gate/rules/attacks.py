@@ -295,16 +295,14 @@ def _not_judged(rows: _Rows, attack: str) -> str:
 
 def _control_without_power(record: PrivacyEvaluation) -> list[str]:
     """Why the control would not have seen a shift that hides a leak; its own interval does not say so."""
-    usable = (
-        record.num_members - record.num_unusable_members,
-        record.num_nonmembers - record.num_unusable_nonmembers,
-    )
-    needed = [max(MIN_CONTROL, min(MIN_CONTROL_OF_MANY, size)) for size in usable]
+    # Records so large that a sample of them is cut by its bytes are no reason: the sample's size is what can be set.
+    too_small = not record.sample_size >= min(MIN_CONTROL_OF_MANY, max(record.num_members, record.num_nonmembers))
     return [
-        f"the control compared {row.num_members} members and {row.num_nonmembers} non-members, and {needed[0]} and {needed[1]} "
-        "are needed to see a shift: raise PrivacyEvaluator's sample_size, or give it more records"
+        f"the control compared {row.num_members} members and {row.num_nonmembers} non-members of samples of at most "
+        f"{record.sample_size}, and {MIN_CONTROL} of each (of samples of {MIN_CONTROL_OF_MANY}, where there are as many) are "
+        "needed to see a shift: raise PrivacyEvaluator's sample_size, or give it more records"
         for row in record.rows(attack=CONTROL, feature=WHOLE_SET)
-        if row.status == "OK" and not (row.num_members >= needed[0] and row.num_nonmembers >= needed[1])
+        if row.status == "OK" and (too_small or not min(row.num_members, row.num_nonmembers) >= MIN_CONTROL)
     ]
 
 
