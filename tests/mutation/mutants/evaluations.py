@@ -108,7 +108,7 @@ EVALUATIONS = [
     ),
     Mutant(
         "gate-evaluation: chance is a leak of small slices", "AttackLimit.jointly_within",
-        "value**2 - of_row", "value**2 + 4 * of_row", "test_gate_small_slices",
+        "excess**2 - variances", "excess**2 + 4.0 * variances", "test_gate_small_slices",
     ),
     Mutant(
         "gate-evaluation: members without a score are a footnote", "check_unscored",
