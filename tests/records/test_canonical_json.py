@@ -94,8 +94,15 @@ def check_round_trip(record: Record) -> None:
 def test_a_guarantee_is_the_same_after_its_canonical_text(
     epsilon: float, noise: float, clip: float, delta: float, probability: float, steps: int
 ) -> None:
+    batch = 1.0 + 9_999.0 * probability
     executed = evidence.mechanism().model_copy(
-        update={"noise_multiplier": noise, "l2_norm_clip": clip, "sampling_probability": probability, "steps": steps}
+        update={
+            "noise_multiplier": noise,
+            "l2_norm_clip": clip,
+            "sampling_probability": batch / 10_000,
+            "expected_batch_size": batch,
+            "steps": steps,
+        }
     )
     record = evidence.make_guarantee().model_copy(
         update={"mechanism": executed, "target_delta": delta, "epsilon_pld": epsilon, "epsilon_rdp": epsilon}

@@ -84,7 +84,7 @@ GATE = [
     ),
     Mutant(
         "only the weaker bound of canaries counts", "Finding.epsilon_bound",
-        "records == 1 and BOUND_IF_GAUSSIAN in self.details", "False", "test_proved_epsilon",
+        "[proved] if records == 1 and proved is not None else []", "[]", "test_proved_epsilon",
     ),
     Mutant(
         "the other epsilon may be anything", "_check_rdp",
