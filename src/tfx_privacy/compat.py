@@ -33,3 +33,18 @@ def parse_saved_model(folder: str) -> Any:
     import tensorflow as tf
 
     return tf.__internal__.saved_model.parse_saved_model(folder)
+
+
+def is_stateless(operation: str) -> bool:
+    """Whether TensorFlow says that an operation has no state and no effect; of one that it does not know, it does not."""
+    from tensorflow.python.framework import op_def_registry
+
+    known = op_def_registry.get(operation)
+    return known is not None and not known.is_stateful
+
+
+def global_seed_generator() -> Any:
+    """Keras 3's seed generator for random numbers without a seed; None where none was drawn."""
+    from keras.src.backend.common import global_state
+
+    return global_state.get_global_attribute("global_seed_generator")

@@ -11,7 +11,7 @@ import scipy.fft
 from exact_epsilon import exact_epsilon
 
 from tfx_privacy.accounting import epsilon as accounting
-from tfx_privacy.accounting import gaussian_dp
+from tfx_privacy.accounting import gaussian_dp, lower_bound
 from tfx_privacy.accounting.composition import composed, dp_sgd_event
 from tfx_privacy.accounting.epsilon import COARSE_INTERVAL, FINE_INTERVAL, epsilon_bounds, pld_round_off
 from tfx_privacy.errors import AccountingError
@@ -100,6 +100,26 @@ def test_where_renyi_dp_fails_there_is_no_bound(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(accounting, "_rdp_accountant", fails)
     with pytest.raises(AccountingError, match="failed"):
         epsilon_bounds(dp_sgd_event(noise_multiplier=1.3, sampling_probability=0.01, steps=124), target_delta=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("noise", "probability", "steps", "delta"),
+    [
+        (30.0, 1e-6, 10**6, 1e-8),
+        (30.0, 1e-6, 10**7, 1e-8),
+        (100.0, 1e-5, 10**6, 3e-9),
+        (25.0, 1e-5, 10**6, 1e-13),
+        (1e4, 1e-3, 10**7, 1e-9),
+    ],
+)
+def test_steps_that_are_lost_in_renyi_dps_round_off_cost_something(
+    noise: float, probability: float, steps: int, delta: float
+) -> None:
+    """For (q / noise)^2 below 1e-12 dp-accounting's divergence of a step is zero, and so was epsilon."""
+    event = dp_sgd_event(noise_multiplier=noise, sampling_probability=probability, steps=steps)
+    stated = epsilon_bounds(event, target_delta=delta)
+    lower_bound.check(event, stated, target_delta=delta)
+    assert stated.best >= lower_bound.epsilon_lower_bound(event, target_delta=delta) > 0.0
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from tfx_privacy import _validate
 from tfx_privacy.accounting.composition import Terms, checked, dp_sgd_event, terms
+from tfx_privacy.accounting.epsilon import SERIES_ERROR
 from tfx_privacy.errors import AccountingError, ParameterError
 
 if TYPE_CHECKING:
@@ -28,10 +29,7 @@ UNIT = 2.0**-40
 """Of Renyi divergence (nats): amounts are whole multiples, so sums do not depend on their order."""
 MAX_UNITS = 2**53
 """Amounts are below it, which is a divergence of 8192: canonical JSON keeps such numbers exactly (RFC 8785)."""
-# dp-accounting ends its series for a step's exp((order - 1) * divergence) - 1 at terms of exp(-30), and rounds. Such an
-# error, measured against numerical integration, is below 1e-12; a step is charged this much more.
-_SERIES_ERROR = 2.0**-39
-# What is left of that, more than 8e-13, makes the runs' delta smaller by more than 4e-13 of itself for a step. The
+# A step is charged `SERIES_ERROR` more than dp-accounting says. What is left of that, more than 8e-13, makes the runs' delta smaller by more than 4e-13 of itself for a step. The
 # reach of the noise takes less than 2e-77 of it (`noise_tails.lost`), so above this delta a charge covers that too.
 _SMALLEST_DELTA = 1e-60
 ORDERS = tuple(
@@ -141,7 +139,7 @@ def _divergence_of_run(order: float, run: Terms) -> float:
     # At a fractional order terms cancel. The divergence never falls with the order, so whole orders, where all
     # terms are positive, show whether what is left is true, and give a bound where it is not.
     value = found if below <= found <= above else above
-    value = max(value, 0.0) + run.steps * _SERIES_ERROR / (order - 1)
+    value = max(value, 0.0) + run.steps * SERIES_ERROR / (order - 1)
     if not (math.isfinite(value) and value > 0.0):
         raise AccountingError(
             f"The accountant answered a Renyi divergence of {value!r} for {event} at order {order:g}."

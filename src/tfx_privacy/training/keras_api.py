@@ -82,6 +82,40 @@ def all_variables(model: Any) -> list[Any]:
     ]
 
 
+def seed_variables(model: Any) -> list[Any]:
+    """The variables of Keras 3's seed generators that are attributes of a model's layers, and of the one for all."""
+    if not is_keras_3(model):
+        return []
+    found = [generator for layer in layers(model, include_self=True) for generator in layer._seed_generators]
+    found.append(compat.global_seed_generator())
+    states = [raw(generator.state) for generator in found if generator is not None and is_own(type(generator))]
+    # Under a tf.distribute strategy each device has a copy.
+    return [copy for state in states for copy in getattr(state, "values", (state,))]
+
+
+def random_states(model: Any) -> list[Any]:
+    """The variables of all random generators that a model's layers hold, which may be saved with it."""
+    known = {id(variable) for variable in all_variables(model)}
+    found = [raw(variable) for variable in model.variables if id(raw(variable)) not in known]
+    for layer in layers(model, include_self=True):
+        for part in tf.train.TrackableView(layer).descendants():
+            if isinstance(part, tf.random.Generator):
+                found.append(part.state)
+    return list({id(variable): variable for variable in found}.values())
+
+
+@contextlib.contextmanager
+def random_states_restored(model: Any) -> Iterator[None]:
+    """Afterwards a model's random generators are as before: how often they drew depends on the batches, and those on records."""
+    states = random_states(model)
+    before = [tf.identity(state) for state in states]
+    try:
+        yield
+    finally:
+        for state, value in zip(states, before, strict=True):
+            state.assign(value)
+
+
 def input_names(model: Any) -> list[str]:
     """Names of a functional model's inputs; empty where the model does not say."""
     names = getattr(model, "input_names", None)

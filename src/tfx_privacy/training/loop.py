@@ -143,7 +143,8 @@ def train(
             f"All {history.executed} steps that were planned were executed by attempts that were killed before their "
             "first checkpoint: nothing of them is left, and they are spent. Begin another run in another folder."
         )
-    _run(training, resolved, steps, on_progress, progress_every, checkpoints, model=model, strategy=strategy)
+    with keras_api.random_states_restored(model):
+        _run(training, resolved, steps, on_progress, progress_every, checkpoints, model=model, strategy=strategy)
     _require_finite(model)
     return Outcome(training.executed(), _audit(training.canaries(), resolved), found.declared_record_wise)
 

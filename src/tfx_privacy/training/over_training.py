@@ -20,7 +20,7 @@ from tfx_privacy.attacks import record_keys
 from tfx_privacy.attacks.evaluation import Checkpoint
 from tfx_privacy.attacks.membership import counts, statistics
 from tfx_privacy.errors import ModelError
-from tfx_privacy.training import keras_api, validation
+from tfx_privacy.training import keras_api, state, validation
 from tfx_privacy.training.data import ColumnarDataset
 from tfx_privacy.training.gradients.losses import PerRecordLoss
 
@@ -111,7 +111,7 @@ class LossAttack:
         return losses.astype(np.float64), right
 
     def _score(self, features: Any, labels: Any) -> tuple[Any, Any]:
-        with keras_api.user_code():
+        with state.nothing_kept(self._model), keras_api.user_code():
             outputs = keras_api.called(self._model, features, training=False)
             losses = PerRecordLoss(self._model, _BATCH_SIZE)(labels, outputs)
         return losses, _right(keras_api.compiled_loss(self._model), labels, outputs)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfx_privacy.accounting import noise_tails
 from tfx_privacy.accounting.parameters import ResolvedParameters
 from tfx_privacy.errors import ModelError, ParameterError
-from tfx_privacy.training import keras_api
+from tfx_privacy.training import keras_api, state
 from tfx_privacy.training.batches import Layout, ResidentData
 from tfx_privacy.training.gradients import clipping
 from tfx_privacy.training.gradients.units import Units
@@ -314,11 +314,13 @@ class PrivateStep:
             part = slice(start, start + each)
             mine = [tf.ensure_shape(whole[part], (each, *whole.shape[1:])) for whole in (records, counted, canaries)]
             chunk = self._data.chunk(mine[0], mine[1])
-            if not self._num_canaries:
-                clipped = self._sums[size](chunk, clip)
-            else:
+            extra = None
+            if self._num_canaries:
                 slots = tf.one_hot(mine[2], self._num_canaries, on_value=_CANARY_LENGTH) * clip
-                clipped = self._sums[size](chunk, clip, clipping.Extra(slots, tf.cast(mine[2] >= 0, tf.float32)))
+                extra = clipping.Extra(slots, tf.cast(mine[2] >= 0, tf.float32))
+            # Of the very graph that runs, whatever a model did when it was looked at before.
+            with state.nothing_kept(self._model):
+                clipped = self._sums[size](chunk, clip, extra)
             return clipped.gradients, clipped.within
 
         if self._strategy is None:
@@ -360,7 +362,8 @@ class PrivateStep:
 
     def _update(self, mean: list[Any]) -> None:
         def of_replica() -> None:
-            regularization = regularization_gradients(self._model, self._variables)
+            with state.nothing_kept(self._model):
+                regularization = regularization_gradients(self._model, self._variables)
             update = [
                 tf.cast(of_data, variable.dtype)
                 if of_weights is None

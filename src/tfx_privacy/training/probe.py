@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfx_privacy.accounting.parameters import ResolvedParameters
-from tfx_privacy.training import keras_api, trial_records, validation
+from tfx_privacy.training import keras_api, state, trial_records, validation
 from tfx_privacy.training.batches import MAX_CHUNK, Layout
 from tfx_privacy.training.data import ColumnarDataset
 from tfx_privacy.training.gradients import clipping, losses
@@ -60,11 +60,11 @@ def examine(model: Any, data: ColumnarDataset, resolved: ResolvedParameters) -> 
     with keras_api.without_randomness(model):
         try:
             batched = clipping.ClippedSum(model, units)
-            fast = _Traced(batched)
+            fast = _Traced(model, batched)
             found = fast(made)
         except UnsupportedCallError as error:
             return _slow(model, records_each, resolved, str(error))
-        slow = _Traced(clipping.RecordByRecord(model, units))
+        slow = _Traced(model, clipping.RecordByRecord(model, units))
         if not _agree(found, slow(made)):
             return _slow(
                 model,
@@ -88,8 +88,9 @@ class _Traced:
       numbers_each: Numbers that a record's gradients are made of; known after the first call.
     """
 
-    def __init__(self, gradient_sum: clipping.ClippedSum | clipping.RecordByRecord) -> None:
+    def __init__(self, model: Any, gradient_sum: clipping.ClippedSum | clipping.RecordByRecord) -> None:
         self.numbers_each = 0
+        self._model = model
         self._gradient_sum = gradient_sum
         self._run = tf.function(self._of_chunk, autograph=False)
 
@@ -99,7 +100,8 @@ class _Traced:
 
     def _of_chunk(self, features: Any, labels: Any) -> list[Any]:
         ones = tf.ones(_RECORDS)
-        found = self._gradient_sum.contributions(clipping.Chunk(features, labels, ones, ones))
+        with state.nothing_kept(self._model):
+            found = self._gradient_sum.contributions(clipping.Chunk(features, labels, ones, ones))
         self.numbers_each = sum(math.prod(part.shape[1:]) for each in found for part in each.operands)
         return [part.materialized() for part in found]
 

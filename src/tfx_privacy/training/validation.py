@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfx_privacy.errors import ModelError
-from tfx_privacy.training import keras_api, trial_records
+from tfx_privacy.training import keras_api, state, trial_records
 from tfx_privacy.training.data import ColumnarDataset
 from tfx_privacy.training.gradients import losses
 from tfx_privacy.training.variable_length import Ragged, Sparse
@@ -29,9 +29,6 @@ _LOSS_TOLERANCE = 1e-3
 # Differences below this are none, whatever the numbers.
 _SMALLEST = 1e-6
 _OUTPUT_SCALES = (1.0, 30.0, 1e3)
-# Operations that change a variable or a table, and those that call Python.
-_WRITES = ("AssignVariable", "AssignAdd", "AssignSub", "ResourceScatter", "ResourceApply", "LookupTableInsert")
-_PYTHON = {"PyFunc", "EagerPyFunc", "PyFuncStateless"}
 
 
 def check_model(model: Any, data: ColumnarDataset) -> None:
@@ -155,13 +152,17 @@ def _behavioural_problems(model: Any, data: ColumnarDataset) -> Iterator[str]:
     if not model.trainable_variables:
         yield "It has no trainable weights."
         return
+    # First of all: what has a state gives no two calls that could be compared.
+    kept = [*_state_problems(model, made)]
+    if kept:
+        yield from kept
+        return
     finite = finite_records(model, data, _PROBE_SIZE)
     if finite is None:
         yield _NOT_FINITE
         return
     yield from _mixing_problems(model, finite)
     yield from _loss_problems(model, finite)
-    yield from _state_problems(model, _tensors(finite.features))
 
 
 def _mixing_problems(model: Any, made: ColumnarDataset) -> Iterator[str]:
@@ -282,51 +283,30 @@ def _ways_to_add_up(loss: Any, labels: Any, outputs: Any) -> set[str]:
     }
 
 
-def _state_problems(model: Any, batch: Any) -> Iterator[str]:
-    trained = {id(variable) for variable in keras_api.trainable_variables(model)}
-    kept = [variable for variable in keras_api.all_variables(model) if id(variable) not in trained]
-    before = [np.array(tf.convert_to_tensor(variable)) for variable in kept]
-    keras_api.called(model, batch, training=True)
+def _state_problems(model: Any, made: ColumnarDataset) -> Iterator[str]:
+    for training in (True, False):
+        try:
+            _trace(model, made, training=training)
+        except ModelError as error:
+            yield str(error)
+            return
+    keras_api.called(model, _tensors(made.features), training=True)
     if keras_api.has_data_losses(model):
         yield (
             "A layer adds a loss that depends on the input (add_loss or an activity regularizer): put it into the loss."
         )
-    changed = [
-        variable
-        for variable, old in zip(kept, before, strict=True)
-        if not np.array_equal(np.array(tf.convert_to_tensor(variable)), old, equal_nan=old.dtype.kind == "f")
-    ]
-    for variable in changed:
-        yield (
-            f"Weight {variable.name!r} is not trained but changes with the data: remove the layer that keeps statistics."
-        )
-    if not changed:
-        yield from _written_problems(model, batch)
 
 
-def _written_problems(model: Any, batch: Any) -> Iterator[str]:
-    """What a call writes under some condition, which made-up records may not meet."""
+def _trace(model: Any, made: ColumnarDataset, *, training: bool) -> None:
+    """Makes a graph of all of the user's code that a step runs, so that what it keeps is seen under whatever condition."""
 
-    def call(features: Any) -> Any:
-        with keras_api.user_code():
-            return keras_api.called(model, features, training=True)
+    def call(features: Any, labels: Any) -> Any:
+        with state.nothing_kept(model), keras_api.user_code():
+            outputs = keras_api.called(model, features, training=training)
+            losses = [head.loss(*head.both) for head in keras_api.heads(model, labels, outputs)]
+            return losses + list(model.losses)
 
-    with keras_api.without_randomness(model):
-        graph = tf.function(call, autograph=False).get_concrete_function(batch).graph
-    variables = {id(variable.handle): variable for variable in keras_api.all_variables(model)}
-    outside = {id(inner): id(outer) for outer, inner in graph.captures}
-    for operation in graph.get_operations():
-        if operation.type.startswith(_WRITES):
-            variable = variables.get(outside.get(id(operation.inputs[0]), 0))
-            if variable is not None:
-                yield f"Weight {variable.name!r} is written to in a call: remove the layer that keeps statistics."
-                return
-    inner = {node.op for function in graph.as_graph_def().library.function for node in function.node_def}
-    found = inner | {operation.type for operation in graph.get_operations()}
-    if any(kind.startswith(_WRITES) for kind in inner):
-        yield "A layer writes to a variable under a condition or in a loop: remove the layer that keeps statistics."
-    elif found & _PYTHON:
-        yield "A layer runs Python code in the graph (tf.py_function), which may keep what it saw: use TensorFlow's functions."
+    tf.function(call, autograph=False).get_concrete_function(_tensors(made.features), _tensors(made.labels))
 
 
 def _tensors(columns: Any) -> Any:

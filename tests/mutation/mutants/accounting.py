@@ -25,6 +25,10 @@ ACCOUNTING = [
         "make_accountant().compose(event).get_epsilon(10 * left)", "test_accounting",
     ),
     Mutant(
+        "rare steps cost nothing by Renyi DP", "_RdpAccountant.compose",
+        "sampled * SERIES_ERROR / (self._orders - 1.0)", "0.0", "test_round_off",
+    ),
+    Mutant(
         "no composition", "dp_sgd_event",
         "dp_accounting.SelfComposedDpEvent(step, ...)", "step", "test_accounting",
     ),

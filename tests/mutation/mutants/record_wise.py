@@ -55,10 +55,6 @@ RECORD_WISE = [
         "yield from _loss_problems(model, finite)", "", "test_record_wise",
     ),
     Mutant(
-        "writes under conditions are not looked at", "_state_problems",
-        "yield from _written_problems(model, batch)", "pass", "test_record_wise",
-    ),
-    Mutant(
         "a subclass inherits a declaration", "is_declared",
         "return _MARK in getattr(target, \"__dict__\", {}) and vars(target)[_MARK] is target",
         "return hasattr(target, _MARK)", "test_declarations",

@@ -21,8 +21,38 @@ VALIDATION = [
     ),
     Mutant("gradients that are not finite agree", "_agree", "return shows_nothing", "return True", "test_validation"),
     Mutant(
-        "statistics may be kept", "_behavioural_problems",
-        "yield from _state_problems(model, _tensors(finite.features))", "", "test_validation",
+        "statistics may be kept", "nothing_kept",
+        "if problem is not None: ...", "", "test_state",
+    ),
+    Mutant(
+        "what the step runs is not looked at", "PrivateStep._chunk_sum",
+        "with state.nothing_kept(self._model): ...", "clipped = self._sums[size](chunk, clip, extra)", "test_state",
+    ),
+    Mutant(
+        "functions that are called are not looked into", "_Search.problem",
+        "for function, arguments in self._called(node, inputs): ...", "", "test_state",
+    ),
+    Mutant(
+        "any variable may be a seed generator", "_Search._is_allowed",
+        "is_generator = bool(inputs) and inputs[0].handle in self._generators", "is_generator = True", "test_state",
+    ),
+    Mutant(
+        "records may be put into a seed generator", "_Search._is_allowed",
+        "return is_generator and may_count and not any(value.of_records for value in inputs)", "return is_generator",
+        "test_state",
+    ),
+    Mutant(
+        "records may say how often a generator draws", "_Search._is_allowed",
+        "return may_count and not any(value.of_records for value in inputs)", "return True", "test_state",
+    ),
+    Mutant(
+        "the loss may keep what it sees", "_trace",
+        "losses = [head.loss(*head.both) for head in keras_api.heads(model, labels, outputs)]", "losses = []",
+        "test_state",
+    ),
+    Mutant(
+        "random generators tell how often they drew", "random_states_restored",
+        "for state, value in zip(states, before, strict=True): ...", "pass", "test_state",
     ),
     Mutant(
         "layers may be shown data", "_layer_problems",
