@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
+from absl import logging
+from google.protobuf import message
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import schema_utils
 from tfx.utils import io_utils
@@ -17,6 +21,8 @@ from tfx_privacy.training import ColumnarDataset
 from tfx_privacy.training.variable_length import Column, Ragged, Sparse, joined, of_value
 
 _BATCH_SIZE = 1024
+# Of a made-up record's features of variable length, at most.
+_MADE_UP_VALUES = 3
 
 
 def read(
@@ -51,13 +57,16 @@ def read(
     if needed is not None:
         spec = {name: feature for name, feature in spec.items() if name in needed or name == label_key}
     columns = _parse(files, spec)
-    labels = columns.pop(label_key)
-    if not isinstance(labels, np.ndarray):
-        raise DataError(
-            f"The label {label_key!r} has a variable number of values in each record. Make it dense in "
-            "preprocessing_fn or input_fn."
-        )
-    return ColumnarDataset(columns, labels)
+    return ColumnarDataset(columns, _dense_labels(label_key, columns.pop(label_key)))
+
+
+def _dense_labels(label_key: str, labels: Any) -> np.ndarray:
+    if isinstance(labels, np.ndarray):
+        return labels
+    raise DataError(
+        f"The label {label_key!r} has a variable number of values in each record. Make it dense in preprocessing_fn or "
+        "input_fn."
+    )
 
 
 def check_columns(fn_args: Any, label_key: str | None, user_id_key: str | None) -> tuple[dict[str, Any], str]:
@@ -117,8 +126,103 @@ def records_of(files: Sequence[str]) -> Any:
     return tf.data.TFRecordDataset(files, compression_type="GZIP")
 
 
+def check_formats(examples: Sequence[Any]) -> None:
+    """Refuses, by what artifacts say of themselves, examples of formats that would be read wrongly or not at all.
+
+    Raises:
+      ParameterError: If one is neither of tf.Examples nor in compressed TFRecords.
+    """
+    for name, expected in (("payload_format", "FORMAT_TF_EXAMPLE"), ("file_format", "tfrecords_gzip")):
+        found = sorted({artifact.get_string_custom_property(name) for artifact in examples} - {"", expected})
+        if found:
+            raise ParameterError(
+                f"The examples have {name}={found[0]!r}; DPTrainer reads {expected!r} alone. Let ExampleGen or Transform "
+                "write tf.Examples into compressed TFRecords."
+            )
+
+
+def made_up(fn_args: Any, label_key: str | None, input_fn: Callable[..., Any] | None) -> ColumnarDataset | None:
+    """One record of zeros and empty texts, as `read` would give records, made without a look at any.
+
+    Args:
+      fn_args: TFX's FnArgs, without the records' files.
+      label_key: As `read` takes it.
+      input_fn: As `read` takes it. It is called for a file without a record, and only what its dataset says of its
+        elements is used.
+
+    Returns:
+      The record; None where shapes or types are not known without records.
+    """
+    if input_fn is not None:
+        return _made_up_by(input_fn, fn_args)
+    spec, label_key = check_columns(fn_args, label_key, None)
+    columns = {name: _blank(feature) for name, feature in spec.items()}
+    labels = _dense_labels(label_key, columns.pop(label_key))
+    if any(column is None for column in columns.values()):
+        return None
+    return ColumnarDataset({name: column for name, column in columns.items() if column is not None}, labels)
+
+
+def _made_up_by(input_fn: Callable[..., Any], fn_args: Any) -> ColumnarDataset | None:
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            empty = os.path.join(folder, "none.gz")
+            tf.io.TFRecordWriter(empty, "GZIP").close()
+            element = input_fn([empty], fn_args).element_spec
+        features, labels = (tf.nest.map_structure(_blank_row, part) for part in element[:2])
+        return ColumnarDataset(features, labels)
+    except Exception as error:
+        # It may do with real files what it cannot do here: then the model is looked at when the records are read.
+        logging.info("DPTrainer: input_fn does not tell without records what it gives (%s)", type(error).__name__)
+        return None
+
+
+def _blank_row(spec: Any) -> np.ndarray:
+    if not isinstance(spec, tf.TensorSpec):
+        raise DataError("It is of variable length.")
+    return _zeros(spec.shape.as_list()[1:], spec.dtype)
+
+
+def _blank(feature: Any) -> Column | None:
+    if isinstance(feature, tf.io.FixedLenFeature):
+        return _zeros(feature.shape, feature.dtype)
+    values, lengths = _zeros([_MADE_UP_VALUES], feature.dtype), np.ones(1, np.int64)
+    if isinstance(feature, tf.io.VarLenFeature):
+        return Sparse(values, lengths, np.arange(_MADE_UP_VALUES)[np.newaxis])
+    if isinstance(feature, tf.io.RaggedFeature) and not feature.partitions:
+        return Ragged(values, lengths)
+    return None
+
+
+def _zeros(shape: Sequence[int], dtype: Any) -> np.ndarray:
+    if dtype == tf.string:
+        return np.full((1, *shape), b"", object)
+    return np.zeros((1, *shape), dtype.as_numpy_dtype)
+
+
 def _count(files: list[str]) -> int:
-    return int(records_of(files).reduce(np.int64(0), lambda total, _: total + 1))
+    return _reading(lambda: int(records_of(files).reduce(np.int64(0), lambda total, _: total + 1)))
+
+
+def _reading(function: Callable[[], Any]) -> Any:
+    """Reads; TensorFlow's own text quotes records.
+
+    Raises:
+      DataError: If it cannot.
+    """
+    try:
+        return function()
+    except tf.errors.DataLossError:
+        failed = (
+            "The files of the splits are no compressed TFRecords, or damaged. Let ExampleGen or Transform write them: "
+            "DPTrainer reads gzipped TFRecords of tf.Examples."
+        )
+    except tf.errors.OpError as error:
+        failed = (
+            f"The records could not be read or parsed ({type(error).__name__}; TensorFlow's text is left out, because it may "
+            "quote them). Check what input_fn, the schema or the transform graph expects of a record."
+        )
+    raise DataError(failed)
 
 
 def batches(files: Sequence[str], spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -127,20 +231,49 @@ def batches(files: Sequence[str], spec: dict[str, Any]) -> Iterator[dict[str, An
     Raises:
       DataError: If a record does not fit, or there is none.
     """
-    parsed = records_of(files).batch(_BATCH_SIZE).map(lambda serialized: tf.io.parse_example(serialized, spec))
     any_record = False
-    try:
-        for batch in parsed:
-            any_record = True
-            yield batch
-    except tf.errors.InvalidArgumentError:
-        # TensorFlow's own text quotes the record.
-        raise DataError(
-            f"A record does not fit the features {', '.join(sorted(spec))}: one is missing or of another shape. "
-            "Check the schema, or fill missing values in preprocessing_fn."
-        ) from None
+    for serialized in _batches_of(records_of(files).batch(_BATCH_SIZE)):
+        any_record = True
+        yield _parsed(serialized, spec)
     if not any_record:
         raise DataError("There is no record to train on. Check the training splits.")
+
+
+def _parsed(serialized: Any, spec: dict[str, Any]) -> dict[str, Any]:
+    _require_examples(serialized)
+    try:
+        return dict(tf.io.parse_example(serialized, spec))
+    except tf.errors.InvalidArgumentError:
+        failed = (
+            f"A record does not fit the features {', '.join(sorted(spec))}: one is missing or of another shape. "
+            "Check the schema, or fill missing values in preprocessing_fn."
+        )
+    # Outside of the handler: TensorFlow's own text quotes the record, and would be the error's context.
+    raise DataError(failed)
+
+
+def _require_examples(serialized: Any) -> None:
+    """A tf.SequenceExample parses as an Example, and loses its sequences.
+
+    Raises:
+      DataError: If the first record of a batch is one.
+    """
+    try:
+        sequences = tf.train.SequenceExample.FromString(serialized[0].numpy()).feature_lists.feature_list
+    except message.DecodeError:
+        return
+    if sequences:
+        raise DataError(
+            "The files hold tf.SequenceExamples, whose sequences would not be read. Write tf.Examples, with sequences as "
+            "features of variable length."
+        )
+
+
+def _batches_of(dataset: Any) -> Iterator[Any]:
+    """The elements of a dataset."""
+    iterator, end = iter(dataset), object()
+    while (element := _reading(lambda: next(iterator, end))) is not end:
+        yield element
 
 
 def _parse(files: list[str], spec: dict[str, Any]) -> dict[str, Column]:
@@ -161,7 +294,7 @@ def _from_user(dataset: Any, num_records: int) -> ColumnarDataset:
         )
     parts: list[tuple[Any, ...]] = []
     total = 0
-    for element in dataset:
+    for element in _batches_of(dataset):
         if not isinstance(element, tuple) or len(element) not in (2, 3):
             raise ParameterError(
                 "input_fn's dataset must give pairs of (features, label), or (features, label, weight), in batches."

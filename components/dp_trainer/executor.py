@@ -11,7 +11,7 @@ from absl import logging
 from tfx import types
 from tfx.components.trainer import executor as trainer_executor
 from tfx.dsl.io import fileio
-from tfx.types import artifact_utils
+from tfx.types import artifact_utils, standard_component_specs
 
 from tfx_privacy import training
 from tfx_privacy.accounting.parameters import ResolvedParameters
@@ -70,6 +70,7 @@ class Executor(trainer_executor.GenericExecutor):
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         request = self._request(input_dict, output_dict, exec_properties)
+        data.check_formats(input_dict[standard_component_specs.EXAMPLES_KEY])
         start = base_model.read(input_dict, exec_properties, request.privacy, request.account)
         reference_training.check_start(request, start)
         scope_items = scope_of(
@@ -82,6 +83,8 @@ class Executor(trainer_executor.GenericExecutor):
         model = request.make_model()
         if request.signatures_fn is None and request.strategy is None and keras_api.is_model(model):
             export.check_signatures(model, request.fn_args, request.label_key)
+        if request.num_attacks:
+            over_training.check_model(model)
         labels, num_references = self._labels(), request.num_references
         with _checkpoints(exec_properties) as checkpoints:
             base_model.bind(start, checkpoints)
@@ -101,7 +104,11 @@ class Executor(trainer_executor.GenericExecutor):
                 planned = training.check_run(model, plan.resolved, plan.noise_multiplier, strategy=request.strategy)
                 guarantee.check(terms, plan.resolved, planned)
 
-            with charge.meter(request.account, request.privacy, num_references, checkpoints, labels, check) as run:
+            def check_beforehand(plan: charge.Plan) -> None:
+                check(plan)
+                training.check_model_beforehand(model, request.made_up(), plan.resolved)
+
+            with charge.meter(request.account, request.privacy, num_references, checkpoints, labels, check_beforehand) as run:
                 record = self._train_and_save(request, model, run, checkpoints, terms, check, output_dict)
                 artifact = artifact_utils.get_single_instance(output_dict[keys.PRIVACY_GUARANTEE])
                 write_guarantee(artifact, record)

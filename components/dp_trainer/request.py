@@ -85,6 +85,13 @@ class Request:
         records = data.read(self.fn_args, self.label_key, self.input_fn, patterns, needed)
         return records if self.privacy.user_id_key is None else records.with_users(self.privacy.user_id_key)
 
+    def made_up(self) -> training.ColumnarDataset | None:
+        """One record without values, as `read` would give records; None where nothing but the records tells what they are."""
+        records = data.made_up(_without_records(self.fn_args, "input_fn"), self.label_key, self.input_fn)
+        if records is None or self.privacy.user_id_key is None:
+            return records
+        return records.with_users(self.privacy.user_id_key)
+
     def read_held_out(self, model: Any) -> training.ColumnarDataset | None:
         """Records that the model does not see; None where nothing needs them."""
         return self.read(self.fn_args.eval_files, model) if self.held_out_splits else None
@@ -93,12 +100,12 @@ class Request:
 class _Withheld:
     """Stands for the records where a function must not read them; any use says so."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, function: str, name: str) -> None:
+        self._function, self._name = function, name
 
     def _refuse(self, *_: Any) -> Any:
         raise ParameterError(
-            f"model_fn uses fn_args.{self._name}, but must not read the records: what a model takes from them before "
+            f"{self._function} uses fn_args.{self._name}, but must not read the records: what a model takes from them before "
             "training (adapt() of a layer, a mean, a vocabulary) is not covered by any guarantee. Give constants, or "
             "move the work into preprocessing_fn, whose analyzers the guarantee names."
         )
@@ -109,11 +116,11 @@ class _Withheld:
         return self._refuse()
 
 
-def _without_records(fn_args: Any) -> Any:
-    """FnArgs for `model_fn`: without the ways to the records."""
+def _without_records(fn_args: Any, function: str = "model_fn") -> Any:
+    """FnArgs for a function of the module, by default `model_fn`: without the ways to the records."""
     withheld = copy.copy(fn_args)
     for name in ("train_files", "eval_files", "data_accessor"):
-        setattr(withheld, name, _Withheld(name))
+        setattr(withheld, name, _Withheld(function, name))
     return withheld
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from ledgers import BUDGET, DATASET, new_ledger, open_ledger
-from trainer_bench import MODULE, PRIVATE, Bench
+from trainer_bench import INPUT_FN, MODULE, PRIVATE, Bench
 
 from tfx_privacy import DPParameters
 from tfx_privacy.budget.runs import PlannedRun
@@ -182,6 +182,53 @@ def test_accountants_that_fail_or_lie_are_found_before_the_charge(
         with pytest.raises(AccountingError, match=message):
             bench.run(DECLARED, **CHARGED)
     accounting.epsilon_bounds.cache_clear()
+    assert states(ledger) == []
+
+
+LAYERS = "tf.keras.layers.Dense(1, 'sigmoid')(tf.keras.layers.Dense(8, 'relu')(features))"
+REFUSED = {
+    "mixes records": (LAYERS, "tf.keras.layers.Dense(1)(tf.keras.layers.BatchNormalization()(features))"),
+    "legacy optimizer": ("'adam'", "tf.keras.optimizers.legacy.Adam()"),
+    "other optimizer": ("'adam'", "'nadam'"),
+    "not compiled": ("model.compile('adam', 'binary_crossentropy')", "pass"),
+    "nothing to train": (LAYERS, "tf.keras.layers.Dense(1, trainable=False)(features)"),
+    "ranking": ("'binary_crossentropy'", "lambda y, p: tf.reduce_mean(tf.nn.relu(1. - (p - tf.transpose(p))))"),
+    "two outputs": ("tf.keras.Model({'features': features}, outputs)", "tf.keras.Model({'features': features}, [outputs] * 2)"),
+    "keeps what it sees": (
+        LAYERS,
+        "tf.keras.layers.Dense(1)(tf.keras.layers.Lambda(lambda x: [SEEN.assign(x[0]), x][1])(features))",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_model_that_cannot_be_trained_costs_nothing(bench: Bench, ledger: Ledger, old: str, new: str) -> None:
+    assert old in MODULE
+    bench.module(MODULE.replace(old, new).replace("LABEL_KEY", "SEEN = tf.Variable(tf.zeros(4))\nLABEL_KEY"))
+    with pytest.raises(ModelError, match="cannot be trained with a true guarantee"):
+        bench.run(DECLARED, **CHARGED)
+    assert states(ledger) == []
+
+
+def test_a_model_for_the_records_of_an_input_fn_costs_nothing_either(bench: Bench, ledger: Ledger) -> None:
+    """Its dataset says what it gives before it gives anything."""
+    reader = INPUT_FN.replace("RESULT", "parsed, label").replace("SUFFIX", "")
+    bench.module(MODULE.replace(LAYERS, "tf.keras.layers.Dense(1, trainable=False)(features)") + reader)
+    with pytest.raises(ModelError, match="no trainable weights"):
+        bench.run(DECLARED, **CHARGED)
+    assert states(ledger) == []
+    bench.module(MODULE + reader)
+    bench.run(DECLARED, **CHARGED)
+    assert states(ledger) == ["COMMITTED"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("payload_format", "FORMAT_TF_SEQUENCE_EXAMPLE"), ("file_format", "parquet")]
+)
+def test_examples_of_another_format_cost_nothing(bench: Bench, ledger: Ledger, name: str, value: str) -> None:
+    bench.inputs["examples"][0].set_string_custom_property(name, value)
+    with pytest.raises(ParameterError, match=f"{name}='{value}'"):
+        bench.run(DECLARED, **CHARGED)
     assert states(ledger) == []
 
 

@@ -346,6 +346,29 @@ def model_fn(fn_args):
         bench.run(PRIVACY)
 
 
+@pytest.mark.parametrize("kind", ["uncompressed", "sequence examples", "no examples"])
+def test_files_of_another_format(bench: Bench, kind: str) -> None:
+    """Told by what is in them, where the artifact says nothing, and without a word of it."""
+    import tensorflow as tf
+
+    file, *others = bench.root.glob("other/**/Split-train/*")
+    for other in others:
+        other.unlink()
+    with tf.io.TFRecordWriter(str(file), "" if kind == "uncompressed" else "GZIP") as writer:
+        for record in make_records(60):
+            example = tf.train.Example.FromString(disk.serialize(record))
+            sequences = tf.train.SequenceExample(context=example.features)
+            sequences.feature_lists.feature_list["tokens"].feature.add().int64_list.value.append(3)
+            written = {"sequence examples": sequences.SerializeToString(), "no examples": b"\xff secret"}
+            writer.write(written.get(kind, example.SerializeToString()))
+    expected = {"uncompressed": "no compressed TFRecords", "sequence examples": "hold tf.SequenceExamples"}
+    bench.module(module_of(SIMPLE))
+    with pytest.raises(DataError, match=expected.get(kind, "does not fit the features")) as caught:
+        bench.run(PRIVACY)
+    assert "secret" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
 def test_a_feature_that_the_model_does_not_take_may_be_missing(bench: Bench) -> None:
     """`sometimes` stands in no record, and the schema says that it may."""
     bench.module(module_of(SIMPLE))

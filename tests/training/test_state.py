@@ -210,7 +210,9 @@ def test_losses_activations_and_regularizers_that_keep_what_they_see(generation:
         seen.assign(tf.maximum(seen, tf.reduce_max(inputs)))
         return inputs
 
-    class Regularizer(importlib.import_module(generation).regularizers.Regularizer):
+    base: Any = importlib.import_module(generation).regularizers.Regularizer
+
+    class Regularizer(base):
         def __call__(self, weights: Any) -> Any:
             seen.assign_add(1.0)
             return tf.reduce_sum(tf.square(weights))
@@ -287,7 +289,9 @@ def test_what_runs_is_looked_at_as_well() -> None:
 
 def _random_crop(layers: Any, features: Any) -> Any:
     image = layers.Reshape((3, 2, 1))(features)
-    return layers.Dense(1)(layers.Flatten()(layers.RandomFlip(seed=1)(layers.RandomTranslation(0.1, 0.1, seed=2)(image))))
+    return layers.Dense(1)(
+        layers.Flatten()(layers.RandomFlip(seed=1)(layers.RandomTranslation(0.1, 0.1, seed=2)(image)))
+    )
 
 
 def _words(layers: Any, features: Any) -> Any:

@@ -29,8 +29,9 @@ UNIT = 2.0**-40
 """Of Renyi divergence (nats): amounts are whole multiples, so sums do not depend on their order."""
 MAX_UNITS = 2**53
 """Amounts are below it, which is a divergence of 8192: canonical JSON keeps such numbers exactly (RFC 8785)."""
-# A step is charged `SERIES_ERROR` more than dp-accounting says. What is left of that, more than 8e-13, makes the runs' delta smaller by more than 4e-13 of itself for a step. The
-# reach of the noise takes less than 2e-77 of it (`noise_tails.lost`), so above this delta a charge covers that too.
+# A step is charged `SERIES_ERROR` more than dp-accounting says. What is left of that, more than 8e-13, makes the runs'
+# delta smaller by more than 4e-13 of itself for a step. The reach of the noise takes less than 2e-77 of it
+# (`noise_tails.lost`), so above this delta a charge covers that too.
 _SMALLEST_DELTA = 1e-60
 ORDERS = tuple(
     [1 + step / 10 for step in range(1, 100)]

@@ -5,6 +5,7 @@ from tfx_privacy.training.checkpoint import Checkpoints as Checkpoints
 from tfx_privacy.training.data import ColumnarDataset as ColumnarDataset
 from tfx_privacy.training.loop import Outcome as Outcome
 from tfx_privacy.training.loop import Progress as Progress
+from tfx_privacy.training.loop import check_model_beforehand as check_model_beforehand
 from tfx_privacy.training.loop import check_run as check_run
 from tfx_privacy.training.loop import train as train
 from tfx_privacy.training.private_step import Performance
@@ -19,6 +20,7 @@ __all__ = [
     "Performance",
     "Progress",
     "check_model",
+    "check_model_beforehand",
     "check_run",
     "load_weights",
     "train",

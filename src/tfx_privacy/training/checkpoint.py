@@ -81,6 +81,7 @@ class Checkpoints:
         state: dict[str, Any],
         *,
         declared_record_wise: tuple[str, ...] = (),
+        deterministic_noise: bool = False,
     ) -> History:
         """Restores the weights of an earlier attempt, where there was one.
 
@@ -91,6 +92,8 @@ class Checkpoints:
           state: Further variables that the run needs.
           declared_record_wise: What the clipping takes on its author's word. An attempt that took more or less is
             another run, so the guarantee names it for every step and not for those of the last attempt alone.
+          deterministic_noise: Whether the noise protects nothing. The result is stamped by what the last attempt draws,
+            so an attempt that draws otherwise is another run.
 
         Returns:
           What was spent; nothing for a new run.
@@ -98,15 +101,15 @@ class Checkpoints:
         Raises:
           CheckpointError: If the folder holds another run, or the journal cannot be read.
         """
-        identity = _identity(model, resolved, noise_multiplier, declared_record_wise)
+        identity = _identity(model, resolved, noise_multiplier, declared_record_wise, deterministic_noise)
         self._tracked = _variables(model) | {f"mechanism_{name}": variable for name, variable in state.items()}
         journal = self._read()
         if journal is None:
             self._journal = {"version": _VERSION, "run": identity, "attempts": [], "completed": 0, "state": None}
         elif journal["run"] != identity:
             raise CheckpointError(
-                f"checkpoint_dir={str(self._folder)!r} holds another run: its parameters, its model, what is declared "
-                "record-wise or the number of records differ. Use another folder, or remove this one; what it spent "
+                f"checkpoint_dir={str(self._folder)!r} holds another run: its parameters, its model, its noise, what is "
+                "declared record-wise or the number of records differ. Use another folder, or remove this one; what it spent "
                 "stays spent."
             )
         else:
@@ -205,7 +208,11 @@ class Checkpoints:
 
 
 def _identity(
-    model: Any, resolved: ResolvedParameters, noise_multiplier: float, declared_record_wise: tuple[str, ...]
+    model: Any,
+    resolved: ResolvedParameters,
+    noise_multiplier: float,
+    declared_record_wise: tuple[str, ...],
+    deterministic_noise: bool,
 ) -> str:
     shapes = [list(variable.shape) for variable in keras_api.trainable_variables(model)]
     facts = {
@@ -217,6 +224,8 @@ def _identity(
         "shapes": shapes,
         "declared_record_wise": sorted(declared_record_wise),
     }
+    if deterministic_noise:
+        facts["deterministic_noise"] = True
     return hashlib.sha256(strict_json.dumps(facts, indent=None).encode()).hexdigest()
 
 

@@ -215,6 +215,8 @@ def heads(model: Any, labels: Any, outputs: Any) -> list[Head]:
     labelled = dict(labels) if isinstance(labels, Mapping) else {"": labels}
     if set(by_name) == {""} and len(labelled) == 1:
         labelled = {"": next(iter(labelled.values()))}
+    elif set(labelled) == {""} and len(by_name) == 1:
+        labelled = dict.fromkeys(by_name, labelled[""])
     trained = [name for name in by_name if losses.get(name) is not None]
     missing = [name for name in trained if name not in labelled]
     if missing or not trained:

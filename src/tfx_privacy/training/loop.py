@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -10,11 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from tfx_privacy import _validate
 from tfx_privacy.accounting.parameters import ResolvedParameters
-from tfx_privacy.errors import CheckpointError, ModelError
+from tfx_privacy.errors import CheckpointError, ModelError, ParameterError, TFXPrivacyError
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 from tfx_privacy.guarantee.record import Audit
-from tfx_privacy.training import keras_api, probe, validation
+from tfx_privacy.training import keras_api, probe, validation, without_values
 from tfx_privacy.training.checkpoint import Checkpoints
 from tfx_privacy.training.data import ColumnarDataset
 from tfx_privacy.training.mechanism import CanaryScores, History, PrivateMechanism, planned
@@ -103,7 +105,9 @@ def train(
       ParameterError: As `check_run`.
       ModelError: If the model cannot be trained privately, or its weights are not finite at the end.
       CheckpointError: If the checkpoints are of another run, or all steps were spent without one.
+      DataError: If TensorFlow cannot compute a step with some records.
     """
+    progress_every = _validate.positive_integer(progress_every=progress_every)
     plan = check_run(model, resolved, noise_multiplier, strategy=strategy)
     data = validation.relevant_features(model, data)
     validation.check_model(model, data)
@@ -135,6 +139,7 @@ def train(
             plan.noise_multiplier,
             training.state,
             declared_record_wise=found.declared_record_wise,
+            deterministic_noise=deterministic_noise_for_tests is not None,
         )
         training.resume_from(history)
     steps = _steps_left(resolved, history)
@@ -167,9 +172,42 @@ def check_run(
       ParameterError: If a private run has no noise or no expected batch size, or its numbers do not go together.
       ModelError: If the optimizer does something that the strategy cannot.
     """
+    if strategy is not None and not isinstance(strategy, tf.distribute.Strategy):
+        raise ParameterError(
+            f"Expected strategy={_validate.short(strategy)} to be a tf.distribute.Strategy that the model was made under."
+        )
     if strategy is not None and keras_api.is_model(model):
         keras_api.check_averages(model)
     return planned(resolved, noise_multiplier)
+
+
+def check_model_beforehand(model: Any, made_up: ColumnarDataset | None, resolved: ResolvedParameters) -> None:
+    """Refuses, without a record, a model that `train` would refuse: for a run that is charged before it reads.
+
+    Args:
+      model: As `train` takes it.
+      made_up: At least one record with the names, shapes and types of the data; None where they are not known, and
+        only what needs no record is looked at.
+      resolved: As `train` takes it.
+
+    Raises:
+      ModelError: With every problem that was found.
+    """
+    if made_up is None:
+        validation.check_structure(model)
+        return
+    made_up = validation.relevant_features(model, made_up)
+    try:
+        validation.check_model(model, made_up)
+        if resolved.parameters.enabled:
+            probe.examine(model, made_up, resolved)
+    except TFXPrivacyError:
+        raise
+    except Exception as error:
+        # How many values a record holds is not known beforehand, and a model may need so many.
+        if not made_up.has_variable_length:
+            raise
+        _LOG.info("The model is looked at when the records are read (%s).", type(error).__name__)
 
 
 def _steps_left(resolved: ResolvedParameters, history: History) -> int:
@@ -203,7 +241,7 @@ def _run(
         count = training.steps_in_one_call(min(until_report, steps - done))
         if checkpoints:
             checkpoints.intend(count)
-        norm = training.advance(count)
+        norm = without_values.call(functools.partial(training.advance, count), "A training step")
         done += count
         if checkpoints:
             checkpoints.executed(training.completed, last=done == steps)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from tfx_privacy import _validate
+from tfx_privacy.accounting.composition import MAX_NOISE_MULTIPLIER, MIN_NOISE_MULTIPLIER
 from tfx_privacy.accounting.parameters import ResolvedParameters
 from tfx_privacy.errors import InternalError, ParameterError
 from tfx_privacy.guarantee.mechanism import AdaptiveClipping, DPMechanism, NoMechanism
@@ -224,6 +226,9 @@ def planned(resolved: ResolvedParameters, noise_multiplier: float | None) -> DPM
         return NoMechanism(steps=resolved.steps)
     if noise_multiplier is None:
         raise ParameterError("noise_multiplier is not set. Call calibrate_noise_multiplier() or give noise_multiplier.")
+    noise_multiplier = _validate.closed_interval(
+        MIN_NOISE_MULTIPLIER, MAX_NOISE_MULTIPLIER, noise_multiplier=noise_multiplier
+    )
     settings = StepSettings.of(resolved, noise_multiplier)
     return _record(
         resolved,

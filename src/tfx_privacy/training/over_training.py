@@ -6,6 +6,7 @@ published, nor decide when training ends: a guarantee covers neither.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from tfx_privacy.attacks import record_keys
 from tfx_privacy.attacks.evaluation import Checkpoint
 from tfx_privacy.attacks.membership import counts, statistics
 from tfx_privacy.errors import ModelError
-from tfx_privacy.training import keras_api, state, validation
+from tfx_privacy.training import keras_api, state, validation, without_values
 from tfx_privacy.training.data import ColumnarDataset
 from tfx_privacy.training.gradients.losses import PerRecordLoss
 
@@ -45,6 +46,18 @@ def sample(records: ColumnarDataset, size: int = MAX_SAMPLE) -> ColumnarDataset:
     return ColumnarDataset(features, labels)
 
 
+def check_model(model: Any) -> None:
+    """Refuses a model that cannot be attacked while it trains.
+
+    Raises:
+      ModelError: If it has several losses or none.
+    """
+    if not getattr(model, "loss", None) or isinstance(model.loss, (list, tuple, dict)):
+        raise ModelError(
+            "The model has several losses, or none; an attack during training needs one output with one loss."
+        )
+
+
 class LossAttack:
     """Compares the losses of training records with those of held-out ones; the score is minus the loss.
 
@@ -65,10 +78,7 @@ class LossAttack:
         Raises:
           ModelError: If the model has several losses or none, or an input that the data lacks.
         """
-        if not getattr(model, "loss", None) or isinstance(model.loss, (list, tuple, dict)):
-            raise ModelError(
-                "The model has several losses, or none; an attack during training needs one output with one loss."
-            )
+        check_model(model)
         self._model = model
         self.members, self.nonmembers = (
             validation.relevant_features(model, sample(side, max_sample)) for side in (members, nonmembers)
@@ -105,8 +115,8 @@ class LossAttack:
         for first in range(0, len(side), _BATCH_SIZE):
             indices = np.arange(first, first + _BATCH_SIZE)
             # The last batch is padded by its side's first record, so one trace serves all.
-            features, labels = side.take(np.where(indices < len(side), indices, 0))
-            parts.append(self._scored(tf.nest.map_structure(tf.constant, features), tf.constant(labels)))
+            batch = tf.nest.map_structure(tf.constant, side.take(np.where(indices < len(side), indices, 0)))
+            parts.append(without_values.call(functools.partial(self._scored, *batch), "An attack during training"))
         losses, right = (np.concatenate([part[index] for part in parts])[: len(side)] for index in (0, 1))
         return losses.astype(np.float64), right
 

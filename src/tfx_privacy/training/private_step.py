@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfx_privacy import _validate
 from tfx_privacy.accounting import noise_tails
 from tfx_privacy.accounting.parameters import ResolvedParameters
 from tfx_privacy.errors import ModelError, ParameterError
@@ -104,6 +105,11 @@ class Performance:
     """Units whose gradients are computed at once; by default what suits a model whose records cost little."""
     steps_per_call: int = 16
     """Steps that one call of the graph runs."""
+
+    def __post_init__(self) -> None:
+        sizes = {} if self.layout is None else dataclasses.asdict(self.layout)
+        for name, value in {"steps_per_call": self.steps_per_call, **sizes}.items():
+            _validate.positive_integer(**{name: value})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

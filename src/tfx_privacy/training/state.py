@@ -57,14 +57,17 @@ _REMEDIES = (
         "runs Python code in the graph (tf.py_function), which may keep what it saw: use TensorFlow's functions",
     ),
     (("Print",), "prints values of records: remove tf.print"),
-    (("WriteSummary", "WriteScalar", "WriteHistogram", "WriteImage", "WriteAudio"), "writes summaries of records: remove tf.summary"),
+    (
+        ("WriteSummary", "WriteScalar", "WriteHistogram", "WriteImage", "WriteAudio", "WriteRaw"),
+        "writes summaries of records: remove tf.summary",
+    ),
     (("LookupTable", "InitializeTable"), "changes a lookup table: make tables of constants, before the call"),
     (tuple(_DRAWS), "draws random numbers as often as the records say: draw the same number for every record"),
     (
         ("Assign", "Resource"),
         "writes to a variable: remove what keeps statistics or counts (a seed generator is an attribute of its layer)",
     ),
-)  # fmt: skip
+)
 _REMEDY = "may keep or hand on what it sees: leave it out, or move it into preprocessing_fn or input_fn"
 
 
@@ -200,9 +203,7 @@ class _Search:
         if key not in self._values:
             self._values[key] = self._followed(function.node_def, _named(function, arguments))
         values = self._values[key]
-        return [
-            values.get(_source(function.ret[output.name]), _UNKNOWN) for output in function.signature.output_arg
-        ]
+        return [values.get(_source(function.ret[output.name]), _UNKNOWN) for output in function.signature.output_arg]
 
     def _followed(self, nodes: Sequence[Any], known: dict[str, _Value]) -> dict[str, _Value]:
         """The values of all nodes: those that may depend on records only grow, so it ends."""

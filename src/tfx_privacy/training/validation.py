@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfx_privacy import _validate
 from tfx_privacy.errors import ModelError
 from tfx_privacy.training import keras_api, state, trial_records
 from tfx_privacy.training.data import ColumnarDataset
@@ -41,11 +42,31 @@ def check_model(model: Any, data: ColumnarDataset) -> None:
     Raises:
       ModelError: With every problem that was found.
     """
+    check_structure(model)
+    try:
+        problems = [*_behavioural_problems(model, data)]
+    except tf.errors.OpError as error:
+        # No record was used, so the text may be quoted.
+        raise ModelError(
+            "The model cannot be called with made-up records (small numbers, zeros and ones, the texts 'a' and 'b'), by "
+            f"which models are looked at: {type(error).__name__}: {_validate.short(error.message)}. Let it take any "
+            "values, and do what needs others, e.g. decoding images, in preprocessing_fn or input_fn."
+        ) from error
+    _refuse(problems)
+
+
+def check_structure(model: Any) -> None:
+    """Checks what can be seen of a model without calling it.
+
+    Raises:
+      ModelError: With every problem that was found.
+    """
     if not keras_api.is_model(model):
         raise ModelError(f"model_fn returned a {type(model).__name__}; expected a compiled tf.keras.Model.")
-    problems = [*_structural_problems(model)]
-    if not problems:
-        problems = [*_behavioural_problems(model, data)]
+    _refuse([*_structural_problems(model)])
+
+
+def _refuse(problems: list[str]) -> None:
     if problems:
         raise ModelError("This model cannot be trained with a true guarantee. " + " ".join(problems))
 

@@ -1,0 +1,175 @@
+"""What is refused before a record is seen, and errors about records that quote none."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+from small_models import WIDTH, make_data, make_model, resolved
+
+from tfx_privacy.errors import CheckpointError, DataError, ModelError, ParameterError
+
+pytestmark = pytest.mark.engine
+
+
+def train(model: Any = None, data: Any = None, noise: Any = 1.0, run: Any = None, **options: Any) -> Any:
+    from tfx_privacy import training
+
+    return training.train(
+        model or make_model(), data or make_data(), run or resolved(40), noise_multiplier=noise, **options
+    )
+
+
+@pytest.mark.parametrize(
+    "noise", [0, 0.0, -1.0, float("nan"), float("inf"), 1e-9, 1e9, True, "1", np.array([1.0])], ids=repr
+)
+def test_noise_that_cannot_be_accounted(noise: Any) -> None:
+    with pytest.raises(ParameterError, match=r"Expected noise_multiplier="):
+        train(noise=noise)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"progress_every": 0}, "progress_every=0"),
+        ({"progress_every": -1}, "progress_every=-1"),
+        ({"strategy": "mirrored"}, "strategy='mirrored' to be a tf.distribute.Strategy"),
+    ],
+)
+def test_options_that_mean_nothing(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=f"Expected {message}"):
+        train(**options)
+
+
+def test_sizes_that_mean_nothing() -> None:
+    from tfx_privacy import training
+
+    with pytest.raises(ParameterError, match="steps_per_call=0"):
+        training.Performance(steps_per_call=0)
+    with pytest.raises(ParameterError, match="num_large=0"):
+        training.Performance(layout=training.Layout(4, 0, 4))
+
+
+def test_noise_that_protects_nothing_is_not_resumed_as_noise_that_does(tmp_path: pathlib.Path) -> None:
+    from tfx_privacy import training
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(progress: Any) -> None:
+        raise StoppedError
+
+    run = resolved(40, steps=10)
+    with training.Checkpoints(tmp_path, every=2) as checkpoints, pytest.raises(StoppedError):
+        train(run=run, checkpoints=checkpoints, on_progress=stop, progress_every=4, deterministic_noise_for_tests=7)
+    with training.Checkpoints(tmp_path) as checkpoints, pytest.raises(CheckpointError, match="its noise"):
+        train(run=run, checkpoints=checkpoints)
+
+
+SECRET = 13
+
+
+def _labels() -> tuple[Any, Any]:
+    """A label that the loss has no class for."""
+    data = make_data()
+    data.labels[:] = SECRET
+    return make_model(lambda layers, f: layers.Dense(3, "softmax")(f), loss="sparse_categorical_crossentropy"), data
+
+
+def _ids() -> tuple[Any, Any]:
+    """An id that the table has no row for."""
+    import tensorflow as tf
+
+    from tfx_privacy import training
+
+    features = tf.keras.Input((WIDTH,), name="features", dtype="int64")
+    output = tf.keras.layers.Dense(1)(tf.keras.layers.Flatten()(tf.keras.layers.Embedding(3, 2)(features)))
+    model = tf.keras.Model({"features": features}, output)
+    model.compile("sgd", "mse")
+    return model, training.ColumnarDataset({"features": np.full((40, WIDTH), SECRET)}, np.zeros((40, 1), np.float32))
+
+
+def _assertion() -> tuple[Any, Any]:
+    """An assertion of the user's own, whose message holds what it compares."""
+    import tensorflow as tf
+
+    def function(inputs: Any) -> Any:
+        with tf.control_dependencies([tf.debugging.assert_less(inputs, 10.0, message="too large")]):
+            return tf.identity(inputs)
+
+    data = make_data()
+    data.features["features"][:] = SECRET
+    return make_model(lambda layers, f: layers.Dense(1)(layers.Lambda(function, output_shape=(WIDTH,))(f))), data
+
+
+@pytest.mark.parametrize("make", [_labels, _ids, _assertion])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_errors_about_records_quote_none(make: Any, enabled: bool) -> None:
+    model, data = make()
+    run = resolved(40) if enabled else resolved(40, enabled=False, noise_multiplier=None)
+    with pytest.raises(DataError, match=r"A training step failed with TensorFlow's InvalidArgumentError") as caught:
+        train(model, data, run=run, noise=1.0 if enabled else None)
+    assert str(SECRET) not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+def test_the_operation_is_named_where_tensorflow_names_it() -> None:
+    model, data = _labels()
+    with pytest.raises(DataError, match=r"in operation '[\w/.]*SparseSoftmaxCrossEntropyWithLogits'"):
+        train(model, data)
+
+
+def test_a_model_that_takes_no_made_up_records_is_told_so() -> None:
+    import tensorflow as tf
+
+    from tfx_privacy import training
+
+    text = tf.keras.Input((), name="image", dtype="string")
+    pixels = tf.keras.layers.Lambda(
+        lambda texts: tf.map_fn(
+            lambda one: tf.ensure_shape(tf.cast(tf.io.decode_raw(one, tf.uint8, fixed_length=None), tf.float32), (4,)),
+            texts,
+            fn_output_signature=tf.TensorSpec((4,)),
+        ),
+        output_shape=(4,),
+    )(text)
+    model = tf.keras.Model({"image": text}, tf.keras.layers.Dense(1)(pixels))
+    model.compile("sgd", "mse")
+    data = training.ColumnarDataset({"image": np.array([b"abcd"] * 8, object)}, np.zeros((8, 1), np.float32))
+    with pytest.raises(ModelError, match="cannot be called with made-up records.*decoding images"):
+        training.check_model(model, data)
+
+
+def test_a_model_is_refused_before_there_are_records() -> None:
+    from tfx_privacy import training
+
+    made_up = training.ColumnarDataset({"features": np.zeros((1, WIDTH), np.float32)}, np.zeros(1, np.int64))
+    training.check_model_beforehand(make_model(), made_up, resolved(40))
+    training.check_model_beforehand(make_model(), None, resolved(40))
+    for body, message in (
+        (lambda layers, f: layers.Dense(1)(layers.BatchNormalization()(f)), "mixes the records"),
+        (lambda layers, f: layers.Dense(1, trainable=False)(f), "no trainable weights"),
+        (lambda layers, f: [layers.Dense(1)(f), layers.Dense(1)(f)], "needs labels"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            training.check_model_beforehand(make_model(body), made_up, resolved(40))
+    with pytest.raises(ModelError, match="optimizer is"):
+        training.check_model_beforehand(make_model(optimizer="nadam"), None, resolved(40))
+
+
+def test_one_output_with_a_name_takes_labels_without() -> None:
+    """As Keras' own fit does."""
+    import tensorflow as tf
+
+    class Named(tf.keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = tf.keras.layers.Dense(1, "sigmoid")
+
+        def call(self, inputs: Any, training: Any = None) -> Any:
+            return {"score": self.dense(inputs["features"])}
+
+    model = Named()
+    model.compile("sgd", {"score": "binary_crossentropy"})
+    assert train(model).mechanism.steps == 5
