@@ -171,8 +171,7 @@ def _made_up_by(input_fn: Callable[..., Any], fn_args: Any) -> ColumnarDataset |
             element = input_fn([empty], fn_args).element_spec
         features, labels = (tf.nest.map_structure(_blank_row, part) for part in element[:2])
         return ColumnarDataset(features, labels)
-    except Exception as error:
-        # It may do with real files what it cannot do here: then the model is looked at when the records are read.
+    except Exception as error:  # noqa: BLE001 - with real files it may work; then the model is looked at when they are read
         logging.info("DPTrainer: input_fn does not tell without records what it gives (%s)", type(error).__name__)
         return None
 

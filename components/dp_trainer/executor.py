@@ -108,7 +108,9 @@ class Executor(trainer_executor.GenericExecutor):
                 check(plan)
                 training.check_model_beforehand(model, request.made_up(), plan.resolved)
 
-            with charge.meter(request.account, request.privacy, num_references, checkpoints, labels, check_beforehand) as run:
+            with charge.meter(
+                request.account, request.privacy, num_references, checkpoints, labels, check_beforehand
+            ) as run:
                 record = self._train_and_save(request, model, run, checkpoints, terms, check, output_dict)
                 artifact = artifact_utils.get_single_instance(output_dict[keys.PRIVACY_GUARANTEE])
                 write_guarantee(artifact, record)

@@ -59,10 +59,10 @@ ACCOUNTING = [
         """
         if checkpoints:
             checkpoints.intend(count)
-        norm = training.advance(count)
+        norm = without_values.call(functools.partial(training.advance, count), "A training step")
         """,
         """
-        norm = training.advance(count)
+        norm = without_values.call(functools.partial(training.advance, count), "A training step")
         if checkpoints:
             checkpoints.intend(count)
         """,

@@ -51,6 +51,18 @@ VALIDATION = [
         "test_state",
     ),
     Mutant(
+        "errors are chained to those that quote records", "without_values:call",
+        "failed = _told(error, what)", "raise DataError(_told(error, what)) from error", "test_refusals",
+    ),
+    Mutant(
+        "a model is not looked at beforehand", "check_model_beforehand",
+        "validation.check_model(model, made_up)", "pass", "test_refusals",
+    ),
+    Mutant(
+        "noise that protects nothing is resumed", "checkpoint:_identity",
+        "if deterministic_noise: ...", "", "test_refusals",
+    ),
+    Mutant(
         "random generators tell how often they drew", "random_states_restored",
         "for state, value in zip(states, before, strict=True): ...", "pass", "test_state",
     ),
