@@ -17,7 +17,7 @@ from tensorflow_transform.tf_metadata import schema_utils
 from tfx.utils import io_utils
 
 from tfx_privacy.errors import DataError, ParameterError
-from tfx_privacy.training import ColumnarDataset
+from tfx_privacy.training import ColumnarDataset, without_values
 from tfx_privacy.training.variable_length import Column, Ragged, Sparse, joined, of_value
 
 _BATCH_SIZE = 1024
@@ -216,7 +216,7 @@ def _reading(function: Callable[[], Any]) -> Any:
             "The files of the splits are no compressed TFRecords, or damaged. Let ExampleGen or Transform write them: "
             "DPTrainer reads gzipped TFRecords of tf.Examples."
         )
-    except tf.errors.OpError as error:
+    except without_values.ERRORS as error:
         failed = (
             f"The records could not be read or parsed ({type(error).__name__}; TensorFlow's text is left out, because it may "
             "quote them). Check what input_fn, the schema or the transform graph expects of a record."
@@ -242,7 +242,7 @@ def _parsed(serialized: Any, spec: dict[str, Any]) -> dict[str, Any]:
     _require_examples(serialized)
     try:
         return dict(tf.io.parse_example(serialized, spec))
-    except tf.errors.InvalidArgumentError:
+    except (tf.errors.InvalidArgumentError, UnicodeDecodeError):
         failed = (
             f"A record does not fit the features {', '.join(sorted(spec))}: one is missing or of another shape. "
             "Check the schema, or fill missing values in preprocessing_fn."

@@ -12,6 +12,10 @@ from tfx_privacy.errors import DataError
 
 _Result = TypeVar("_Result")
 
+# The second is what TensorFlow raises where its text quotes bytes that are no UTF-8.
+ERRORS = (tf.errors.OpError, UnicodeDecodeError)
+"""What TensorFlow raises while it computes with records."""
+
 # How the text of an error in a graph begins. Operations are named by the model's code, not by records.
 _OPERATION = re.compile(r"Graph execution error:\s+Detected at node ([\w/.\-]+) defined at")
 
@@ -31,14 +35,14 @@ def call(function: Callable[[], _Result], what: str) -> _Result:
     """
     try:
         return function()
-    except tf.errors.OpError as error:
+    except ERRORS as error:
         failed = _told(error, what)
     # Outside of the handler, so the error has no context that a log or a crash reporter would print.
     raise DataError(failed)
 
 
-def _told(error: tf.errors.OpError, what: str) -> str:
-    found = _OPERATION.match(error.message or "")
+def _told(error: Exception, what: str) -> str:
+    found = _OPERATION.match(getattr(error, "message", None) or "")
     where = f" in operation {found.group(1)!r}" if found else ""
     return (
         f"{what} failed with TensorFlow's {type(error).__name__}{where}. Its text is left out, because it may quote "
