@@ -251,6 +251,64 @@ def test_a_norm_is_never_understated_when_terms_cancel() -> None:
         assert used >= exact * (1 - 1e-5), trial
 
 
+@pytest.mark.parametrize("size", [1.0, 1e6, 1e12, 1e18])
+def test_a_row_read_twice_with_gradients_that_cancel_takes_nothing_from_others(size: float) -> None:
+    """Added to the sum one after the other they would wipe out what the others' gradients gave before."""
+    import tensorflow as tf
+
+    from tfx_privacy.training.gradients import clipping, contributions
+
+    ids = np.full((65, 2), 3, np.int32)
+    gradients = np.full((65, 2, 4), 0.25, np.float32)
+    gradients[-1] = [[size] * 4, [-size] * 4]
+    made = contributions.Lookup(tf.constant(ids), tf.constant(gradients), 5)
+    present = np.ones(65, np.float32)
+    together, without = (
+        np.array(clipping._clip_and_sum([made], tf.constant(each), 1.0, None).gradients[0], np.float64)
+        for each in (present, np.append(present[:-1], 0).astype(np.float32))
+    )
+    assert np.linalg.norm(together - without) <= 1.0 + 1e-4
+    assert np.linalg.norm(without) > 60
+
+
+def test_an_id_that_is_no_row_is_nobody_else_s() -> None:
+    """Ids before the table's first row, and after its last, give nothing, and change no neighbour's norm."""
+    import tensorflow as tf
+
+    from tfx_privacy.training.gradients import contributions
+
+    ids = np.array([[4, 1], [-1, 1], [5, 1], [-6, 0]], np.int32)
+    gradients = np.random.default_rng(0).normal(size=(4, 2, 3)).astype(np.float32)
+    made = contributions.Lookup(tf.constant(ids), tf.constant(gradients), 5)
+    exact = np.zeros((4, 5, 3), np.float32)
+    for unit, position in np.argwhere((ids >= 0) & (ids < 5)):
+        exact[unit, ids[unit, position]] += gradients[unit, position]
+    np.testing.assert_allclose(made.materialized(), exact, rtol=1e-6)
+    squares = np.array(made.squared_norms())
+    assert np.all(squares >= (exact**2).sum(axis=(1, 2)) * (1 - 1e-6))
+    assert np.all(squares <= (gradients**2).sum(axis=(1, 2)) * (1 + 1e-6))
+    np.testing.assert_allclose(made.weighted_sum(tf.ones(4), made.operands), exact.sum(axis=0), rtol=1e-5, atol=1e-6)
+
+
+def test_keras_3_counts_negative_ids_from_the_end() -> None:
+    """-1 is the last row there, and what pipelines fill in for a value that is missing."""
+    import keras
+
+    from tfx_privacy import training
+
+    ids = keras.Input((2,), name="features", dtype="int32")
+    keras.utils.set_random_seed(1)
+    outputs = keras.layers.Dense(1)(keras.layers.Flatten()(keras.layers.Embedding(5, 3)(ids)))
+    model = keras.Model({"features": ids}, outputs)
+    model.compile("sgd", "mse")
+    features = np.array([[1, 2], [-1, -1], [-5, 4], [0, -2], [3, 3], [4, 4]], np.int32)
+    data = training.ColumnarDataset({"features": features}, np.ones(NUM_RECORDS, np.float32))
+    rows = naive_gradients(model, data)
+    clip = float(np.median(np.linalg.norm(rows, axis=1)))
+    found = summed("ClippedSum", model, NUM_RECORDS)(data, clip)
+    np.testing.assert_allclose(found, naive_sum(rows, clip), rtol=2e-3, atol=clip / 100)
+
+
 @pytest.mark.parametrize("small", [1e-25, 1e-21, 1e-19])
 def test_a_tiny_input_with_a_huge_gradient_is_not_taken_for_nothing(small: float) -> None:
     """Its square is zero in float32, its product with the gradient is not."""

@@ -4,6 +4,7 @@ The checks of a model look at made-up records, so they cannot find every thresho
 call that is not known to leave records apart gets them one by one, unless its author declares it.
 """
 
+import functools
 import importlib
 import importlib.util
 from collections.abc import Callable
@@ -294,6 +295,81 @@ def test_the_project_s_own_models_get_whole_batches(path: str) -> None:
     model = module.model_fn(types.SimpleNamespace(custom_config={}))
     assert plan.plan_of(model).slow_parts == []
     assert losses.is_known_loss(model.loss)
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize("name", ["call", "__call__"])
+def test_a_method_put_over_one_of_keras_own_class(name: str, generation: str, monkeypatch: Any) -> None:
+    """The class is still the one that Keras' module names."""
+    layers = importlib.import_module(generation).layers
+    own = getattr(layers.Dense, name)
+    model = make_model(lambda layers, f: layers.Dense(1)(layers.Dense(5)(f)), loss="mse", generation=generation)
+
+    @functools.wraps(own)
+    def mixing(self: Any, inputs: Any, **kwargs: Any) -> Any:
+        return own(self, by_largest(inputs))
+
+    monkeypatch.setattr(layers.Dense, name, mixing)
+    assert furthest(sums_of(model)) <= 1.0 + 1e-4
+
+
+@pytest.mark.parametrize("kind", ["activation", "loss"])
+def test_a_function_put_over_one_of_keras_own(kind: str, monkeypatch: Any) -> None:
+    import tf_keras
+
+    from tfx_privacy.training.gradients import known_layers, losses
+
+    name, check = {
+        "activation": ("activations.relu", known_layers.is_known_activation),
+        "loss": ("losses.mean_squared_error", losses.is_known_loss),
+    }[kind]
+    own = functools.reduce(getattr, name.split("."), tf_keras)
+    assert check(own)
+    mine = functools.wraps(own)(lambda *args: own(*map(by_largest, args)))
+    monkeypatch.setattr(importlib.import_module(own.__module__), own.__name__, mine)
+    assert not check(mine)
+    assert not check(own)
+
+
+def test_what_logs_a_training_is_no_part_of_a_call(monkeypatch: Any) -> None:
+    """Trackers of experiments put theirs over `fit` of Keras' classes: nothing becomes slower by that."""
+    import tf_keras
+
+    from tfx_privacy.training import probe
+
+    monkeypatch.setattr(tf_keras.Model, "fit", lambda self: None)
+    found = probe.examine(make_model(generation="tf_keras"), make_data(), resolved(40))
+    assert (found.record_by_record, found.notes) == (False, ())
+
+
+def test_operations_are_not_taken_for_layers_of_their_names() -> None:
+    """Keras 3 has an operation for each of these layers' names, with other arguments and none of their checks."""
+    import keras
+
+    from tfx_privacy.training import probe
+    from tfx_privacy.training.gradients import known_layers
+
+    def body(layers: Any, features: Any) -> Any:
+        ops = keras.ops
+        hidden = layers.Dense(WIDTH)(features)
+        mean = ops.expand_dims(ops.average(hidden, axis=1), 1)
+        return layers.Dense(1)(ops.dot(hidden, np.ones((WIDTH, 1), np.float32)) + mean)
+
+    model = make_model(body, loss="mse", generation="keras")
+    operations = [layer for layer in model.operations if type(layer).__name__ in ("Dot", "Average")]
+    assert len(operations) == 2
+    assert [known_layers.check_of(each) for each in operations] == [None, None]
+    assert not probe.examine(model, make_data(), resolved(40)).record_by_record
+    assert furthest(sums_of(model)) <= 1.0 + 1e-4
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_metrics_are_not_taken_for_losses_of_their_names(generation: str) -> None:
+    from tfx_privacy.training.gradients import losses
+
+    keras = importlib.import_module(generation)
+    assert losses.is_known_loss(keras.losses.MeanSquaredError())
+    assert not losses.is_known_loss(keras.metrics.MeanSquaredError())
 
 
 def test_a_constant_of_as_many_rows_as_records_is_not_cut() -> None:

@@ -17,7 +17,7 @@ from tfx_privacy.errors import ModelError
 from tfx_privacy.training.variable_length import Ragged, Sparse
 
 # Module prefixes of Keras' own classes: Keras 3, tf_keras, and Keras 2 inside TensorFlow 2.15.
-_OWN_MODULES = ("keras.", "tf_keras.", "tensorflow.python.keras.")
+OWN_MODULES = ("keras.", "tf_keras.", "tensorflow.python.keras.")
 # Where Keras keeps compile's loss_weights, under one name in both generations.
 _WEIGHTS = "_user_loss_weights"
 # Attributes of layers that draw random numbers where they are above zero.
@@ -36,7 +36,7 @@ def is_model(candidate: Any) -> bool:
 
 def is_own(kind: Any) -> bool:
     """Whether a class, or a function, is Keras' own, not a user's."""
-    return f"{kind.__module__}.".startswith(_OWN_MODULES)
+    return f"{kind.__module__}.".startswith(OWN_MODULES)
 
 
 def is_exactly(layer: Any, *names: str) -> bool:

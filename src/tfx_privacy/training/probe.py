@@ -102,7 +102,7 @@ class _Traced:
         ones = tf.ones(_RECORDS)
         with state.nothing_kept(self._model):
             found = self._gradient_sum.contributions(clipping.Chunk(features, labels, ones, ones))
-        self.numbers_each = sum(math.prod(part.shape[1:]) for each in found for part in each.operands)
+        self.numbers_each = sum(each.numbers_each for each in found)
         return [part.materialized() for part in found]
 
 

@@ -99,12 +99,25 @@ CLIPPING = [
     Mutant("tiny inputs are nothing", "_FLUSHED", "_FLUSHED = 1.2e-38", "_FLUSHED = 0.0", "test_clipping"),
     Mutant(
         "rows read twice do not add up", "Lookup.squared_norms",
-        "rows, row_of_position = tf.unique(tf.reshape(keys, [-1]))",
+        "return tf.math.unsorted_segment_sum(squares, self._read.units, self.ids.shape[0])",
+        "return sum_of_squares(self.gradients)", "test_clipping",
+    ),
+    Mutant(
+        "rows read twice are added one by one", "Lookup.weighted_sum",
+        "return tf.math.unsorted_segment_sum(weighted, self._read.rows, self.num_rows)",
         """
-        return sum_of_squares(self.gradients)
-        rows, row_of_position = tf.unique(tf.reshape(keys, [-1]))
+        each = _columns(self.gradients * weights[:, tf.newaxis, tf.newaxis])
+        return tf.math.unsorted_segment_sum(each, tf.reshape(self.ids, [-1]), self.num_rows)
         """,
         "test_clipping",
+    ),
+    Mutant(
+        "an id that is no row is the neighbour's", "Lookup._rows_or_none",
+        "return tf.where(is_row, self.ids, self.num_rows)", "return self.ids", "test_clipping",
+    ),
+    Mutant(
+        "negative ids are no rows", "layers:_embedding",
+        "ids = tf.where(ids < 0, ids + rows, ids)", "", "test_clipping",
     ),
     Mutant(
         "a layer's second use is forgotten", "combined",

@@ -11,8 +11,22 @@ RECORD_WISE = [
     ),
     Mutant(
         "a subclass is taken for Keras' own", "is_genuine",
-        "return keras_api.is_own(kind) and getattr(home, getattr(kind, \"__name__\", \"\"), None) is kind", "return True",
+        "not keras_api.is_own(kind) or getattr(home, getattr(kind, \"__name__\", \"\"), None) is not kind", "False",
         "test_record_wise",
+    ),
+    Mutant(
+        "a class that was patched is Keras' own", "is_genuine",
+        "return not patched_methods(kind) if inspect.isclass(kind) else _is_of_keras(kind)", "return True",
+        "test_record_wise",
+    ),
+    Mutant(
+        "a patch of what is outside a call is not looked at", "_require_separable",
+        "overridden |= known_layers.patched_methods(type(part)) - _FREE_METHODS", "", "test_record_wise",
+    ),
+    Mutant(
+        "an operation is taken for a layer of its name", "is_genuine_layer",
+        "return is_genuine(kind) and (\".layers.\" in kind.__module__ or kind.__module__.endswith(\".input_layer\"))",
+        "return is_genuine(kind)", "test_record_wise",
     ),
     Mutant("a call put over Keras' own is Keras'", "is_altered", "not keras_api.is_ours(value)", "False", "test_record_wise"),
     Mutant(

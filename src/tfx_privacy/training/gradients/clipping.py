@@ -183,8 +183,11 @@ def _with_finite_units(found: Sequence[Contribution], finite: Any) -> list[list[
     flat = tf.nest.flatten(operands)
 
     def zeroed() -> list[Any]:
-        return [
-            tf.where(tf.reshape(finite, (-1, *[1] * (part.shape.rank - 1))), part, tf.zeros_like(part)) for part in flat
-        ]
+        return [_where(each.units_of_operands(finite), part) for each in found for part in each.operands]
 
     return tf.nest.pack_sequence_as(operands, tf.cond(tf.reduce_all(finite), lambda: list(flat), zeroed))
+
+
+def _where(kept: Any, tensor: Any) -> Any:
+    """A tensor, with zeros for those entries of its first axis that are not kept."""
+    return tf.where(tf.reshape(kept, (-1, *[1] * (tensor.shape.rank - 1))), tensor, tf.zeros_like(tensor))

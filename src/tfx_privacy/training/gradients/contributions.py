@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -36,7 +37,16 @@ class Contribution(abc.ABC):
     @property
     @abc.abstractmethod
     def operands(self) -> list[Any]:
-        """The tensors that `weighted_sum` reads, each with the unit as first axis."""
+        """The tensors that `weighted_sum` reads."""
+
+    def units_of_operands(self, of_units: Any) -> Any:
+        """From one number per unit to one for each entry of the operands' first axis, which is the units."""
+        return of_units
+
+    @property
+    def numbers_each(self) -> int:
+        """How many numbers the operands have for each unit, for the size of chunks."""
+        return sum(math.prod(part.shape[1:]) for part in self.operands)
 
     @abc.abstractmethod
     def squared_norms(self) -> Any:
@@ -185,39 +195,75 @@ class Windows(_Products):
 
 @dataclasses.dataclass
 class Lookup(Contribution):
-    """Gradients of a table of which each position of a unit read one row."""
+    """Gradients of a table of which each position of a unit read one row.
+
+    A unit's positions that read the same row are added up before anything else, and norm and sum are taken of what that
+    gives. If the sum took them one by one, huge gradients that cancel would wipe out the other units' part of the row.
+    """
 
     ids: Any
-    """int, (num_units, num_positions)"""
+    """int, (num_units, num_positions); one that is no row of the table gives nothing."""
     gradients: Any
     """(num_units, num_positions, columns)"""
     num_rows: int
 
     @property
     def operands(self) -> list[Any]:
-        return [self.gradients]
+        return [self._read.sums]
+
+    def units_of_operands(self, of_units: Any) -> Any:
+        return tf.gather(of_units, self._read.units)
+
+    @property
+    def numbers_each(self) -> int:
+        return math.prod(self.gradients.shape[1:])
 
     def squared_norms(self) -> Any:
-        if self.ids.shape[1] == 1:
-            return sum_of_squares(self.gradients)
-        # Positions of a unit that read the same row add up there; different rows are orthogonal.
-        units = tf.range(self.ids.shape[0], dtype=tf.int64)[:, tf.newaxis]
-        keys = tf.cast(self.ids, tf.int64) + self.num_rows * units
-        rows, row_of_position = tf.unique(tf.reshape(keys, [-1]))
-        summed = tf.math.unsorted_segment_sum(_columns(self.gradients), row_of_position, tf.size(rows))
-        squares = tf.reduce_sum(tf.square(summed), axis=1)
-        return tf.math.unsorted_segment_sum(squares, rows // self.num_rows, self.ids.shape[0])
+        squares = sum_of_squares(self._read.sums)
+        return tf.math.unsorted_segment_sum(squares, self._read.units, self.ids.shape[0])
 
     def weighted_sum(self, weights: Any, operands: Sequence[Any]) -> Any:
-        (gradients,) = operands
-        weighted = _columns(gradients * weights[:, tf.newaxis, tf.newaxis])
-        return tf.math.unsorted_segment_sum(weighted, tf.reshape(self.ids, [-1]), self.num_rows)
+        (sums,) = operands
+        weighted = sums * self.units_of_operands(weights)[:, tf.newaxis]
+        return tf.math.unsorted_segment_sum(weighted, self._read.rows, self.num_rows)
 
     def materialized(self) -> Any:
         units, columns = self.ids.shape[0], self.gradients.shape[-1]
-        rows = self.ids + self.num_rows * tf.range(units, dtype=self.ids.dtype)[:, tf.newaxis]
-        summed = tf.math.unsorted_segment_sum(_columns(self.gradients), tf.reshape(rows, [-1]), units * self.num_rows)
+        places = tf.cast(self._rows_or_none, tf.int64) + self.num_rows * self._units_of_positions
+        places = tf.where(self._rows_or_none < self.num_rows, places, -1)
+        summed = tf.math.unsorted_segment_sum(_columns(self.gradients), tf.reshape(places, [-1]), units * self.num_rows)
         return tf.reshape(summed, (units, self.num_rows, columns))
+
+    @functools.cached_property
+    def _read(self) -> _RowsRead:
+        if self.ids.shape[1] == 1:
+            units, rows, sums = self._units_of_positions[:, 0], self._rows_or_none[:, 0], _columns(self.gradients)
+        else:
+            # With one more row for what is none, no unit's row is taken for one of its neighbour.
+            keys = tf.cast(self._rows_or_none, tf.int64) + (self.num_rows + 1) * self._units_of_positions
+            keys, key_of_position = tf.unique(tf.reshape(keys, [-1]))
+            sums = tf.math.unsorted_segment_sum(_columns(self.gradients), key_of_position, tf.size(keys))
+            units, rows = keys // (self.num_rows + 1), keys % (self.num_rows + 1)
+        return _RowsRead(units, tf.where(rows < self.num_rows, rows, -tf.ones_like(rows)), sums)
+
+    @functools.cached_property
+    def _rows_or_none(self) -> Any:
+        is_row = (self.ids >= 0) & (self.ids < self.num_rows)
+        return tf.where(is_row, self.ids, self.num_rows)
+
+    @property
+    def _units_of_positions(self) -> Any:
+        return tf.range(self.ids.shape[0], dtype=tf.int64)[:, tf.newaxis]
+
+
+class _RowsRead(NamedTuple):
+    """Each row that each unit read, once."""
+
+    units: Any
+    rows: Any
+    """-1 for what is no row, which no sum takes up."""
+    sums: Any
+    """(number, columns): over the unit's positions that read the row."""
 
 
 def combined(contributions: Sequence[Contribution]) -> Contribution:

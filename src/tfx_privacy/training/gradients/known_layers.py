@@ -1,7 +1,8 @@
 """Keras' own layers whose outputs for one record depend on that record alone, and the arguments that keep them so.
 
-A layer is known only if its class is Keras' own, no subclass, and nothing was put over its methods. Whatever is not in
-these tables is put through one record at a time (`separation`), so a layer that is missing costs time and nothing else.
+A layer is known only if its class is Keras' own, no subclass, and nothing was put over its methods or its class's. Whatever
+is not in these tables is put through one record at a time (`separation`), so a layer that is missing costs time and nothing
+else.
 """
 
 from __future__ import annotations
@@ -39,12 +40,65 @@ Check = Callable[[Any, Ranks], bool]
 
 # Keras puts its own functions over these on each instance; none of them takes part in a call.
 _REPLACED_BY_KERAS = ("build", "quantize", "reset_state", "loss")
+# Decorators within one another.
+_DEEPEST = 10
+
+
+# Nothing that is called goes through these, and tools that log training put theirs over them.
+_NOT_CALLED = ("fit", "evaluate", "predict", "save", "save_weights", "load_weights", "summary")
 
 
 def is_genuine(kind: Any) -> bool:
-    """Whether a class or function is Keras' own: found in the module of Keras that it names."""
+    """Whether a class or function is Keras' own: found in the module of Keras that it names, and written there."""
     home = sys.modules.get(getattr(kind, "__module__", None) or "")
-    return keras_api.is_own(kind) and getattr(home, getattr(kind, "__name__", ""), None) is kind
+    if not keras_api.is_own(kind) or getattr(home, getattr(kind, "__name__", ""), None) is not kind:
+        return False
+    return not patched_methods(kind) if inspect.isclass(kind) else _is_of_keras(kind)
+
+
+def is_genuine_layer(kind: Any) -> bool:
+    """Whether a class is a layer of Keras' own: some of its operations have the names of layers."""
+    return is_genuine(kind) and (".layers." in kind.__module__ or kind.__module__.endswith(".input_layer"))
+
+
+def patched_methods(kind: Any) -> set[str]:
+    """Names of methods that somebody put over those of a class of Keras', or of a class of Keras' that it is made of."""
+    bases = [base for base in kind.__mro__ if keras_api.is_own(base)]
+    return {
+        name
+        for base in bases
+        for name, value in vars(base).items()
+        if name not in _NOT_CALLED and not _is_of_keras(value)
+    }
+
+
+def wrapped_functions(function: Any) -> list[Any]:
+    """A function, and what it wraps, down to the innermost."""
+    found = [function]
+    while len(found) < _DEEPEST and (inner := _inner(found[-1])) is not None:
+        found.append(inner)
+    return found
+
+
+def home_of(function: Any) -> str:
+    """The module that a function was written in: `functools.wraps` cannot change that."""
+    return str(getattr(function, "__globals__", {}).get("__name__", ""))
+
+
+def _inner(function: Any) -> Any:
+    """What a method, property or decorated function calls."""
+    names = ("__wrapped__", "__func__", "fget", "python_function")
+    return next((inner for name in names if (inner := getattr(function, name, None)) is not None), None)
+
+
+def _is_of_keras(value: Any) -> bool:
+    """Whether an attribute of a class is no function, or one of Keras or TensorFlow."""
+    if inspect.isclass(value) or not (callable(value) or isinstance(value, property | classmethod | staticmethod)):
+        return True
+    *_, innermost = found = wrapped_functions(value)
+    functions = [each for each in found if inspect.isfunction(each)]
+    written = all(f"{home_of(each)}.".startswith((*keras_api.OWN_MODULES, "tensorflow.")) for each in functions)
+    return written and inspect.isfunction(innermost)
 
 
 def is_altered(instance: Any) -> bool:
@@ -59,7 +113,7 @@ def is_altered(instance: Any) -> bool:
 
 def check_of(layer: Any) -> Check | None:
     """The check of a known layer; None if it is not known, whatever it is called with."""
-    if not is_genuine(type(layer)) or is_altered(layer):
+    if not is_genuine_layer(type(layer)) or is_altered(layer):
         return None
     if not all(is_known_activation(each) for each in _activations(layer)):
         return None
@@ -72,7 +126,8 @@ def is_known_activation(function: Any) -> bool:
         return True
     if inspect.isfunction(function):
         return is_genuine(function) and function.__name__ in _OF_KERAS and ".activations" in function.__module__
-    return is_genuine(type(function)) and not is_altered(function) and type(function).__name__ in _ACTIVATION_LAYERS
+    kind = type(function)
+    return is_genuine_layer(kind) and not is_altered(function) and kind.__name__ in _ACTIVATION_LAYERS
 
 
 def has_activation_apart(layer: Any) -> bool:
@@ -155,7 +210,8 @@ def _einsum(layer: Any, ranks: Ranks) -> bool:
 
 
 def _recurrent(layer: Any, ranks: Ranks) -> bool:
-    own_cell = is_genuine(type(layer.cell)) and not is_altered(layer.cell) and type(layer.cell).__name__ in _CELLS
+    kind = type(layer.cell)
+    own_cell = is_genuine_layer(kind) and not is_altered(layer.cell) and kind.__name__ in _CELLS
     by_batch = not getattr(layer, "time_major", False) and not getattr(layer, "stateful", False)
     return own_cell and by_batch and ranks.first >= 3
 

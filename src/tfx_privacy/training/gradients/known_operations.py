@@ -14,7 +14,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfx_privacy.training import keras_api
-from tfx_privacy.training.gradients.known_layers import is_altered, is_genuine, keeps_first
+from tfx_privacy.training.gradients.known_layers import (
+    home_of,
+    is_altered,
+    is_genuine,
+    keeps_first,
+    wrapped_functions,
+)
 
 
 class Operands(NamedTuple):
@@ -53,28 +59,17 @@ def _is_named(operation: Any) -> bool:
     except AttributeError:
         return False
     call = vars(operation).get("call")
-    own_call = keras_api.is_ours(call) or _home(call).startswith(("tf_keras.", "tensorflow."))
-    chain = [*_wrappers(function), *_wrappers(operation.function)]
+    own_call = keras_api.is_ours(call) or home_of(call).startswith(("tf_keras.", "tensorflow."))
+    chain = [*wrapped_functions(function), *wrapped_functions(operation.function)]
     return (
-        own_call and _wrappers(function)[-1] is _wrappers(operation.function)[-1] and all(map(_is_tensorflows, chain))
+        own_call
+        and wrapped_functions(function)[-1] is wrapped_functions(operation.function)[-1]
+        and all(map(_is_tensorflows, chain))
     )
 
 
-def _wrappers(function: Any) -> list[Any]:
-    """A function, and what it wraps, down to the innermost."""
-    found = [function]
-    while hasattr(found[-1], "__wrapped__") and len(found) < 10:
-        found.append(found[-1].__wrapped__)
-    return found
-
-
-def _home(function: Any) -> str:
-    """The module that a function was written in: `functools.wraps` cannot change that."""
-    return str(getattr(function, "__globals__", {}).get("__name__", ""))
-
-
 def _is_tensorflows(function: Any) -> bool:
-    return _home(function).startswith("tensorflow.")
+    return home_of(function).startswith("tensorflow.")
 
 
 def _with_own_arguments(operation: Any, operands: Operands) -> Operands:

@@ -81,6 +81,9 @@ def _embedding(call: Call, gradient: Any, units: Units) -> Contributions:
         return []
     rows, columns = (int(size) for size in table.shape)
     ids = tf.reshape(tf.cast(call.inputs, tf.int32), (units.count, -1))
+    if keras_api.is_keras_3(layer):
+        # It counts negative ids from the table's end.
+        ids = tf.where(ids < 0, ids + rows, ids)
     return [(table, Lookup(ids, units.positions(gradient, columns), rows))]
 
 

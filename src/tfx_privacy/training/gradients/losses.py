@@ -57,7 +57,10 @@ class PerRecordLoss:
 def is_known_loss(loss: Any) -> bool:
     """Whether a loss is one of Keras' own that give each record a loss of its own."""
     kind = loss if inspect.isfunction(loss) else type(loss)
-    if not known_layers.is_genuine(kind) or not known_layers.is_genuine(getattr(loss, "fn", kind)):
+    # Some of Keras' metrics have the names of losses.
+    if not all(
+        known_layers.is_genuine(each) and ".losses" in each.__module__ for each in (kind, getattr(loss, "fn", kind))
+    ):
         return False
     if kind is not loss and known_layers.is_altered(loss):
         return False

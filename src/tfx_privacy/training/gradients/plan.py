@@ -146,7 +146,7 @@ def _operation_check(layer: Any) -> known_operations.Check | None:
 
 def _lambda_check(layer: Any) -> known_layers.Check | None:
     """Of a Lambda or Activation whose function is declared, or known as an activation is."""
-    if not known_layers.is_genuine(type(layer)) or known_layers.is_altered(layer):
+    if not known_layers.is_genuine_layer(type(layer)) or known_layers.is_altered(layer):
         return None
     function = {"Lambda": "function", "Activation": "activation"}.get(type(layer).__name__)
     of_layer = getattr(layer, function, None) if function else None
@@ -226,8 +226,9 @@ def _require_separable(part: Any, *, is_root: bool) -> None:
     own = next((base for base in type(part).__mro__ if keras_api.is_own(base)), None)
     mine = [base for base in type(part).__mro__ if own is None or not issubclass(own, base)]
     defined = {name for base in mine for name, value in vars(base).items() if callable(value) or name[:2] != "__"}
-    overridden = sorted(name for name in defined - _FREE_METHODS if own is None or hasattr(own, name))
+    overridden = {name for name in defined - _FREE_METHODS if own is None or hasattr(own, name)}
+    overridden |= known_layers.patched_methods(type(part)) - _FREE_METHODS
     put_over = known_layers.is_altered(part) and "compute_mask" in vars(part)
     if overridden or put_over or callable(getattr(part, "mask", None)):
-        named = ", ".join(overridden) or "a mask"
+        named = ", ".join(sorted(overridden)) or "a mask"
         raise UnsupportedCallError(f"Layer {part.name!r} ({kind}) computes outside its call, in {named}.")
