@@ -4,13 +4,18 @@ tensorflow_privacy 0.9.0 imports the removed `tf.estimator` in its `__init__`; i
 and submodules then import well. Its Keras classes need Keras 2: TF_USE_LEGACY_KERAS=1 before TensorFlow is imported.
 
 TensorFlow can read the status of AutoGraph through its public interface, and not set it. It loads one MetaGraph of a
-SavedModel, and tells of the others through its internal interface alone.
+SavedModel, and tells of the others through its internal interface alone. `tf.vectorized_map` converts products of matrices by
+a table that has no public interface.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
 import sys
+import threading
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -26,6 +31,41 @@ def autograph_enabled() -> AbstractContextManager[Any]:
     from tensorflow.python.autograph.core import ag_ctx
 
     return ag_ctx.ControlStatusCtx(status=ag_ctx.Status.ENABLED)
+
+
+@contextlib.contextmanager
+def products_of_stacked_matrices() -> Iterator[None]:
+    """While this lasts, `tf.vectorized_map` makes one product of matrices of a record's matrices times one that all share.
+
+    Its own conversion multiplies tensors of ranks 4 and 2, which corrupts the heap in TensorFlow 2.16 with oneDNN.
+    """
+    from tensorflow.python.ops.parallel_for import pfor
+
+    converters = pfor._pfor_converter_registry
+    with _CONVERTING:
+        own = {name: converters[name] for name in ("BatchMatMulV2", "BatchMatMulV3") if name in converters}
+        converters.update({name: functools.partial(_product, pfor.wrap, converter) for name, converter in own.items()})
+        try:
+            yield
+        finally:
+            converters.update(own)
+
+
+def _product(wrap: Any, otherwise: Any, pfor_input: Any) -> Any:
+    """Converts a product; other pairs of matrices as TensorFlow does."""
+    import tensorflow as tf
+
+    (left, left_stacked, _), (right, right_stacked, _) = pfor_input.input(0), pfor_input.input(1)
+    if not left_stacked or right_stacked or right.shape.rank != 2 or pfor_input.get_attr("adj_x"):
+        return otherwise(pfor_input)
+    shape = tf.shape(left)
+    rows = tf.reshape(left, tf.stack([-1, shape[-1]]))
+    product = tf.matmul(rows, right, transpose_b=pfor_input.get_attr("adj_y"))
+    return wrap(tf.reshape(product, tf.concat([shape[:-1], tf.shape(product)[1:]], axis=0)), True)
+
+
+# One thread at a time: replicas of a tf.distribute strategy are traced in several.
+_CONVERTING = threading.RLock()
 
 
 def parse_saved_model(folder: str) -> Any:

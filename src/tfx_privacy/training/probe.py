@@ -64,7 +64,7 @@ def examine(model: Any, data: ColumnarDataset, resolved: ResolvedParameters) -> 
             found = fast(made)
         except UnsupportedCallError as error:
             return _slow(model, records_each, resolved, str(error))
-        slow = _Traced(model, clipping.RecordByRecord(model, units))
+        slow = _Traced(model, clipping.RecordByRecord(model, units, in_loop=True))
         if not _agree(found, slow(made)):
             return _slow(
                 model,

@@ -50,6 +50,18 @@ RECORD_WISE = [
         'overridden or put_over or callable(getattr(part, "mask", None))', "False", "test_record_wise",
     ),
     Mutant(
+        "segments of all records are numbered as one", "_is_kept_apart",
+        "operation.type in _VECTORIZED", 'operation.type in (*_VECTORIZED, "UnsortedSegmentSum")', "test_vectorization",
+    ),
+    Mutant(
+        "a gradient of one's own is lost", "_is_kept_apart",
+        '"_gradient_op_type" in operation.node_def.attr', "False", "test_vectorization",
+    ),
+    Mutant(
+        "matrices of any ranks are multiplied at once", "_is_safe_product",
+        "return right.shape.rank == 2 and not operation.get_attr(\"adj_x\")", "return True", "test_vectorization",
+    ),
+    Mutant(
         "constants are cut by rows", "is_of_records",
         "return tf.executing_eagerly() or tf.get_static_value(part) is None", "return True", "test_record_wise",
     ),

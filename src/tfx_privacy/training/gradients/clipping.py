@@ -129,9 +129,10 @@ class ClippedSum:
 class RecordByRecord:
     """The same sums with every record as a batch by itself: the reference, and the last resort."""
 
-    def __init__(self, model: Any, units: Units) -> None:
-        """Args: a compiled model, and how records make up units."""
+    def __init__(self, model: Any, units: Units, *, in_loop: bool = False) -> None:
+        """Args: a compiled model, how records make up units, and whether records are never taken at once (the reference)."""
         self._model = model
+        self._in_loop = in_loop
         self._units = units
         self._variables = keras_api.trainable_variables(model)
 
@@ -142,7 +143,9 @@ class RecordByRecord:
     def contributions(self, chunk: Chunk) -> list[Contribution]:
         """One per trainable variable."""
         records = (chunk.features, chunk.labels, chunk.weights)
-        gradients = for_each_record(self._of_one_record, records, self._variables, self._units.records)
+        gradients = for_each_record(
+            self._of_one_record, records, self._variables, self._units.records, in_loop=self._in_loop
+        )
         return [Materialized(self._units.summed(each)) for each in gradients]
 
     def _of_one_record(self, record: tuple[Any, Any, Any]) -> list[Any]:

@@ -19,6 +19,7 @@ from tfx_privacy.training.gradients.units import (
     UnsupportedCallError,
     is_opaque,
 )
+from tfx_privacy.training.gradients.vectorization import over_records
 
 
 def record_by_record(call: Call, gradients: list[Any], units: Units) -> Contributions:
@@ -53,24 +54,22 @@ def record_by_record(call: Call, gradients: list[Any], units: Units) -> Contribu
     return [(variable, Materialized(units.summed(each))) for variable, each in zip(variables, found, strict=True)]
 
 
-def for_each_record(function: Callable[[Any], list[Any]], records: Any, variables: list[Any], count: int) -> list[Any]:
-    """Gradients of single records, one after the other.
-
-    `tf.vectorized_map` would be faster, and corrupts the heap in TensorFlow 2.16 with oneDNN: it turns a product of a
-    record's matrix with a weight into one of ranks 4 and 2.
+def for_each_record(
+    function: Callable[[Any], list[Any]], records: Any, variables: list[Any], count: int, *, in_loop: bool = False
+) -> list[Any]:
+    """Gradients of single records.
 
     Args:
       function: From one record to one gradient per variable.
       records: Tensors of leading dimension `count`.
       variables: The trainable variables.
       count: Number of records.
+      in_loop: One after the other, even where all at once is known to be the same.
 
     Returns:
       Per variable, float32 of shape (count, *variable's shape).
     """
-    signature = [tf.TensorSpec(variable.shape, tf.float32) for variable in variables]
-    unconverted = tf.autograph.experimental.do_not_convert(function)
-    found = tf.map_fn(unconverted, records, fn_output_signature=signature)
+    found = over_records(function, records, in_loop=in_loop)
     return [tf.ensure_shape(each, (count, *variable.shape)) for each, variable in zip(found, variables, strict=True)]
 
 

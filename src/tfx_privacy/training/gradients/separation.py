@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfx_privacy.training import keras_api
 from tfx_privacy.training.gradients.units import UnsupportedCallError
+from tfx_privacy.training.gradients.vectorization import over_records
 
 _INSIDE = threading.local()
 
@@ -93,14 +94,7 @@ def mapped(function: Callable[[Any], Any], records: Any, count: int | None) -> A
         structure[:] = [outputs]
         return [_only_row(output) for output in tf.nest.flatten(outputs)]
 
-    rows = (flat, masks)
-    specs = tf.nest.map_structure(lambda part: tf.TensorSpec(part.shape[1:], part.dtype), rows)
-    traced = tf.function(of_row, autograph=False).get_concrete_function(specs)
-    if _can_be_vectorized(traced.graph):
-        found = tf.vectorized_map(of_row, rows)
-    else:
-        signature = [tf.TensorSpec(output.shape, output.dtype) for output in traced.outputs]
-        found = tf.map_fn(of_row, rows, fn_output_signature=signature)
+    found = over_records(of_row, (flat, masks))
     sized = [tf.ensure_shape(output, (count, *output.shape[1:])) for output in found]
     return tf.nest.pack_sequence_as(structure[0], sized)
 
@@ -109,11 +103,7 @@ def _only_row(output: Any) -> Any:
     if not isinstance(output, tf.Tensor) or not output.shape.rank or output.shape[0] not in (None, 1):
         shape = getattr(output, "shape", type(output).__name__)
         raise UnsupportedCallError(f"A function gives {shape} for one record: records cannot be told apart in that.")
-    return tf.ensure_shape(output, (1, *output.shape[1:]))[0]
-
-
-def _can_be_vectorized(graph: Any) -> bool:
-    return all(operation.type in _VECTORIZED for operation in graph.get_operations())
+    return (output if output.shape[0] == 1 else tf.ensure_shape(output, (1, *output.shape[1:])))[0]
 
 
 @contextlib.contextmanager
@@ -128,21 +118,3 @@ def inside() -> Iterator[None]:
 
 def _name(function: Any) -> str:
     return str(getattr(function, "__qualname__", "A function"))
-
-
-# `tf.vectorized_map` computes these for all records at once, each by itself. Products of matrices are not among them:
-# it turns a product of a record's matrix with a weight into one of ranks 4 and 2, which corrupts the heap in TensorFlow
-# 2.16 with oneDNN. A function with any other operation is run in a loop.
-_VECTORIZED = frozenset(
-    (
-        "Placeholder", "Const", "Identity", "NoOp", "StopGradient", "Cast", "Shape", "ExpandDims", "Squeeze", "Reshape",
-        "StridedSlice", "Pack", "ConcatV2", "Transpose", "ReadVariableOp",
-        "Abs", "Add", "AddV2", "BiasAdd", "Ceil", "ClipByValue", "Cos", "DivNoNan", "Elu", "Equal", "Erf", "Exp", "Expm1",
-        "Floor", "FloorDiv", "FloorMod", "Greater", "GreaterEqual", "IsFinite", "IsInf", "IsNan", "LeakyRelu", "Less",
-        "LessEqual", "Log", "Log1p", "LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr", "Maximum", "Minimum", "Mul",
-        "MulNoNan", "Neg", "NotEqual", "OnesLike", "Pow", "RealDiv", "Reciprocal", "Relu", "Relu6", "Round", "Rsqrt", "Selu",
-        "Select", "SelectV2", "Sigmoid", "Sign", "Sin", "Softmax", "Softplus", "Softsign", "Sqrt", "Square",
-        "SquaredDifference", "Sub", "Tanh", "Xdivy", "Xlogy", "ZerosLike",
-        "All", "Any", "ArgMax", "Max", "Mean", "Min", "Prod", "Sum",
-    )
-)  # fmt: skip
