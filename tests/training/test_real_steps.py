@@ -102,6 +102,33 @@ def test_a_call_adds_up_exactly_the_batches_that_it_is_given() -> None:
     np.testing.assert_allclose(moved(batches) - nothing, expected, atol=1e-4)
 
 
+def test_a_step_multiplies_in_full_precision() -> None:
+    """Rounded to 10 bits, as GPUs do by default, a sum may be longer than the norm that its factor comes from."""
+    import tensorflow as tf
+
+    from tfx_privacy.training.batches import ResidentData
+    from tfx_privacy.training.private_step import PrivateStep, StepSettings
+
+    is_rounded = tf.config.experimental.tensor_float_32_execution_enabled
+    settings = StepSettings(l2_norm_clip=1.0, noise_multiplier=0.3, expected_batch_size=4.0)
+    case, during = OneWeightEach(20), []
+    step = PrivateStep(case.model, ResidentData(case.data), settings)
+
+    def steps(*arguments: Any) -> float:
+        during.append(is_rounded())
+        return 0.0
+
+    step._run = steps
+    before = is_rounded()
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    try:
+        step.run([np.array([0])])
+        assert during == [False]
+        assert is_rounded()
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
 @pytest.mark.parametrize("changes", [{}, {"audit_canaries": 100}, {"clipping": "adaptive"}], ids=str)
 def test_the_norm_that_is_told_is_that_of_the_noisy_update(changes: dict[str, Any]) -> None:
     """At learning rate one it is how far the weights moved: nothing of the sum before the noise is told."""

@@ -252,7 +252,8 @@ class PrivateStep:
         small = np.concatenate([rest for _, rest in cuts])
         ends = np.cumsum([0] + [len(rest) for _, rest in cuts]).astype(np.int32)
         arguments = [*self._records_and_canaries(large), *self._records_and_canaries(small), ends]
-        return float(self._run(*[tf.constant(argument) for argument in arguments]))
+        with clipping.full_precision():
+            return float(self._run(*[tf.constant(argument) for argument in arguments]))
 
     def _records_and_canaries(self, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Indices of records, of shape (*drawn.shape, records_each), and of canaries, of shape drawn.shape, -1 for none."""

@@ -124,6 +124,10 @@ CLIPPING = [
         "return Materialized(tf.add_n([contribution.materialized() for contribution in contributions]))",
         "return contributions[0]", "test_clipping",
     ),
+    Mutant(
+        "GPUs round factors to 10 bits", "full_precision",
+        "tf.config.experimental.enable_tensor_float_32_execution(False)", "", "test_real_steps",
+    ),
     Mutant("biases are left out", "bias_contribution", "units.summed(...)", "0.5 * units.summed(...)", "test_clipping"),
     Mutant("the probe believes everything", "examine", "not _agree(found, slow(made))", "False", "test_validation"),
 ]  # fmt: skip

@@ -7,8 +7,9 @@ right whatever the model does.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import tensorflow as tf
@@ -161,6 +162,21 @@ class RecordByRecord:
     def _loss_of(self, label: Any, outputs: Any) -> Any:
         heads = keras_api.heads(self._model, label, outputs)
         return tf.add_n([head.weight * tf.cast(tf.reduce_mean(head.loss(*head.both)), tf.float32) for head in heads])
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """While this lasts, GPUs multiply float32 as it is.
+
+    Their TensorFloat-32, which is TensorFlow's default, rounds factors to 10 bits. Norm and sum are different products of the
+    same gradient, so a unit's part in the sum could be longer than its norm says, by more than `_ROUNDING` allows for.
+    """
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def _clip_and_sum(found: Sequence[Contribution], present: Any, l2_norm_clip: Any, extra: Extra | None) -> Clipped:
