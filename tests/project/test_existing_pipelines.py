@@ -117,7 +117,7 @@ def test_epsilon_is_what_was_asked_for(example: Example, verdicts: dict[str, Ver
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["chicago_taxi_pipeline", "taxi_template"])
 def test_the_taxi_models_are_blessed_and_pushed(name: str, verdicts: dict[str, Verdict]) -> None:
-    assert verdicts[name].blessed
+    assert verdicts[name].blessed, {rule: verdicts[name].rules[rule] for rule in verdicts[name].failed}
     assert len(verdicts[name].pushed) == 1
 
 
