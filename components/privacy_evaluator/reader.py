@@ -16,13 +16,13 @@ from tensorflow_transform.tf_metadata import schema_utils
 from tfx.utils import io_utils
 
 from tfx_privacy import compat
-from tfx_privacy.attacks import record_keys, same_outputs
+from tfx_privacy.attacks import record_keys
 from tfx_privacy.attacks.membership import hashing
 from tfx_privacy.attacks.membership.slice_values import SliceColumn
 from tfx_privacy.attacks.record_keys import Padded
 from tfx_privacy.components import serving
+from tfx_privacy.components.privacy_evaluator import answers, grouping, slicing
 from tfx_privacy.components.privacy_evaluator import columns as columns_of
-from tfx_privacy.components.privacy_evaluator import grouping, slicing
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, SliceSpec
 from tfx_privacy.errors import DataError, ModelError, ParameterError
 from tfx_privacy.guarantee.record import FeatureKind
@@ -157,7 +157,7 @@ class LoadedReader:
                 f"There is no SavedModel in {reader.model_path!r}. Give the model artifact as its trainer wrote it, with "
                 "its properties: they say in which folder of it the SavedModel is."
             ) from None
-        self.tags = _served_tags([sorted(graph.meta_info_def.tags) for graph in graphs])
+        self.tags = answers.served_tags([sorted(graph.meta_info_def.tags) for graph in graphs])
         # A function of TensorFlow 1 does not say which variables it reads.
         self._says_variables = len(graphs) == 1 and graphs[0].HasField("object_graph_def")
         self._model = tf.saved_model.load(reader.model_path, tags=self.tags)
@@ -191,7 +191,7 @@ class LoadedReader:
         """
         with named_errors(self.reader):
             outputs = self._signature(records)
-        return _rows({name: columns_of.array(value) for name, value in outputs.items()}, len(records))
+        return answers.rows({name: columns_of.array(value) for name, value in outputs.items()}, len(records))
 
     def of_heads(self, outputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Of all outputs those of each head.
@@ -199,7 +199,7 @@ class LoadedReader:
         Raises:
           ParameterError: If an output is unknown, or one of several is not named.
         """
-        return [_output(outputs, head.output_key) for head in self.reader.heads]
+        return [answers.output(outputs, head.output_key) for head in self.reader.heads]
 
     def read(self, records: Any) -> Batch:
         """Outputs, labels, slices and hashes of some records.
@@ -217,7 +217,7 @@ class LoadedReader:
         }
         return Batch(
             hashes=self._hashes(columns, len(records)),
-            outputs=_rows(fused, len(records)) if self.reader.fused else self.predict(records),
+            outputs=answers.rows(fused, len(records)) if self.reader.fused else self.predict(records),
             labels=[labels.get(head.label_key or "") for head in self.reader.heads],
             masks=[labels.get(head.mask_key or "") for head in self.reader.heads],
             slices=slicing.columns(self.reader.slices, columns, len(records)),
@@ -236,7 +236,7 @@ class LoadedReader:
           ModelError: If they differ.
         """
         served, fused = self.predict(records) if served is None else served, self.read(records).outputs
-        if not agree(served, fused):
+        if not answers.agree(served, fused):
             raise ModelError(
                 f"The model's signatures {self.reader.signature_name!r} and {serving.FROM_FEATURES!r} disagree on the "
                 "same records. The model that is served must be the model that is attacked: export it again, or leave "
@@ -248,7 +248,7 @@ class LoadedReader:
         if serving.FROM_FEATURES not in self._model.signatures:
             return False
         outputs = self._answer(serving.FROM_FEATURES, records, self.transformed(records))
-        return bool(outputs) and agree(self.predict(records), outputs)
+        return bool(outputs) and answers.agree(self.predict(records), outputs)
 
     def features(self, records: Any) -> dict[str, Any]:
         """The dense features of some records by name, the transformed ones in the place of raw ones of their name."""
@@ -274,9 +274,9 @@ class LoadedReader:
         inputs = function.structured_input_signature[1]
         named = serving.by_input_name(features)
         # Features first: a text may be one, and is as much a string as a serialized example.
-        if all(_fits(named.get(key), spec) for key, spec in inputs.items()):
+        if all(answers.fits(named.get(key), spec) for key, spec in inputs.items()):
             given = {key: named[key] for key in inputs}
-        elif len(inputs) == 1 and all(_fits(records, spec) for spec in inputs.values()):
+        elif len(inputs) == 1 and all(answers.fits(records, spec) for spec in inputs.values()):
             given = dict.fromkeys(inputs, records)
         else:
             return {}
@@ -412,43 +412,3 @@ def _without_records(message: str) -> Iterator[None]:
         yield
     except tf.errors.InvalidArgumentError:
         raise DataError(message) from None
-
-
-def _served_tags(graphs: list[list[str]]) -> list[str]:
-    """The tags of the MetaGraph that is attacked: the only one, or the one that servers take."""
-    if len(graphs) == 1:
-        return graphs[0]
-    if graphs.count([tf.saved_model.SERVING]) != 1:
-        raise ParameterError(
-            f"The model has MetaGraphs with the tags {graphs}, and not exactly one has {tf.saved_model.SERVING!r} alone: "
-            "nothing says which is served. Export one."
-        )
-    return [tf.saved_model.SERVING]
-
-
-def _fits(feature: Any, spec: Any) -> bool:
-    return (
-        isinstance(feature, tf.Tensor) and feature.dtype == spec.dtype and spec.shape.is_compatible_with(feature.shape)
-    )
-
-
-def agree(served: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:
-    """Whether two signatures give the same outputs, up to rounding."""
-    return served.keys() == other.keys() and all(same_outputs.same(served[name], other[name]) for name in served)
-
-
-def _rows(found: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
-    for name, value in found.items():
-        if not (value.ndim and len(value) == size):
-            raise DataError(f"The model gives {value.shape} as output {name!r} for {size} records.")
-    return found
-
-
-def _output(found: Mapping[str, np.ndarray], key: str | None) -> np.ndarray:
-    if key is None and len(found) != 1:
-        raise ParameterError(f"The signature has several outputs: {', '.join(sorted(found))}. Set output_key.")
-    name = next(iter(found)) if key is None else key
-    if name not in found:
-        raise ParameterError(f"Unknown output_key={name!r}. The signature has: {', '.join(sorted(found))}.")
-    values = found[name]
-    return values if values.dtype.kind in "fiub" else np.full(len(values), np.nan)

@@ -55,7 +55,7 @@ def record(
         num_nonmembers=sum(others.values()),
         slice_features=["shop"],
         min_slice_size=min_slice_size,
-        heads=[Head(name="", task="regression", output_key="outputs", label_key="label")],
+        heads=[Head(name="", task="regression", output_key="outputs", label_key="label", label_features="examples")],
     )
 
 

@@ -173,7 +173,16 @@ def evaluation(run: Any, members: int, others: int) -> PrivacyEvaluation:
         num_members=members,
         num_nonmembers=others,
         slice_features=["class", "group"],
-        heads=[Head(name="", task="binary", output_key="outputs", label_key="label", from_logits=True)],
+        heads=[
+            Head(
+                name="",
+                task="binary",
+                output_key="outputs",
+                label_key="label",
+                label_features="examples",
+                from_logits=True,
+            )
+        ],
         curves=run.curves,
     )
 

@@ -39,8 +39,8 @@ def test_every_row_with_numbers_is_there_with_its_bounds(tmp_path: pathlib.Path)
             assert found[f"{name}/{key}_high", 0] == pytest.approx(interval.high)
     assert ("attack/loss/name=a%2Fb/auc", 0) in found
     assert not any("<other>" in tag for tag, _ in found)
-    assert found["confounded/entropy/class=0/auc", 0] == pytest.approx(0.61)
-    assert ("attack/entropy/class=0/auc", 0) not in found
+    assert found["confounded/entropy/name=shifted/auc", 0] == pytest.approx(0.61)
+    assert ("attack/entropy/name=shifted/auc", 0) not in found
 
 
 def test_training_is_a_series_by_step(tmp_path: pathlib.Path) -> None:

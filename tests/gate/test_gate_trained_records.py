@@ -9,6 +9,7 @@ import pytest
 from tfx_privacy.attacks import trained_records
 from tfx_privacy.attacks.trained_records import SKETCH_SIZE, Matcher, SideFound, TrainedRecords
 from tfx_privacy.gate import decide as gate
+from tfx_privacy.gate.rules import trained_records as rule
 from tfx_privacy.gate.verdict import RuleResult, Verdict
 from tfx_privacy.guarantee.record import Population
 
@@ -204,6 +205,33 @@ def test_a_small_training_is_judged_exactly() -> None:
     assert refusal(small(members=side(1_000, 1_000, 989), num_seen=989))
     assert small(nonmembers=side(500, 500, 50)).blessed
     assert "51 of 500" in refusal(small(nonmembers=side(500, 500, 51)))
+
+
+@pytest.mark.parametrize(("distinct", "most"), [(1_000, 50), (950, 99), (800, 249), (500, 500)])
+def test_a_model_that_sees_many_records_as_one_sees_them_so_on_both_sides(distinct: int, most: int) -> None:
+    """Of 1,000 trained records; where none repeats another, no more than 50 of 500 others may equal one."""
+    read = {"num_distinct": distinct, "sketch_size": distinct, "num_seen": distinct}
+    coarse = {**read, "members": side(1_000, 1_000, 1_000)}
+    assert small(**coarse, nonmembers=side(500, 500, most)).blessed
+    assert most == 500 or refusal(small(**coarse, nonmembers=side(500, 500, most + 2)))
+
+
+def test_records_of_coarse_features_keep_the_limit() -> None:
+    """Strangers drawn as the trained records were, however few values there are: at most twice the repetitions."""
+    random = np.random.default_rng(20260102)
+    for values in (2, 30, 300, 1_000, 3_000, 100_000):
+        weights = 1.0 / np.arange(1, values + 1)
+        trained, others = random.choice(values, (2, 2_000), p=weights / weights.sum())
+        known = np.unique(trained)
+        found = evidence.trained_records(
+            2_000,
+            2_000,
+            num_distinct=len(known),
+            sketch_size=len(known),
+            num_seen=len(known),
+            nonmembers=side(2_000, 2_000, int(np.isin(others, known).sum())),
+        )
+        assert list(rule._of_shares(found)) == []
 
 
 def test_objects_that_contradict_themselves_are_refused() -> None:

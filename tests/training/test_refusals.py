@@ -66,7 +66,7 @@ def test_noise_that_protects_nothing_is_not_resumed_as_noise_that_does(tmp_path:
         train(run=run, checkpoints=checkpoints)
 
 
-SECRET = 13
+SECRET = 86_243
 
 
 def _labels() -> tuple[Any, Any]:

@@ -20,8 +20,6 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tfx_privacy import _validate
 from tfx_privacy.accounting import noise_tails
 from tfx_privacy.accounting.composition import checked, parts
@@ -185,6 +183,7 @@ class _RdpAccountant:
     """dp-accounting's, with what its series for sampled steps may lose added: without it, rare steps cost nothing at all."""
 
     def compose(self, event: DpEvent) -> _RdpAccountant:
+        import numpy as np
         from dp_accounting import rdp
 
         self._orders = np.array(rdp.rdp_privacy_accountant.DEFAULT_RDP_ORDERS)

@@ -16,7 +16,11 @@ TRAINED_RECORDS = [
         "_at_least(found.num_seen, found.sketch_size, found)", "1.0", _GATE,
     ),
     Mutant(
-        "members on the other side", "gate.rules.trained_records:_of_shares", "share <= MAX_NONMEMBER_SHARE", "True", _GATE,
+        "members on the other side", "gate.rules.trained_records:_of_shares", "share <= limit", "True", _GATE,
+    ),
+    Mutant(
+        "whoever is like a member may be one", "_max_nonmember_share",
+        "return MAX_NONMEMBER_SHARE + 2.0 * (1.0 - found.num_distinct / found.num_read)", "return 1.0", _GATE,
     ),
     Mutant(
         "the estimate for the lower bound", "gate.rules.trained_records:_at_least",

@@ -1,0 +1,55 @@
+"""What a SavedModel's signatures take and give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfx_privacy.attacks import same_outputs
+from tfx_privacy.errors import DataError, ParameterError
+
+
+def served_tags(graphs: list[list[str]]) -> list[str]:
+    """The tags of the MetaGraph that is attacked: the only one, or the one that servers take."""
+    if len(graphs) == 1:
+        return graphs[0]
+    if graphs.count([tf.saved_model.SERVING]) != 1:
+        raise ParameterError(
+            f"The model has MetaGraphs with the tags {graphs}, and not exactly one has {tf.saved_model.SERVING!r} alone: "
+            "nothing says which is served. Export one."
+        )
+    return [tf.saved_model.SERVING]
+
+
+def fits(feature: Any, spec: Any) -> bool:
+    """Whether a signature takes a feature as it is."""
+    return (
+        isinstance(feature, tf.Tensor) and feature.dtype == spec.dtype and spec.shape.is_compatible_with(feature.shape)
+    )
+
+
+def agree(served: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:
+    """Whether two signatures give the same outputs, up to rounding."""
+    return served.keys() == other.keys() and all(same_outputs.same(served[name], other[name]) for name in served)
+
+
+def rows(found: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
+    """Outputs, of which each has a row per record."""
+    for name, value in found.items():
+        if not (value.ndim and len(value) == size):
+            raise DataError(f"The model gives {value.shape} as output {name!r} for {size} records.")
+    return found
+
+
+def output(found: Mapping[str, np.ndarray], key: str | None) -> np.ndarray:
+    """The output of this name, or the only one; NaN where it holds no numbers."""
+    if key is None and len(found) != 1:
+        raise ParameterError(f"The signature has several outputs: {', '.join(sorted(found))}. Set output_key.")
+    name = next(iter(found)) if key is None else key
+    if name not in found:
+        raise ParameterError(f"Unknown output_key={name!r}. The signature has: {', '.join(sorted(found))}.")
+    values = found[name]
+    return values if values.dtype.kind in "fiub" else np.full(len(values), np.nan)
