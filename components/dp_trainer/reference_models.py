@@ -138,7 +138,8 @@ def plan(resolved: ResolvedParameters, num_units: int) -> ResolvedParameters:
     if resolved.steps_per_pass is not None:
         batch = -(-num_units // resolved.steps_per_pass)
         changes["expected_batch_size"] = batch
-        expected, probability = float(batch), batch / num_units
+        # Batches are rounded up, so the last ones of a pass may be smaller or empty: on average a step takes this share.
+        expected, probability = float(batch), 1.0 / resolved.steps_per_pass
     return dataclasses.replace(
         resolved,
         parameters=dataclasses.replace(privacy, **changes),

@@ -2,13 +2,14 @@ import dataclasses
 import pathlib
 from typing import Any
 
+import artifacts_on_disk as disk
 import pytest
 from ledgers import BUDGET, DATASET, new_ledger, open_ledger
 from trainer_bench import INPUT_FN, MODULE, PRIVATE, Bench
 
 from tfx_privacy import DPParameters
 from tfx_privacy.budget.runs import PlannedRun
-from tfx_privacy.errors import AccountingError, BudgetError, LedgerError, ModelError, ParameterError
+from tfx_privacy.errors import AccountingError, BudgetError, DataError, LedgerError, ModelError, ParameterError
 from tfx_privacy.guarantee.mechanism import DPMechanism
 from tfx_privacy.guarantee.record import FILE_NAME, Population, guarantee_digest
 from tfx_privacy.ledger import Ledger, read_runs
@@ -105,11 +106,15 @@ def test_a_model_that_cannot_be_built_costs_nothing(bench: Bench, ledger: Ledger
 
 
 def test_a_run_that_fails_stays_charged_and_the_next_one_pays_again(bench: Bench, ledger: Ledger) -> None:
-    bench.module(MODULE.replace("Dense(8, 'relu')", "BatchNormalization()"))
-    with pytest.raises(ModelError, match="mixes the records"):
+    good = bench.inputs["examples"]
+    without_labels = [
+        {"features": record["features"], "group": record["group"]} for record in disk.make_records(200, 1)
+    ]
+    bench.examples(without_labels, without_labels[:50])
+    with pytest.raises(DataError, match="label"):
         bench.run(DECLARED, **CHARGED)
     assert states(ledger) == ["STARTED"]
-    bench.module(MODULE)
+    bench.inputs["examples"] = good
     bench.run(DECLARED, **CHARGED)
     assert states(ledger) == ["STARTED", "COMMITTED"]
     dataset = ledger.dataset(DATASET)

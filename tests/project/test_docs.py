@@ -36,6 +36,7 @@ ELSEWHERE = {
     "python -m benchmarks.": "nowhere: minutes of a quiet machine; docs/performance.md has what they printed",
     "tfx-privacy report gs://": "tests/commands/test_report_command.py",
     "kubectl create secret": "nowhere: there is no cluster",
+    "pip-audit ": "nowhere: it asks a database that changes every day",
 }
 # Where an example keeps things on a server.
 SERVER = "/srv/privacy"
@@ -132,5 +133,6 @@ def prepare(folder: pathlib.Path) -> None:
     example = pathlib.Path(tfx.origin).parent / "examples" / "chicago_taxi_pipeline" / "taxi_utils.py"
     for name in ("model.py", "taxi_utils.py"):
         shutil.copy(example, folder / name)
+    shutil.copy(ROOT / "templates" / "tabular" / "privacy_policy.yaml", folder)
     report = evidence.write_report(folder / "BudgetValidator" / "report" / "10")
     shutil.copy(report / "report.json", folder)

@@ -40,6 +40,11 @@ def attacked(auc: float) -> PrivacyEvaluation:
         ),
     ]
     return evaluations.make(
+        num_members=10_000,
+        num_nonmembers=5_000,
+        num_unusable_members=0,
+        num_compared=15_000,
+        trained_records=evidence.trained_records(),
         results=rows,
         curves=[evaluations.curve("loss", 4 * (auc - 0.5))],
         slice_features=["class", "payment"],

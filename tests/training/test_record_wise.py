@@ -276,7 +276,7 @@ def test_models_of_known_layers_get_whole_batches(generation: str) -> None:
     [
         "templates/image/models/model.py",
         *(pytest.param(path, marks=pytest.mark.slow) for path in (
-            "templates/tabular/models/model.py", "templates/text/models/model.py", "pipelines/taxi/module/taxi_model.py",
+            "templates/tabular/models/model.py", "templates/text/models/model.py",
         )),
     ],
 )  # fmt: skip
