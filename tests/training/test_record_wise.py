@@ -313,6 +313,19 @@ def test_a_method_put_over_one_of_keras_own_class(name: str, generation: str, mo
     assert furthest(sums_of(model)) <= 1.0 + 1e-4
 
 
+def test_a_patch_of_what_is_outside_a_call_takes_the_model_along(monkeypatch: Any) -> None:
+    """Keras computes a mask of the whole batch after each call; one record's call would not show it."""
+    import tf_keras
+
+    from tfx_privacy.training.gradients import plan
+    from tfx_privacy.training.gradients.units import UnsupportedCallError
+
+    model = make_model(lambda layers, f: layers.Dense(1)(layers.Dense(5)(f)), loss="mse")
+    monkeypatch.setattr(tf_keras.layers.Dense, "compute_mask", lambda self, inputs, mask=None: by_largest(inputs) > 0.5)
+    with pytest.raises(UnsupportedCallError, match="outside its call, in compute_mask"):
+        plan.plan_of(model)
+
+
 @pytest.mark.parametrize("kind", ["activation", "loss"])
 def test_a_function_put_over_one_of_keras_own(kind: str, monkeypatch: Any) -> None:
     import tf_keras
