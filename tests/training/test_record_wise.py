@@ -344,6 +344,17 @@ def test_a_function_put_over_one_of_keras_own(kind: str, monkeypatch: Any) -> No
     assert not check(own)
 
 
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_method_put_over_that_of_one_layer(generation: str) -> None:
+    from tfx_privacy.training.gradients import known_layers
+
+    layer = importlib.import_module(generation).layers.Dense(3)
+    assert known_layers.check_of(layer) is not None
+    own = layer.call
+    layer.call = lambda inputs: own(by_largest(inputs))
+    assert known_layers.check_of(layer) is None
+
+
 def test_what_logs_a_training_is_no_part_of_a_call(monkeypatch: Any) -> None:
     """Trackers of experiments put theirs over `fit` of Keras' classes: nothing becomes slower by that."""
     import tf_keras
