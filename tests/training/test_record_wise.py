@@ -344,6 +344,39 @@ def test_a_function_put_over_one_of_keras_own(kind: str, monkeypatch: Any) -> No
     assert not check(own)
 
 
+def test_axes_and_arguments_and_models_are_looked_at_before_any_record_is() -> None:
+    """The check on made-up records would find these as well, so it is left out here."""
+    import tf_keras
+
+    from tfx_privacy.training.gradients import known_layers, plan
+    from tfx_privacy.training.gradients.units import UnsupportedCallError
+
+    class Own(tf_keras.Model):
+        def call(self, inputs: Any) -> Any:
+            return by_norm(inputs)
+
+    assert [known_layers.keeps_first(axis, 2) for axis in (0, -2, [0, 1], 1, -1)] == [False, False, False, True, True]
+    run = sums_of(make_model(along_records, loss="mse"), "ClippedSum")
+    with pytest.raises(UnsupportedCallError, match="works along the records' axis"):
+        run(np.ones((NUM_RECORDS, WIDTH), np.float32), np.ones(NUM_RECORDS))
+    with pytest.raises(UnsupportedCallError, match="whose own call is not known"):
+        plan.plan_of(Own())
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_losses_along_records_and_of_outputs_without_an_axis_get_one_at_a_time(generation: str) -> None:
+    import tensorflow as tf
+
+    from tfx_privacy.training.gradients import losses
+
+    of_keras = importlib.import_module(generation).losses
+    flat, square = tf.zeros(4), tf.zeros((4, 3))
+    assert losses._takes_batches(of_keras.CosineSimilarity(axis=-1), square, square)
+    assert not losses._takes_batches(of_keras.CosineSimilarity(axis=0), square, square)
+    assert losses._takes_batches(of_keras.MeanSquaredError(), square, square)
+    assert not losses._takes_batches(of_keras.MeanSquaredError(), flat, flat)
+
+
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_a_method_put_over_that_of_one_layer(generation: str) -> None:
     from tfx_privacy.training.gradients import known_layers

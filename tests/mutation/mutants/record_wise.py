@@ -69,7 +69,6 @@ RECORD_WISE = [
         "losses of Keras with any axis", "losses:_fits",
         "not known_layers.keeps_first(settings.get(\"axis\", -1), rank)", "False", "test_record_wise",
     ),
-    Mutant("losses of outputs of any rank", "losses:_fits", "rank < 2", "False", "test_record_wise"),
     Mutant("any loss sees whole batches", "is_known_loss",
         "return kind.__name__ in (*_POINTWISE, *_OF_CLASS_NUMBERS)", "return True", "test_record_wise"),
     Mutant(
