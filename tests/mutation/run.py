@@ -31,6 +31,7 @@ from mutants import MUTANTS, POSTGRESQL, Mutant
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 ROOT = TESTS.parent
 SECONDS = 600
+KILLED = 1  # pytest's exit code when tests failed
 # What costs seconds to import, and holds nothing of ours. Nothing of TensorFlow runs before the fork.
 SHARED = (
     "numpy",
@@ -147,9 +148,8 @@ def main() -> int:
     _import_shared()
     logs = ROOT / ".cache" / "mutation"
     logs.mkdir(parents=True, exist_ok=True)
-    outcomes = _run_all(chosen, logs, options.processes)
-    survived = [outcome for outcome in outcomes if outcome != "killed"]
-    print(f"{len(outcomes) - len(survived)} of {len(outcomes)} killed, {len(survived)} survived")
+    survived = _run_all(chosen, logs, options.processes)
+    print(f"{len(chosen) - len(survived)} of {len(chosen)} killed, {len(survived)} survived", *survived, sep="\n")
     return 1 if survived else 0
 
 
@@ -170,9 +170,10 @@ def _import_shared() -> None:
 
 
 def _run_all(chosen: Sequence[Bug], logs: pathlib.Path, processes: int) -> list[str]:
+    """The lines of those that survived: they are printed again at the end, hundreds of lines after they ran."""
     waiting = list(enumerate(chosen))
     running: dict[int, _Running] = {}
-    outcomes = []
+    survived = []
     while waiting or running:
         while waiting and len(running) < processes:
             number, bug = waiting.pop(0)
@@ -183,9 +184,11 @@ def _run_all(chosen: Sequence[Bug], logs: pathlib.Path, processes: int) -> list[
             code = _ended(child, one.started)
             if code is not None:
                 del running[child]
-                outcomes.append(_outcome(code))
-                _tell(one, outcomes[-1])
-    return outcomes
+                told = _told(one, _outcome(code))
+                print(told, flush=True)
+                if code != KILLED:
+                    survived.append(told)
+    return survived
 
 
 def _start(bug: Bug, log: pathlib.Path) -> tuple[int, _Running]:
@@ -196,10 +199,10 @@ def _start(bug: Bug, log: pathlib.Path) -> tuple[int, _Running]:
     return child, _Running(bug, log, time.monotonic())
 
 
-def _tell(one: _Running, outcome: str) -> None:
+def _told(one: _Running, outcome: str) -> str:
     seconds = time.monotonic() - one.started
     mutant, place = one.bug.mutant, one.bug.place
-    print(f"{outcome:9} {seconds:4.0f} s  {mutant.name}  ({place.module}; {one.log.relative_to(ROOT)})", flush=True)
+    return f"{outcome:9} {seconds:4.0f} s  {mutant.name}  ({place.module}; {one.log.relative_to(ROOT)})"
 
 
 def _ended(child: int, started: float) -> int | None:
@@ -210,13 +213,13 @@ def _ended(child: int, started: float) -> int | None:
     if time.monotonic() - started > SECONDS:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        return 1
+        return KILLED
     return None
 
 
 def _outcome(code: int) -> str:
-    """Failing tests kill; anything else but success means that the tests could not run."""
-    return {0: "SURVIVED", 1: "killed"}.get(code, f"BROKEN {code}")
+    """Anything but success and failing tests means that the tests could not run."""
+    return {0: "SURVIVED", KILLED: "killed"}.get(code, f"BROKEN {code}")
 
 
 if __name__ == "__main__":
