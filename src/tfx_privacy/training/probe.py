@@ -6,6 +6,7 @@ Made-up records are used, so nothing here depends on a private one.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -72,7 +73,7 @@ def examine(model: Any, data: ColumnarDataset, resolved: ResolvedParameters) -> 
                 resolved,
                 "Its layers' gradients could not be shown to add up to those of single records.",
             )
-        if not _same_among_copies(fast, made):
+        if not trial_records.same_among_copies(fast, made, functools.partial(_agree, shows_nothing=True)):
             return _slow(
                 model, records_each, resolved, "A record's gradient depends on the other records of its batch."
             )
@@ -120,19 +121,6 @@ def _notes(model: Any, plan: Plan) -> tuple[str, ...]:
         f"Called for one record at a time, because nothing shows that they leave records apart: {', '.join(parts)}. If "
         "you know that they do, declare the class or function with tfx_privacy.record_wise: the guarantee will say so.",
     )
-
-
-def _same_among_copies(fast: _Traced, made: ColumnarDataset) -> bool:
-    """Whether each record's gradient among others, of any size, is that among copies of itself."""
-    for records in trial_records.of_several_sizes(made):
-        together = trial_records.unless_refused(fast, records)
-        if together is None:
-            continue
-        for index in range(_RECORDS):
-            own = fast(trial_records.copies(records, index))
-            if not _agree([each[index] for each in together], [each[index] for each in own], shows_nothing=True):
-                return False
-    return True
 
 
 def _slow(model: Any, records_each: int, resolved: ResolvedParameters, reason: str) -> Examined:

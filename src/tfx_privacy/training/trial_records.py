@@ -46,6 +46,29 @@ def copies(made: ColumnarDataset, index: int) -> ColumnarDataset:
     return made.rows(np.full(len(made), index))
 
 
+def same_among_copies(
+    call: Callable[[ColumnarDataset], Any], made: ColumnarDataset, agree: Callable[[list[Any], list[Any]], bool]
+) -> bool:
+    """Whether each record gets among others, of any size, what it gets among copies of itself.
+
+    Args:
+      call: From records to tensors, or a structure of them, with a row for each.
+      made: Made-up records.
+      agree: Whether one record's rows among others are those among its copies.
+    """
+    for records in of_several_sizes(made):
+        together = unless_refused(call, records)
+        if together is None:
+            continue
+        for index in range(len(made)):
+            given, own = (
+                [each[index] for each in tf.nest.flatten(found)] for found in (together, call(copies(records, index)))
+            )
+            if not agree(given, own):
+                return False
+    return True
+
+
 def unless_refused(call: Callable[[ColumnarDataset], Any], records: ColumnarDataset) -> Any:
     """What a call gives; None where an operation refuses records of such a size, which then shows nothing."""
     try:

@@ -197,7 +197,7 @@ def _mixing_problems(model: Any, made: ColumnarDataset) -> Iterator[str]:
             if not _same(together, call(made)):
                 # A layer of the user's own that draws random numbers: no two calls can be compared.
                 continue
-            if not _same_alone(call, made, together) or not _same_among_copies(call, made):
+            if not _same_alone(call, made, together) or not trial_records.same_among_copies(call, made, _all_close):
                 yield (
                     f"An output for one record depends on the other records of its batch (training={training}). "
                     "Remove the layer that mixes records (normalisation over the batch, in-batch attention, "
@@ -228,21 +228,9 @@ def _same_alone(call: Callable[[ColumnarDataset], Any], made: ColumnarDataset, t
     )
 
 
-def _same_among_copies(call: Callable[[ColumnarDataset], Any], made: ColumnarDataset) -> bool:
-    """Whether each record gets among others, of any size, what it gets among copies of itself.
-
-    Where a record's outputs are not finite even then, its size shows nothing.
-    """
-    for records in trial_records.of_several_sizes(made):
-        given = trial_records.unless_refused(call, records)
-        if given is None:
-            continue
-        together = tf.nest.flatten(given)
-        for index in range(_PROBE_SIZE):
-            own = tf.nest.flatten(call(trial_records.copies(records, index)))
-            if not all(_close(one[index], other[index]) for one, other in zip(together, own, strict=True)):
-                return False
-    return True
+def _all_close(found: list[Any], own: list[Any]) -> bool:
+    """Where a record's outputs are not finite even among its copies, its size shows nothing."""
+    return all(_close(one, other) for one, other in zip(found, own, strict=True))
 
 
 def _close(one: Any, own: Any) -> bool:
