@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from tfx.components.util import examples_utils
 from tfx.dsl.io import fileio
+from tfx.proto import example_gen_pb2
 from tfx.types import artifact
 
 from tfx_privacy.attacks import trained_records
 from tfx_privacy.errors import EvidenceError, ParameterError
 from tfx_privacy.records import digest
 
+GZIPPED_RECORDS = "tfrecords_gzip"
+"""The file format that TFX's components write."""
+
+_EXAMPLES = "FORMAT_TF_EXAMPLE"
 _CHUNK_BYTES = 1 << 20
 _PROBE = ".tfx-privacy-can-write"
 
@@ -49,6 +55,20 @@ def write_text(uri: str, name: str, text: str) -> None:
     fileio.makedirs(uri)
     with fileio.open(os.path.join(uri, name), "w") as file:
         file.write(text)
+
+
+def problem_of_format(
+    examples: artifact.Artifact, component: str, file_formats: Collection[str] = (GZIPPED_RECORDS,)
+) -> str:
+    """Why a component would read examples wrongly or not at all, by what they say of themselves; empty if it reads them."""
+    payload = example_gen_pb2.PayloadFormat.Name(examples_utils.get_payload_format(examples))
+    form = examples_utils.get_file_format(examples) or GZIPPED_RECORDS
+    if payload == _EXAMPLES and form in file_formats:
+        return ""
+    return (
+        f"The examples have payload_format={payload!r} and file_format={form!r}; {component} takes {_EXAMPLES!r} in "
+        f"{GZIPPED_RECORDS!r}. Let ExampleGen (its output_config) or Transform write them so."
+    )
 
 
 def model_digest(uri: str) -> str:

@@ -19,7 +19,6 @@ from tfx import types
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
-from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
@@ -38,7 +37,6 @@ INSERTED_PROPERTY = "inserted_canary_records"
 """On the copy of the examples, so whoever finds it knows that it is not for serving."""
 
 _SHARD = "canaries_tfrecord-00000-of-00001.gz"
-_FILE_FORMAT = "tfrecords_gzip"
 _CHUNK_BYTES = 1 << 20
 
 
@@ -200,11 +198,8 @@ def _refuse_known(files: list[str], records: list[bytes]) -> None:
 
 def _split_files(examples: types.Artifact, split: str) -> list[str]:
     """The files of the split, each of gzipped TFRecords of tf.Examples."""
-    payload = examples_utils.get_payload_format(examples)
-    form = examples_utils.get_file_format(examples) or _FILE_FORMAT
-    if payload != example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE or form != _FILE_FORMAT:
-        name = example_gen_pb2.PayloadFormat.Name(payload)
-        raise DataError(f"The examples are {name} in {form}; CanaryInserter takes FORMAT_TF_EXAMPLE in {_FILE_FORMAT}.")
+    if problem := _files.problem_of_format(examples, "CanaryInserter"):
+        raise DataError(problem)
     present = sorted(artifact_utils.decode_split_names(examples.split_names))
     if split not in present:
         raise ParameterError(f"Unknown split {split!r}. The examples artifact has splits: {', '.join(present)}.")

@@ -126,21 +126,6 @@ def records_of(files: Sequence[str]) -> Any:
     return tf.data.TFRecordDataset(files, compression_type="GZIP")
 
 
-def check_formats(examples: Sequence[Any]) -> None:
-    """Refuses, by what artifacts say of themselves, examples of formats that would be read wrongly or not at all.
-
-    Raises:
-      ParameterError: If one is neither of tf.Examples nor in compressed TFRecords.
-    """
-    for name, expected in (("payload_format", "FORMAT_TF_EXAMPLE"), ("file_format", "tfrecords_gzip")):
-        found = sorted({artifact.get_string_custom_property(name) for artifact in examples} - {"", expected})
-        if found:
-            raise ParameterError(
-                f"The examples have {name}={found[0]!r}; DPTrainer reads {expected!r} alone. Let ExampleGen or Transform "
-                "write tf.Examples into compressed TFRecords."
-            )
-
-
 def made_up(fn_args: Any, label_key: str | None, input_fn: Callable[..., Any] | None) -> ColumnarDataset | None:
     """One record of zeros and empty texts, as `read` would give records, made without a look at any.
 

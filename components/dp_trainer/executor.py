@@ -41,7 +41,7 @@ from tfx_privacy.components.dp_trainer.guarantee import (
 )
 from tfx_privacy.components.dp_trainer.reference_models import Journal
 from tfx_privacy.components.dp_trainer.request import Request
-from tfx_privacy.errors import TFXPrivacyError
+from tfx_privacy.errors import ParameterError, TFXPrivacyError
 from tfx_privacy.guarantee.record import PrivacyGuarantee
 from tfx_privacy.training import keras_api, over_training
 
@@ -70,7 +70,9 @@ class Executor(trainer_executor.GenericExecutor):
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         request = self._request(input_dict, output_dict, exec_properties)
-        data.check_formats(input_dict[standard_component_specs.EXAMPLES_KEY])
+        for examples in input_dict[standard_component_specs.EXAMPLES_KEY]:
+            if problem := _files.problem_of_format(examples, "DPTrainer"):
+                raise ParameterError(problem)
         start = base_model.read(input_dict, exec_properties, request.privacy, request.account)
         reference_training.check_start(request, start)
         scope_items = scope_of(

@@ -8,10 +8,8 @@ from typing import Any
 
 from absl import logging
 from tfx import types
-from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
-from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
@@ -30,8 +28,7 @@ from tfx_privacy.gate import attack_limit, false_refusals
 from tfx_privacy.gate.false_refusals import Design
 from tfx_privacy.records import statement, strict_json
 
-_PAYLOAD, _FILE_FORMAT = "FORMAT_TF_EXAMPLE", "tfrecords_gzip"
-_FILE_FORMATS = (_FILE_FORMAT, "tfrecords")
+_FILE_FORMATS = (_files.GZIPPED_RECORDS, "tfrecords")
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -110,7 +107,8 @@ def _files_of(examples: list[types.Artifact], splits: tuple[str, ...]) -> tuple[
     """Files of the splits, each of which has one."""
     found: list[str] = []
     for artifact in examples:
-        _check_format(artifact)
+        if problem := _files.problem_of_format(artifact, "PrivacyEvaluator", _FILE_FORMATS):
+            raise DataError(problem)
         present = sorted(artifact_utils.decode_split_names(artifact.split_names))
         for split in splits:
             if split not in present:
@@ -123,16 +121,6 @@ def _files_of(examples: list[types.Artifact], splits: tuple[str, ...]) -> tuple[
                 raise DataError(f"Split {split!r} holds no file.")
             found += files
     return tuple(found)
-
-
-def _check_format(examples: types.Artifact) -> None:
-    payload = example_gen_pb2.PayloadFormat.Name(examples_utils.get_payload_format(examples))
-    form = examples_utils.get_file_format(examples) or _FILE_FORMAT
-    if payload != _PAYLOAD or form not in _FILE_FORMATS:
-        raise DataError(
-            f"The examples are {payload} in {form}; PrivacyEvaluator takes {_PAYLOAD} in {_FILE_FORMAT}. Set ExampleGen's "
-            "output_config, or convert them before DPTrainer and PrivacyEvaluator read them."
-        )
 
 
 def _reader(

@@ -290,6 +290,13 @@ FAULTS: dict[str, tuple[Callable[[Bench], object], dict[str, Any], dict[str, Any
     "one equal record": (_one_on_both_sides, {}, {}, "1 non-members are equal to members"),
     "empty split": (_empty, {}, {}, "holds no record"),
     "label missing in the records": (_unlabelled, {}, {}, "does not fit signature"),
+    "another payload": (
+        lambda b: b.inputs["examples"][0].set_string_custom_property("payload_format", "FORMAT_TF_SEQUENCE_EXAMPLE"), {}, {},
+        "payload_format='FORMAT_TF_SEQUENCE_EXAMPLE'",
+    ),
+    "another file format": (
+        lambda b: b.inputs["examples"][0].set_string_custom_property("file_format", "parquet"), {}, {}, "file_format='parquet'",
+    ),
     "unknown label": (lambda b: None, {}, {"label_key": "tips"}, "Unknown label_key='tips'"),
     "another label than the model's": (
         lambda b: b.inputs["model"][0].set_string_custom_property("label_key", "features"), {}, {},
