@@ -21,7 +21,6 @@ from tfx_privacy.guarantee.record import FeatureKind, LabelFeature, TrainedLabel
 from tfx_privacy.training import keras_api, validation
 from tfx_privacy.training.gradients import losses
 
-_OF_CLASS_NUMBERS = ("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy")
 _Loss = Literal["classes", "keras", "own", "without_label"]
 
 
@@ -107,6 +106,5 @@ def _losses(model: Any, records: training.ColumnarDataset) -> dict[str, _Loss]:
 
 def _kind_of(head: keras_api.Head) -> _Loss:
     if losses.is_known_loss(head.loss):
-        name = getattr(head.loss, "__name__", type(head.loss).__name__)
-        return "classes" if name in _OF_CLASS_NUMBERS else "keras"
+        return "classes" if losses.takes_class_numbers(head.loss) else "keras"
     return "own" if losses.reads_label(head.loss, head.labels, head.outputs) else "without_label"

@@ -56,7 +56,7 @@ class PerRecordLoss:
 
 def is_known_loss(loss: Any) -> bool:
     """Whether a loss is one of Keras' own that give each record a loss of its own."""
-    kind = loss if inspect.isfunction(loss) else type(loss)
+    kind = _kind(loss)
     # Some of Keras' metrics have the names of losses.
     if not all(
         known_layers.is_genuine(each) and ".losses" in each.__module__ for each in (kind, getattr(loss, "fn", kind))
@@ -65,6 +65,11 @@ def is_known_loss(loss: Any) -> bool:
     if kind is not loss and known_layers.is_altered(loss):
         return False
     return kind.__name__ in (*_POINTWISE, *_OF_CLASS_NUMBERS)
+
+
+def takes_class_numbers(loss: Any) -> bool:
+    """Whether a known loss is of labels that are class numbers."""
+    return _kind(loss).__name__ in _OF_CLASS_NUMBERS
 
 
 def reads_label(loss: Any, labels: Any, outputs: Any) -> bool:
@@ -98,7 +103,7 @@ def reads_label(loss: Any, labels: Any, outputs: Any) -> bool:
 
 def declared_name(loss: Any) -> str | None:
     """How guarantees name a loss that was declared record-wise; None if it was not."""
-    kind = loss if inspect.isfunction(loss) else type(loss)
+    kind = _kind(loss)
     return name_of(kind) if is_declared(kind) else None
 
 
@@ -116,11 +121,15 @@ def _takes_batches(loss: Any, labels: Any, outputs: Any) -> bool:
 
 def _fits(loss: Any, labels: Any, outputs: Any) -> bool:
     """By ranks, because labels of shape (n, 1) and outputs of shape (n,) would be broadcast to all pairs."""
-    name = loss.__name__ if inspect.isfunction(loss) else type(loss).__name__
     settings = {**vars(loss), **getattr(loss, "_fn_kwargs", {})} if not inspect.isfunction(loss) else {}
     rank, of_labels = outputs.shape.rank, tf.TensorShape(labels.shape).rank
     if rank is None or of_labels is None or rank < 2 or settings.get("ignore_class") is not None:
         return False
     if not known_layers.keeps_first(settings.get("axis", -1), rank):
         return False
-    return of_labels == rank or (of_labels == rank - 1 and name in _OF_CLASS_NUMBERS)
+    return of_labels == rank or (of_labels == rank - 1 and takes_class_numbers(loss))
+
+
+def _kind(loss: Any) -> Any:
+    """What a loss is by: its class, or a function itself."""
+    return loss if inspect.isfunction(loss) else type(loss)
