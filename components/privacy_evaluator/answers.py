@@ -44,12 +44,20 @@ def rows(found: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
     return found
 
 
+def holds_numbers(values: np.ndarray) -> bool:
+    """Whether an output is no text."""
+    return values.dtype.kind in "fiub"
+
+
 def output(found: Mapping[str, np.ndarray], key: str | None) -> np.ndarray:
-    """The output of this name, or the only one; NaN where it holds no numbers."""
+    """The output of this name, or the only one.
+
+    Raises:
+      ParameterError: If it is unknown, or one of several is not named.
+    """
     if key is None and len(found) != 1:
         raise ParameterError(f"The signature has several outputs: {', '.join(sorted(found))}. Set output_key.")
     name = next(iter(found)) if key is None else key
     if name not in found:
         raise ParameterError(f"Unknown output_key={name!r}. The signature has: {', '.join(sorted(found))}.")
-    values = found[name]
-    return values if values.dtype.kind in "fiub" else np.full(len(values), np.nan)
+    return found[name]

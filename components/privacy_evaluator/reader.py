@@ -194,12 +194,13 @@ class LoadedReader:
         return answers.rows({name: columns_of.array(value) for name, value in outputs.items()}, len(records))
 
     def of_heads(self, outputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """Of all outputs those of each head.
+        """Of all outputs those of each head; NaN for one that holds no numbers.
 
         Raises:
           ParameterError: If an output is unknown, or one of several is not named.
         """
-        return [answers.output(outputs, head.output_key) for head in self.reader.heads]
+        found = [answers.output(outputs, head.output_key) for head in self.reader.heads]
+        return [values if answers.holds_numbers(values) else np.full(len(values), np.nan) for values in found]
 
     def read(self, records: Any) -> Batch:
         """Outputs, labels, slices and hashes of some records.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -12,11 +11,17 @@ from tfx_privacy.attacks import evaluation
 from tfx_privacy.attacks.evaluation import Task
 from tfx_privacy.attacks.membership import heads
 from tfx_privacy.attacks.membership.heads import Head
+from tfx_privacy.components.privacy_evaluator import answers, scoring
 from tfx_privacy.components.privacy_evaluator import reader as reading
-from tfx_privacy.components.privacy_evaluator import scoring
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec
 from tfx_privacy.components.privacy_evaluator.reader import ModelReader
 from tfx_privacy.errors import DataError
+
+_TEXT = (
+    "the output is text, such as the names of classes, which has no scores: export the logits, or unrounded "
+    "probabilities, as an output or a signature that takes the same examples, and attack that (output_key, "
+    "signature_name)"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,9 +63,8 @@ def resolve(reader: ModelReader, files: tuple[tuple[str, ...], ...]) -> Resolved
     described, tasks = [], []
     for spec, outputs, labels in zip(reader.heads, loaded.of_heads(batch.outputs), batch.labels, strict=True):
         task, reason = _task(spec, outputs, labels, labels_are_float.get(spec.label_key or "", False))
-        text = _text(batch.outputs, spec.output_key)
-        if text:
-            task, reason = "unsupported", text
+        if not answers.holds_numbers(answers.output(batch.outputs, spec.output_key)):
+            task, reason = "unsupported", _TEXT
         from_logits = spec.from_logits if task in heads.OF_CLASSES else None
         if from_logits is None:
             from_logits = heads.infer_from_logits(task, outputs)
@@ -83,18 +87,6 @@ def _task(spec: HeadSpec, outputs: np.ndarray, labels: np.ndarray | None, labels
     if spec.task is not None:
         return spec.task, ""  # type: ignore[return-value] # HeadSpec checks it
     return heads.infer_task(outputs, labels, labels_are_float=labels_are_float)
-
-
-def _text(outputs: Mapping[str, np.ndarray], key: str | None) -> str:
-    """Why an output that is text is not attacked; empty for numbers."""
-    values = outputs[key] if key is not None else next(iter(outputs.values()))
-    if values.dtype.kind in "fiub":
-        return ""
-    return (
-        "the output is text, such as the names of classes, which has no scores: export the logits, or unrounded "
-        "probabilities, as an output or a signature that takes the same examples, and attack that (output_key, "
-        "signature_name)"
-    )
 
 
 def _first_batch(files: tuple[str, ...]) -> np.ndarray:
