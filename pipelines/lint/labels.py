@@ -6,13 +6,12 @@ from collections.abc import Iterator
 
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, parse_heads
 from tfx_privacy.errors import ParameterError
+from tfx_privacy.gate.rules.attacks import MIN_CONTROL, MIN_CONTROL_OF_MANY
 from tfx_privacy.pipelines.lint import roles
 from tfx_privacy.pipelines.lint.finding import Finder, Finding, describe_origin
 from tfx_privacy.pipelines.lint.graph import Graph, Node, Output
 
 _RULE = "attack-on-other-label"
-SMALLEST_SAMPLE = 300
-"""Records per side, below which attacks that learn and the control find little of what is there."""
 
 
 def check_label(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
@@ -32,12 +31,13 @@ def check_sample(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
     if not roles.is_privacy_evaluator(node):
         return
     size = node.exec_properties.get("sample_size")
-    if isinstance(size, int) and size < SMALLEST_SAMPLE:
+    if isinstance(size, int) and size < MIN_CONTROL:
         yield Finder(graph, node).warning(
             "attack-on-few-records",
             f"sample_size={size} records per side are too few for attacks that learn, and for the control that tells a "
             "leak from splits that differ.",
-            f"Leave out sample_size, or set it to at least {SMALLEST_SAMPLE}.",
+            f"Leave out sample_size, or set it to at least {MIN_CONTROL_OF_MANY}: the gate demands that where a side has as "
+            "many records.",
         )
 
 

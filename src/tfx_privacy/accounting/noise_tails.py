@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from tfx_privacy.accounting.composition import terms
+from tfx_privacy.accounting.composition import parts
 from tfx_privacy.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def lost(event: DpEvent) -> float:
     Returns:
       An upper bound, in [0, inf).
     """
-    runs = [terms(each) for each in getattr(event, "events", (event,))]
-    return sum(run.steps * NUMBERS_PER_STEP * _PAIRS_PER_NUMBER * _beyond(run.noise_multiplier) for run in runs)
+    pairs = NUMBERS_PER_STEP * _PAIRS_PER_NUMBER
+    return sum(run.steps * pairs * _beyond(run.noise_multiplier) for run in parts(event))
 
 
 def delta_left(event: DpEvent, *, target_delta: float) -> float:

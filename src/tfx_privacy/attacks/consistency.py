@@ -165,9 +165,7 @@ def _of_counts(row: AttackResult, totals: Totals) -> Iterator[str]:
         expected = {_LOSS: totals.usable, _NO_SCORE: totals.sizes}.get(name)
         if expected is not None and row.status != "UNSUPPORTED" and sizes != expected:
             yield f"it compared {_show(sizes)} records, and not all {_show(expected)}"
-    smallest = totals.min_records, totals.min_records
-    if row.slice_feature != WHOLE_SET:
-        smallest = totals.min_slice_size, min(totals.min_slice_size, FEWEST_OTHERS)
+    smallest = fewest(row.slice_feature, min_records=totals.min_records, min_slice_size=totals.min_slice_size)
     if row.status == "OK" and not _within(smallest, sizes):
         needed = f"{smallest[0]} of each" if smallest[0] == smallest[1] else _show(smallest)
         yield f"it was judged on {_show(sizes)} records, and {needed} are needed"
@@ -175,6 +173,13 @@ def _of_counts(row: AttackResult, totals: Totals) -> Iterator[str]:
     is_excused = name in _STRATIFIED or row.slice_value == UNJUDGED or _has_few_groups(row)
     if row.status == "INSUFFICIENT" and not is_excused and _within(smallest, sizes):
         yield f"it is INSUFFICIENT, and {_show(sizes)} records are enough"
+
+
+def fewest(slice_feature: str, *, min_records: int, min_slice_size: int) -> tuple[int, int]:
+    """Members and non-members that a row needs to be judged: of the whole set, or of a slice."""
+    if slice_feature == WHOLE_SET:
+        return min_records, min_records
+    return min_slice_size, min(min_slice_size, FEWEST_OTHERS)
 
 
 def _of_groups(row: AttackResult, totals: Totals) -> Iterator[str]:

@@ -49,6 +49,17 @@ def is_known(row: AttackResult) -> bool:
     return all(math.isfinite(value) for value in (row.auc.low, row.auc.estimate, row.auc.high))
 
 
+def quantile_of(confidence_level: float) -> float:
+    """How many standard deviations the ends of an interval are away."""
+    return float(stats.norm.isf((1.0 - confidence_level) / 2))
+
+
+def deviation(row: AttackResult, quantile: float) -> float:
+    """Of the row's AUC, by its interval."""
+    assert row.auc is not None
+    return (row.auc.high - row.auc.low) / (2 * quantile)
+
+
 @dataclasses.dataclass(frozen=True)
 class AttackLimit:
     """What every row of one evaluation is held against; NaN and whatever else cannot be compared is ABOVE.
@@ -72,7 +83,7 @@ class AttackLimit:
         num_tests = max(1, len(rows) + 2 * len(together))
         return cls(
             limit=limit,
-            quantile=float(stats.norm.isf((1.0 - record.confidence_level) / 2)),
+            quantile=quantile_of(record.confidence_level),
             strict=float(stats.norm.isf(FALSE_REFUSALS / (2 * num_tests))),
         )
 
@@ -159,8 +170,7 @@ class AttackLimit:
         return pairs / pairs.sum(), excess, np.array([self._deviation(row) ** 2 for row in rows])
 
     def _deviation(self, row: AttackResult) -> float:
-        assert row.auc is not None
-        return (row.auc.high - row.auc.low) / (2 * self.quantile)
+        return deviation(row, self.quantile)
 
     def _strict_lower(self, row: AttackResult) -> float:
         """Lower bound on the AUC of the better of the attack and its mirror image, at the strict quantile on the logit scale."""

@@ -97,7 +97,7 @@ class Design:
           The design; None where no attack was judged on the whole set.
         """
         rows = attack_limit.attacked(record)
-        quantile = _quantile(record.confidence_level)
+        quantile = attack_limit.quantile_of(record.confidence_level)
         whole = [row for row in rows if row.slice_feature == WHOLE_SET]
         if not whole:
             return None
@@ -131,7 +131,7 @@ class Design:
             return 1.0
         if limit == 1.0:
             return 0.0
-        quantile = _quantile(self.confidence_level)
+        quantile = attack_limit.quantile_of(self.confidence_level)
         scaled = np.array(self.deviations) / math.sqrt(factor)
         each = np.minimum(1.0, 2.0 * stats.norm.sf(special.logit(limit) / (4.0 * scaled) - quantile))
         of_rows = 1.0 - float(np.prod(1.0 - each))
@@ -184,13 +184,9 @@ def _own_deviation(row: AttackResult, quantile: float) -> float:
     """From a row's interval, where the model may be harmless: an attack that finds much has an interval of its own kind."""
     if row.auc is None or not abs(row.auc.estimate - 0.5) <= _HARMLESS:
         return 0.0
-    return (row.auc.high - row.auc.low) / (2 * quantile)
+    return attack_limit.deviation(row, quantile)
 
 
 def _deviation(num_members: int, num_nonmembers: int, *, cross_fitted: bool) -> float:
     variance = (num_members + num_nonmembers + 1) / (12.0 * num_members * num_nonmembers)
     return math.sqrt(2.0 * variance if cross_fitted else variance)
-
-
-def _quantile(confidence_level: float) -> float:
-    return float(stats.norm.isf((1.0 - confidence_level) / 2))

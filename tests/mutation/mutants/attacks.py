@@ -115,11 +115,11 @@ ATTACKS = [
     ),
     Mutant(
         "the control is not asked", "control:confounded",
-        "not _p_value(row) > CONTROL_SIGNIFICANCE", "_p_value(row) < 0.0", "test_attack_rules",
+        "not p_value_of(row) > CONTROL_SIGNIFICANCE", "p_value_of(row) < 0.0", "test_attack_rules",
     ),
     Mutant(
         "whatever the control says is a shift", "control:confounded",
-        "not _p_value(row) > CONTROL_SIGNIFICANCE", "", "test_attack_rules",
+        "not p_value_of(row) > CONTROL_SIGNIFICANCE", "", "test_attack_rules",
     ),
     Mutant(
         "no score is the lowest", "tally:_counts",
@@ -279,7 +279,7 @@ ATTACKS = [
     ),
     Mutant(
         "the control looks twice for the price of once", "_clearer",
-        "len(judged) * _p_value(best)", "_p_value(best)", "test_control",
+        "len(judged) * p_value_of(best)", "p_value_of(best)", "test_control",
     ),
     Mutant(
         "the control reads first words alone", "bags:_tokens",

@@ -133,7 +133,7 @@ NOISE = [
     ),
     Mutant(
         "several runs lose what the first does", "lost",
-        'getattr(event, "events", (event,))', 'getattr(event, "events", (event,))[:1]', "test_reach_of_noise",
+        'parts(event)', 'parts(event)[:1]', "test_reach_of_noise",
     ),
     Mutant(
         "neighbors are as far from the reach as one coordinate of the noise", "_beyond",

@@ -81,18 +81,19 @@ def families(rows: Sequence[AttackResult]) -> list[list[int]]:
 def clearest(rows: Sequence[AttackResult]) -> str:
     """`CONTROL` or `VALUES`: which tells more on the whole set, by p-values that are not adjusted yet."""
     found = [row for row in rows if row.attack in (CONTROL, VALUES) and row.slice_feature == WHOLE_SET]
-    return min((row for row in found if row.adjusted_p_value is not None), key=_p_value).attack
+    return min((row for row in found if row.adjusted_p_value is not None), key=p_value_of).attack
 
 
 def _clearer(one: AttackResult, other: AttackResult | None) -> AttackResult:
     judged = [row for row in (one, other) if row is not None and row.adjusted_p_value is not None]
     if not judged:
         return one
-    best = min(judged, key=_p_value)
-    return best.model_copy(update={"attack": CONTROL, "adjusted_p_value": min(1.0, len(judged) * _p_value(best))})
+    best = min(judged, key=p_value_of)
+    return best.model_copy(update={"attack": CONTROL, "adjusted_p_value": min(1.0, len(judged) * p_value_of(best))})
 
 
-def _p_value(row: AttackResult) -> float:
+def p_value_of(row: AttackResult) -> float:
+    """Of a row that was tested."""
     assert row.adjusted_p_value is not None
     return row.adjusted_p_value
 
@@ -106,7 +107,7 @@ def confounded(rows: Sequence[AttackResult]) -> list[AttackResult]:
     shifted = {
         (row.slice_feature, row.slice_value): row
         for row in rows
-        if row.attack == CONTROL and row.status == "OK" and not _p_value(row) > CONTROL_SIGNIFICANCE
+        if row.attack == CONTROL and row.status == "OK" and not p_value_of(row) > CONTROL_SIGNIFICANCE
     }
     return [
         _marked(row, shifted[row.slice_feature, row.slice_value])

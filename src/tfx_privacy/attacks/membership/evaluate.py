@@ -286,9 +286,9 @@ def _too_few(slice_key: SliceKey, sizes: tuple[int, int], settings: Settings) ->
             f"with most members are judged. Slice by a feature with fewer values, or raise min_slice_size, which pools "
             "the rarer ones"
         )
-    smallest = settings.min_slice_size, min(settings.min_slice_size, consistency.FEWEST_OTHERS)
-    if slice_key == _WHOLE:
-        smallest = settings.min_records, settings.min_records
+    smallest = consistency.fewest(
+        slice_key[0], min_records=settings.min_records, min_slice_size=settings.min_slice_size
+    )
     if sizes[MEMBERS] >= smallest[MEMBERS] and sizes[OTHERS] >= smallest[OTHERS]:
         return ""
     found = statistics.minimum_detectable_auc(*sizes)
@@ -384,18 +384,13 @@ def _weighted(sides: tuple[SampledSide, SampledSide], odds: np.ndarray, settings
 def _adjusted(rows: Sequence[AttackResult], family: Sequence[int], *, times: int = 1) -> list[AttackResult]:
     """The rows, with the p-values of those of a family adjusted for each other, and for the number of families."""
     tested = [index for index in family if rows[index].adjusted_p_value is not None]
-    adjusted = dict(zip(tested, multiplicity.holm([_p_value(rows[index]) for index in tested]), strict=True))
+    adjusted = dict(zip(tested, multiplicity.holm([control.p_value_of(rows[index]) for index in tested]), strict=True))
     return [
         row.model_copy(update={"adjusted_p_value": min(1.0, times * float(adjusted[index]))})
         if index in adjusted
         else row
         for index, row in enumerate(rows)
     ]
-
-
-def _p_value(row: AttackResult) -> float:
-    assert row.adjusted_p_value is not None
-    return row.adjusted_p_value
 
 
 def _for_pictures(scored: Sequence[_Scored], rows: Sequence[AttackResult]) -> list[_Scored]:
