@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import evaluations
 import evidence
 import numpy as np
 import pytest
 
-from tfx_privacy.attacks.evaluation import AttackResult, Head, PrivacyEvaluation
+from tfx_privacy.attacks.evaluation import AttackResult, PrivacyEvaluation
 from tfx_privacy.attacks.membership import evaluate, sample, slice_values, tally
 from tfx_privacy.attacks.membership.evaluate import SampledSide
 from tfx_privacy.attacks.membership.slice_values import SliceColumn
@@ -55,7 +56,7 @@ def record(
         num_nonmembers=sum(others.values()),
         slice_features=["shop"],
         min_slice_size=min_slice_size,
-        heads=[Head(name="", task="regression", output_key="outputs", label_key="label", label_features="examples")],
+        heads=[evaluations.head(task="regression", from_logits=None)],
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import attack_data
+import evaluations
 import evidence
 import numpy as np
 import pytest
 
-from tfx_privacy.attacks.evaluation import AttackResult, Head, PrivacyEvaluation
+from tfx_privacy.attacks.evaluation import AttackResult, PrivacyEvaluation
 from tfx_privacy.attacks.membership import (
     evaluate,
     heads,
@@ -173,16 +174,7 @@ def evaluation(run: Any, members: int, others: int) -> PrivacyEvaluation:
         num_members=members,
         num_nonmembers=others,
         slice_features=["class", "group"],
-        heads=[
-            Head(
-                name="",
-                task="binary",
-                output_key="outputs",
-                label_key="label",
-                label_features="examples",
-                from_logits=True,
-            )
-        ],
+        heads=[evaluations.head(from_logits=True)],
         curves=run.curves,
     )
 

@@ -52,6 +52,19 @@ def row(attack: str, feature: str, value: str, auc: float | None, half: float = 
     return AttackResult(**{**values, **changes})
 
 
+def head(**changes: Any) -> Head:
+    """Of an only output, with probabilities."""
+    values: dict[str, Any] = {
+        "name": "",
+        "task": "binary",
+        "output_key": "outputs",
+        "label_key": "label",
+        "label_features": "examples",
+        "from_logits": False,
+    }
+    return Head(**{**values, **changes})
+
+
 def curve(attack: str, shift: float) -> Curve:
     """Normal scores, members `shift` standard deviations higher: TPR = Phi(shift + Phi^-1(FPR))."""
     false = np.concatenate([[0.0], np.geomspace(1e-4, 1.0, 60)])
@@ -146,16 +159,7 @@ def make(**changes: Any) -> PrivacyEvaluation:
         "num_nonmembers": 2_000,
         "num_unusable_members": 3,
         "num_overlapping": 0,
-        "heads": [
-            Head(
-                name="main",
-                task="binary",
-                output_key="score",
-                label_key="label",
-                label_features="examples",
-                from_logits=False,
-            )
-        ],
+        "heads": [head(name="main", output_key="score")],
         "signature_name": "serving_default",
         "served": served_signatures("score"),
         "num_compared": 6_003,

@@ -14,7 +14,6 @@ from tfx_privacy.accounting.epsilon import COARSE_INTERVAL, EpsilonBounds, dp_ac
 from tfx_privacy.attacks.evaluation import (
     AttackResult,
     Groups,
-    Head,
     Interval,
     PrivacyEvaluation,
 )
@@ -149,16 +148,7 @@ def make_evaluation(results: list[AttackResult] | None = None, **changes: Any) -
         "num_members": 10_000,
         "num_nonmembers": 5_000,
         "num_overlapping": 0,
-        "heads": [
-            Head(
-                name="",
-                task="binary",
-                output_key="outputs",
-                label_key="label",
-                label_features="examples",
-                from_logits=False,
-            )
-        ],
+        "heads": [evaluations.head()],
         "signature_name": "serving_default",
         "served": evaluations.served_signatures("outputs"),
         "slice_features": ["class", "payment"],

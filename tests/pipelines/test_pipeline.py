@@ -102,8 +102,9 @@ def test_an_over_fitted_model_is_refused_on_both_with_its_slice_named(outcomes: 
     assert not leaky.result.blessed
     assert not leaky.result.pushed
     assert leaky.new_models == []
-    # Whether its small slices leak together depends on the run's noise.
-    assert {"epsilon", "attack_auc"} <= failed_rules(leaky) <= {"epsilon", "attack_auc", "attack_coverage"}
+    # Small slices that leak together are not covered; whether they do is up to the run's random numbers.
+    of_small_slices = {"attack_coverage"} if "loss could judge only" in leaky.result.message else set()
+    assert failed_rules(leaky) == {"epsilon", "attack_auc", *of_small_slices}
     assert leaky.result.epsilon == "infinite"
     assert "payment_type=Credit Card" in leaky.result.message
 

@@ -1,8 +1,10 @@
 """The noise. Every statistical test has a false alarm of at most 1e-6, and a twin that must fail."""
 
+import functools
 import math
 from typing import Any
 
+import normal_samples
 import numpy as np
 import pytest
 from scipy import stats
@@ -13,11 +15,8 @@ pytestmark = pytest.mark.engine
 FALSE_ALARM = 1e-6
 
 
-def scale_is(sample: np.ndarray, standard_deviation: float) -> bool:
-    """Two-sided chi-square test of the variance of a normal sample of known mean zero."""
-    statistic = float(np.sum((np.asarray(sample, np.float64) / standard_deviation) ** 2))
-    low, high = stats.chi2.ppf([FALSE_ALARM / 4, 1 - FALSE_ALARM / 4], len(sample))
-    return bool(low < statistic < high)
+# The tests of scale and shape have half of it each.
+scale_is = functools.partial(normal_samples.scale_is, false_alarm=FALSE_ALARM / 2)
 
 
 def is_normal(sample: np.ndarray, standard_deviation: float) -> bool:

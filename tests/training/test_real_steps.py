@@ -4,14 +4,15 @@ Statistical tests have a false alarm below 1e-6, and a twin that must fail.
 """
 
 import contextlib
+import functools
 import itertools
 import math
 from typing import Any
 
 import logical_devices
+import normal_samples
 import numpy as np
 import pytest
-from scipy import stats
 from small_models import make_data, make_model, resolved, weights
 
 pytestmark = pytest.mark.engine
@@ -19,10 +20,7 @@ pytestmark = pytest.mark.engine
 FALSE_ALARM = 1e-6
 
 
-def scale_is(sample: np.ndarray, standard_deviation: float) -> bool:
-    statistic = float(np.sum((np.asarray(sample, np.float64) / standard_deviation) ** 2))
-    low, high = stats.chi2.ppf([FALSE_ALARM / 2, 1 - FALSE_ALARM / 2], len(sample))
-    return bool(low < statistic < high)
+scale_is = functools.partial(normal_samples.scale_is, false_alarm=FALSE_ALARM)
 
 
 class OneWeightEach:
