@@ -55,6 +55,17 @@ def test_a_leak_that_is_clear_on_a_small_slice_is_refused_in_either_direction(at
     assert failures(*rows, *whole) == {"attack_auc"}
 
 
+@pytest.mark.parametrize(
+    ("auc", "standing"), [(0.75, "ABOVE"), (0.25, "ABOVE"), (0.6, "INCONCLUSIVE"), (0.5, "WITHIN")]
+)
+def test_a_small_slice_by_itself(auc: float, standing: str) -> None:
+    """Whatever the others find together."""
+    (row,) = shops(auc)[:1]
+    limit = attack_limit.AttackLimit(limit=0.6, quantile=1.96, strict=3.0)
+    assert limit.is_small(row)
+    assert limit.standing(row).name == standing
+
+
 @pytest.mark.parametrize("mean", [0.597, 0.403])
 def test_small_slices_must_keep_the_limit_together(mean: float) -> None:
     assert failures(*shops(*[mean] * 25)) == {"attack_auc", "attack_coverage"}
