@@ -91,10 +91,9 @@ def test_a_thousand_races(ledger_address: str, capsys: pytest.CaptureFixture[str
 
 
 def hurried(address: str, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    """A ledger that waits for others for a second."""
-    with monkeypatch.context() as patched:
-        patched.setattr(database, "WAIT_SECONDS", 1)
-        return open_ledger(address)
+    """A ledger that waits for others for a second, in all the connections that it will make."""
+    monkeypatch.setattr(database, "WAIT_SECONDS", 1)
+    return open_ledger(address)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

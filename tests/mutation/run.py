@@ -43,7 +43,9 @@ SHARED = (
     "pytest",
     "hypothesis",
     "pydantic",
-    "dp_accounting.pld",
+    "attr",
+    "scipy.fft",
+    "scipy.signal",
 )
 
 
@@ -94,13 +96,13 @@ def prepared(mutant: Mutant, code: Package) -> Bug:
       ValueError: If its place or one of its tests is not there, or is there several times.
     """
     place = code.find(mutant.where)
-    tests = [str(_test(name)) for name in mutant.tests.split()]
+    tests = [_test(name) for name in mutant.tests.split()]
     return Bug(mutant, place, place.changed(mutant.old, mutant.new), tests)
 
 
 def all_prepared(mutants: Sequence[Mutant]) -> tuple[list[Bug], list[str]]:
     """The mutants, applied, and what is wrong with those that cannot be."""
-    code = Package(ROOT / "src" / "tfx_privacy", without=["templates"])  # the templates are projects of their own
+    code = Package(ROOT / "src" / "tfx_privacy", without=["templates", "third_party"])  # projects of their own
     bugs, problems = [], []
     for mutant in mutants:
         try:
@@ -110,11 +112,17 @@ def all_prepared(mutants: Sequence[Mutant]) -> tuple[list[Bug], list[str]]:
     return bugs, problems
 
 
-def _test(name: str) -> pathlib.Path:
+def _test(name: str) -> str:
+    """What pytest calls a file of tests, or one test of it: `file` or `file::test`."""
+    name, _, function = name.partition("::")
     found = list(TESTS.rglob(f"{name}.py"))
     if len(found) != 1:
         raise ValueError(f"{len(found)} files under {TESTS} are named {name}.py")
-    return found[0]
+    if not function:
+        return str(found[0])
+    if f"\ndef {function}(" not in found[0].read_text(encoding="utf-8"):
+        raise ValueError(f"{found[0]} has no test {function}")
+    return f"{found[0]}::{function}"
 
 
 def run_tests(bug: Bug, log: pathlib.Path) -> None:
@@ -125,7 +133,9 @@ def run_tests(bug: Bug, log: pathlib.Path) -> None:
     sys.meta_path.insert(0, _Finder(bug))
     import pytest
 
-    arguments = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:randomly", f"--rootdir={ROOT}"]
+    # A test that is named is run, slow or not.
+    chosen = "not long" if all("::" in test for test in bug.tests) else "not slow"
+    arguments = ["-x", "-q", "-m", chosen, "-p", "no:cacheprovider", "-p", "no:randomly", f"--rootdir={ROOT}"]
     basetemp = log.with_suffix(".tmp")
     os._exit(int(pytest.main([*arguments, f"--basetemp={basetemp}", *bug.tests])))
 
@@ -154,7 +164,7 @@ def main() -> int:
 
 
 def _has_postgresql() -> bool:
-    sys.path.insert(0, str(_test("postgresql_server").parent))
+    sys.path.insert(0, str(TESTS / "helpers"))
     server = importlib.import_module("postgresql_server")
     try:
         return bool(server.program("postgres"))

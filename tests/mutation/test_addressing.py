@@ -68,6 +68,13 @@ def test_every_bug_has_its_place_and_its_tests() -> None:
     assert len(bugs) == len(MUTANTS)
 
 
+@pytest.mark.parametrize("tests", ["test_nowhere", "test_addressing::test_nothing", "test_addressing test_nowhere"])
+def test_a_bug_whose_tests_are_not_there_is_a_problem(tests: str) -> None:
+    """Else pytest would run nothing, or others."""
+    bugs, problems = all_prepared([MUTANTS[0]._replace(tests=tests), MUTANTS[0]])
+    assert (len(bugs), len(problems)) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("where", "module"),
     [

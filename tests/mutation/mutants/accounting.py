@@ -26,7 +26,8 @@ ACCOUNTING = [
     ),
     Mutant(
         "rare steps cost nothing by Renyi DP", "_RdpAccountant.compose",
-        "sampled * SERIES_ERROR / (self._orders - 1.0)", "0.0", "test_round_off",
+        "sampled * SERIES_ERROR / (self._orders - 1.0)", "0.0",
+        "test_round_off::test_steps_that_are_lost_in_renyi_dps_round_off_cost_something",
     ),
     Mutant(
         "no composition", "dp_sgd_event",
@@ -39,7 +40,8 @@ ACCOUNTING = [
     ),
     Mutant(
         "passes are amplified", "training_event",
-        "sampling_probability, steps = 1.0, ...", "steps = ...", "test_training",
+        "sampling_probability, steps = 1.0, ...", "steps = ...",
+        "test_training::test_passes_are_accounted_without_amplification",
     ),
     Mutant(
         "the probability that was planned", "PrivateMechanism.executed",
@@ -48,7 +50,8 @@ ACCOUNTING = [
     Mutant(
         "lost steps are free", "PrivateMechanism.steps",
         "return self._history.executed + self._sampler.batches_drawn",
-        "return self._history.completed + self._sampler.batches_drawn", "test_checkpoint",
+        "return self._history.completed + self._sampler.batches_drawn",
+        "test_checkpoint::test_a_run_killed_many_times_never_spends_more_than_planned",
     ),
     Mutant(
         "earlier attempts are free", "PrivateMechanism.resume_from",
@@ -66,7 +69,7 @@ ACCOUNTING = [
         if checkpoints:
             checkpoints.intend(count)
         """,
-        "test_checkpoint",
+        "test_checkpoint::test_steps_that_were_all_lost_make_no_model",
     ),
     Mutant(
         "a resumed run begins its steps again", "_steps_left",
@@ -83,7 +86,7 @@ ACCOUNTING = [
         return None
         raise CheckpointError(...)
         """,
-        "test_checkpoint",
+        "test_checkpoint::test_a_damaged_journal_is_no_new_run",
     ),
     Mutant(
         "calibrated to less noise", "calibrate_noise_multiplier",
@@ -112,7 +115,8 @@ ACCOUNTING = [
     ),
     Mutant(
         "a Gaussian profile below the round-off", "gaussian_dp:fit",
-        "2 * pld_round_off(event)", "0.0", "test_round_off",
+        "2 * pld_round_off(event)", "0.0",
+        "test_round_off::test_gaussian_dp_is_stated_no_further_down_than_the_round_off_allows",
     ),
     Mutant(
         "the larger of two valid bounds", "epsilon_bounds",

@@ -7,38 +7,49 @@ from mutants.mutant import Mutant
 ATTACKS = [
     Mutant(
         "folds by record in spite of the key", "sample:folds_of",
-        "hashes if groups is None else groups", "hashes", "test_groups",
+        "hashes if groups is None else groups", "hashes",
+        "test_groups::test_neither_the_control_nor_a_learned_attack_meets_a_person_twice",
     ),
     Mutant(
         "counted by record in spite of the key", "of_records",
-        "_Parts(counting.buckets_of(groups), True)", "_Parts(sample.folds_of(hashes), False)", "test_groups",
+        "_Parts(counting.buckets_of(groups), True)", "_Parts(sample.folds_of(hashes), False)",
+        "test_groups::test_a_side_of_few_people_is_not_judged",
     ),
     Mutant(
         "variances that ignore groups", "design_effect",
-        "max(1.0, float((sums**2).sum()) * _correction(strata) / variance)", "1.0", "test_groups",
+        "max(1.0, float((sums**2).sum()) * _correction(strata) / variance)", "1.0",
+        "test_groups::test_intervals_of_the_auc_cover_the_truth_whatever_a_person_s_records_have_in_common",
     ),
     Mutant(
         "as certain of a share as of records", "of_share",
-        "return _group_size(_sizes(counts)[side])", "return 1.0", "test_groups",
+        "return _group_size(_sizes(counts)[side])", "return 1.0",
+        "test_groups::test_that_nobody_was_caught_is_as_certain_as_there_are_people",
     ),
     Mutant(
         "a threshold that rests on records", "tpr_interval",
-        "size, scale = int(independent), n0 / max(int(independent), 1)", "size, scale = n0, 1.0", "test_groups",
+        "size, scale = int(independent), n0 / max(int(independent), 1)", "size, scale = n0, 1.0",
+        "test_groups::test_a_threshold_rests_on_people",
     ),
     Mutant(
         "people of two classes are two people", "_variance_of_mean",
-        "_inflation(strata, weights, tail)", "_inflation(strata[:1], weights[:1], tail)", "test_groups",
+        "_inflation(strata, weights, tail)", "_inflation(strata[:1], weights[:1], tail)",
+        "test_groups::test_strata_in_which_a_person_has_records_are_not_independent",
     ),
     Mutant(
         "p-values that ignore groups", "p_value",
         "_variance_of_mean(pairs, judged, variances, independent=independent)",
-        "float((pairs**2 * variances).sum())", "test_groups",
+        "float((pairs**2 * variances).sum())",
+        "test_groups::test_intervals_of_the_auc_cover_the_truth_whatever_a_person_s_records_have_in_common",
     ),
     Mutant(
         "separated by records, not by people", "statistics:auc_interval",
-        "min(clusters.num_groups(counts, side) for side in (0, 1))", "min(n1, n0)", "test_groups",
+        "min(clusters.num_groups(counts, side) for side in (0, 1))", "min(n1, n0)",
+        "test_groups::test_two_scores_and_separated_scores_are_no_more_certain_than_their_people",
     ),
-    Mutant("a handful of people is enough", "has_enough_groups", "MIN_GROUPS", "0", "test_groups"),
+    Mutant(
+        "a handful of people is enough", "has_enough_groups", "MIN_GROUPS", "0",
+        "test_groups::test_the_number_of_groups",
+    ),
     Mutant(
         "named groups are a surprise", "repeats",
         "np.unique(np.column_stack([side, unit.view(np.int64)]), axis=0)",
@@ -78,15 +89,18 @@ ATTACKS = [
     ),
     Mutant(
         "weighted replicates that hardly differ are certain", "weighted:auc_interval",
-        "min(low, least.low)", "min(low, estimate)", "test_consistency",
+        "min(low, least.low)", "min(low, estimate)",
+        "test_consistency::test_weights_that_rest_on_few_records_do_not_make_an_interval_narrow",
     ),
     Mutant(
         "all who share a score are above the threshold", "_shares_above",
-        "np.clip(room / np.maximum(others, 1), 0.0, 1.0)", "room > 0", "test_individuals",
+        "np.clip(room / np.maximum(others, 1), 0.0, 1.0)", "room > 0",
+        "test_individuals::test_harmless_models_are_refused_in_less_than_one_case_in_a_hundred",
     ),
     Mutant(
         "nobody who shares a score is above the threshold", "_shares_above",
-        "np.clip(room / np.maximum(others, 1), 0.0, 1.0)", "room >= others", "test_attack_statistics",
+        "np.clip(room / np.maximum(others, 1), 0.0, 1.0)", "room >= others",
+        "test_attack_statistics::test_equal_scores_are_ordered_by_lot",
     ),
     Mutant(
         "the threshold is given", "tpr_interval",
@@ -95,19 +109,23 @@ ATTACKS = [
     ),
     Mutant(
         "the best threshold of the same records", "advantage_interval",
-        "((0, 1), (1, 0))", "((0, 0), (1, 1))", "test_attack_statistics",
+        "((0, 1), (1, 0))", "((0, 0), (1, 1))",
+        "test_attack_statistics::test_advantage_has_no_upward_bias_where_the_maximum_has_one",
     ),
     Mutant(
         "many tests are one", "holm",
         "np.maximum.accumulate(values[order] * factors)", "np.maximum.accumulate(values[order])",
-        "test_attack_statistics",
+        "test_attack_statistics::test_holm_against_its_definition_and_the_chance_of_any_false_alarm",
     ),
     Mutant(
         "an attacker knows its records", "cross_fitted",
         "training, testing = folds != fold, folds == fold", "training, testing = folds == fold, folds == fold",
         "test_attack_rules",
     ),
-    Mutant("folds are independent", "_from_sample", "independent=not fitted", "independent=True", "test_attack_rules"),
+    Mutant(
+        "folds are independent", "_from_sample", "independent=not fitted", "independent=True",
+        "test_attack_rules::test_rows_of_attackers_that_learn_allow_for_dependent_folds",
+    ),
     Mutant(
         "any slice is large enough", "_too_few",
         "sizes[MEMBERS] >= smallest[MEMBERS] and sizes[OTHERS] >= smallest[OTHERS]", "min(sizes) >= 2",
@@ -115,7 +133,8 @@ ATTACKS = [
     ),
     Mutant(
         "the control is not asked", "control:confounded",
-        "not p_value_of(row) > CONTROL_SIGNIFICANCE", "p_value_of(row) < 0.0", "test_attack_rules",
+        "not p_value_of(row) > CONTROL_SIGNIFICANCE", "p_value_of(row) < 0.0",
+        "test_attack_rules::test_the_control_s_verdict_needs_significance_and_is_enough",
     ),
     Mutant(
         "whatever the control says is a shift", "control:confounded",
@@ -199,7 +218,8 @@ ATTACKS = [
     ),
     Mutant(
         "a control of any number of records", "_control_without_power",
-        "too_small or not min(row.num_members, row.num_nonmembers) >= MIN_CONTROL", "False", "test_gate_small_slices",
+        "too_small or not min(row.num_members, row.num_nonmembers) >= MIN_CONTROL", "False",
+        "test_gate_small_slices::test_a_control_of_too_few_records_to_see_a_shift_is_none",
     ),
     Mutant(
         "nothing shows on a small slice", "AttackLimit.standing",
@@ -247,21 +267,24 @@ ATTACKS = [
     ),
     Mutant(
         "a large value with few others is pooled", "_Slices.__init__", "size >= min_size", "size >= 20 * min_size",
-        "test_many_slices",
+        "test_many_slices::test_a_shop_with_few_others_is_judged_and_not_pooled",
     ),
     Mutant(
         "values that are too many are pooled", "_Slices.key",
-        "UNJUDGED if value in self._left_out.get(feature, ()) else POOLED", "POOLED", "test_many_slices",
+        "UNJUDGED if value in self._left_out.get(feature, ()) else POOLED", "POOLED",
+        "test_many_slices::test_more_shops_than_can_be_judged_fail_coverage_and_say_so",
     ),
     Mutant(
         "values that are too many are no matter", "_values_left_out",
         "row.slice_value == UNJUDGED or (row.slice_value != POOLED and row.num_members > MAX_SLICE_SIZE_POOLED)",
-        "row.slice_value != POOLED and row.num_members > MAX_SLICE_SIZE_POOLED", "test_many_slices",
+        "row.slice_value != POOLED and row.num_members > MAX_SLICE_SIZE_POOLED",
+        "test_many_slices::test_more_shops_than_can_be_judged_fail_coverage_and_say_so",
     ),
     Mutant(
         "a large value without others is no matter", "_values_left_out",
         "row.slice_value == UNJUDGED or (row.slice_value != POOLED and row.num_members > MAX_SLICE_SIZE_POOLED)",
-        "row.slice_value == UNJUDGED", "test_many_slices",
+        "row.slice_value == UNJUDGED",
+        "test_many_slices::test_a_large_shop_with_hardly_any_others_fails_coverage_whatever_its_share",
     ),
     Mutant(
         "frequent values are pooled while scoring", "slice_values:pooled",
@@ -275,15 +298,17 @@ ATTACKS = [
     Mutant(
         "many slices hide a shift", "families",
         "[family for family in (whole, [index for index in own if index not in whole]) if family]", "[own]",
-        "test_control",
+        "test_control::test_many_slices_do_not_hide_a_shift_of_the_whole_set",
     ),
     Mutant(
         "the control looks twice for the price of once", "_clearer",
-        "len(judged) * p_value_of(best)", "p_value_of(best)", "test_control",
+        "len(judged) * p_value_of(best)", "p_value_of(best)",
+        "test_control::test_the_control_looks_twice_and_pays_for_it",
     ),
     Mutant(
         "the control reads first words alone", "bags:_tokens",
-        "_WORD.findall(value.lower())", "_WORD.findall(value.lower())[:1]", "test_control",
+        "_WORD.findall(value.lower())", "_WORD.findall(value.lower())[:1]",
+        "test_control::test_words_beyond_the_first_two_thousand_characters_count",
     ),
     Mutant(
         "a shift is called a leak", "rules.attacks:_refused", "shift.is_everywhere(record)", "False", "test_gate_small_slices",
@@ -299,6 +324,7 @@ ATTACKS = [
     ),
     Mutant(
         "the threshold is measured where it was chosen", "clopper_pearson_epsilon_lower_bound",
-        "shown(measured_on, thresholds[at : at + 1])", "shown(chosen_on, thresholds[at : at + 1])", "test_auditing",
+        "shown(measured_on, thresholds[at : at + 1])", "shown(chosen_on, thresholds[at : at + 1])",
+        "test_auditing::test_the_best_of_all_thresholds_on_the_same_canaries_is_no_bound",
     ),
 ]  # fmt: skip

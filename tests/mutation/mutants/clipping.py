@@ -49,12 +49,13 @@ CLIPPING = [
     ),
     Mutant(
         "infinite gradients pass", "_clip_and_sum",
-        "finite = tf.math.is_finite(squared)", "finite = tf.ones_like(squared, tf.bool)", "test_clipping",
+        "finite = tf.math.is_finite(squared)", "finite = tf.ones_like(squared, tf.bool)",
+        "test_clipping::test_two_hundred_neighbours_of_each_model_differ_by_at_most_the_clip",
     ),
     Mutant(
         "zero times infinity", "_clip_and_sum",
         "operands = _with_finite_units(found, finite)", "operands = [each.operands for each in found]",
-        "test_clipping",
+        "test_clipping::test_two_hundred_neighbours_of_each_model_differ_by_at_most_the_clip",
     ),
     Mutant(
         "padding takes part", "_clip_and_sum",
@@ -83,20 +84,23 @@ CLIPPING = [
     Mutant(
         "rounding left by cancellation", "Positions.squared_norms",
         "return squares + _lost_at_most(_norms(self.inputs), _norms(self.gradients), rows, columns)", "return squares",
-        "test_clipping",
+        "test_clipping::test_a_norm_is_never_understated_when_terms_cancel",
     ),
     Mutant(
         "windows that leave the grid", "Windows.squared_norms",
         "gradients = tf.pad(self.gradients, [(0, 0), *self._missing(grid), (0, 0)])",
         "gradients = tf.pad(self.gradients, [(0, 0), *self._missing(grid), (0, 0)], constant_values=1.0)",
-        "test_clipping",
+        "test_clipping::test_a_convolution_by_blocks",
     ),
     Mutant(
         "rounding left by cancellation between windows", "Windows.squared_norms",
         "return tf.maximum(squares, 0.0) + _lost_at_most(of_windows, of_gradients, rows, filters)",
-        "return tf.maximum(squares, 0.0)", "test_clipping",
+        "return tf.maximum(squares, 0.0)", "test_clipping::test_a_convolution_by_blocks_is_never_understated",
     ),
-    Mutant("tiny inputs are nothing", "_FLUSHED", "_FLUSHED = 1.2e-38", "_FLUSHED = 0.0", "test_clipping"),
+    Mutant(
+        "tiny inputs are nothing", "_FLUSHED", "_FLUSHED = 1.2e-38", "_FLUSHED = 0.0",
+        "test_clipping::test_a_tiny_input_with_a_huge_gradient_is_not_taken_for_nothing",
+    ),
     Mutant(
         "rows read twice do not add up", "Lookup.squared_norms",
         "return tf.math.unsorted_segment_sum(squares, self._read.units, self.ids.shape[0])",
@@ -109,15 +113,16 @@ CLIPPING = [
         each = _columns(self.gradients * weights[:, tf.newaxis, tf.newaxis])
         return tf.math.unsorted_segment_sum(each, tf.reshape(self.ids, [-1]), self.num_rows)
         """,
-        "test_clipping",
+        "test_clipping::test_a_row_read_twice_with_gradients_that_cancel_takes_nothing_from_others",
     ),
     Mutant(
         "an id that is no row is the neighbour's", "Lookup._rows_or_none",
-        "return tf.where(is_row, self.ids, self.num_rows)", "return self.ids", "test_clipping",
+        "return tf.where(is_row, self.ids, self.num_rows)", "return self.ids",
+        "test_clipping::test_an_id_that_is_no_row_is_nobody_else_s",
     ),
     Mutant(
         "negative ids are no rows", "layers:_embedding",
-        "ids = tf.where(ids < 0, ids + rows, ids)", "", "test_clipping",
+        "ids = tf.where(ids < 0, ids + rows, ids)", "", "test_clipping::test_keras_3_counts_negative_ids_from_the_end",
     ),
     Mutant(
         "a layer's second use is forgotten", "combined",
@@ -129,5 +134,8 @@ CLIPPING = [
         "tf.config.experimental.enable_tensor_float_32_execution(False)", "", "test_real_steps",
     ),
     Mutant("biases are left out", "bias_contribution", "units.summed(...)", "0.5 * units.summed(...)", "test_clipping"),
-    Mutant("the probe believes everything", "examine", "not _agree(found, slow(made))", "False", "test_validation"),
+    Mutant(
+        "the probe believes everything", "examine", "not _agree(found, slow(made))", "False",
+        "test_validation::test_a_layer_that_hides_a_use_of_a_weight_is_found",
+    ),
 ]  # fmt: skip

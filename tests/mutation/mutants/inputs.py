@@ -8,7 +8,7 @@ INPUTS = [
     Mutant(
         "the true share of clipped units is told", "PrivateStep._adapt",
         "self._share.assign(share)", "self._share.assign((within - 0.5 * present) / self._divisor + 0.5)",
-        "test_training",
+        "test_training::test_the_count_within_an_adaptive_clip_is_noised",
     ),
     Mutant(
         "weights count for nothing", "ResidentData.__init__",

@@ -17,4 +17,5 @@ class Mutant(NamedTuple):
     new: str
     """What takes its place; nothing leaves it out."""
     tests: str
-    """Files of fast tests that are run, space separated, wherever they are under tests/."""
+    """What is run, space separated, wherever it is under tests/: files of which the fast tests, or single tests of files that
+    take long, `test_file::test_function`."""

@@ -26,9 +26,13 @@ NOISE = [
     ),
     Mutant(
         "one noise for all variables", "PrivateStep._noised",
-        "parts = tf.split(drawn, self._lengths)", "parts = [drawn[:length] for length in self._lengths]", "test_noise",
+        "parts = tf.split(drawn, self._lengths)", "parts = [drawn[:length] for length in self._lengths]",
+        "test_noise::test_variables_do_not_share_their_noise",
     ),
-    Mutant("one noise for all steps", "PrivateStep._steps.one", "of_steps[step]", "of_steps[0]", "test_noise"),
+    Mutant(
+        "one noise for all steps", "PrivateStep._steps.one", "of_steps[step]", "of_steps[0]",
+        "test_noise::test_the_noise_of_successive_steps_adds_up",
+    ),
     Mutant(
         "noise on touched rows alone", "PrivateStep._noised",
         "return [total + part for total, part in zip(sums, own, strict=True)]",
@@ -49,7 +53,7 @@ NOISE = [
         more = self._chunk_sum(records[chunk], canaries[chunk], clip, size)
         more = more._replace(gradients=self._noised(more.gradients, self._drawn(self.size)))
         """,
-        "test_training",
+        "test_training::test_the_chunk_size_changes_nothing",
     ),
     Mutant(
         "not a normal distribution", "_box_muller",
@@ -66,7 +70,8 @@ NOISE = [
     ),
     Mutant(
         "a fixed key", "RandomBits.of_system",
-        "cls(os.urandom(_KEY_BYTES), secret=True)", "cls(bytes(_KEY_BYTES), secret=True)", "test_noise",
+        "cls(os.urandom(_KEY_BYTES), secret=True)", "cls(bytes(_KEY_BYTES), secret=True)",
+        "test_noise::test_no_seed_of_anybody_repeats_the_noise",
     ),
     Mutant(
         "memory that is in use is written again", "RandomBits._room",
@@ -75,11 +80,12 @@ NOISE = [
     Mutant(
         "test noise is not stamped", "RandomBits.of_seed",
         "cls(hashlib.sha256(str(seed).encode()).digest())", "cls(hashlib.sha256(str(seed).encode()).digest(), secret=True)",
-        "test_noise",
+        "test_noise::test_the_source_is_named",
     ),
     Mutant(
         "a test's noise under another name", "GaussianNoise.source",
-        'self._method.source if self._bits.secret else "deterministic_test"', "self._method.source", "test_noise",
+        'self._method.source if self._bits.secret else "deterministic_test"', "self._method.source",
+        "test_noise::test_the_source_is_named",
     ),
     Mutant(
         "secure noise is not", "GaussianNoise.__init__",
@@ -92,7 +98,8 @@ NOISE = [
     ),
     Mutant(
         "secure noise of one term", "SumOfFour._sums",
-        "for _ in range(_TERMS): ...", "total += math.sqrt(_TERMS) * self.terms(size)", "test_noise_tails",
+        "for _ in range(_TERMS): ...", "total += math.sqrt(_TERMS) * self.terms(size)",
+        "test_noise_tails::test_the_source_that_is_stamped_is_the_one_that_drew",
     ),
     Mutant(
         "one further word of tails is used", "_further_exponentials",
@@ -145,11 +152,12 @@ NOISE = [
     ),
     Mutant(
         "a tree without residuals", "TreeNoise.draw",
-        "residual = fresh - tf.linalg.matvec(self._nodes, before, transpose_a=True)", "residual = fresh", "test_noise",
+        "residual = fresh - tf.linalg.matvec(self._nodes, before, transpose_a=True)", "residual = fresh",
+        "test_noise::test_a_tree_s_sums_have_the_noise_of_its_nodes",
     ),
     Mutant(
         "nodes of the last pass are used again", "TreeNoise.restart",
-        "self._step.assign(0)", "return None", "test_noise",
+        "self._step.assign(0)", "return None", "test_noise::test_a_tree_s_sums_have_the_noise_of_its_nodes",
     ),
     Mutant(
         "an adaptive clip's count for free", "ResolvedParameters.sum_noise_multiplier",
@@ -157,7 +165,8 @@ NOISE = [
     ),
     Mutant(
         "an adaptive clip's count without noise", "PrivateStep._adapt",
-        "noise = self.noise.draw(1, adaptive.count_standard_deviation)[0]", "noise = 0.0", "test_training",
+        "noise = self.noise.draw(1, adaptive.count_standard_deviation)[0]", "noise = 0.0",
+        "test_training::test_the_count_within_an_adaptive_clip_is_noised",
     ),
     Mutant(
         "the norm that is told is without noise", "PrivateStep._apply",
@@ -170,15 +179,17 @@ NOISE = [
     Mutant(
         "two devices add half of the noise", "PrivateStep._drawn",
         "self.noise.draw(size, self._noise_multiplier * self._clip)",
-        "self.noise.draw(size, self._noise_multiplier * self._clip / self._replicas)", "test_real_steps",
+        "self.noise.draw(size, self._noise_multiplier * self._clip / self._replicas)",
+        "test_real_steps::test_two_devices_count_every_record_once",
     ),
     Mutant(
         "two devices add the noise twice", "PrivateStep._drawn",
         "self.noise.draw(size, self._noise_multiplier * self._clip)",
-        "self.noise.draw(size, self._noise_multiplier * self._clip * self._replicas**0.5)", "test_real_steps",
+        "self.noise.draw(size, self._noise_multiplier * self._clip * self._replicas**0.5)",
+        "test_real_steps::test_two_devices_count_every_record_once",
     ),
     Mutant(
         "an adaptive clip that is no number any more", "PrivateStep._adapt",
-        "tf.clip_by_value(moved, *self._clip_range)", "moved", "test_real_steps",
+        "tf.clip_by_value(moved, *self._clip_range)", "moved", "test_real_steps::test_an_adaptive_clip_stays_a_number",
     ),
 ]  # fmt: skip

@@ -21,7 +21,7 @@ PLANNING = [
             noise_multiplier=noise, sampling_probability=resolved.sampling_probability, steps=resolved.steps
         )
         """,
-        "test_planning",
+        "test_training::test_passes_are_accounted_without_amplification",
     ),
     Mutant(
         "a run that almost fits is allowed", "runs_allowed",

@@ -171,7 +171,8 @@ POLICY = [
     Mutant(
         "an exception for any failure", "_why_not",
         "exception.rule not in get_args(ExcusableRule) or finding.excusable is not True",
-        "exception.rule not in get_args(ExcusableRule)", "test_forged_evidence",
+        "exception.rule not in get_args(ExcusableRule)",
+        "test_forged_evidence::test_exceptions_that_hold_bless_only_what_an_exception_can_accept",
     ),
     Mutant(
         "an exception for any model", "PolicyException.why_not",

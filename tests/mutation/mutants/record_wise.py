@@ -7,47 +7,59 @@ from mutants.mutant import Mutant
 RECORD_WISE = [
     Mutant(
         "unknown layers see whole batches", "plan_of",
-        "plan.separate.append(part)", "", "test_record_wise",
+        "plan.separate.append(part)", "", "test_record_wise::test_only_the_unknown_call_is_slow",
     ),
     Mutant(
         "a subclass is taken for Keras' own", "is_genuine",
         "not keras_api.is_own(kind) or getattr(home, getattr(kind, \"__name__\", \"\"), None) is not kind", "False",
-        "test_record_wise",
+        "test_record_wise::test_a_function_put_over_one_of_keras_own",
     ),
     Mutant(
         "a class that was patched is Keras' own", "is_genuine",
         "return not patched_methods(kind) if inspect.isclass(kind) else _is_of_keras(kind)", "return True",
-        "test_record_wise",
+        "test_record_wise::test_a_patch_of_what_is_outside_a_call_takes_the_model_along",
     ),
     Mutant(
         "a patch of what is outside a call is not looked at", "_require_separable",
-        "overridden |= known_layers.patched_methods(type(part)) - _FREE_METHODS", "", "test_record_wise",
+        "overridden |= known_layers.patched_methods(type(part)) - _FREE_METHODS", "",
+        "test_record_wise::test_a_patch_of_what_is_outside_a_call_takes_the_model_along",
     ),
     Mutant(
         "an operation is taken for a layer of its name", "is_genuine_layer",
         "return is_genuine(kind) and (\".layers.\" in kind.__module__ or kind.__module__.endswith(\".input_layer\"))",
-        "return is_genuine(kind)", "test_record_wise",
+        "return is_genuine(kind)", "test_record_wise::test_operations_are_not_taken_for_layers_of_their_names",
     ),
-    Mutant("a call put over Keras' own is Keras'", "is_altered", "not keras_api.is_ours(value)", "False", "test_record_wise"),
+    Mutant(
+        "a call put over Keras' own is Keras'", "is_altered", "not keras_api.is_ours(value)", "False",
+        "test_record_wise::test_a_method_put_over_that_of_one_layer",
+    ),
     Mutant(
         "any activation is known", "is_known_activation",
         "return is_genuine(function) and function.__name__ in _OF_KERAS and \".activations\" in function.__module__",
-        "return True", "test_record_wise",
+        "return True", "test_record_wise::test_only_the_unknown_call_is_slow",
     ),
-    Mutant("axes are not looked at", "keeps_first", "each != 0", "True", "test_record_wise"),
+    Mutant(
+        "axes are not looked at", "keeps_first", "each != 0", "True",
+        "test_record_wise::test_axes_and_arguments_and_models_are_looked_at_before_any_record_is",
+    ),
     Mutant(
         "arguments are not looked at", "Recorder._together",
-        "require_records_apart(layer, args, kwargs, self._num_records)", "", "test_record_wise",
+        "require_records_apart(layer, args, kwargs, self._num_records)", "",
+        "test_record_wise::test_axes_and_arguments_and_models_are_looked_at_before_any_record_is",
     ),
-    Mutant("ranks are not looked at", "_elementwise", "len(ranks) != 1 or None in ranks", "False", "test_record_wise"),
+    Mutant(
+        "ranks are not looked at", "_elementwise", "len(ranks) != 1 or None in ranks", "False",
+        "test_record_wise::test_one_record_moves_the_sum_by_at_most_the_clip",
+    ),
     Mutant(
         "any call of a model is known", "_require_separable",
         "raise UnsupportedCallError(f\"The model is a {kind}, whose own call is not known to leave records apart.\")",
-        "return", "test_record_wise",
+        "return", "test_record_wise::test_axes_and_arguments_and_models_are_looked_at_before_any_record_is",
     ),
     Mutant(
         "what is outside a call is not looked at", "_require_separable",
-        'overridden or put_over or callable(getattr(part, "mask", None))', "False", "test_record_wise",
+        'overridden or put_over or callable(getattr(part, "mask", None))', "False",
+        "test_record_wise::test_a_patch_of_what_is_outside_a_call_takes_the_model_along",
     ),
     Mutant(
         "segments of all records are numbered as one", "_is_kept_apart",
@@ -55,7 +67,8 @@ RECORD_WISE = [
     ),
     Mutant(
         "a gradient of one's own is lost", "_is_kept_apart",
-        '"_gradient_op_type" in operation.node_def.attr', "False", "test_vectorization",
+        '"_gradient_op_type" in operation.node_def.attr', "False",
+        "test_vectorization::test_anything_else_goes_one_after_the_other",
     ),
     Mutant(
         "matrices of any ranks are multiplied at once", "_is_safe_product",
@@ -63,21 +76,26 @@ RECORD_WISE = [
     ),
     Mutant(
         "constants are cut by rows", "is_of_records",
-        "return tf.executing_eagerly() or tf.get_static_value(part) is None", "return True", "test_record_wise",
+        "return tf.executing_eagerly() or tf.get_static_value(part) is None", "return True",
+        "test_record_wise::test_a_constant_of_as_many_rows_as_records_is_not_cut",
     ),
     Mutant(
         "losses of Keras with any axis", "losses:_fits",
-        "not known_layers.keeps_first(settings.get(\"axis\", -1), rank)", "False", "test_record_wise",
+        "not known_layers.keeps_first(settings.get(\"axis\", -1), rank)", "False",
+        "test_record_wise::test_losses_along_records_and_of_outputs_without_an_axis_get_one_at_a_time",
     ),
     Mutant("any loss sees whole batches", "is_known_loss",
-        "return kind.__name__ in (*_POINTWISE, *_OF_CLASS_NUMBERS)", "return True", "test_record_wise"),
+        "return kind.__name__ in (*_POINTWISE, *_OF_CLASS_NUMBERS)", "return True",
+        "test_record_wise::test_keras_own_losses_with_arguments_that_mix"),
     Mutant(
         "records of one size", "of_several_sizes",
-        "yield made", "yield made\nreturn", "test_record_wise",
+        "yield made", "yield made\nreturn",
+        "test_record_wise::test_thresholds_within_reach_of_the_made_up_records_are_refused",
     ),
     Mutant(
         "a loss may compare records", "_behavioural_problems",
-        "yield from _loss_problems(model, finite)", "", "test_record_wise",
+        "yield from _loss_problems(model, finite)", "",
+        "test_record_wise::test_a_loss_that_compares_records_is_refused",
     ),
     Mutant(
         "a subclass inherits a declaration", "is_declared",
@@ -86,11 +104,13 @@ RECORD_WISE = [
     ),
     Mutant(
         "what is declared is not told", "examine",
-        "sorted(batched.plan.declared | losses.declared_of(model))", "[]", "test_record_wise",
+        "sorted(batched.plan.declared | losses.declared_of(model))", "[]",
+        "test_record_wise::test_a_declared_layer_gets_whole_batches_and_the_outcome_says_so",
     ),
     Mutant(
         "a resumed run forgets what was declared", "checkpoint:_identity",
-        "sorted(declared_record_wise)", "[]", "test_checkpoint",
+        "sorted(declared_record_wise)", "[]",
+        "test_checkpoint::test_what_is_declared_record_wise_is_declared_of_every_step",
     ),
     Mutant(
         "anybody's word is enough", "check_record_wise", "policy.allow_declared_record_wise is True", "True", "test_declarations",

@@ -74,11 +74,13 @@ SAMPLING = [
     Mutant(
         "divided by the private batch size", "PrivateStep._apply",
         "mean = [part / self._divisor for part in noisy]",
-        "mean = [part / tf.maximum(sums.counted, 1.0) for part in noisy]", "test_training",
+        "mean = [part / tf.maximum(sums.counted, 1.0) for part in noisy]",
+        "test_training::test_one_step_against_the_formula",
     ),
     Mutant(
         "canaries are never drawn", "PrivateMechanism._make_sampler",
-        "num_units=num_units + num_members", "num_units=num_units", "test_training",
+        "num_units=num_units + num_members", "num_units=num_units",
+        "test_training::test_canaries_are_drawn_clipped_and_noised_like_records",
     ),
     Mutant(
         "one batch for all steps of a call", "PrivateStep.run",
@@ -99,25 +101,28 @@ SAMPLING = [
     Mutant(
         "broken-off passes are joined in what is stated", "PrivateMechanism._all_passes",
         "[part for steps in self._history.attempts for part in self._resolved.passes(steps)]",
-        "self._resolved.passes(self._history.executed)", "test_real_steps",
+        "self._resolved.passes(self._history.executed)",
+        "test_real_steps::test_two_passes_that_were_broken_off_are_two",
     ),
     Mutant(
         "broken-off passes are joined in what is left", "ResolvedParameters.compositions_of",
         "[part for steps in attempts for part in self.passes(steps)]", "self.passes(sum(attempts))",
-        "test_real_steps",
+        "test_real_steps::test_two_passes_that_were_broken_off_are_two",
     ),
     Mutant(
         "an audit's coins are the same in every run", "PrivateMechanism._flip_coins",
         "np.frombuffer(secrets.token_bytes(num_canaries), np.uint8)",
-        "np.frombuffer(np.random.default_rng(0).bytes(num_canaries), np.uint8)", "test_real_steps",
+        "np.frombuffer(np.random.default_rng(0).bytes(num_canaries), np.uint8)",
+        "test_real_steps::test_the_coins_of_an_audit_are_fresh_and_fair",
     ),
     Mutant(
         "two devices count one half twice", "PrivateStep._chunk_sum.of_replica",
         "start = tf.distribute.get_replica_context().replica_id_in_sync_group * each", "start = 0",
-        "test_real_steps",
+        "test_real_steps::test_two_devices_count_every_record_once",
     ),
     Mutant(
         "the mean over devices", "PrivateStep._chunk_sum",
-        "tf.distribute.ReduceOp.SUM", "tf.distribute.ReduceOp.MEAN", "test_real_steps",
+        "tf.distribute.ReduceOp.SUM", "tf.distribute.ReduceOp.MEAN",
+        "test_real_steps::test_two_devices_count_every_record_once",
     ),
 ]  # fmt: skip

@@ -9,17 +9,24 @@ VALIDATION = [
         "batch normalisation is fine", "_layer_problems",
         'keras_api.is_kind_of(layer, *_MIXING) or "BatchNorm" in type(layer).__name__', "False", "test_validation",
     ),
-    Mutant("records may mix in training", "_mixing_problems", "(False, True)", "(False,)", "test_validation"),
+    Mutant(
+        "records may mix in training", "_mixing_problems", "(False, True)", "(False,)",
+        "test_validation::test_models_whose_guarantee_would_not_be_true",
+    ),
     Mutant(
         "records may mix", "_behavioural_problems",
-        "yield from _mixing_problems(model, finite)", "", "test_validation",
+        "yield from _mixing_problems(model, finite)", "",
+        "test_validation::test_models_whose_guarantee_would_not_be_true",
     ),
     Mutant(
         "what is not finite is the same", "validation:_finite",
         "return all(bool(np.all(np.isfinite(output))) for output in tf.nest.flatten(outputs))", "return True",
-        "test_validation",
+        "test_validation::test_models_whose_guarantee_would_not_be_true",
     ),
-    Mutant("gradients that are not finite agree", "_agree", "return shows_nothing", "return True", "test_validation"),
+    Mutant(
+        "gradients that are not finite agree", "_agree", "return shows_nothing", "return True",
+        "test_validation::test_a_gradient_that_is_not_finite_shows_nothing",
+    ),
     Mutant(
         "statistics may be kept", "nothing_kept",
         "if problem is not None: ...", "", "test_state",
@@ -56,7 +63,8 @@ VALIDATION = [
     ),
     Mutant(
         "a model is not looked at beforehand", "check_model_beforehand",
-        "validation.check_model(model, made_up)", "pass", "test_refusals",
+        "validation.check_model(model, made_up)", "pass",
+        "test_refusals::test_a_model_is_refused_before_there_are_records",
     ),
     Mutant(
         "noise that protects nothing is resumed", "checkpoint:_identity",
@@ -64,19 +72,21 @@ VALIDATION = [
     ),
     Mutant(
         "random generators tell how often they drew", "random_states_restored",
-        "for state, value in zip(states, before, strict=True): ...", "pass", "test_state",
+        "for state, value in zip(states, before, strict=True): ...", "pass",
+        "test_state::test_random_generators_do_not_tell_how_often_they_drew",
     ),
     Mutant(
         "layers may be shown data", "_layer_problems",
-        "keras_api.takes_from_data(layer)", "False", "test_validation",
+        "keras_api.takes_from_data(layer)", "False", "test_validation::test_models_whose_guarantee_would_not_be_true",
     ),
     Mutant(
         "a train_step of one's own is ignored", "_structural_problems",
-        "not keras_api.is_own(_defining_class(type(model), method))", "False", "test_validation",
+        "not keras_api.is_own(_defining_class(type(model), method))", "False",
+        "test_validation::test_methods_that_fit_would_call",
     ),
     Mutant(
         "any optimizer will do", "_optimizer_problems",
         'not keras_api.is_exactly(optimizer, *_OPTIMIZERS) or ".legacy." in f"{kind.__module__}."', "False",
-        "test_validation",
+        "test_validation::test_optimizers",
     ),
 ]  # fmt: skip
