@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 import tensorflow_transform as tft
+from tensorflow_model_analysis.proto import config_pb2
 from tfx_bsl.public.beam import RunInference
 from tfx_bsl.public.proto import model_spec_pb2
 from tfx_bsl.tfxio import tensor_adapter, tf_example_record
@@ -174,10 +175,10 @@ def _one(_: Any) -> int:
 
 def _tfma(files: Sequence[str]) -> int:
     """TFMA's default extractors up to the predictions: also features, labels and weights."""
-    spec = tfma.ModelSpec(
+    spec = config_pb2.ModelSpec(
         signature_name=SIGNATURE, label_key=LABEL, preprocessing_function_names=["transform_features"]
     )
-    config = tfma.EvalConfig(model_specs=[spec], slicing_specs=[tfma.SlicingSpec()])
+    config = config_pb2.EvalConfig(model_specs=[spec], slicing_specs=[config_pb2.SlicingSpec()])
     shared = tfma.default_eval_shared_model(eval_saved_model_path=model_path(), eval_config=config)
     schema = tft.TFTransformOutput(str(_newest("Transform/transform_graph"))).raw_metadata.schema
     source = tf_example_record.TFExampleRecord(

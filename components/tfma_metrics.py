@@ -1,10 +1,10 @@
 """The loss attack as a metric of TensorFlow Model Analysis, for an ordinary Evaluator.
 
-    tfma.MetricConfig(
+    config_pb2.MetricConfig(
         class_name="MembershipAttackAUC",
         module="tfx_privacy.components.tfma_metrics",
         config='{"membership_key": "is_member", "task": "binary", "from_logits": false}',
-        threshold=tfma.MetricThreshold(value_threshold=tfma.GenericValueThreshold(upper_bound={"value": 0.6})),
+        threshold=config_pb2.MetricThreshold(value_threshold=config_pb2.GenericValueThreshold(upper_bound={"value": 0.6})),
     )
 
 TFMA sees one stream of examples, so each must say by a feature whether the model was trained on it.

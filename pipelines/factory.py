@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-import tensorflow_model_analysis as tfma
 from ml_metadata.proto import metadata_store_pb2
+from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
 from tfx.components import (
     CsvExampleGen,
@@ -49,7 +49,7 @@ def create_pipeline(
     ledger: str | None = None,
     dataset_id: str | None = None,
     dataset_blocks: Sequence[str] = (),
-    eval_config: tfma.EvalConfig | None = None,
+    eval_config: config_pb2.EvalConfig | None = None,
     slice_features: Sequence[str] = (),
     allow_non_dp_preprocessing: bool = False,
     with_baseline: bool = True,
@@ -179,7 +179,7 @@ def create_pipeline(
 
 
 def _evaluate(
-    example_gen: CsvExampleGen, trainer: DPTrainer, eval_config: tfma.EvalConfig, *, with_baseline: bool
+    example_gen: CsvExampleGen, trainer: DPTrainer, eval_config: config_pb2.EvalConfig, *, with_baseline: bool
 ) -> list[base_node.BaseNode]:
     """The Evaluator, after the resolver of its baseline where one is wanted."""
     baseline = _latest_blessed_model() if with_baseline else None

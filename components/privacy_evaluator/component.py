@@ -124,7 +124,7 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
           label_key: Name of the label; DPTrainer's model names it by itself, and the gate refuses another one.
           slice_features: Raw features by whose values the attacks are repeated: every value with at least `min_slice_size`
             members, at most 1,000 of a feature; rarer ones are pooled.
-          slicing_specs: `tfma.SlicingSpec` messages: crossed features, and records with given values.
+          slicing_specs: TFMA's `SlicingSpec` messages: crossed features, and records with given values.
           member_splits: Splits that the model was trained on.
           nonmember_splits: Splits that it never saw, not even for early stopping.
           signature_name: Signature of the model that takes serialized tf.Examples.

@@ -110,7 +110,7 @@ def slicing_json(slice_features: Sequence[str], slicing_specs: Sequence[Any]) ->
 
     Args:
       slice_features: Features by each of which is sliced.
-      slicing_specs: `tfma.SlicingSpec` messages, with feature_keys and feature_values.
+      slicing_specs: TFMA's `SlicingSpec` messages, with feature_keys and feature_values.
 
     Returns:
       JSON.

@@ -84,11 +84,11 @@ def test_the_smallest_of_sixty_one_shops_is_judged_and_shards_do_not_matter(benc
 
 
 def test_crossed_slices_hold_every_combination_of_a_record_s_values(bench: Bench) -> None:
-    import tensorflow_model_analysis as tfma
+    from tensorflow_model_analysis.proto import config_pb2
 
     specs = [
-        tfma.SlicingSpec(feature_keys=["tags", "label"]),
-        tfma.SlicingSpec(feature_keys=["label"], feature_values={"tags": "none has it"}),
+        config_pb2.SlicingSpec(feature_keys=["tags", "label"]),
+        config_pb2.SlicingSpec(feature_keys=["label"], feature_values={"tags": "none has it"}),
     ]
     arguments: dict[str, Any] = {"slice_features": [], "slicing_specs": specs, "min_slice_size": 30}
     first = bench.run(**arguments)

@@ -23,28 +23,30 @@ CONFIG: dict[str, Any] = {"membership_key": "is_member", "task": "binary", "from
 
 
 def eval_config(limit: float = 0.6, **config: Any) -> Any:
-    import tensorflow_model_analysis as tfma
+    from tensorflow_model_analysis.proto import config_pb2
 
-    metric = tfma.MetricConfig(
+    metric = config_pb2.MetricConfig(
         class_name="MembershipAttackAUC",
         module=MODULE,
         config=json.dumps({**CONFIG, **config}),
         per_slice_thresholds=[
-            tfma.PerSliceMetricThreshold(
-                slicing_specs=[tfma.SlicingSpec()],
-                threshold=tfma.MetricThreshold(
-                    value_threshold=tfma.GenericValueThreshold(upper_bound={"value": limit})
+            config_pb2.PerSliceMetricThreshold(
+                slicing_specs=[config_pb2.SlicingSpec()],
+                threshold=config_pb2.MetricThreshold(
+                    value_threshold=config_pb2.GenericValueThreshold(upper_bound={"value": limit})
                 ),
             )
         ],
     )
-    return tfma.EvalConfig(
-        model_specs=[tfma.ModelSpec(signature_name="serving_default", prediction_key="outputs", label_key="label")],
-        metrics_specs=[tfma.MetricsSpec(metrics=[metric])],
+    return config_pb2.EvalConfig(
+        model_specs=[
+            config_pb2.ModelSpec(signature_name="serving_default", prediction_key="outputs", label_key="label")
+        ],
+        metrics_specs=[config_pb2.MetricsSpec(metrics=[metric])],
         slicing_specs=[
-            tfma.SlicingSpec(),
-            tfma.SlicingSpec(feature_keys=["group"]),
-            tfma.SlicingSpec(feature_values={"is_member": "0"}),
+            config_pb2.SlicingSpec(),
+            config_pb2.SlicingSpec(feature_keys=["group"]),
+            config_pb2.SlicingSpec(feature_values={"is_member": "0"}),
         ],
     )
 

@@ -63,6 +63,7 @@ def test_counts_of_slices(tmp_path: pathlib.Path) -> None:
 
 def test_tfma_draws_its_tables_and_plots(tmp_path: pathlib.Path) -> None:
     import tensorflow_model_analysis as tfma
+    from tensorflow_model_analysis.proto import config_pb2
 
     result = write(tmp_path, evaluations.make())
     overall = tfma.view.render_slicing_metrics(result)
@@ -70,7 +71,7 @@ def test_tfma_draws_its_tables_and_plots(tmp_path: pathlib.Path) -> None:
     assert overall.config == {"weightedExamplesColumn": "example_count"}
     by_class = tfma.view.render_slicing_metrics(result, slicing_column="class")
     assert {part["slice"] for part in by_class.data} == {f"class:{index}" for index in range(4)}
-    one = tfma.view.render_slicing_metrics(result, slicing_spec=tfma.SlicingSpec(feature_values={"class": "2"}))
+    one = tfma.view.render_slicing_metrics(result, slicing_spec=config_pb2.SlicingSpec(feature_values={"class": "2"}))
     assert len(one.data) == 1
     series = tfma.view.render_time_series(tfma.make_eval_results([result, result], tfma.MODEL_CENTRIC_MODE))
     assert len(series.data) == 2

@@ -70,12 +70,14 @@ class Wiring:
         return (kind or PrivacyEvaluator)(**{**arguments, **options})
 
     def tfx_evaluator(self, model: Any, *, thresholds: bool = True, **options: Any) -> Any:
-        import tensorflow_model_analysis as tfma
+        from tensorflow_model_analysis.proto import config_pb2
         from tfx.components import Evaluator
 
-        bound = tfma.MetricThreshold(value_threshold=tfma.GenericValueThreshold(lower_bound={"value": 0.8}))
-        auc = tfma.MetricConfig(class_name="AUC", threshold=bound if thresholds else None)
-        config = tfma.EvalConfig(model_specs=[tfma.ModelSpec()], metrics_specs=[tfma.MetricsSpec(metrics=[auc])])
+        bound = config_pb2.MetricThreshold(value_threshold=config_pb2.GenericValueThreshold(lower_bound={"value": 0.8}))
+        auc = config_pb2.MetricConfig(class_name="AUC", threshold=bound if thresholds else None)
+        config = config_pb2.EvalConfig(
+            model_specs=[config_pb2.ModelSpec()], metrics_specs=[config_pb2.MetricsSpec(metrics=[auc])]
+        )
         return Evaluator(examples=self.examples, model=model, eval_config=config, **options)
 
     def judge(self, kind: Any = None, **options: Any) -> Any:

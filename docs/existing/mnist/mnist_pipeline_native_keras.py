@@ -17,7 +17,7 @@ import os
 from typing import List
 
 import absl
-import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2 as tfma
 from tfx.components import Evaluator
 from tfx.components import ExampleValidator
 from tfx.components import ImportExampleGen
@@ -161,8 +161,7 @@ def _create_pipeline(pipeline_name: str, pipeline_root: str, data_root: str,
           transform,
           trainer,
           evaluator,
-          privacy_evaluator,
-          validator,
+          privacy_evaluator, validator,
           pusher,
       ],
       enable_cache=True,

@@ -22,7 +22,7 @@ from typing import List, Optional
 
 import absl
 from absl import flags
-import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2 as tfma
 from tfx import v1 as tfx
 from tfx.utils import proto_utils
 from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import tensorflow_model_analysis as tfma
 from ml_metadata.proto import metadata_store_pb2
+from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
 from tfx.components import Evaluator, ExampleValidator, Pusher, SchemaGen, StatisticsGen, Transform
 from tfx.dsl.components.common.resolver import Resolver
@@ -125,33 +125,33 @@ def create_pipeline(
     )
 
 
-def _eval_config() -> tfma.EvalConfig:
-    slices = [tfma.SlicingSpec()]
+def _eval_config() -> config_pb2.EvalConfig:
+    slices = [config_pb2.SlicingSpec()]
     if configs.SLICE_FEATURES:
-        slices.append(tfma.SlicingSpec(feature_keys=configs.SLICE_FEATURES))
+        slices.append(config_pb2.SlicingSpec(feature_keys=configs.SLICE_FEATURES))
     metrics = [_metric(name, least) for name, least in {"ExampleCount": None, **configs.METRICS}.items()]
-    return tfma.EvalConfig(
+    return config_pb2.EvalConfig(
         model_specs=[
-            tfma.ModelSpec(
+            config_pb2.ModelSpec(
                 signature_name="serving_default",
                 label_key=model.LABEL_KEY,
                 preprocessing_function_names=["transform_features"],
             )
         ],
         slicing_specs=slices,
-        metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
+        metrics_specs=[config_pb2.MetricsSpec(metrics=metrics)],
     )
 
 
-def _metric(name: str, least: float | None) -> tfma.MetricConfig:
+def _metric(name: str, least: float | None) -> config_pb2.MetricConfig:
     if least is None:
-        return tfma.MetricConfig(class_name=name)
-    threshold = tfma.MetricThreshold(
-        value_threshold=tfma.GenericValueThreshold(lower_bound={"value": least}),
-        change_threshold=tfma.GenericChangeThreshold(
-            direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -0.1}
+        return config_pb2.MetricConfig(class_name=name)
+    threshold = config_pb2.MetricThreshold(
+        value_threshold=config_pb2.GenericValueThreshold(lower_bound={"value": least}),
+        change_threshold=config_pb2.GenericChangeThreshold(
+            direction=config_pb2.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -0.1}
         ),
     )
     # Over all records: within a slice there may be hardly anything to predict.
-    overall = tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=threshold)
-    return tfma.MetricConfig(class_name=name, per_slice_thresholds=[overall])
+    overall = config_pb2.PerSliceMetricThreshold(slicing_specs=[config_pb2.SlicingSpec()], threshold=threshold)
+    return config_pb2.MetricConfig(class_name=name, per_slice_thresholds=[overall])

@@ -18,7 +18,7 @@ This file defines TFX pipeline and various components in the pipeline.
 
 from typing import Any, Dict, List, Optional
 
-import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2 as tfma
 from tfx import v1 as tfx
 
 from ml_metadata.proto import metadata_store_pb2
