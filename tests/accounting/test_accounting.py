@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import dp_accounting
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +14,8 @@ from tfx_privacy import DPParameters, calibrate_noise_multiplier, epsilon
 from tfx_privacy.accounting.composition import checked, dp_sgd_event, parts
 from tfx_privacy.accounting.epsilon import epsilon_bounds, rdp_epsilon
 from tfx_privacy.errors import ParameterError
+from tfx_privacy.third_party import dp_accounting
+from tfx_privacy.third_party.dp_accounting.dp_event import LaplaceDpEvent
 
 GOLDEN = [
     # sampling_probability, noise_multiplier, steps, delta, RDP, PLD, lower and upper bound by PRV
@@ -92,7 +93,7 @@ def test_a_whole_number_as_noise_costs_what_the_double_does(wrap: Callable[[Any]
     "event",
     [
         dp_accounting.GaussianDpEvent(1.0),
-        dp_accounting.SelfComposedDpEvent(dp_accounting.LaplaceDpEvent(1.0), 3),
+        dp_accounting.SelfComposedDpEvent(LaplaceDpEvent(1.0), 3),
         dp_accounting.ComposedDpEvent(()),
         dp_accounting.NoOpDpEvent(),
     ],

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dp_accounting.pld import privacy_loss_distribution
 from scipy import integrate, optimize, special, stats
 
 from tfx_privacy.accounting import auditing
 from tfx_privacy.errors import ParameterError
+from tfx_privacy.third_party.dp_accounting.pld import privacy_loss_distribution
 
 DELTA = 1e-5
 NAMES = ("one_run", "one_run_f_dp", "gaussian")

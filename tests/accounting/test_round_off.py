@@ -126,7 +126,7 @@ def test_steps_that_are_lost_in_renyi_dps_round_off_cost_something(
 @pytest.mark.parametrize("steps", [10**5, 10**6, 10**7])
 def test_the_round_off_is_within_a_quarter_of_its_bound(steps: int) -> None:
     """The same transform in extended precision, whose own round-off is 2,000 times smaller, at every epsilon at once."""
-    from dp_accounting.pld import common, privacy_loss_distribution
+    from tfx_privacy.third_party.dp_accounting.pld import common, privacy_loss_distribution
 
     for noise, probability, interval in itertools.product((1.0, 2.0, 5.0), (1e-4, 1e-3), (1e-4, 1e-3)):
         step = privacy_loss_distribution.from_gaussian_mechanism(

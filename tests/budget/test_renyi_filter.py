@@ -1,7 +1,6 @@
 import math
 from typing import Any
 
-import dp_accounting
 import evidence
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from tfx_privacy.accounting.composition import dp_sgd_event
 from tfx_privacy.budget import renyi_filter
 from tfx_privacy.errors import AccountingError, ParameterError
+from tfx_privacy.third_party import dp_accounting
 
 RUN: dict[str, Any] = {"noise_multiplier": 1.0, "sampling_probability": 0.01, "steps": 1000}
 

@@ -38,7 +38,7 @@ from tfx_privacy import cli
 for command in ([], ["lint"], ["plan"], ["policy-digest"]):
     done = CliRunner().invoke(cli.cli, [*command, "--help"])
     assert done.exit_code == 0 and "Usage:" in done.output, done.output
-print(*{"dp_accounting", "matplotlib", "rich", "sqlalchemy", "tensorflow", "tfx"} & set(sys.modules))
+print(*{"tfx_privacy.third_party.dp_accounting", "matplotlib", "rich", "sqlalchemy", "tensorflow", "tfx"} & set(sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

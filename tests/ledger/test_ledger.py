@@ -111,7 +111,7 @@ def test_the_very_last_unit_is_spent_and_not_one_more(ledger: Ledger, monkeypatc
 
 
 def test_costs_are_rounded_up_and_budgets_down() -> None:
-    from dp_accounting import dp_event, rdp
+    from tfx_privacy.third_party.dp_accounting import dp_event, rdp
 
     for number in range(20):
         epsilon, noise = 4.0 + number / 7, 20.0 + number

@@ -15,7 +15,7 @@ from tfx_privacy import _validate
 from tfx_privacy.errors import ParameterError
 
 if TYPE_CHECKING:
-    from dp_accounting import DpEvent
+    from tfx_privacy.third_party.dp_accounting import DpEvent
 
 # Below this the accountants are slow or unreliable, and epsilon is in the tens or thousands.
 MIN_NOISE_MULTIPLIER = 0.3
@@ -52,7 +52,7 @@ def dp_sgd_event(*, noise_multiplier: float, sampling_probability: float, steps:
     Raises:
       ParameterError: If a number is outside its range.
     """
-    import dp_accounting
+    from tfx_privacy.third_party import dp_accounting
 
     run = checked_terms(noise_multiplier=noise_multiplier, sampling_probability=sampling_probability, steps=steps)
     step = dp_accounting.GaussianDpEvent(run.noise_multiplier)
@@ -112,7 +112,7 @@ def composed(events: Sequence[DpEvent]) -> DpEvent:
     Raises:
       ParameterError: If there is none, or one that `dp_sgd_event` did not make.
     """
-    import dp_accounting
+    from tfx_privacy.third_party import dp_accounting
 
     if not events:
         raise ParameterError(f"Expected events={list(events)!r} to hold at least one run.")
@@ -125,7 +125,7 @@ def terms(event: DpEvent) -> Terms:
     Raises:
       ParameterError: If `event` is not of the shape that `dp_sgd_event` makes.
     """
-    import dp_accounting
+    from tfx_privacy.third_party import dp_accounting
 
     step: Any = event.event if isinstance(event, dp_accounting.SelfComposedDpEvent) else None
     share = 1.0
@@ -142,7 +142,7 @@ def parts(event: DpEvent) -> list[Terms]:
     Raises:
       ParameterError: As `terms`.
     """
-    import dp_accounting
+    from tfx_privacy.third_party import dp_accounting
 
     return [terms(each) for each in (event.events if isinstance(event, dp_accounting.ComposedDpEvent) else [event])]
 
@@ -154,7 +154,7 @@ def checked(event: DpEvent) -> DpEvent:
       ParameterError: If it is neither an event of `dp_sgd_event` nor one of `composed`, or a number
         is outside its range.
     """
-    import dp_accounting
+    from tfx_privacy.third_party import dp_accounting
 
     if isinstance(event, dp_accounting.ComposedDpEvent):
         return composed(event.events)

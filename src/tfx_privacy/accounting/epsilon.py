@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.metadata
 import logging
 import math
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from tfx_privacy.accounting.parameters import ACCOUNTANTS, DPParameters
 from tfx_privacy.errors import AccountingError, ParameterError
 
 if TYPE_CHECKING:
-    from dp_accounting import DpEvent
+    from tfx_privacy.third_party.dp_accounting import DpEvent
 
 _LOG = logging.getLogger(__name__)
 
@@ -67,7 +66,9 @@ class EpsilonBounds:
 
 def dp_accounting_version() -> str:
     """Version of the accounting library, for the record."""
-    return importlib.metadata.version("dp-accounting")
+    from tfx_privacy.third_party import dp_accounting
+
+    return dp_accounting.__version__
 
 
 def epsilon(parameters: DPParameters, *, target_delta: float, accountant: str = "pld") -> float:
@@ -174,7 +175,7 @@ def _account(make_accountant: Callable[[], Any], event: DpEvent, target_delta: f
 
 
 def _pld_accountant(interval: float) -> Any:
-    from dp_accounting import pld
+    from tfx_privacy.third_party.dp_accounting import pld
 
     return pld.PLDAccountant(value_discretization_interval=interval)
 
@@ -184,7 +185,8 @@ class _RdpAccountant:
 
     def compose(self, event: DpEvent) -> _RdpAccountant:
         import numpy as np
-        from dp_accounting import rdp
+
+        from tfx_privacy.third_party.dp_accounting import rdp
 
         self._orders = np.array(rdp.rdp_privacy_accountant.DEFAULT_RDP_ORDERS)
         sampled = sum(part.steps for part in parts(event) if part.sampling_probability < 1.0)
@@ -193,7 +195,7 @@ class _RdpAccountant:
         return self
 
     def get_epsilon(self, target_delta: float) -> float:
-        from dp_accounting import rdp
+        from tfx_privacy.third_party.dp_accounting import rdp
 
         return float(rdp.compute_epsilon(self._orders, self._divergences, target_delta)[0])
 

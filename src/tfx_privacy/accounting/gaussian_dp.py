@@ -35,7 +35,7 @@ from tfx_privacy.records.base import (
 )
 
 if TYPE_CHECKING:
-    from dp_accounting import DpEvent
+    from tfx_privacy.third_party.dp_accounting import DpEvent
 
 SMALLEST_DELTA = 1e-7
 """Down to here mu must cover the privacy profile. Deltas that are much smaller are of events that nobody will see, and
@@ -115,7 +115,7 @@ def true_positive_rate(mu: float, false_positive_rate: np.ndarray) -> np.ndarray
 
 def _profile(smallest: float, event: DpEvent) -> tuple[np.ndarray, np.ndarray]:
     """Epsilons from 0 on, and the deltas there, as long as these are at least `smallest`."""
-    from dp_accounting import pld
+    from tfx_privacy.third_party.dp_accounting import pld
 
     accountant = pld.PLDAccountant(value_discretization_interval=_INTERVAL)
     # Beyond this epsilon the distributions need gigabytes, and mu would say what infinity says.

@@ -20,7 +20,7 @@ from tfx_privacy.accounting.epsilon import EpsilonBounds
 from tfx_privacy.errors import AccountingError
 
 if TYPE_CHECKING:
-    from dp_accounting import DpEvent
+    from tfx_privacy.third_party.dp_accounting import DpEvent
 
 _THRESHOLDS = 400
 # Rarer numbers of draws, beyond so many standard deviations, are left out, which only lowers the bound.

@@ -19,7 +19,7 @@ from tfx_privacy.accounting.composition import parts
 from tfx_privacy.errors import ParameterError
 
 if TYPE_CHECKING:
-    from dp_accounting import DpEvent
+    from tfx_privacy.third_party.dp_accounting import DpEvent
 
 REACH = 25.0
 """Radius, in standard deviations, up to which every source of noise draws pairs of normal numbers."""

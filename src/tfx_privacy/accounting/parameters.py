@@ -20,7 +20,7 @@ from tfx_privacy.errors import ParameterError
 from tfx_privacy.records import strict_json
 
 if TYPE_CHECKING:
-    from dp_accounting import DpEvent
+    from tfx_privacy.third_party.dp_accounting import DpEvent
 
 # Calibration to less is meaningless: the accountants answer with a shortcut's value.
 MIN_TARGET_EPSILON = 1e-3

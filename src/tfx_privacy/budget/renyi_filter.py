@@ -23,7 +23,7 @@ from tfx_privacy.accounting.epsilon import SERIES_ERROR
 from tfx_privacy.errors import AccountingError, ParameterError
 
 if TYPE_CHECKING:
-    from dp_accounting import DpEvent
+    from tfx_privacy.third_party.dp_accounting import DpEvent
 
 UNIT = 2.0**-40
 """Of Renyi divergence (nats): amounts are whole multiples, so sums do not depend on their order."""
@@ -129,7 +129,7 @@ def epsilon_of(order: float, units: int, *, delta: float) -> float:
 
 @functools.lru_cache(maxsize=4096)
 def _divergence_of_run(order: float, run: Terms) -> float:
-    from dp_accounting import rdp
+    from tfx_privacy.third_party.dp_accounting import rdp
 
     event = dp_sgd_event(**run._asdict())
     orders = [max(1.01, math.floor(order)), order, math.ceil(order)]

@@ -19,7 +19,7 @@ from tfx_privacy.records.base import (
 )
 
 if TYPE_CHECKING:
-    from dp_accounting import DpEvent
+    from tfx_privacy.third_party.dp_accounting import DpEvent
 
 Identifier = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,126}[a-z0-9])?$")]
 """Of a dataset or a block: lower-case letters, digits, dots, dashes, underscores."""

@@ -12,7 +12,7 @@ from tfx_privacy.guarantee.mechanism import DPMechanism
 from tfx_privacy.records.base import PositiveCount, Record
 
 if TYPE_CHECKING:
-    from dp_accounting import DpEvent
+    from tfx_privacy.third_party.dp_accounting import DpEvent
 
 # Each costs a tenth of a second, or a few.
 MAX_POINTS = 8

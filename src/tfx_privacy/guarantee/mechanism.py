@@ -17,7 +17,7 @@ from tfx_privacy.records.base import (
 )
 
 if TYPE_CHECKING:
-    from dp_accounting import DpEvent
+    from tfx_privacy.third_party.dp_accounting import DpEvent
 
 # What only tests may use; whoever knows the seed can subtract the noise.
 TEST_NOISE = "deterministic_test"

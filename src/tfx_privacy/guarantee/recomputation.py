@@ -12,7 +12,7 @@ from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism, same_noise
 from tfx_privacy.guarantee.record import BaseModel, Epsilon, PrivacyGuarantee
 
 if TYPE_CHECKING:
-    from dp_accounting import DpEvent
+    from tfx_privacy.third_party.dp_accounting import DpEvent
 
 
 def recomputed_epsilon(guarantee: PrivacyGuarantee) -> float:

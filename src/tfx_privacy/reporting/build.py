@@ -35,7 +35,7 @@ from tfx_privacy.reporting.facts import (
 from tfx_privacy.reporting.summary import first_screen, share_left
 
 if TYPE_CHECKING:
-    from dp_accounting import DpEvent
+    from tfx_privacy.third_party.dp_accounting import DpEvent
 
 # What is computed for the report is on a coarser grid than what is stated, and never below it.
 _GRID = 1 + 1e-3
