@@ -328,6 +328,16 @@ def test_what_is_no_file_is_no_ledger_and_nothing_is_made(tmp_path: pathlib.Path
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_damaged_name_that_is_no_text_is_an_error_of_the_ledger(file: pathlib.Path, ledger: Ledger) -> None:
+    """SQLite's message quotes it."""
+    del ledger
+    content = file.read_bytes()
+    assert b"CREATE TABLE" in content
+    file.write_bytes(content.replace(b"CREATE TABLE", b"\xb6\xff\xfeATE TABLE", 1))
+    with pytest.raises(LedgerError, match="The file is damaged: restore a backup"):
+        open_ledger(f"sqlite:///{file}").verify()
+
+
 @pytest.mark.parametrize("left", ["nothing", "an empty file"])
 def test_no_new_ledger_is_made_where_one_was_lost(file: pathlib.Path, ledger: Ledger, left: str) -> None:
     file.unlink()

@@ -189,6 +189,9 @@ class Database:
                         f"The file of the ledger in {self.source.name} was deleted or replaced while it was written. "
                         "Put back the newest copy, and verify it against the newest head."
                     ) from None
+            except UnicodeDecodeError:
+                # Newer Pythons do not replace what is no text in a message of SQLite's that quotes the file.
+                raise LedgerError(f"The ledger in {self.source.name} failed. {_ADVICE['malformed']}") from None
             except SQLAlchemyError as error:
                 raise LedgerError(f"The ledger in {self.source.name} failed: {type(error).__name__}.") from None
             else:

@@ -150,6 +150,14 @@ def _check_name(variable: str, text: str, url: sqlalchemy.URL) -> None:
         )
 
 
+def _stat(path: pathlib.Path) -> os.stat_result | None:
+    """What a path names, None where there is nothing; `exists` says so of a loop of links too since Python 3.12."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def _true_path(variable: str, path: pathlib.Path) -> pathlib.Path:
     """A file's path without links, so that everybody who uses the ledger keeps the same file of heads.
 
@@ -158,7 +166,7 @@ def _true_path(variable: str, path: pathlib.Path) -> pathlib.Path:
     """
     try:
         true = path.resolve()
-        found = true.stat() if true.exists() else None
+        found = _stat(true)
     except (OSError, RuntimeError, ValueError) as error:  # no rights, a loop of links, a name that no file can have
         reason = getattr(error, "strerror", None) or "it leads nowhere"
         raise LedgerError(f"The path of the SQLite file that {variable} names cannot be followed: {reason}.") from None
