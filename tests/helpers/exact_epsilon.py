@@ -14,7 +14,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy import optimize
+from scipy import integrate, optimize
 
 _NODES, _WIDTHS = 400, 12.0
 _LINES = np.geomspace(1e-2, 1e4, 121)
@@ -52,7 +52,7 @@ def _epsilon(noise: float, probability: float, steps: int, delta: float, side: s
 
     def excess(epsilon: float) -> float:
         integrand = np.exp(exponents - z * epsilon - math.log(delta)).real
-        return float(np.trapz(integrand, nodes)) / math.pi - 1.0
+        return float(integrate.trapezoid(integrand, nodes)) / math.pi - 1.0
 
     return float(optimize.brentq(excess, nearly / 20, nearly * 4, xtol=1e-12, rtol=1e-10))
 

@@ -23,4 +23,6 @@ def documents(size: int, share: float, seed: int, *, common_letters: bool = Fals
         return [
             " ".join(str(word + WORDS * own) for word in row).encode() for row, own in zip(words, first, strict=True)
         ]
-    return [" ".join(f"{'abc'[own]}{word}" for word in row).encode() for row, own in zip(words, first, strict=True)]
+    return [
+        " ".join(f"{'abc'[int(own)]}{word}" for word in row).encode() for row, own in zip(words, first, strict=True)
+    ]

@@ -34,7 +34,10 @@ def test_lines_are_kept_where_a_whole_message_is_shown() -> None:
 def test_a_blank_name_has_no_visible_character() -> None:
     for character in EVERY:
         if not character.isspace() and character.isprintable() and unicodedata.category(character)[0] in "LNP":
-            assert not _printable.is_blank(f" {character}\u200b") or character in "\u115f\u1160\u3164\uffa0"
+            assert (
+                not _printable.is_blank(f" {character}\u200b")
+                or character in "\u115f\u1160\u3164\uffa0\U00013441\U00013442"
+            )
     for character in EVERY:
         if unicodedata.category(character)[0] in "SMZC" or _printable.is_ignorable(character):
             assert _printable.is_blank(f" {character}\u200b"), ascii(character)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import oracles
 import pytest
 from small_models import BODIES, GENERATIONS, make_data, make_model, naive_gradients, naive_sum, perceptron
 
@@ -93,10 +94,8 @@ def test_tensorflow_privacy_clips_alike() -> None:
     """An oracle of others: its fast clipping, on a model for which that is right."""
     import tensorflow as tf
 
-    from tfx_privacy import compat
-
-    clip_grads = compat.tensorflow_privacy("privacy.fast_gradient_clipping.clip_grads")
-    registry = compat.tensorflow_privacy("privacy.fast_gradient_clipping.layer_registry")
+    clip_grads = oracles.tensorflow_privacy("privacy.fast_gradient_clipping.clip_grads")
+    registry = oracles.tensorflow_privacy("privacy.fast_gradient_clipping.layer_registry")
     loss = tf.keras.losses.BinaryCrossentropy()
     features = tf.keras.Input((6,))
     model = tf.keras.Model(features, perceptron(tf.keras.layers, features))

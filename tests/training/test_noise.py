@@ -6,6 +6,7 @@ from typing import Any
 
 import normal_samples
 import numpy as np
+import oracles
 import pytest
 from scipy import stats
 from small_models import WIDTH, make_data, make_model, resolved, weights
@@ -240,10 +241,9 @@ def test_a_tree_is_tensorflow_privacy_s() -> None:
     """Its TreeResidualSumQuery, fed with the same nodes, gives the same residuals."""
     import tensorflow as tf
 
-    from tfx_privacy import compat
     from tfx_privacy.training.noise import GaussianNoise, TreeNoise
 
-    aggregation = compat.tensorflow_privacy("privacy.dp_query.tree_aggregation")
+    aggregation = oracles.tensorflow_privacy("privacy.dp_query.tree_aggregation")
 
     class Recorded(GaussianNoise):
         def draw(self, size: int, standard_deviation: Any) -> Any:

@@ -7,10 +7,10 @@ from typing import Any
 
 import attack_data
 import numpy as np
+import oracles
 import pytest
 from scipy import special
 
-from tfx_privacy import compat
 from tfx_privacy.attacks.membership import counts as counting
 from tfx_privacy.attacks.membership import (
     heads,
@@ -30,13 +30,13 @@ MULTICLASS = Head(task="multiclass", from_logits=True)
 @pytest.fixture(scope="module")
 def theirs() -> Any:
     """The oracle: the module with its attacks."""
-    return compat.tensorflow_privacy(f"{FOLDER}.membership_inference_attack")
+    return oracles.tensorflow_privacy(f"{FOLDER}.membership_inference_attack")
 
 
 @pytest.fixture(scope="module")
 def kinds(theirs: Any) -> Any:
     """Its names of attacks and slices."""
-    return compat.tensorflow_privacy(f"{FOLDER}.data_structures")
+    return oracles.tensorflow_privacy(f"{FOLDER}.data_structures")
 
 
 def attack(theirs: Any, kinds: Any, kind: str = "THRESHOLD_ATTACK", slices: Any = None, **data: Any) -> list[Any]:

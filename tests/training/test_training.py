@@ -325,8 +325,7 @@ def test_passes_are_accounted_without_amplification() -> None:
 
 def test_dp_ftrl_is_accounted_as_the_tree_that_it_is() -> None:
     """dp-accounting's own event for one tree a pass gives the same Renyi epsilon."""
-    import dp_accounting
-    from dp_accounting import rdp
+    from tfx_privacy.third_party.dp_accounting import dp_event, privacy_accountant, rdp
 
     model, data = make_model(), make_data(2000)
     run = resolved(2000, algorithm="dp_ftrl", sampling="shuffled", expected_batch_size=200, epochs=3, steps=None)
@@ -334,8 +333,8 @@ def test_dp_ftrl_is_accounted_as_the_tree_that_it_is() -> None:
     assert (executed.kind, executed.passes) == ("dp_ftrl", [10, 10, 10])
     assert accuracy(model, data) > 0.8
     ours = rdp_epsilon(executed.event, target_delta=1e-6)
-    tree = dp_accounting.SingleEpochTreeAggregationDpEvent(1.0, 10)
-    accountant = rdp.RdpAccountant(neighboring_relation=dp_accounting.NeighboringRelation.REPLACE_SPECIAL)
+    tree = dp_event.SingleEpochTreeAggregationDpEvent(1.0, 10)
+    accountant = rdp.RdpAccountant(neighboring_relation=privacy_accountant.NeighboringRelation.REPLACE_SPECIAL)
     theirs = accountant.compose(tree, 3).get_epsilon(1e-6)
     assert ours == pytest.approx(theirs, rel=1e-9)
 

@@ -236,7 +236,7 @@ class PrivateStep:
     @property
     def canary_scores(self) -> np.ndarray:
         """Sum over steps of the noisy audit vector in clips, of shape (num_canaries,)."""
-        return np.array(self._canary_scores) / self._noise_multiplier
+        return self._canary_scores.numpy() / self._noise_multiplier
 
     def run(self, batches: list[np.ndarray]) -> float:
         """Runs one step for each batch.
