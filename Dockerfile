@@ -2,19 +2,29 @@
 #
 #   docker build -t tfx-privacy --build-arg PYTHON_DIGEST=sha256:... --build-arg BEAM_DIGEST=sha256:... .
 #
-# (`docker buildx imagetools inspect python:3.10-slim-bookworm` prints a digest.) It holds no secrets: the ledger's address and signing keys
-# come from the environment in which a step runs.
+# (`docker buildx imagetools inspect python:3.13-slim-trixie` prints a digest.) For tfx 1.16, also
+#
+#   --build-arg TFX=1.16 --build-arg PYTHON=3.10 --build-arg DEBIAN=bookworm --build-arg BEAM=2.65.0
+#
+# It holds no secrets: the ledger's address and signing keys come from the environment in which a step runs.
+ARG TFX=1.21
+ARG PYTHON=3.13
+ARG DEBIAN=trixie
+ARG BEAM=2.77.0
 ARG PYTHON_DIGEST
 ARG BEAM_DIGEST
 
-FROM apache/beam_python3.10_sdk:2.65.0@${BEAM_DIGEST} AS beam
+FROM apache/beam_python${PYTHON}_sdk:${BEAM}@${BEAM_DIGEST} AS beam
 
-FROM python:3.10-slim-bookworm@${PYTHON_DIGEST} AS build
+FROM python:${PYTHON}-slim-${DEBIAN}@${PYTHON_DIGEST} AS build
+ARG TFX
 WORKDIR /build
-COPY requirements-image.lock ./
+# pyfarmhash, which TensorFlow Data Validation pins, has no wheel. The compiler stays in this stage.
+RUN apt-get update && apt-get install --yes --no-install-recommends g++
+COPY locks/tfx-${TFX}-image.lock ./
 # No test tools, and nothing without a hash.
 RUN python -m venv /opt/venv \
- && /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes --no-deps -r requirements-image.lock
+ && /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes --no-deps -r tfx-${TFX}-image.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 COPY components ./components
@@ -24,7 +34,7 @@ COPY templates ./templates
 RUN /opt/venv/bin/python -c "import setuptools.build_meta as backend; backend.build_wheel('/build/dist')" \
  && /opt/venv/bin/python -m pip install --no-cache-dir --no-index --no-deps /build/dist/*.whl
 
-FROM python:3.10-slim-bookworm@${PYTHON_DIGEST}
+FROM python:${PYTHON}-slim-${DEBIAN}@${PYTHON_DIGEST}
 LABEL org.opencontainers.image.title="tfx-privacy" \
       org.opencontainers.image.description="DPTrainer, PrivacyEvaluator and BudgetValidator for TFX pipelines" \
       org.opencontainers.image.licenses="Apache-2.0"

@@ -24,14 +24,20 @@ export IPYTHONDIR := $(CACHE)/ipython
 # A file of tests stays in one process: importing TensorFlow costs more than most tests.
 PARALLEL := --numprocesses 2 --dist loadfile
 # The fast tests, and the share of the package that they run: it has a floor (pyproject.toml).
-COVERAGE := .venv/bin/pytest $(PARALLEL) -m 'not slow' --cov --cov-report=term
+FAST := .venv/bin/pytest $(PARALLEL) -m 'not slow' --junitxml=.cache/reports/fast.xml
+SLOW := .venv/bin/pytest $(PARALLEL) -m slow --junitxml=.cache/reports/slow.xml
+COVERAGE := $(FAST) --cov --cov-report=term
 
-.PHONY: help env demo test test-fast coverage test-long mutation check docs format release lock clean clean-env
+# What tells one generation of TFX from another: pipelines that run, compile, and run as compiled; TFX's own examples.
+OF_GENERATION := tests/pipelines tests/project/test_existing_pipelines.py tests/components/test_dp_trainer.py \
+  tests/components/test_privacy_evaluator.py tests/components/test_budget_validator.py
+
+.PHONY: help env demo test test-generation test-fast coverage test-long mutation check docs format release lock clean clean-env
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-env: ## Create .venv from the lock (the other targets do it themselves)
+env: ## Create .venv from a lock (the other targets do it themselves); TFX=1.16 or TFX=1.21 chooses it
 	@mkdir -p $(TMPDIR)
 	@./scripts/bootstrap.sh
 
@@ -41,13 +47,20 @@ demo: env ## Run the Chicago Taxi pipeline three times: pushed, refused, refused
 test: check ## Linters, types, layers, every test, and the tests of the tests
 	.venv/bin/python tests/mutation/run.py
 	$(COVERAGE)
-	.venv/bin/pytest $(PARALLEL) -m slow
+	$(SLOW)
+	.venv/bin/python scripts/tried.py
+
+test-generation: env ## Of the other generation of TFX (TFX=1.16, or scripts/debian13.sh): fast tests, demo, pipelines
+	$(FAST)
+	.venv/bin/tfx-privacy demo --output demo_output
+	$(SLOW) $(OF_GENERATION)
+	.venv/bin/python scripts/tried.py
 
 mutation: env ## Apply every privacy bug of tests/mutation/mutants/: the fast tests must find each
 	.venv/bin/python tests/mutation/run.py
 
-test-fast: env ## The tests a developer runs while working (under 3 minutes)
-	.venv/bin/pytest $(PARALLEL) -m 'not slow'
+test-fast: env ## The tests a developer runs while working
+	$(FAST)
 
 coverage: env ## The fast tests with coverage, which must not fall below its floor
 	$(COVERAGE)
@@ -73,7 +86,7 @@ format: env ## Format the code
 release: env ## Check and build a release: changelog, sdist, wheel, digests; uploads nothing
 	@.venv/bin/python scripts/release.py
 
-lock: ## Resolve pyproject.toml into requirements.lock again
+lock: ## Resolve pyproject.toml into locks/ again
 	@mkdir -p $(TMPDIR)
 	@./scripts/lock.sh
 

@@ -1,41 +1,33 @@
 #!/usr/bin/env bash
-# Builds .venv from requirements.lock. Everything it writes stays inside the checkout.
-# An unchanged lock makes it return at once; `make clean-env` starts over.
+# Builds .venv from the lock of the generation of TFX that this system can run. Everything it writes stays inside the
+# checkout. An unchanged lock makes it return at once; `make clean-env` starts over.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+cache=$PWD/.cache
+mkdir -p "$cache"
 stamp=.venv/.locked
-wanted=$(cat requirements.lock pyproject.toml scripts/*.sh | sha256sum)
-# The path too: a moved checkout needs a new environment, because scripts in .venv hold its path.
-wanted="$wanted $PWD"
+# The path too: a moved checkout needs a new environment, because scripts in .venv hold its path. What TFX and PYTHON name is
+# part of the choice.
+wanted="$(cat locks/*.lock pyproject.toml scripts/*.sh | sha256sum) $PWD TFX=${TFX:-} PYTHON=${PYTHON:-}"
 
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then exit 0; fi
 
-cache=$PWD/.cache
-mkdir -p "$cache"
 export UV_CACHE_DIR=$cache/uv UV_PYTHON_INSTALL_DIR=$cache/python UV_PYTHON_INSTALL_BIN=0
 export UV_NO_CONFIG=1 UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300}
 export PIP_CACHE_DIR=$cache/pip PIP_DISABLE_PIP_VERSION_CHECK=1
 . scripts/find_uv.sh
+. scripts/generation.sh
 
-# The first interpreter that really is CPython 3.10 (a pyenv shim exists even where it cannot run).
-find_python() {
-  local candidate
-  for candidate in "${PYTHON310:-}" python3.10 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.10*/bin/python3.10; do
-    [ -n "$candidate" ] || continue
-    if "$candidate" -c 'import sys, ssl, sqlite3; sys.exit(sys.version_info[:2] != (3, 10))' >/dev/null 2>&1; then
-      "$candidate" -c 'import sys; print(sys.executable)'
-      return
-    fi
-  done
-  printf '3.10\n' # uv downloads one into .cache/python
-}
-
+choose_generation
 uv=$(find_uv)
-python=$(find_python)
-say "Creating .venv with Python $python and the locked dependencies (3 GB, a few minutes the first time) ..."
+say "Creating .venv with the locked dependencies (3 GB, a few minutes the first time) ..."
 rm -rf .venv
-"$uv" venv --quiet --python "$python" .venv
-"$uv" pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock
+if ! "$uv" venv --quiet --python "$python" .venv; then
+  say "There is no Python for tfx $generation here, and none could be downloaded. Install Python 3.10 for tfx 1.16; or, where" \
+    "glibc is 2.39 or newer, Python 3.11 to 3.13 with python3-dev and g++ for tfx 1.21."
+  exit 1
+fi
+"$uv" pip sync --quiet --python .venv/bin/python --require-hashes "locks/tfx-$generation.lock"
 # setuptools and wheel are locked, so the project itself is built without fetching anything.
 "$uv" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 printf '%s' "$wanted" >"$stamp"
