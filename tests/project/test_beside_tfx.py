@@ -76,7 +76,7 @@ def _installed(python: pathlib.Path) -> dict[str, str]:
 
 def _plan(python: pathlib.Path, requirement: str) -> dict[str, str]:
     """What pip would install, by name."""
-    command = [python, "-m", "pip", "install", "--dry-run", "--quiet", "--report", "-", requirement]
+    command = [str(python), "-m", "pip", "install", "--dry-run", "--quiet", "--report", "-", requirement]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=ENVIRON)
     assert done.returncode == 0, done.stderr[-2000:]
     return {
