@@ -33,6 +33,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("probability", "noise", "steps", "delta"), SETTINGS)
 def test_what_is_stated_of_a_million_steps_is_above_the_truth_and_near_it(
     probability: float, noise: float, steps: int, delta: float

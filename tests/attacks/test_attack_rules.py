@@ -52,6 +52,7 @@ def by_fold(scores: list[np.ndarray], folds: list[np.ndarray]) -> list[counting.
     ]
 
 
+@pytest.mark.slow
 def test_the_folds_of_a_classifier_are_not_taken_for_independent() -> None:
     """An accidental difference that both folds share is found in each by the classifier of the other: of 300 runs without a leak
     more than 8 % would be called one at 5 % (24 have a chance of 6e-3 at a true rate of 5 %, 34 one of 1e-5).

@@ -146,6 +146,7 @@ def test_closed_forms_of_a_gaussian_shift() -> None:
     assert advantage.estimate == pytest.approx(2 * stats.norm.cdf(0.5) - 1, abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.01, 0.1])
 def test_the_interval_of_the_tpr_covers_the_rate_in_the_population(rate: float) -> None:
     """Of 500 runs at least 0.95 are covered; fewer than 450 have a chance below 1e-6.

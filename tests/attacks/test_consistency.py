@@ -79,6 +79,7 @@ def made(kind: str, seed: int, shift: float, sizes: tuple[int, int], unusable: f
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SCORES)
 @pytest.mark.parametrize("shift", [0.0, 0.4])
 def test_what_the_attacks_write_never_contradicts_itself(kind: str, shift: float) -> None:

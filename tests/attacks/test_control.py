@@ -81,6 +81,7 @@ def of_values(shares: tuple[float, float], seed: int) -> float:
     return statistics.p_value(strata, independent=False)
 
 
+@pytest.mark.slow
 def test_splits_of_text_without_a_shift_pass_and_those_with_a_shift_do_not() -> None:
     """False alarms: the level is 0.5 %; at that rate more than 3 of 100 runs have a chance of 2e-3. Power: 20 of 20."""
     level = consistency.CONTROL_SIGNIFICANCE / 2

@@ -41,6 +41,7 @@ def auc(counts: Counts) -> Any:
     return statistics.auc_interval(counts, confidence_level=0.95)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [0.0, 0.5])
 @pytest.mark.parametrize("per_user", [1, 3, 10])
 def test_intervals_of_the_auc_cover_the_truth_whatever_a_person_s_records_have_in_common(

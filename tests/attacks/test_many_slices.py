@@ -80,6 +80,7 @@ def equal(count: int, size: int) -> dict[str, int]:
     return {f"shop {index}": size for index in range(count)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [51, 300])
 def test_a_large_shop_beyond_the_fiftieth_is_judged(count: int) -> None:
     """Each of the other shops is larger."""
@@ -95,6 +96,7 @@ def test_many_shops_of_a_harmless_model_are_no_refusal() -> None:
     assert failures(record(equal(300, 400), equal(300, 200))) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("members", "others"), [(2000, 40), (2000, 99), (120, 60)])
 def test_a_shop_with_few_others_is_judged_and_not_pooled(members: int, others: int) -> None:
     sizes = {**equal(60, 2100), **{f"rare {index}": 50 for index in range(20)}, "leaky": members}
@@ -104,6 +106,7 @@ def test_a_shop_with_few_others_is_judged_and_not_pooled(members: int, others: i
     assert "shop=leaky" in failures(found)["attack_auc"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("members", "fails"), [(1001, True), (1000, False)])
 def test_a_large_shop_with_hardly_any_others_fails_coverage_whatever_its_share(members: int, fails: bool) -> None:
     found = record({**equal(60, 2100), "leaky": members}, {**equal(60, 1050), "leaky": 19}, leaky="leaky")
@@ -115,6 +118,7 @@ def test_a_large_shop_with_hardly_any_others_fails_coverage_whatever_its_share(m
     assert all(expected[rule] in text for rule, text in failures(found).items())
 
 
+@pytest.mark.slow
 def test_more_shops_than_can_be_judged_fail_coverage_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slice_values, "MAX_JUDGED", 40)
     sizes = {**equal(40, 1000), "leaky": 900}

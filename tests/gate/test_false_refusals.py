@@ -47,6 +47,7 @@ def test_the_probability_of_one_row_is_that_of_its_simulation(limit: float) -> N
     assert np.mean(refused) > 0.7 * expected
 
 
+@pytest.mark.slow
 def test_a_classifier_is_refused_as_often_as_the_formula_says_at_most() -> None:
     """150 cross-fitted attacks on one coin for each record, 300 a side: more than expected + 3.1 standard errors has a
     chance of 1e-3. Power: if folds cost nothing the formula would say 2 %, and the simulation is above 10 %.

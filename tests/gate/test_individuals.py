@@ -73,6 +73,7 @@ def test_a_leak_that_names_single_members_refuses_whatever_the_auc(named: float,
     assert "attack_tpr" not in failures(row, limit=1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SCORES)
 def test_harmless_models_are_refused_in_less_than_one_case_in_a_hundred(kind: str) -> None:
     """300 harmless models, none of which may be refused: a rate of 1 % would pass with probability 0.05."""

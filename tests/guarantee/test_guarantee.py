@@ -93,6 +93,16 @@ def test_epsilon_is_recomputed_from_the_mechanism() -> None:
         recomputed_epsilon(forged)
 
 
+@pytest.mark.parametrize("share", [-2e-5, 0.0, 2e-5])
+def test_what_another_release_of_numpy_computed_is_accepted_and_the_larger_counts(share: float) -> None:
+    record = evidence.make_guarantee()
+    here = record.stated_epsilon
+    elsewhere = record.model_copy(update={"epsilon_pld": here * (1 + share)})
+    assert recomputed_epsilon(elsewhere) == max(here, here * (1 + share))
+    with pytest.raises(EvidenceError, match="its mechanism spends"):
+        recomputed_epsilon(record.model_copy(update={"epsilon_pld": here * 0.999}))
+
+
 @pytest.mark.parametrize(
     "executed",
     [NoMechanism(steps=10), evidence.mechanism(noise_source="deterministic_test")],

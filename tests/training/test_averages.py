@@ -52,6 +52,7 @@ def by_hand(plain: list[np.ndarray], generation: str, overwritten_every: int | N
     return average
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overwritten_every", [None, 4])
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_the_weights_end_as_their_averages(generation: str, overwritten_every: int | None) -> None:
@@ -87,6 +88,7 @@ class KilledError(Exception):
     """Stands for what ends a process."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill_at", [4, 8])
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_a_resumed_run_goes_on_averaging(tmp_path: pathlib.Path, generation: str, kill_at: int) -> None:
@@ -140,6 +142,7 @@ def test_a_warm_start_is_averaged_from_its_own_weights(tmp_path: pathlib.Path, g
     np.testing.assert_allclose(weights(model), 100.0, atol=2.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overwritten_every", [None, 4])
 def test_two_devices_end_with_averages(overwritten_every: int | None) -> None:
     import tensorflow as tf

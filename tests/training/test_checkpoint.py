@@ -105,6 +105,7 @@ def test_nothing_of_the_noise_is_stored(tmp_path: pathlib.Path) -> None:
     assert len([name for name in stored if name.startswith("mechanism_")]) == 1  # the clip
 
 
+@pytest.mark.slow
 def test_a_run_killed_many_times_never_spends_more_than_planned(tmp_path: pathlib.Path) -> None:
     for step in (3, 5, 16, 22):
         with pytest.raises(KilledError):
@@ -181,6 +182,7 @@ def test_a_finished_run_leaves_nothing_to_resume(tmp_path: pathlib.Path) -> None
     assert executed.lost_steps == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [{"steps": 31}, {"l2_norm_clip": 0.5}, {"noise_multiplier": 1.1}, {"expected_batch_size": 11}],
@@ -220,6 +222,7 @@ def test_what_is_declared_record_wise_is_declared_of_every_step(tmp_path: pathli
     assert journal(tmp_path)["attempts"] == [20]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", ["", "{", "{}", '{"version": 1, "attempts": [-5], "completed": 0, "run": "", "state": null}']
 )

@@ -214,6 +214,7 @@ def mirrored() -> Any:
     return strategy
 
 
+@pytest.mark.slow
 def test_two_devices_count_every_record_once(mirrored: Any) -> None:
     """All 20 records in one step, without noise but the tests', which is taken off."""
     from tfx_privacy import training
@@ -246,6 +247,7 @@ def test_two_devices_add_the_noise_of_one(mirrored: Any) -> None:
     assert not scale_is(noise, math.sqrt(0.5))
 
 
+@pytest.mark.slow
 def test_an_adaptive_clip_on_two_devices_counts_every_unit_once(mirrored: Any) -> None:
     """All units are within the clip: the share that moves it is one, up to its small noise."""
     from tfx_privacy import training

@@ -246,6 +246,7 @@ def test_only_the_unknown_call_is_slow(name: str) -> None:
     assert "record_wise" in found.notes[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_models_of_known_layers_get_whole_batches(generation: str) -> None:
     """The common path: nothing in these goes record by record, arguments with axes included."""

@@ -372,6 +372,7 @@ HONEST: dict[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generation", GENERATIONS)
 @pytest.mark.parametrize("body", HONEST.values(), ids=HONEST.keys())
 def test_honest_models(body: Callable[[Any, Any], Any], generation: str) -> None:
@@ -384,6 +385,7 @@ def test_honest_models(body: Callable[[Any, Any], Any], generation: str) -> None
     training.train(model, make_data(), resolved(40, steps=2), noise_multiplier=1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_random_generators_do_not_tell_how_often_they_drew(generation: str) -> None:
     """A generator draws for every chunk, and the number of chunks depends on the batches."""

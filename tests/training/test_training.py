@@ -111,6 +111,7 @@ def test_an_empty_batch_is_a_step_of_noise() -> None:
     assert np.all(weights(model) != before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_size", [1, 7, 64])
 def test_the_chunk_size_changes_nothing(chunk_size: int) -> None:
     """Every record is drawn (probability one), and the noise is the tests': 40 records in chunks of 1, 7 and 64."""
@@ -158,6 +159,7 @@ def test_two_sizes_of_data_have_the_same_divisor() -> None:
         assert (run.sampling_probability, run.expected_batch_size, run.steps) == (0.2, 10.0, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_optimizers_and_schedules_act_on_the_noisy_mean(generation: str) -> None:
     """Each learns, and SGD with momentum and a schedule moves as Keras' own does on the same (tests') gradients."""

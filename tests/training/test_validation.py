@@ -200,6 +200,7 @@ GOOD: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_models_that_are_fine(generation: str) -> None:
     """Every one of them is also found to have per-record gradients that add up, by cheap forms."""

@@ -14,6 +14,10 @@ from tfx_privacy.guarantee.record import BaseModel, Epsilon, PrivacyGuarantee
 if TYPE_CHECKING:
     from tfx_privacy.third_party.dp_accounting import DpEvent
 
+# Where a guarantee is read numpy and scipy may be others than where it was made, and with them the last bits of PLD's sums:
+# 8e-6 in a million steps (tests/accounting/test_golden_epsilons.py). The larger of both numbers is what counts anyway.
+_SPREAD = 1e-4
+
 
 def recomputed_epsilon(guarantee: PrivacyGuarantee) -> float:
     """Epsilon of the guarantee's mechanism at its delta, computed afresh; `inf` if it gives none.
@@ -34,7 +38,7 @@ def recomputed_epsilon(guarantee: PrivacyGuarantee) -> float:
     )
     if bounds is None:
         return math.inf
-    if not guarantee.stated_epsilon >= bounds.best * (1 - 1e-6):
+    if not guarantee.stated_epsilon >= bounds.best * (1 - _SPREAD):
         raise EvidenceError(
             f"The guarantee states epsilon={guarantee.stated_epsilon!r}, but its mechanism spends {bounds.best!r} "
             f"at delta={guarantee.target_delta:g}."

@@ -103,15 +103,18 @@ ACCOUNTING = [
     ),
     Mutant(
         "PLD's round-off is taken for nothing", "epsilon_bounds",
-        "reliable = target_delta - pld_round_off(event)", "reliable = target_delta", "test_round_off",
+        "reliable = target_delta - pld_round_off(event)", "reliable = target_delta",
+        "test_round_off::test_what_is_stated_of_a_million_steps_is_above_the_truth_and_near_it",
     ),
     Mutant(
         "the round-off of many steps is that of one", "pld_round_off",
-        "part.steps if part.sampling_probability < 1.0 else 1", "1", "test_round_off",
+        "part.steps if part.sampling_probability < 1.0 else 1", "1",
+        "test_round_off::test_what_is_stated_of_a_million_steps_is_above_the_truth_and_near_it",
     ),
     Mutant(
         "PLD is stated within its round-off", "epsilon_bounds",
-        "reliable >= target_delta / 2", "reliable > 0.0", "test_round_off",
+        "reliable >= target_delta / 2", "reliable > 0.0",
+        "test_round_off::test_what_is_stated_of_a_million_steps_is_above_the_truth_and_near_it",
     ),
     Mutant(
         "a Gaussian profile below the round-off", "gaussian_dp:fit",
@@ -120,7 +123,8 @@ ACCOUNTING = [
     ),
     Mutant(
         "the larger of two valid bounds", "epsilon_bounds",
-        "min(pld, rdp) if pld > 0.0 else rdp", "pld", "test_round_off",
+        "min(pld, rdp) if pld > 0.0 else rdp", "pld",
+        "test_round_off::test_what_is_stated_of_a_million_steps_is_above_the_truth_and_near_it",
     ),
     Mutant(
         "no bound is too small", "lower_bound:check",
@@ -144,7 +148,8 @@ ACCOUNTING = [
     ),
     Mutant(
         "averages are dropped", "keras_api:finish",
-        "model.optimizer.finalize_variable_values(model.trainable_variables)", "pass", "test_averages",
+        "model.optimizer.finalize_variable_values(model.trainable_variables)", "pass",
+        "test_averages::test_the_weights_end_as_their_averages",
     ),
     Mutant(
         "a run that cannot be stated is executed", "check_run",

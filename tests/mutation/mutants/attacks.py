@@ -105,7 +105,8 @@ ATTACKS = [
     Mutant(
         "the threshold is given", "tpr_interval",
         "fewest = int(stats.binom.ppf(alpha / 4, size, false_positive_rate)) - 1",
-        "fewest = math.floor(false_positive_rate * n0 + 1e-9)", "test_attack_statistics",
+        "fewest = math.floor(false_positive_rate * n0 + 1e-9)",
+        "test_attack_statistics::test_the_interval_of_the_tpr_covers_the_rate_in_the_population",
     ),
     Mutant(
         "the best threshold of the same records", "advantage_interval",
@@ -263,7 +264,8 @@ ATTACKS = [
         "test_strongest_attack test_gate",
     ),
     Mutant(
-        "fifty values are judged", "MAX_JUDGED", "MAX_JUDGED = 1000", "MAX_JUDGED = 50", "test_many_slices",
+        "fifty values are judged", "MAX_JUDGED", "MAX_JUDGED = 1000", "MAX_JUDGED = 50",
+        "test_many_slices::test_a_large_shop_beyond_the_fiftieth_is_judged",
     ),
     Mutant(
         "a large value with few others is pooled", "_Slices.__init__", "size >= min_size", "size >= 20 * min_size",
@@ -320,7 +322,8 @@ ATTACKS = [
     ),
     Mutant(
         "folds of a classifier cost nothing", "false_refusals:_deviation",
-        "2.0 * variance if cross_fitted else variance", "variance", "test_false_refusals",
+        "2.0 * variance if cross_fitted else variance", "variance",
+        "test_false_refusals::test_a_classifier_is_refused_as_often_as_the_formula_says_at_most",
     ),
     Mutant(
         "the threshold is measured where it was chosen", "clopper_pearson_epsilon_lower_bound",
