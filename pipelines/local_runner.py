@@ -1,4 +1,4 @@
-"""Runs a pipeline on this machine: LocalDagRunner, Beam's DirectRunner, metadata and budget in SQLite files."""
+"""Runs a pipeline on this machine: LocalDagRunner, Beam's local runner, metadata and budget in SQLite files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tfx.orchestration import metadata, pipeline
 from tfx.orchestration.local import local_dag_runner
 
 from tfx_privacy.ledger import Ledger
+from tfx_privacy.pipelines import local_beam
 
 
 def sqlite_metadata(path: str) -> metadata_store_pb2.ConnectionConfig:
@@ -50,4 +51,5 @@ def run_locally(tfx_pipeline: pipeline.Pipeline) -> None:
     Raises:
       Exception: What a failed component raised.
     """
+    local_beam.name_local_runner(tfx_pipeline)
     local_dag_runner.LocalDagRunner().run(tfx_pipeline)

@@ -6,6 +6,9 @@ and submodules then import well. Its Keras classes need Keras 2: TF_USE_LEGACY_K
 TensorFlow can read the status of AutoGraph through its public interface, and not set it. It loads one MetaGraph of a
 SavedModel, and tells of the others through its internal interface alone. `tf.vectorized_map` converts products of matrices by
 a table that has no public interface.
+
+Beam's DirectRunner is a choice of runners. That of tfx 1.21 begins with Prism: a program that it downloads at the first use, keeps
+in the account's home, and gives the records to. What it chose before, and falls back to, has a name of its own.
 """
 
 from __future__ import annotations
@@ -18,6 +21,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
+
+
+LOCAL_BEAM_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+"""Runs in this process or on processes of this machine, downloads nothing, and is the same in both generations."""
 
 
 def tensorflow_privacy(submodule: str) -> Any:

@@ -508,11 +508,13 @@ def test_reference_trainings_keep_the_composition() -> None:
             assert (plan.steps, plan.compositions) == (own.steps, own.compositions)
             assert plan.event(1.0) == own.event(1.0)
             assert plan.expected_batch_size is not None
-            assert plan.expected_batch_size == pytest.approx(plan.sampling_probability * units)
             assert plan.count_standard_deviation == own.count_standard_deviation or own.parameters.clipping == "flat"
             if own.steps_per_pass:
                 assert plan.steps_per_pass == own.steps_per_pass
+                assert plan.sampling_probability == 1.0 / own.steps_per_pass
                 assert 0 <= plan.expected_batch_size * own.steps_per_pass - units < own.steps_per_pass
+            else:
+                assert plan.expected_batch_size == pytest.approx(plan.sampling_probability * units)
     with pytest.raises(ParameterError, match="most batches would be empty"):
         trainer.plan(PRIVATE.resolve(population=300), 5)
 

@@ -483,6 +483,10 @@ def test_secrets_stand_there_as_kfp_kubernetes_writes_them(tmp_path: pathlib.Pat
     compiler.Compiler().compile(theirs, str(tmp_path / "theirs.yaml"))
     ours, oracle = (list(yaml.safe_load_all((tmp_path / name).read_text()))[1] for name in ("ours.yaml", "theirs.yaml"))
     (expected,) = oracle["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
+    for entry in expected["secretAsEnv"]:
+        # Of later versions: the name again, and the default. What we write is read by earlier servers as well.
+        assert entry.pop("optional", False) is False
+        assert entry.pop("secretNameParameter", None) in (None, {"runtimeValue": {"constant": entry["secretName"]}})
     assert ours == {
         "platforms": {"kubernetes": {"deploymentSpec": {"executors": {"BudgetValidator_executor": expected}}}}
     }

@@ -1088,13 +1088,19 @@ def test_an_attack_with_another_transform_graph_or_schema() -> None:
 def test_canaries_that_the_model_never_saw() -> None:
     from tfx_privacy.components import CanaryInserter
 
-    wiring = Wiring()
-    inserter = CanaryInserter(examples=wiring.examples, schema=wiring.schema, label_key="label")
-    with_canaries, canaries = inserter.outputs["examples_with_canaries"], inserter.outputs["canaries"]
+    def begun() -> tuple[Wiring, Any]:
+        """Nodes of their own for each pipeline: one that was in another has nodes of that before it."""
+        wiring = Wiring()
+        return wiring, CanaryInserter(examples=wiring.examples, schema=wiring.schema, label_key="label")
+
+    wiring, inserter = begun()
+    canaries = inserter.outputs["canaries"]
     wiring.privacy_evaluator = wiring.attacks(wiring.model, canaries=canaries)
     wiring.validator = wiring.judge()
     wiring.pusher = wiring.push(wiring.model, wiring.blessing)
     assert found(wiring.pipeline(inserter)) == [("canaries-not-trained-on", ERROR, "PrivacyEvaluator")]
+    wiring, inserter = begun()
+    with_canaries, canaries = inserter.outputs["examples_with_canaries"], inserter.outputs["canaries"]
     wiring.trainer = wiring.dp_trainer(examples=with_canaries)
     wiring.evaluator = wiring.tfx_evaluator(wiring.model)
     wiring.privacy_evaluator = wiring.attacks(wiring.model, canaries=canaries, examples=with_canaries)

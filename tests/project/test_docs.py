@@ -36,6 +36,7 @@ ELSEWHERE = {
     "python -m benchmarks.": "nowhere: minutes of a quiet machine; docs/performance.md has what they printed",
     "tfx-privacy report gs://": "tests/commands/test_report_command.py",
     "kubectl create secret": "nowhere: there is no cluster",
+    "pip install ": "tests/project/test_beside_tfx.py",
     "pip-audit ": "nowhere: it asks a database that changes every day",
 }
 # Where an example keeps things on a server.

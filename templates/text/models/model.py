@@ -24,7 +24,7 @@ NUM_BUCKETS = 1000
 
 EMBEDDING_SIZE = 16
 HIDDEN_UNITS = 16
-LEARNING_RATE = 0.02
+LEARNING_RATE = 0.01
 
 
 def preprocessing_fn(inputs: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ GATE = [
     ),
     Mutant(
         "what is stated is believed", "recomputed_epsilon",
-        "not guarantee.stated_epsilon >= bounds.best * (1 - 1e-6)", "False", "test_guarantee test_gate",
+        "not guarantee.stated_epsilon >= bounds.best * (1 - _SPREAD)", "False", "test_guarantee test_gate",
     ),
     Mutant(
         "epsilon may be anything", "check_epsilon",
