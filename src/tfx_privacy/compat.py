@@ -7,8 +7,8 @@ TensorFlow can read the status of AutoGraph through its public interface, and no
 SavedModel, and tells of the others through its internal interface alone. `tf.vectorized_map` converts products of matrices by
 a table that has no public interface.
 
-Beam's DirectRunner is a choice of runners. That of tfx 1.21 begins with Prism: a program that it downloads at the first use, keeps
-in the account's home, and gives the records to. What it chose before, and falls back to, has a name of its own.
+Beam's DirectRunner is a choice of runners. That of tfx 1.21 begins with Prism: a program that it downloads at the first
+use, keeps in the account's home, and gives the records to. What it chose before has a name of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
-
 
 LOCAL_BEAM_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 """Runs in this process or on processes of this machine, downloads nothing, and is the same in both generations."""
