@@ -8,8 +8,8 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata, pipeline
 from tfx.orchestration.local import local_dag_runner
 
+from tfx_privacy import compat
 from tfx_privacy.ledger import Ledger
-from tfx_privacy.pipelines import local_beam
 
 
 def sqlite_metadata(path: str) -> metadata_store_pb2.ConnectionConfig:
@@ -51,5 +51,5 @@ def run_locally(tfx_pipeline: pipeline.Pipeline) -> None:
     Raises:
       Exception: What a failed component raised.
     """
-    local_beam.name_local_runner(tfx_pipeline)
+    compat.use_local_beam_runner()
     local_dag_runner.LocalDagRunner().run(tfx_pipeline)

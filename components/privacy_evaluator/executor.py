@@ -13,6 +13,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from tfx_privacy import compat
 from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.attacks import evaluation, trained_records
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
@@ -33,6 +34,11 @@ _FILE_FORMATS = (_files.GZIPPED_RECORDS, "tfrecords")
 
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Executor of PrivacyEvaluator."""
+
+    def __init__(self, context: base_beam_executor.BaseBeamExecutor.Context | None = None) -> None:
+        super().__init__(context)
+        # Before those given, so that any other runner that is named there counts.
+        self._beam_pipeline_args.insert(0, f"--runner={compat.LOCAL_BEAM_RUNNER}")
 
     def Do(
         self,

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from tfx_privacy import compat
 from tfx_privacy.errors import ParameterError, TFXPrivacyError
 from tfx_privacy.pipelines.container import MIRROR_ROOT_VARIABLE, MODULE
 from tfx_privacy.pipelines.container.folder_markers import remove_folder_markers
@@ -146,6 +147,7 @@ def execute(options: Options, executor_input: Json, mirrors: Mirrors) -> None:
     from tfx.dsl.io import fileio
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
+    compat.use_local_beam_runner()
     flags.FLAGS(sys.argv[:1])
     output_file = executor_input["outputs"].get("outputFile", "")
     arguments = argparse.Namespace(

@@ -31,7 +31,7 @@ except ImportError as error:
     ) from error
 
 from tfx_privacy.errors import ParameterError
-from tfx_privacy.pipelines import container, lint, local_beam, taxi
+from tfx_privacy.pipelines import container, lint, taxi
 from tfx_privacy.pipelines.kubeflow import completion, environment, parameters, rules
 from tfx_privacy.pipelines.kubeflow.environment import Secret
 from tfx_privacy.pipelines.kubeflow.rules import OPEN_SOURCE, VERTEX
@@ -107,7 +107,6 @@ def compile(
     if errors:
         raise ParameterError("The pipeline cannot run on Kubeflow:\n" + "\n".join(errors))
     lint.require(pipeline, runner="kubeflow")
-    local_beam.name_local_runner(pipeline)
     needs = environment.needs(pipeline)
     findings += environment.unmet(needs, secrets, env or {})
     job = _compiled(pipeline, image, platform)

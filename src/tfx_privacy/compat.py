@@ -26,6 +26,16 @@ LOCAL_BEAM_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 """Runs in this process or on processes of this machine, downloads nothing, and is the same in both generations."""
 
 
+def use_local_beam_runner() -> None:
+    """Makes it what pipelines of this process run on that name no runner.
+
+    By Beam's own default, not by an argument: TFX packs itself anew for each component that has Beam arguments.
+    """
+    from apache_beam.options.pipeline_options import StandardOptions
+
+    StandardOptions.DEFAULT_RUNNER = LOCAL_BEAM_RUNNER
+
+
 def tensorflow_privacy(submodule: str) -> Any:
     """Imports `tensorflow_privacy.<submodule>`, of the extra, past the package's broken `__init__`: for tests and benchmarks."""
     sys.skip_tf_privacy_import = True  # type: ignore[attr-defined]

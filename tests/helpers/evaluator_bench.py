@@ -79,7 +79,6 @@ class Bench:
 
         from tfx_privacy.components import PrivacyEvaluator
         from tfx_privacy.components.privacy_evaluator import executor
-        from tfx_privacy.pipelines import local_beam
 
         channels = {
             "examples": channel_utils.as_channel([standard_artifacts.Examples()]),
@@ -90,9 +89,7 @@ class Bench:
             del defaults["label_key"]
         component = PrivacyEvaluator(**channels, **{**defaults, **arguments})
         context = base_beam_executor.BaseBeamExecutor.Context(
-            beam_pipeline_args=[local_beam.ARGUMENT, *(beam_pipeline_args or [])],
-            tmp_dir=str(self.root / "tmp"),
-            unique_id="1",
+            beam_pipeline_args=beam_pipeline_args or [], tmp_dir=str(self.root / "tmp"), unique_id="1"
         )
         executor.Executor(context).Do(self.inputs, self.outputs, dict(component.exec_properties))
         return self.record()

@@ -22,8 +22,6 @@ import numpy as np
 from absl import flags
 from existing_examples import CONVERTED, finish_steps, tfx_folder
 
-from tfx_privacy.pipelines import local_beam
-
 # Number of birds, and mean and standard deviation of culmen length and depth (mm), flipper length (mm), and body mass
 # (g), of the Adelie, chinstrap and gentoo penguins of Gorman et al. (2014),
 # https://doi.org/10.1371/journal.pone.0090081, as summed up by palmerpenguins.
@@ -32,7 +30,7 @@ PENGUINS = (
     (68, ((48.8, 3.3), (18.4, 1.1), (195.8, 7.1), (3733.0, 384.0))),
     (124, ((47.5, 3.1), (15.0, 1.0), (217.2, 6.5), (5076.0, 504.0))),
 )
-_BEAM = [local_beam.ARGUMENT, "--direct_running_mode=in_memory"]
+_BEAM = ["--direct_running_mode=in_memory"]
 
 
 @dataclasses.dataclass(frozen=True)
