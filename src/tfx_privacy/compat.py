@@ -31,9 +31,9 @@ def use_local_beam_runner() -> None:
 
     By Beam's own default, not by an argument: TFX packs itself anew for each component that has Beam arguments.
     """
-    from apache_beam.options.pipeline_options import StandardOptions
-
-    StandardOptions.DEFAULT_RUNNER = LOCAL_BEAM_RUNNER
+    # By name: training, which knows no Beam, imports this module.
+    options = importlib.import_module("apache_beam.options.pipeline_options")
+    options.StandardOptions.DEFAULT_RUNNER = LOCAL_BEAM_RUNNER
 
 
 def tensorflow_privacy(submodule: str) -> Any:
