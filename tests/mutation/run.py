@@ -158,8 +158,10 @@ def main() -> int:
     _import_shared()
     logs = ROOT / ".cache" / "mutation"
     logs.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
     survived = _run_all(chosen, logs, options.processes)
-    print(f"{len(chosen) - len(survived)} of {len(chosen)} killed, {len(survived)} survived", *survived, sep="\n")
+    killed, minutes = len(chosen) - len(survived), (time.monotonic() - started) / 60
+    print(f"{killed} of {len(chosen)} killed, {len(survived)} survived, in {minutes:.0f} min", *survived, sep="\n")
     return 1 if survived else 0
 
 
