@@ -28,8 +28,9 @@ if ! [ -f "$root/.made" ]; then
   touch "$root/.made"
 fi
 
-# Of files that git knows or would take: no environment and no cache. What the root's own runs left there stays.
+# The files that git knows or would take. The root's own environment and cache stay; what was deleted here goes there too.
 mkdir -p "$root/checkout"
+find "$root/checkout" -mindepth 1 -maxdepth 1 ! -name .venv ! -name .cache -exec rm -rf {} +
 git ls-files --cached --others --exclude-standard -z | xargs -0 ls -d 2>/dev/null | tar -cf - -T - | tar -xf - -C "$root/checkout"
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
 cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/" 2>/dev/null || true
