@@ -66,6 +66,7 @@ def test_every_bug_has_its_place_and_its_tests() -> None:
     bugs, problems = all_prepared(MUTANTS)
     assert not problems, "\n".join(problems)
     assert len(bugs) == len(MUTANTS)
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)  # a log that names one names no other
 
 
 @pytest.mark.parametrize("tests", ["test_nowhere", "test_addressing::test_nothing", "test_addressing test_nowhere"])

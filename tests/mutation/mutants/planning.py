@@ -14,14 +14,14 @@ PLANNING = [
         "noise = significant_up(calibrated, ...)", "noise = calibrated", "test_planning",
     ),
     Mutant(
-        "passes are amplified", "_planned",
+        "a plan's passes are amplified", "_planned",
         "run=...",
         """
         run=PlannedRun.of(
             noise_multiplier=noise, sampling_probability=resolved.sampling_probability, steps=resolved.steps
         )
         """,
-        "test_training::test_passes_are_accounted_without_amplification",
+        "test_planning",
     ),
     Mutant(
         "a run that almost fits is allowed", "runs_allowed",
