@@ -77,7 +77,7 @@ def _installed(python: pathlib.Path) -> dict[str, str]:
 def _plan(python: pathlib.Path, requirement: str) -> dict[str, str]:
     """What pip would install, by name."""
     command = [str(python), "-m", "pip", "install", "--dry-run", "--quiet", "--report", "-", requirement]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=ENVIRON)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=ENVIRON, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     return {
         _normal(entry["metadata"]["name"]): entry["metadata"]["version"] for entry in json.loads(done.stdout)["install"]

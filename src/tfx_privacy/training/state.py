@@ -47,7 +47,10 @@ _DRAWS = frozenset(
 )  # fmt: skip
 _ASSIGNMENTS = frozenset(("AssignVariableOp", "AssignAddVariableOp"))
 # TensorFlow does not call these stateful, although they hand on what they see.
-_HAND_ON = frozenset(("PyFuncStateless", "CopyHost", "DebugIdentity", "DebugNanCount", "DebugNumericSummary"))
+_HAND_ON = frozenset((
+    "PyFuncStateless", "Copy", "CopyHost", "DebugIdentity", "DebugNanCount", "DebugNumericSummary",
+    "BatchFunction", "Batch", "Unbatch",  # join what runs at once, records of a loop too
+))  # fmt: skip
 # The number of records in a chunk is fixed, so shapes are no function of them.
 _SHAPES = frozenset(("Shape", "ShapeN", "Size", "Rank"))
 _PASS_ON = frozenset(("Identity", "IdentityN", "Enter", "Switch", "Merge"))

@@ -54,6 +54,16 @@ class Plan:
         ]
 
 
+def _require_own_call(part: Any) -> None:
+    """Refuses what Keras 3 computes by something else than `call`, or once more in the backward pass: nobody sees it there."""
+    if getattr(part, "quantization_mode", None) is not None:
+        raise UnsupportedCallError(f"Layer {part.name!r} is quantized: it computes outside of its call().")
+    if getattr(part, "_remat_mode", None) is not None:
+        raise UnsupportedCallError(
+            f"Layer {part.name!r} was made in a RematScope: it is computed again in the backward pass."
+        )
+
+
 def plan_of(model: Any) -> Plan:
     """Decides for every layer and operation that a model calls.
 
@@ -66,6 +76,7 @@ def plan_of(model: Any) -> Plan:
         if id(part) in seen:
             return
         seen.add(id(part))
+        _require_own_call(part)
         inside = _parts(part)
         if is_declared(type(part)):
             plan.declared.add(name_of(type(part)))
