@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tfx_privacy.training.gradients import plan
+from tfx_privacy.training.gradients.units import UnsupportedCallError
 
 pytestmark = pytest.mark.engine
 
@@ -30,8 +31,21 @@ def computed_again() -> Any:
         return dense()
 
 
-@pytest.mark.parametrize(("make", "reason"), [(quantized, "is quantized"), (computed_again, "RematScope")])
+def converted() -> Any:
+    import keras
+
+    class Mixing(keras.DTypePolicy):
+        pass
+
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, keras.layers.Dense(5, dtype=Mixing("float32"))(inputs))
+
+
+CASES = [(quantized, "is quantized"), (computed_again, "RematScope"), (converted, "Mixing")]
+
+
+@pytest.mark.parametrize(("make", "reason"), CASES)
 def test_what_is_not_computed_by_its_call_is_refused(make: Callable[[], Any], reason: str) -> None:
     plan.plan_of(dense())
-    with pytest.raises(plan.UnsupportedCallError, match=reason):
+    with pytest.raises(UnsupportedCallError, match=reason):
         plan.plan_of(make())

@@ -58,6 +58,11 @@ def _require_own_call(part: Any) -> None:
     """Refuses what Keras 3 computes by something else than `call`, or once more in the backward pass: nobody sees it there."""
     if getattr(part, "quantization_mode", None) is not None:
         raise UnsupportedCallError(f"Layer {part.name!r} is quantized: it computes outside of its call().")
+    policy = getattr(part, "dtype_policy", None)
+    if policy is not None and not keras_api.is_own(type(policy)):
+        raise UnsupportedCallError(
+            f"Layer {part.name!r} has the dtype policy {type(policy).__name__}, not Keras' own: it computes too."
+        )
     if getattr(part, "_remat_mode", None) is not None:
         raise UnsupportedCallError(
             f"Layer {part.name!r} was made in a RematScope: it is computed again in the backward pass."
