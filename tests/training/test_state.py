@@ -167,6 +167,20 @@ def learning_sampler() -> Callable[[Any], Any]:
     return function
 
 
+def joining() -> Callable[[Any], Any]:
+    """Waits for other calls, those of other records as well, and takes all at once."""
+    import tensorflow as tf
+
+    def function(inputs: Any) -> Any:
+        @tf.nondifferentiable_batch_function(1, 64, 1_000)
+        def together(records: Any) -> Any:
+            return records - tf.reduce_mean(records, axis=0, keepdims=True)
+
+        return inputs + tf.stop_gradient(tf.ensure_shape(together(inputs), inputs.shape))
+
+    return function
+
+
 KEEPS: dict[str, tuple[Callable[[], Callable[[Any], Any]], str]] = {
     "running mean": (running_mean, "writes to a variable"),
     "condition": (under_a_condition, "writes to a variable"),
@@ -178,6 +192,7 @@ KEEPS: dict[str, tuple[Callable[[], Callable[[Any], Any]], str]] = {
     "summary": (summaries, "writes summaries of records"),
     "steered generator": (steered_generator, "draws random numbers as often as the records say"),
     "generator under a condition": (generator_under_a_condition, "draws random numbers as often as the records say"),
+    "joins what runs at once": (joining, "BatchFunction.*may keep or hand on"),
     "sampler that learns": (learning_sampler, "LearnedUnigramCandidateSampler.*may keep or hand on"),
 }
 

@@ -46,10 +46,11 @@ _DRAWS = frozenset(
     )
 )  # fmt: skip
 _ASSIGNMENTS = frozenset(("AssignVariableOp", "AssignAddVariableOp"))
-# TensorFlow does not call these stateful, although they hand on what they see.
+# TensorFlow does not call these stateful, although they hand on what they see; those of a batch join what runs at once, and
+# with it the records that a loop takes one after the other.
 _HAND_ON = frozenset((
     "PyFuncStateless", "Copy", "CopyHost", "DebugIdentity", "DebugNanCount", "DebugNumericSummary",
-    "BatchFunction", "Batch", "Unbatch",  # join what runs at once, records of a loop too
+    "BatchFunction", "Batch", "Unbatch",
 ))  # fmt: skip
 # The number of records in a chunk is fixed, so shapes are no function of them.
 _SHAPES = frozenset(("Shape", "ShapeN", "Size", "Rank"))

@@ -10,6 +10,30 @@ RECORD_WISE = [
         "plan.separate.append(part)", "", "test_record_wise::test_only_the_unknown_call_is_slow",
     ),
     Mutant(
+        "a quantized layer is known by its call", "_require_own_call",
+        'getattr(part, "quantization_mode", None) is not None', "False", "test_own_call",
+    ),
+    Mutant(
+        "what is computed again is not looked at", "_require_own_call",
+        'getattr(part, "_remat_mode", None) is not None', "False", "test_own_call",
+    ),
+    Mutant(
+        "a dtype policy of one's own computes nothing", "_require_own_call",
+        "not known_layers.is_genuine(type(policy))", "False", "test_own_call",
+    ),
+    Mutant(
+        "an attribute over a policy's method is nothing", "_require_own_call",
+        "known_layers.is_altered(policy)", "False", "test_own_call",
+    ),
+    Mutant(
+        "what a known layer holds is not looked at", "_held",
+        "[] if _operation_check(part) is not None else keras_api.layers(part)", "[]", "test_own_call",
+    ),
+    Mutant(
+        "operations that join records of a loop are without state", "_Search._is_allowed",
+        "node.op in _HAND_ON", 'node.op == "PyFuncStateless"', "test_state::test_layers_that_keep_what_they_see",
+    ),
+    Mutant(
         "a subclass is taken for Keras' own", "is_genuine",
         "not keras_api.is_own(kind) or getattr(home, getattr(kind, \"__name__\", \"\"), None) is not kind", "False",
         "test_record_wise::test_a_function_put_over_one_of_keras_own",

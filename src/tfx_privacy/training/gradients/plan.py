@@ -59,7 +59,7 @@ def _require_own_call(part: Any) -> None:
     if getattr(part, "quantization_mode", None) is not None:
         raise UnsupportedCallError(f"Layer {part.name!r} is quantized: it computes outside of its call().")
     policy = getattr(part, "dtype_policy", None)
-    if policy is not None and not keras_api.is_own(type(policy)):
+    if policy is not None and (not known_layers.is_genuine(type(policy)) or known_layers.is_altered(policy)):
         raise UnsupportedCallError(
             f"Layer {part.name!r} has the dtype policy {type(policy).__name__}, not Keras' own: it computes too."
         )
@@ -67,6 +67,11 @@ def _require_own_call(part: Any) -> None:
         raise UnsupportedCallError(
             f"Layer {part.name!r} was made in a RematScope: it is computed again in the backward pass."
         )
+
+
+def _held(part: Any) -> list[Any]:
+    """The layers in a layer, at every depth; operations hold none."""
+    return [] if _operation_check(part) is not None else keras_api.layers(part)
 
 
 def plan_of(model: Any) -> Plan:
@@ -88,6 +93,9 @@ def plan_of(model: Any) -> Plan:
             inside = keras_api.layers(part)
         elif inside is None and _check_of(part) is not None:
             plan.checked.append(part)
+            # What a known layer holds, e.g. the cell of an RNN, sees whole batches with it.
+            for each in _held(part):
+                _require_own_call(each)
             inside = keras_api.layers(part) if keras_api.is_exactly(part, "MultiHeadAttention") else []
             _note_activation(part, plan)
         elif inside is None:
