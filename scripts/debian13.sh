@@ -14,6 +14,11 @@ unavailable() { printf 'tfx 1.21 is not tried here: %s\n' "$*" >&2; exit 1; }
 command -v debootstrap >/dev/null || unavailable "debootstrap is not installed (package debootstrap)."
 unshare --mount true 2>/dev/null || unavailable "this process may not make a mount namespace."
 
+# One run at a time: each begins by taking the files of the one before away.
+mkdir -p .cache
+exec 9>"$root.lock"
+flock --nonblock 9 || unavailable "another run is in the Debian 13 root; wait for it."
+
 if ! [ -f "$root/.made" ]; then
   echo "Making a Debian 13 root in .cache/debian13 ..." >&2
   mirror=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null \
@@ -31,7 +36,9 @@ fi
 # The files that git knows or would take. The root's own environment and cache stay; what was deleted here goes there too.
 mkdir -p "$root/checkout"
 find "$root/checkout" -mindepth 1 -maxdepth 1 ! -name .venv ! -name .cache -exec rm -rf {} +
-git ls-files --cached --others --exclude-standard -z | xargs -0 ls -d 2>/dev/null | tar -cf - -T - | tar -xf - -C "$root/checkout"
+git ls-files --cached --others --exclude-standard -z \
+  | while IFS= read -r -d '' file; do if [ -e "$file" ] || [ -L "$file" ]; then printf '%s\0' "$file"; fi; done \
+  | tar --null -cf - -T - | tar -xf - -C "$root/checkout"
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
 cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/" 2>/dev/null || true
 
