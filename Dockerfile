@@ -22,9 +22,11 @@ WORKDIR /build
 # pyfarmhash, which TensorFlow Data Validation pins, has no wheel. The compiler stays in this stage.
 RUN apt-get update && apt-get install --yes --no-install-recommends g++
 COPY locks/tfx-${TFX}-image.lock ./
-# No test tools, and nothing without a hash.
+# No test tools, and nothing without a hash: the lock's own setuptools and wheel build what has no wheel.
 RUN python -m venv /opt/venv \
- && /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes --no-deps -r tfx-${TFX}-image.lock
+ && awk '/^[^ #]/ { wanted = /^(setuptools|wheel)==/ } wanted' tfx-${TFX}-image.lock > build-tools.txt \
+ && for file in build-tools.txt tfx-${TFX}-image.lock; do \
+      /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes --no-deps --no-build-isolation -r $file || exit; done
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 COPY components ./components

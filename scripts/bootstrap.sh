@@ -22,13 +22,19 @@ choose_generation
 uv=$(find_uv)
 say "Creating .venv with the locked dependencies (3 GB, a few minutes the first time) ..."
 rm -rf .venv
+# A bare version: no interpreter here will do, so that uv must not find the same one again.
+[ "$python" != 3.10 ] || export UV_PYTHON_PREFERENCE=only-managed
 if ! "$uv" venv --quiet --python "$python" .venv; then
   say "There is no Python for tfx $generation here, and none could be downloaded. Install Python 3.10 for tfx 1.16; or, where" \
     "glibc is 2.39 or newer, Python 3.11 to 3.13 with python3-dev and g++ for tfx 1.21."
   exit 1
 fi
-"$uv" pip sync --quiet --python .venv/bin/python --require-hashes "locks/tfx-$generation.lock"
-# setuptools and wheel are locked, so the project itself is built without fetching anything.
-"$uv" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+# What has no wheel is built by the lock's own setuptools and wheel: nothing without a hash runs, and nothing more is fetched.
+lock=locks/tfx-$generation.lock
+awk '/^[^ #]/ { wanted = /^(setuptools|wheel)==/ } wanted' "$lock" >"$cache/build-tools.txt"
+install=("$uv" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation)
+"${install[@]}" --require-hashes -r "$cache/build-tools.txt"
+"$uv" pip sync --quiet --python .venv/bin/python --no-build-isolation --require-hashes "$lock"
+"${install[@]}" --editable .
 printf '%s' "$wanted" >"$stamp"
 say "Environment ready: .venv"

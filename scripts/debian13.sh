@@ -26,7 +26,7 @@ if ! [ -f "$root/.made" ]; then
   [ -n "$mirror" ] || unavailable "apt knows no mirror of Debian's packages."
   rm -rf "$root"
   mkdir -p "$root"
-  # A compiler and Python.h: pyfarmhash, which tfx 1.21 pins, has no wheel.
+  # A compiler and Python.h: pyfarmhash, which TFX pins, has no wheel.
   debootstrap --variant=minbase \
     --include=python3,python3-venv,python3-pip,python3-dev,g++,ca-certificates,git,make,procps \
     trixie "$root" "$mirror" >"$root.log" 2>&1 || { tail -5 "$root.log" >&2; unavailable "debootstrap failed."; }
