@@ -29,7 +29,7 @@ SLOW := .venv/bin/pytest $(PARALLEL) -m slow --junitxml=.cache/reports/slow.xml
 COVERAGE := $(FAST) --cov --cov-report=term
 
 # What tells one generation of TFX from another: pipelines that run, compile, and run as compiled; TFX's own examples.
-OF_GENERATION := tests/pipelines tests/project/test_existing_pipelines.py tests/components/test_dp_trainer.py \
+OF_GENERATION := tests/pipelines tests/third_party tests/project/test_existing_pipelines.py tests/components/test_dp_trainer.py \
   tests/components/test_privacy_evaluator.py tests/components/test_budget_validator.py
 
 .PHONY: help env demo test test-generation test-fast coverage test-long mutation check docs format release lock clean clean-env
