@@ -19,7 +19,7 @@ _SAVED_MODEL = os.path.join("transform_fn", "saved_model.pb")
 def of_transform_graph(uri: str) -> ScopeItem:
     """Whether a transform graph holds results of analyzers.
 
-    Transform (1.15 and 1.16, tried with each kind of analyzer) saves an analyzer's result as a constant that the
+    Transform (1.16 and 1.21, tried with each kind of analyzer) saves an analyzer's result as a constant that the
     function captures, or as a vocabulary file; constants written in `preprocessing_fn` are part of the function
     instead. Lookup tables made of constants are captured as well: they cannot be told from an analyzer's result, and
     count as one.

@@ -27,7 +27,7 @@ try:
 except ImportError as error:
     raise ImportError(
         f"Compiling for Kubeflow needs packages that are not here ({error}). Install tfx-privacy[kubeflow], which "
-        "takes tfx 1.16 and kfp 2.5."
+        "brings the kfp that your TFX is made for."
     ) from error
 
 from tfx_privacy.errors import ParameterError
