@@ -50,7 +50,7 @@ test: check ## Linters, types, layers, every test, and the tests of the tests
 	$(SLOW)
 	.venv/bin/python scripts/tried.py
 
-test-generation: env ## Of the other generation of TFX (TFX=1.16, or scripts/debian13.sh): fast tests, demo, pipelines
+test-generation: check ## Of the other generation of TFX (TFX=1.16, or scripts/debian13.sh): types, fast tests, demo, pipelines
 	$(FAST)
 	.venv/bin/tfx-privacy demo --output demo_output
 	$(SLOW) $(OF_GENERATION)

@@ -15,7 +15,7 @@ def make(size: int, seed: int, side: int = 0) -> Tally:
     scores = random.normal(size=size)
     scores[::17] = np.nan
     hashes = random.integers(0, 2**63, size, dtype=np.uint64)
-    records = tuple(random.bytes(random.integers(5, 20)) for _ in range(size))
+    records = tuple(random.bytes(int(random.integers(5, 20))) for _ in range(size))
     found = tally.of_records(
         side,
         {"loss": scores, "label_only": (scores > 0) * 1.0},

@@ -133,8 +133,8 @@ def test_a_notebook_runs_the_validator_and_shows_its_report(
     bench: test_budget_validator.Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """TFX's own InteractiveContext, in an IPython shell: the page stands in a frame in which no script may run."""
-    from IPython.core.interactiveshell import InteractiveShell  # type: ignore[import-untyped]
-    from IPython.utils.capture import capture_output  # type: ignore[import-untyped]
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
     from tfx.orchestration import metadata
     from tfx.orchestration.experimental.interactive.interactive_context import InteractiveContext
     from tfx.types import channel_utils

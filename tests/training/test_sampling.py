@@ -219,7 +219,8 @@ def test_in_a_pass_everyone_takes_part_once() -> None:
         assert [len(batch) for batch in batches] == [10, 10, 5]
         passes.append(np.concatenate(batches))
         assert sorted(passes[-1]) == list(range(25))
-    assert not np.array_equal(*passes)
+    first, second = passes
+    assert not np.array_equal(first, second)
 
 
 @pytest.mark.parametrize("num_units", [3, 60])
