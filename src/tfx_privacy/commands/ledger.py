@@ -153,6 +153,8 @@ def show(context: click.Context, dataset_id: str | None, form: str) -> None:
     console.print(summary.table(rows))
     console.print(summary.EXPLANATION, style="dim")
     for dataset in chosen:
+        if why := summary.explanation(dataset):
+            console.print(why if len(chosen) == 1 else f"{dataset.dataset_id}: {why}", style="dim", markup=False)
         _print_pending(dataset)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import rich.box
 import rich.table
 
 from tfx_privacy.accounting.rounding import rounded_up
-from tfx_privacy.budget import renyi_filter
+from tfx_privacy.budget import renyi_filter, shares
 from tfx_privacy.ledger import budgets, totals
 from tfx_privacy.ledger.budgets import percent
 from tfx_privacy.ledger.state import DatasetRow
@@ -18,6 +19,8 @@ EXPLANATION = (
     "Renyi DP at the dataset's order, which holds however runs were chosen. by PLD: tighter, and true only if all runs "
     "had been planned beforehand. runs left: like the last one."
 )
+# The name of a dataset or block alone is longer; it is folded, and the numbers are not.
+_MAX_WIDTH = 24
 _HEADINGS = ("dataset", "budget", "spent", "reserved", "left", "epsilon", "by PLD", "runs left")
 
 
@@ -26,11 +29,24 @@ def rows(dataset: DatasetRow) -> list[dict[str, Any]]:
     return [_row(dataset, block) for block in budgets.status(dataset)]
 
 
+def explanation(dataset: DatasetRow) -> str:
+    """Why the shares of a dataset's fullest block are not those of its epsilons; empty where nothing is charged."""
+    block = max(budgets.status(dataset), key=lambda block: block.committed + block.pending)
+    return shares.explanation(
+        charged=block.committed + block.pending,
+        spent_epsilon=block.spent_epsilon,
+        budget=dataset.budget,
+        budget_epsilon=dataset.epsilon,
+    )
+
+
 def table(found: Sequence[dict[str, Any]]) -> rich.table.Table:
     """A table of rows."""
-    made = rich.table.Table(title="Privacy budgets", title_justify="left")
+    made = rich.table.Table(
+        title="Privacy budgets", title_justify="left", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     for heading in _HEADINGS:
-        made.add_column(heading, overflow="fold")
+        made.add_column(heading, overflow="fold", max_width=_MAX_WIDTH)
     for row in found:
         pld = row["pld_epsilon_if_planned"]
         made.add_row(
