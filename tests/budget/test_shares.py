@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from tfx_privacy.accounting import epsilon as accounting
@@ -23,7 +25,7 @@ def test_the_constant_is_that_of_the_order_however_many_runs_there_are() -> None
     for runs in (1, 2, 3):
         text = explained(runs * cost)
         assert f"adds {constant:.2f} once" in text
-        assert f"is a share of {100 * runs * cost / BUDGET:.1f} %" in text
+        assert f"is a share of {math.ceil(1000 * runs * cost / BUDGET) / 10:g} %" in text
 
 
 def test_what_it_says_of_a_single_run_is_so() -> None:

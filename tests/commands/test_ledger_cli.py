@@ -1,5 +1,6 @@
 import json
 import pathlib
+import re
 from typing import Any
 
 import evidence
@@ -8,10 +9,13 @@ from click.testing import CliRunner, Result
 from ledgers import DIGEST, KIND, RUN, attempt_id, open_ledger
 
 from tfx_privacy import cli
+from tfx_privacy.budget import renyi_filter
 from tfx_privacy.errors import TFXPrivacyError
 from tfx_privacy.ledger import Ledger, new_run_id
 from tfx_privacy.records import statement
 
+# What the order of that budget adds to a divergence, in epsilon.
+CONSTANT = 8 - renyi_filter.budget(4.4, epsilon=8.0, delta=1e-6) * renyi_filter.UNIT
 REGISTER = ["register", "trips", "--epsilon", "8", "--delta", "1e-6", "--population", "10000", "--approver", "Dana"]
 
 
@@ -130,7 +134,64 @@ def test_the_life_of_a_budget(ledger: Ledger) -> None:
     assert "run " + dead not in run("show").output
     kinds = [json.loads(line)["body"]["kind"] for line in run("log", "trips", "--format", "json").output.splitlines()]
     assert kinds == ["register", "reserve", "start", "commit", "reserve", "start", "budget", "settle"]
-    assert "approver=Dana, reason=a second model was agreed on" in run("log", "trips").output
+    assert "approver=Dana, reason=a second model was agreed on" in " ".join(run("log", "trips").output.split())
+
+
+def test_tables_fit_80_columns_and_no_number_is_folded(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    run("register", f"trips-{'x' * 90}", *REGISTER[2:], "--block", "2024", "--block", "of-a-name-of-many-letters")
+    committed(ledger)
+    for arguments in (["show"], ["log", "trips"]):
+        shown = run(*arguments).output
+        assert max(map(len, shown.splitlines())) <= 80
+    (row,) = (line for line in run("show").output.splitlines() if line.startswith("trips "))
+    assert re.fullmatch(r"trips +8 at 1e-06 +8.8 % +0 % +91.2 % +[\d.]+ +[\d.]+ +10 *", row)
+
+
+def test_why_shares_and_epsilons_differ_is_said_where_something_is_spent(ledger: Ledger) -> None:
+    """A run of epsilon 3 leaves most of 8, and shows more than 3 as spent."""
+    assert "not once per run" not in run("show").output
+    committed(ledger)
+    text = " ".join(run("show").output.split())
+    assert f"adds {CONSTANT:.2f} once, not once per run" in text
+    assert "is a share of 8.8 %" in text
+    run("register", "rides", *REGISTER[2:])
+    assert "trips: Runs add up" in " ".join(run("show").output.split())
+
+
+@pytest.mark.parametrize("arguments", [["show"], ["log", "trips"], ["verify"], ["export"]])
+def test_the_ledgers_address_is_taken_before_and_after_the_subcommand(
+    ledger: Ledger, arguments: list[str], monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    expected = run(*arguments).output
+    monkeypatch.delenv("TFX_PRIVACY_LEDGER")
+    monkeypatch.setenv("OURS", address)
+    assert run("--ledger", "env:OURS", *arguments).output == expected
+    assert run(*arguments, "--ledger", "env:OURS").output == expected
+    assert run("--ledger", "env:OURS", *arguments, "--ledger", "env:OURS").output == expected
+    assert "two ledgers" in run("--ledger", "env:OURS", *arguments, "--ledger", "env:THEIRS", code=2).output
+
+
+def test_each_guarantee_is_named(ledger: Ledger, tmp_path: pathlib.Path) -> None:
+    """Of several files it must show which one is not in the ledger."""
+    paths = [tmp_path / name for name in ("one.json", "two.json")]
+    for path in paths:
+        found = ledger.run(committed(ledger))
+        place: dict[str, Any] = {
+            "ledger_id": found.ledger_id,
+            "blocks": [],
+            "sequence": found.sequence,
+            "entry_hash": found.entry_hash,
+        }
+        record = evidence.charged_guarantee(dataset_id="trips", ledger=evidence.position(**place))
+        path.write_text(statement.to_json(record))
+    given = [text for path in paths for text in ("--guarantee", str(path))]
+    shown = run("verify", *given).output
+    assert f"guarantee {paths[0]}: its run is entry 4 of trips" in shown
+    assert f"guarantee {paths[1]}: its run is entry 7 of trips" in shown
+    for text in (paths[1].read_text().replace(str(found.entry_hash), DIGEST), "no JSON"):
+        paths[1].write_text(text)
+        assert f"{str(paths[1])!r}: " in refusal("verify", *given)
 
 
 def test_settling_asks_first(ledger: Ledger) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.budget import renyi_filter
 from tfx_privacy.errors import ParameterError
@@ -31,9 +33,10 @@ def explanation(*, charged: int, spent_epsilon: float, budget: int, budget_epsil
     if not (charged > 0 and constant > 0):
         return ""
     spent = rounded_up(spent_epsilon, 2, trimmed=True)
+    share = f"{math.ceil(1000 * charged / budget) / 10:g} %"
     return (
         "Runs add up as Renyi divergence at one order, fixed with the budget, and turning their sum into epsilon adds "
         f"{constant:.2f} once, not once per run: it is in the budget's {budget_epsilon:g} and in the spent {spent} alike, "
-        f"so {spent} of {budget_epsilon:g} is a share of {100 * charged / budget:.1f} %. A single run's own epsilon is "
-        "computed at the order that suits that run, and is lower."
+        f"so {spent} of {budget_epsilon:g} is a share of {share}. A single run's own epsilon is computed at the order that "
+        "suits that run, and is lower."
     )

@@ -43,7 +43,7 @@ def explanation(dataset: DatasetRow) -> str:
 def table(found: Sequence[dict[str, Any]]) -> rich.table.Table:
     """A table of rows."""
     made = rich.table.Table(
-        title="Privacy budgets", title_justify="left", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        title="Privacy budgets", title_justify="left", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
     )
     for heading in _HEADINGS:
         made.add_column(heading, overflow="fold", max_width=_MAX_WIDTH)
