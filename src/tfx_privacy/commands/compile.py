@@ -94,13 +94,13 @@ def compile(output: pathlib.Path, target: str | None, image: str, modules: Seque
     loading.quiet_libraries()
     with terminal.working(f"Compiling {target or 'the taxi pipeline'}, with TFX's compiler"):
         try:
-            from tfx_privacy.pipelines import kubeflow
+            from tfx_privacy.pipelines import kubeflow, taxi
         except ImportError as error:
             raise ParameterError(str(error)) from error
         if pipeline is not None:
             findings = kubeflow.compile(pipeline, output, module=module, **common)
         else:
-            findings = kubeflow.compile_taxi(output, **common, **_taxi(module, **taxi_options))
+            findings = kubeflow.compile_taxi(output, **common, **_taxi(module, taxi.DATASET_ID, **taxi_options))
     for finding in findings:
         terminal.echo(
             f"{finding.severity}: {finding.node}: {finding.problem} [{finding.rule}]\n  {finding.remedy}", err=True
@@ -121,15 +121,18 @@ def _checked(output: pathlib.Path, image: str, secrets: Sequence[str], variables
 
 
 def _taxi(
-    module: str | dict[str, str] | None, *, pipeline_root: str | None, ledger: str | None, **places: str | None
+    module: str | dict[str, str] | None,
+    dataset_id: str,
+    *,
+    pipeline_root: str | None,
+    ledger: str | None,
+    **places: str | None,
 ) -> dict[str, Any]:
     options: dict[str, Any] = {"pipeline_root": pipeline_root or "pipeline_root", **places}
     if module is not None:
         options["module"] = module
     if ledger is not None:
-        from tfx_privacy.pipelines import taxi
-
-        options |= {"ledger": ledger, "dataset_id": taxi.DATASET_ID}
+        options |= {"ledger": ledger, "dataset_id": dataset_id}
     return options
 
 

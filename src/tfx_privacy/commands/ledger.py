@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +19,7 @@ from tfx_privacy.records import strict_json
 if TYPE_CHECKING:
     from tfx_privacy.ledger import Ledger
     from tfx_privacy.ledger.state import DatasetRow
+    from tfx_privacy.ledger.verification import Verified
 
 _FORMATS = click.Choice(["table", "json"])
 _MAX_PENDING = 10
@@ -168,7 +169,8 @@ def show(context: click.Context, dataset_id: str | None, form: str) -> None:
     """Show what is spent, reserved and left, and how many runs like the last one that is."""
     from tfx_privacy.ledger import summary
 
-    datasets = _open(context).verify().datasets
+    with terminal.working("Verifying the ledger's entries"):
+        datasets = _open(context).verify().datasets
     if dataset_id is not None and dataset_id not in datasets:
         raise ParameterError(f"Dataset {dataset_id!r} is not registered. Registered: {', '.join(datasets) or 'none'}.")
     chosen = [datasets[dataset_id]] if dataset_id is not None else list(datasets.values())
@@ -211,7 +213,8 @@ def _print_pending(dataset: DatasetRow) -> None:
 @click.pass_context
 def log(context: click.Context, dataset_id: str, form: str) -> None:
     """Show a dataset's entries, after verifying them."""
-    entries = _open(context).log(dataset_id)
+    with terminal.working("Verifying the dataset's entries"):
+        entries = _open(context).log(dataset_id)
     for entry in entries:
         if form == "json":
             terminal.data(strict_json.canonical(entry.model_dump(mode="json")) + "\n")
@@ -257,14 +260,13 @@ def verify(
 
     known = [_head(text) for text in heads]
     charged = {path: _head_of_guarantee(path) for path in guarantees}
-    if exported is None:
-        verified = _open(context).verify(known)
-    else:
-        verified = exports.verify(exported.read_text(encoding="utf-8"))
-        verification.require_heads(verified, known)
-    for path, head in charged.items():
-        with _named(path):
-            verification.require_heads(verified, [head])
+    with terminal.working("Verifying every entry"):
+        if exported is None:
+            verified = _open(context).verify(known)
+        else:
+            verified = exports.verify(exported.read_text(encoding="utf-8"))
+            verification.require_heads(verified, known)
+    _require_runs(verified, charged)
     terminal.echo(
         f"Ledger {verified.ledger_id}: {verified.num_entries} entries of {len(verified.datasets)} datasets are in "
         "order."
@@ -275,6 +277,15 @@ def verify(
         terminal.echo(f"  head {dataset.dataset_id}:{dataset.head_sequence}:{dataset.head_hash}")
     for path, (dataset_id, sequence, _) in charged.items():
         terminal.echo(f"  guarantee {path}: its run is entry {sequence} of {dataset_id}")
+
+
+def _require_runs(verified: Verified, charged: Mapping[pathlib.Path, tuple[str, int, str]]) -> None:
+    """That the ledger holds the runs of these guarantees, by their files."""
+    from tfx_privacy.ledger import verification
+
+    for path, head in charged.items():
+        with _named(path):
+            verification.require_heads(verified, [head])
 
 
 @contextlib.contextmanager
@@ -332,7 +343,8 @@ def export(context: click.Context, output: pathlib.Path | None) -> None:
     """Write all entries as lines of JSON, which `verify --export` checks without the database."""
     from tfx_privacy.ledger import exports
 
-    text = "".join(exports.lines(_open(context).verify()))
+    with terminal.working("Verifying the ledger's entries"):
+        text = "".join(exports.lines(_open(context).verify()))
     if output is None:
         terminal.data(text)
         return
