@@ -193,7 +193,7 @@ def show(context: click.Context, dataset_id: str | None, form: str) -> None:
 
 
 def _print_pending(dataset: DatasetRow) -> None:
-    from tfx_privacy.ledger.budgets import percent
+    from tfx_privacy.accounting.rounding import percent
 
     pending = [run for run in dataset.runs.values() if run.state in ("RESERVED", "STARTED")]
     for run in pending[:_MAX_PENDING]:

@@ -8,10 +8,9 @@ from typing import Any
 import rich.box
 import rich.table
 
-from tfx_privacy.accounting.rounding import rounded_up
-from tfx_privacy.budget import renyi_filter, shares
+from tfx_privacy.accounting.rounding import percent, rounded_up
+from tfx_privacy.budget import renyi_filter
 from tfx_privacy.ledger import budgets, totals
-from tfx_privacy.ledger.budgets import percent
 from tfx_privacy.ledger.state import DatasetRow
 
 EXPLANATION = (
@@ -21,6 +20,9 @@ EXPLANATION = (
 )
 # The name of a dataset or block alone is longer; it is folded, and the numbers are not.
 _MAX_WIDTH = 24
+_OF_A_RUN = (
+    "A single run's own epsilon is computed at the order that suits that run, and is lower than what it shows as spent."
+)
 _HEADINGS = ("dataset", "budget", "spent", "reserved", "left", "epsilon", "by PLD", "runs left")
 
 
@@ -30,14 +32,15 @@ def rows(dataset: DatasetRow) -> list[dict[str, Any]]:
 
 
 def explanation(dataset: DatasetRow) -> str:
-    """Why the shares of a dataset's fullest block are not those of its epsilons; empty where nothing is charged."""
+    """Why what is left of a dataset's fullest block is not the share of its epsilon; empty where nothing is charged."""
     block = max(budgets.status(dataset), key=lambda block: block.committed + block.pending)
-    return shares.explanation(
-        charged=block.committed + block.pending,
-        spent_epsilon=block.spent_epsilon,
-        budget=dataset.budget,
-        budget_epsilon=dataset.epsilon,
+    charged = block.committed + block.pending
+    if not charged:
+        return ""
+    why = renyi_filter.explained(
+        charged, dataset.budget, spent_epsilon=block.spent_epsilon, budget_epsilon=dataset.epsilon
     )
+    return f"{why} {_OF_A_RUN}"
 
 
 def table(found: Sequence[dict[str, Any]]) -> rich.table.Table:

@@ -149,10 +149,6 @@ LEDGER = [
         "context.obj = value", "pass", "test_ledger_cli",
     ),
     Mutant(
-        "a share counts the order's constant", "shares:explanation",
-        "math.ceil(1000 * charged / budget)", "math.ceil(1000 * spent_epsilon / budget_epsilon)", "test_shares",
-    ),
-    Mutant(
         "an error quotes escape sequences", "TFXPrivacyError.__str__",
         "printable(super().__str__(), lines=True)", "super().__str__()", "test_printable",
     ),
