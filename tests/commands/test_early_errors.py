@@ -31,6 +31,7 @@ ERRORS: dict[str, tuple[list[str], str]] = {
     "which pipeline": (["lint", "two.py"], "Which pipeline of 'two.py'? Give FILE.py:NAME. Found: a_pipeline(), b_pipeline()"),
     "with arguments": (["lint", "one.py"], "Found: create_pipeline() (takes arguments)"),
     "called with arguments": (["lint", "one.py:create_pipeline"], "'create_pipeline' takes arguments"),
+    "of a module": (["lint", "package.two"], "Which pipeline of 'package.two'?"),
     "another name": (["lint", "two.py:c_pipeline"], "There is no 'c_pipeline' in 'two.py'"),
     "compiled": (["lint", "p.yaml"], "is a compiled pipeline"),
     "a parameter": (["run-ir", "two.py", "--parameter", "x"], "--parameter 'x' as NAME=VALUE"),
@@ -59,6 +60,9 @@ def test_usage_errors_come_before_tfx(tmp_path: pathlib.Path) -> None:
     (tmp_path / "one.py").write_text(f"{imports}def create_pipeline(root):\n    return pipeline.Pipeline('a', root)\n")
     (tmp_path / "two.py").write_text(f"{imports}def a_pipeline(): ...\ndef b_pipeline(): ...\n")
     (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text("import tfx\n")
+    (tmp_path / "package" / "two.py").write_text((tmp_path / "two.py").read_text())
     done = subprocess.run(
         [sys.executable, "-c", _RUN_ALL], input=json.dumps({name: given for name, (given, _) in ERRORS.items()}),
         capture_output=True, text=True, check=False, cwd=tmp_path,

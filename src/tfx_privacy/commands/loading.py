@@ -35,8 +35,7 @@ def load_pipeline(target: str) -> Any:
         raise click.BadParameter(
             f"{source!r} is a compiled pipeline, which is not read. Give the Python file that builds it."
         )
-    if source.endswith(".py"):
-        _refuse_early(source, name)
+    _refuse_early(source, name)
     quiet_libraries()
     # What the user's code prints must not get into the output.
     with terminal.working(f"Importing {source}, and TFX"), contextlib.redirect_stdout(sys.stderr):
@@ -58,9 +57,10 @@ def _split(target: str) -> tuple[str, str | None]:
 
 def _refuse_early(source: str, name: str | None) -> None:
     """What the file's text already shows, before the many seconds that importing TFX takes."""
-    if not pathlib.Path(source).is_file():
+    if source.endswith(".py") and not pathlib.Path(source).is_file():
         raise click.BadParameter(f"There is no file {source!r}.")
-    names = source_names.read(source)
+    path = pathlib.Path(source) if source.endswith(".py") else source_names.find(source)
+    names = source_names.read(path) if path is not None else None
     if names is None or not names.complete:
         return
     if name is not None:
@@ -104,8 +104,6 @@ def _module_of(source: str) -> ModuleType:
         sys.path.insert(0, "")
         return importlib.import_module(source)
     path = pathlib.Path(source).resolve()
-    if not path.is_file():
-        raise click.BadParameter(f"There is no file {source!r}.")
     # As `python FILE.py` would: modules next to it can be imported, and TFX finds components that it
     # defines by its name.
     sys.path.insert(0, str(path.parent))
