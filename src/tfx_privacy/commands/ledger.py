@@ -66,7 +66,8 @@ def _remember(context: click.Context, option: click.Parameter, value: str | None
     if value is None:
         return
     if context.obj is not None and context.obj != value:
-        raise click.UsageError(f"--ledger {context.obj} and --ledger {value} are two ledgers. Give one.")
+        # Not quoted: an address, which is no name of a variable, may hold a password.
+        raise click.UsageError("--ledger before and after the subcommand names two ledgers. Give one.")
     context.obj = value
 
 
