@@ -77,7 +77,6 @@ _NO_KFP = "Compiling for Kubeflow needs packages that are not here (kfp). Instal
 )  # fmt: skip
 def compile(output: pathlib.Path, target: str | None, image: str, modules: Sequence[str], **options: Any) -> None:
     """Compile a pipeline for Kubeflow Pipelines or Vertex AI."""
-    from tfx_privacy.ledger import source
     from tfx_privacy.pipelines import compile_arguments
 
     taxi_options = {name: options.pop(name) for name in ("pipeline_root", "data_root", "serving_model_dir", "ledger")}
@@ -87,6 +86,8 @@ def compile(output: pathlib.Path, target: str | None, image: str, modules: Seque
     common = {"image": image, **_checked(output, image, options.pop("secrets"), options.pop("variables")), **options}
     module = compile_arguments.parse_modules(modules)
     if taxi_options["ledger"] is not None:
+        from tfx_privacy.ledger import source
+
         source.check_name(taxi_options["ledger"])
     if importlib.util.find_spec("kfp") is None:
         raise ParameterError(_NO_KFP)
