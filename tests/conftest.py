@@ -23,6 +23,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in long]
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a command's remark that it is at work would be among what a test expects it to print."""
+    monkeypatch.setattr("tfx_privacy.commands.terminal.PATIENCE", 3600.0)
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Server]:
     """A real server, or a skip that says why there is none."""

@@ -31,29 +31,14 @@ except ImportError as error:
     ) from error
 
 from tfx_privacy.errors import ParameterError
-from tfx_privacy.pipelines import container, lint, taxi
+from tfx_privacy.pipelines import compile_arguments, container, lint, taxi
+from tfx_privacy.pipelines.compile_arguments import OPEN_SOURCE, VERTEX, Secret, platform_of
 from tfx_privacy.pipelines.kubeflow import completion, environment, parameters, rules
-from tfx_privacy.pipelines.kubeflow.environment import Secret
-from tfx_privacy.pipelines.kubeflow.rules import OPEN_SOURCE, VERTEX
 from tfx_privacy.pipelines.lint import Finding
 
 __all__ = ["OPEN_SOURCE", "VERTEX", "Secret", "compile", "compile_taxi", "platform_of"]
 
 TAXI_MODULE = "tfx_privacy.pipelines.taxi.module.taxi_model"
-
-
-def platform_of(output: str | os.PathLike[str]) -> str:
-    """What a file is compiled for, by its ending.
-
-    Raises:
-      ParameterError: If it is neither `.yaml` (open-source Kubeflow Pipelines) nor `.json` (Vertex AI).
-    """
-    suffix = os.path.splitext(output)[1]
-    if suffix in (".yaml", ".yml"):
-        return OPEN_SOURCE
-    if suffix == ".json":
-        return VERTEX
-    raise ParameterError(f"Expected output={str(output)!r} to end in .yaml (Kubeflow Pipelines) or .json (Vertex AI).")
 
 
 def compile(
@@ -62,7 +47,7 @@ def compile(
     *,
     image: str,
     runtime_parameters: bool = True,
-    module: str | None = None,
+    module: str | Mapping[str, str] | None = None,
     secrets: Sequence[Secret] = (),
     env: Mapping[str, str] | None = None,
 ) -> list[Finding]:
@@ -78,8 +63,9 @@ def compile(
       image: Container image of every step, best with its digest.
       runtime_parameters: Whether the limits of BudgetValidator and DPTrainer's target_epsilon become parameters of the
         run, where they are plain numbers; their values are the defaults.
-      module: Name under which the user's module can be imported in the image. It takes the place of every
-        `module_file`, and no wheel is packaged.
+      module: Name under which the user's module can be imported in the image, if the steps with a `module_file` have
+        the same one; or such a name for each step, by its id. It takes the place of `module_file`, and no wheel is
+        packaged.
       secrets: Environment variables from Kubernetes secrets; open source only.
       env: Environment variables of every container, as plain text in what is compiled.
 
@@ -87,19 +73,13 @@ def compile(
       Warnings: what may be meant, and will not work if it is not.
 
     Raises:
-      ParameterError: If something in the pipeline cannot run on Kubeflow (every rule that is broken is named), or the
-        lint finds a way past the gate; nothing is written then.
+      ParameterError: If something in the pipeline cannot run on Kubeflow (every rule that is broken is named), the lint
+        finds a way past the gate, or `module` does not suit the steps; nothing is written then.
     """
-    platform = platform_of(output)
-    environment.check_plain(env or {})
-    if secrets and platform == VERTEX:
-        raise ParameterError(
-            "Vertex AI has no Kubernetes secrets, and its containers take no others. Leave --secret out, and let the "
-            "image's entrypoint read Secret Manager, or give the ledger's address without a password: docs/kubeflow.md."
-        )
+    platform = compile_arguments.check(output, secrets=secrets, env=env or {})
     pipeline.enable_cache = False
     if module is not None:
-        parameters.import_module(pipeline, module)
+        parameters.import_modules(pipeline, module)
     if runtime_parameters:
         parameters.set_at_run(pipeline)
     findings = rules.check(pipeline, platform=platform, image=image)
@@ -179,7 +159,7 @@ def _compiled(pipeline: tfx_pipeline.Pipeline, image: str, platform: str) -> dic
         raise ParameterError(
             f"The user's module is packaged below pipeline_root={pipeline.pipeline_info.pipeline_root!r} while "
             f"compiling, and that cannot be opened from here: {str(error).splitlines()[0]}. Let this machine write "
-            "there, or install the module in the image and compile with --module NAME."
+            "there, or install the modules in the image and compile with --module STEP=NAME."
         ) from error
     except (AssertionError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         raise ParameterError(

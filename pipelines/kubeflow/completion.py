@@ -11,9 +11,10 @@ import yaml
 from tfx.orchestration import pipeline as tfx_pipeline
 
 from tfx_privacy._version import __version__
+from tfx_privacy.pipelines.compile_arguments import OPEN_SOURCE
 from tfx_privacy.pipelines.kubeflow import beam, environment, parameters
 from tfx_privacy.pipelines.kubeflow.environment import Need
-from tfx_privacy.pipelines.kubeflow.rules import OPEN_SOURCE, REMOTE_SCHEMES
+from tfx_privacy.pipelines.kubeflow.rules import REMOTE_SCHEMES
 
 _Json = dict[str, Any]
 

@@ -8,56 +8,22 @@ them. It carries their names: a Kubernetes secret for a variable (open source, i
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import sqlalchemy
-from sqlalchemy.exc import ArgumentError
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.types import standard_component_specs
 
 from tfx_privacy.components import keys
 from tfx_privacy.components.budget_validator import executor as validator
 from tfx_privacy.components.verifying_pusher import executor as pusher
-from tfx_privacy.errors import ParameterError, TFXPrivacyError
+from tfx_privacy.errors import ParameterError
 from tfx_privacy.gate import policy_file
 from tfx_privacy.ledger import source
 from tfx_privacy.pipelines import lint
+from tfx_privacy.pipelines.compile_arguments import Secret
 from tfx_privacy.pipelines.lint import Finding, roles
 from tfx_privacy.records import signing
-
-_SECRET = re.compile(
-    r"(?:(?P<node>[^.=:]+)\.)?(?P<variable>[A-Za-z_][A-Za-z0-9_]*)=(?P<name>[a-z0-9]([-a-z0-9.]*[a-z0-9])?):(?P<key>[-._A-Za-z0-9]+)"
-)
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-@dataclasses.dataclass(frozen=True)
-class Secret:
-    """One environment variable from one key of a Kubernetes secret."""
-
-    variable: str
-    name: str
-    key: str
-    node: str | None = None
-    """The step that gets it; None for every step that reads the variable."""
-
-    @classmethod
-    def parse(cls, text: str) -> Secret:
-        """Reads `[NODE.]VARIABLE=SECRET:KEY`.
-
-        Raises:
-          ParameterError: If the text is of another form; it is not quoted, because it may hold the secret itself.
-        """
-        match = _SECRET.fullmatch(text)
-        if match is None:
-            raise ParameterError(
-                "Expected a secret as VARIABLE=SECRET:KEY or NODE.VARIABLE=SECRET:KEY, e.g. "
-                "TFX_PRIVACY_LEDGER=privacy-ledger:address for the key `address` of the Kubernetes secret "
-                "`privacy-ledger`. The secret itself must not be given."
-            )
-        return cls(variable=match["variable"], name=match["name"], key=match["key"], node=match["node"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,26 +77,6 @@ def unmet(wanted: Sequence[Need], secrets: Sequence[Secret], env: Mapping[str, s
 def required(wanted: Sequence[Need], node: str) -> list[str]:
     """Names of the variables without which a step must not start."""
     return sorted(need.variable for need in wanted if need.node == node and need.required)
-
-
-def check_plain(env: Mapping[str, str]) -> None:
-    """Refuses variables that must not be in a compiled pipeline as plain text.
-
-    Args:
-      env: Names and values.
-
-    Raises:
-      ParameterError: If one is a key that signs, or an address with a password, or its name is not
-        valid; no value is quoted.
-    """
-    for name, value in env.items():
-        if not _VARIABLE.fullmatch(name):
-            raise ParameterError(f"Expected env name {name!r} to be letters, digits and underscores.")
-        if _is_secret(name, value):
-            raise ParameterError(
-                f"{name} holds a secret, and --env would write it into the compiled pipeline for everybody to read. "
-                f"Use --secret {name}=SECRET:KEY (open source), or set it in the image or by the cluster."
-            )
 
 
 def kubernetes(wanted: Sequence[Need], secrets: Sequence[Secret], spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,18 +137,3 @@ def _needs_of(node: Any, signed: bool) -> Iterator[Need]:
 def _demands_signatures(node: Any) -> bool:
     text = node.exec_properties.get(validator.POLICY_KEY) if roles.is_validator(node) else None
     return isinstance(text, str) and policy_file.loads(text, kind="json").signature == "required"
-
-
-def _is_secret(name: str, value: str) -> bool:
-    if name == signing.SIGNING_KEY_VARIABLE:
-        return True
-    if name == signing.VERIFICATION_KEYS_VARIABLE:
-        try:
-            keys = signing.verification_keys({name: value})
-        except TFXPrivacyError:
-            return True
-        return any(key is None or key.algorithm != "ed25519" for key in map(keys.get, keys.ids))
-    try:
-        return bool(sqlalchemy.make_url(value).password)
-    except (ArgumentError, ValueError):
-        return False

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
+from tfx.components import Trainer, Transform, Tuner
 from tfx.dsl.components.base import base_component
 from tfx.orchestration import data_types
 from tfx.orchestration import pipeline as tfx_pipeline
@@ -15,8 +16,11 @@ from tfx_privacy.accounting.parameters import DPParameters
 from tfx_privacy.components.budget_validator import executor as validator
 from tfx_privacy.components.dp_trainer import request
 from tfx_privacy.errors import ParameterError
+from tfx_privacy.pipelines import source_names
 from tfx_privacy.pipelines.lint import roles
 
+# What TFX's own components call; several classes may call the same.
+_FUNCTIONS: dict[type, str] = {Transform: "preprocessing_fn", Trainer: "run_fn", Tuner: "tuner_fn"}
 _MODULE_FILE, _MODULE_PATH = "module_file", "module_path"
 
 
@@ -62,17 +66,55 @@ def declared(
                 yield node, value
 
 
-def import_module(pipeline: tfx_pipeline.Pipeline, module: str) -> None:
-    """Lets every component that takes the user's `module_file` import a module of the image instead.
+def import_modules(pipeline: tfx_pipeline.Pipeline, modules: str | Mapping[str, str]) -> None:
+    """Lets components that take a `module_file` import a module of the image instead.
 
     Args:
       pipeline: Whose components are changed.
-      module: Dotted name.
+      modules: Dotted names by the components' ids; or one name, if all of them have the same file.
+
+    Raises:
+      ParameterError: If one name would take the place of different files, a step takes no module, or a module that is
+        found on this machine lacks the function that its step calls.
     """
-    for node in pipeline.components:
-        if isinstance(node, base_component.BaseComponent) and node.exec_properties.get(_MODULE_FILE):
-            node.exec_properties[_MODULE_FILE] = None
-            node.exec_properties[_MODULE_PATH] = module
+    files = {
+        node.id: (node, node.exec_properties[_MODULE_FILE])
+        for node in pipeline.components
+        if isinstance(node, base_component.BaseComponent) and node.exec_properties.get(_MODULE_FILE)
+    }
+    if isinstance(modules, str):
+        if len({str(file) for _, file in files.values()}) > 1:
+            raise ParameterError(
+                f"--module {modules} would give one module to steps that have different ones: {_listed(files)}. Give "
+                f"{' '.join(f'--module {step}=NAME' for step in files)}."
+            )
+        modules = dict.fromkeys(files, modules)
+    for step, module in modules.items():
+        if step not in files:
+            raise ParameterError(
+                f"--module {step}={module}: there is no step {step!r} with a module_file. Steps with one: "
+                f"{_listed(files) or 'none'}."
+            )
+        node, _ = files[step]
+        _check_function(node, module)
+        node.exec_properties[_MODULE_FILE] = None
+        node.exec_properties[_MODULE_PATH] = module
+
+
+def _listed(files: Mapping[str, tuple[base_component.BaseComponent, Any]]) -> str:
+    return ", ".join(f"{step} ({file})" for step, (_, file) in files.items())
+
+
+def _check_function(node: base_component.BaseComponent, module: str) -> None:
+    """Where this machine has the module, its text tells whether it has the function; the image may have another one."""
+    function = "model_fn" if roles.is_dp_trainer(node) else _FUNCTIONS.get(type(node))
+    path = source_names.find(module)
+    names = source_names.read(path) if path is not None else None
+    if function is None or names is None or not names.complete or function in names:
+        return
+    raise ParameterError(
+        f"--module {node.id}={module}: {node.id} calls {function}, and {path} has none. Name the module that defines it."
+    )
 
 
 def _scalars(pipeline: tfx_pipeline.Pipeline) -> Iterator[_Scalar]:

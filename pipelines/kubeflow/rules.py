@@ -30,12 +30,12 @@ from tfx.utils import name_utils, proto_utils
 
 from tfx_privacy.components import BudgetValidator
 from tfx_privacy.pipelines import lint
+from tfx_privacy.pipelines.compile_arguments import OPEN_SOURCE, VERTEX
 from tfx_privacy.pipelines.container.translation import UNREADABLE_SCHEMES
 from tfx_privacy.pipelines.kubeflow import beam, parameters
 from tfx_privacy.pipelines.lint import Finding
 from tfx_privacy.pipelines.lint.graph import Elsewhere, origin_of
 
-OPEN_SOURCE, VERTEX = "open source", "vertex"
 REMOTE_SCHEMES = ("gs://", "s3://", "minio://")
 
 _PIPELINE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
@@ -275,8 +275,8 @@ def _module(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iter
     if not isinstance(node, base_component.BaseComponent) or not isinstance(path, str) or not path:
         return
     remedy = (
-        "Install the module in the image and compile with --module NAME, or use a pipeline_root that TensorFlow can "
-        "write to (gs://)."
+        f"Install the module in the image and compile with --module {node.id}=NAME, or use a pipeline_root that TensorFlow "
+        "can write to (gs://)."
     )
     if not udf_utils.should_package_user_modules():
         yield _warning(

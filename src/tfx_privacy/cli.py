@@ -51,7 +51,8 @@ cli.add_command(run_ir)
 )  # fmt: skip
 def demo(output: pathlib.Path) -> None:
     """Run the Chicago Taxi pipeline three times: pushed, refused, refused."""
-    from tfx_privacy.pipelines.taxi import demo as demonstration
+    with terminal.working("Importing TFX"):
+        from tfx_privacy.pipelines.taxi import demo as demonstration
 
     expected = [True, False, False]
     outcomes = demonstration.run(str(output.resolve()))
@@ -70,8 +71,9 @@ def epsilon(noise_multiplier: float, sampling_probability: float, steps: int, ta
     from tfx_privacy.accounting.parameters import DPParameters
 
     run = DPParameters(noise_multiplier=noise_multiplier, sampling_probability=sampling_probability, steps=steps)
-    for accountant in ("pld", "rdp"):
-        value = spent(run, target_delta=target_delta, accountant=accountant)
+    with terminal.working("Accounting by PLD and RDP"):
+        values = {name: spent(run, target_delta=target_delta, accountant=name) for name in ("pld", "rdp")}
+    for accountant, value in values.items():
         terminal.echo(f"epsilon={value:.6g} at delta={target_delta:g} ({accountant.upper()})")
 
 

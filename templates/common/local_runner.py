@@ -27,6 +27,7 @@ def create_local_pipeline(output_dir: str = configs.OUTPUT_DIR) -> Pipeline:
 
 def run(output_dir: str = configs.OUTPUT_DIR) -> RunResult | None:
     """Runs the pipeline and prints the verdict; returns None if nothing was run."""
+    # TODO: not for your own data. It does nothing where DATA_PATH is there; it goes with its import and demo_data.py.
     demo_data.write(configs.DATA_PATH)
     project = _project(output_dir)
     # Only where the environment names no ledger.

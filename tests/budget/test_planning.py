@@ -130,8 +130,8 @@ def test_the_command_prints_a_table() -> None:
 
 def test_csv_and_json_say_the_same() -> None:
     arguments = ["--population", "5000", "--noise-multiplier", "2.5", "--noise-multiplier", "5", "--epochs", "2"]
-    as_json = json.loads(plan(*arguments, "--format", "json").output)
-    as_csv = list(csv.DictReader(io.StringIO(plan(*arguments, "--format", "csv").output)))
+    as_json = json.loads(plan(*arguments, "--format", "json").stdout)
+    as_csv = list(csv.DictReader(io.StringIO(plan(*arguments, "--format", "csv").stdout)))
     assert len(as_json) == len(as_csv) == 4
     for row, text in zip(as_json, as_csv, strict=True):
         assert {name: "" if value is None else str(value) for name, value in row.items()} == text
@@ -185,7 +185,7 @@ def test_reference_models_cost_half_a_training_each_and_all_together_have_the_gu
 ) -> None:
     arguments = ["--population", "10000", "--noise-multiplier", "2", "--expected-batch-size", "128", "--format", "json"]
     alone, together = (
-        json.loads(plan(*arguments, "--budget-epsilon", "8", *more).output)[0]
+        json.loads(plan(*arguments, "--budget-epsilon", "8", *more).stdout)[0]
         for more in ([], ["--reference-models", str(num_models)])
     )
     assert together["runs_in_budget"] == alone["runs_in_budget"] // (1 + num_models // 2)
@@ -214,16 +214,16 @@ def test_the_plan_says_which_limit_on_attacks_the_records_support() -> None:
     assert re.search(
         r"max_attack_auc=0\.6 refuses up to \d+\.\d%; \d{4} members and \d{3} non-members are enough", text
     )
-    (row,) = json.loads(plan(*arguments, "--max-attack-auc", "0.6", "--format", "json").output)
+    (row,) = json.loads(plan(*arguments, "--max-attack-auc", "0.6", "--format", "json").stdout)
     assert row["enough_members"] == pytest.approx(2 * row["enough_nonmembers"], abs=2)
     assert row["smallest_attack_limit"] > 0.6
     assert row["refused_without_a_leak"] > 0.05
-    (fewer,) = json.loads(plan(*arguments, "--members", "300", "--format", "json").output)
+    (fewer,) = json.loads(plan(*arguments, "--members", "300", "--format", "json").stdout)
     assert fewer["smallest_attack_limit"] > row["smallest_attack_limit"]
     assert "refused_without_a_leak" not in fewer
-    (plain,) = json.loads(plan(*arguments[:-2], "--format", "json").output)
+    (plain,) = json.loads(plan(*arguments[:-2], "--format", "json").stdout)
     assert "nonmembers" not in plain
-    (guessing,) = json.loads(plan(*arguments, "--max-attack-auc", "0.5", "--format", "json").output)
+    (guessing,) = json.loads(plan(*arguments, "--max-attack-auc", "0.5", "--format", "json").stdout)
     assert guessing["enough_members"] is None
 
 

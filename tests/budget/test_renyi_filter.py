@@ -1,4 +1,5 @@
 import math
+import re
 from typing import Any
 
 import evidence
@@ -153,3 +154,37 @@ def test_nothing_spent_is_no_epsilon() -> None:
     assert renyi_filter.epsilon_of(4.4, 0, delta=1e-6) == 0.0
     with pytest.raises(ParameterError):
         renyi_filter.epsilon_of(4.4, -1, delta=1e-6)
+
+
+@pytest.mark.parametrize("runs", [1, 3, 11])
+def test_why_so_much_is_left_is_told_in_numbers_that_add_up(runs: int) -> None:
+    """Epsilon is what the runs add up to and a constant of the order: each number of the sentence against the filter's."""
+    order = renyi_filter.best_order(epsilon=8.0, delta=1e-6)
+    budget = renyi_filter.budget(order, epsilon=8.0, delta=1e-6)
+    charged = runs * renyi_filter.cost(order, dp_sgd_event(**RUN))
+    spent = renyi_filter.epsilon_of(order, charged, delta=1e-6)
+    text = renyi_filter.explained(charged, budget, spent_epsilon=spent, budget_epsilon=8.0)
+    numbers = re.fullmatch(
+        r"([\d.]+) % of the budget is left, although epsilon ([\d.]+) of 8 is spent: .*, of which ([\d.]+) of ([\d.]+) nats "
+        r"are charged; converting the sum costs about ([\d.]+) of that epsilon, once for all runs together\.",
+        text,
+    )
+    assert numbers is not None, text
+    left, epsilon, used, whole, constant = map(float, numbers.groups())
+    assert 0.0 <= (1 - charged / budget) * 100 - left < 0.1
+    assert 0.0 <= epsilon - spent <= 1e-4
+    assert used == pytest.approx(charged * renyi_filter.UNIT, rel=1e-3)
+    assert whole == pytest.approx(budget * renyi_filter.UNIT, rel=1e-3)
+    assert used + constant == pytest.approx(epsilon, abs=0.05)
+    assert whole + constant == pytest.approx(8.0, abs=0.05)
+
+
+def test_a_budget_that_is_whole_or_gone_is_explained_too() -> None:
+    assert renyi_filter.explained(0, 5, spent_epsilon=0.0, budget_epsilon=8.0) == (
+        "The whole budget of epsilon 8 is left: no run has been charged."
+    )
+    gone = renyi_filter.explained(9 * 2**40, 4 * 2**40, spent_epsilon=12.2, budget_epsilon=8.0)
+    assert gone.startswith("0 % of the budget is left, and epsilon 12.2000 of 8 is spent: ")
+    # A fixed order can give less epsilon than divergence: then the conversion costs nothing.
+    assert "converting" not in renyi_filter.explained(2**40, 4 * 2**40, spent_epsilon=0.5, budget_epsilon=8.0)
+    assert renyi_filter.share_left(1, 0) == 0.0

@@ -1,5 +1,6 @@
 import json
 import pathlib
+import re
 from typing import Any
 
 import evidence
@@ -8,6 +9,7 @@ from click.testing import CliRunner, Result
 from ledgers import DIGEST, KIND, RUN, attempt_id, open_ledger
 
 from tfx_privacy import cli
+from tfx_privacy.accounting.epsilon import epsilon_bounds
 from tfx_privacy.errors import TFXPrivacyError
 from tfx_privacy.ledger import Ledger, new_run_id
 from tfx_privacy.records import statement
@@ -130,7 +132,72 @@ def test_the_life_of_a_budget(ledger: Ledger) -> None:
     assert "run " + dead not in run("show").output
     kinds = [json.loads(line)["body"]["kind"] for line in run("log", "trips", "--format", "json").output.splitlines()]
     assert kinds == ["register", "reserve", "start", "commit", "reserve", "start", "budget", "settle"]
-    assert "approver=Dana, reason=a second model was agreed on" in run("log", "trips").output
+    assert "approver=Dana, reason=a second model was agreed on" in " ".join(run("log", "trips").output.split())
+
+
+def test_tables_fit_80_columns_and_no_number_is_folded(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    run("register", f"trips-{'x' * 90}", *REGISTER[2:], "--block", "2024", "--block", "of-a-name-of-many-letters")
+    committed(ledger)
+    for arguments in (["show"], ["log", "trips"]):
+        shown = run(*arguments).output
+        assert max(map(len, shown.splitlines())) <= 80
+    (row,) = (line for line in run("show").output.splitlines() if line.startswith("trips "))
+    assert re.fullmatch(r"trips +8 at 1e-06 +8.8 % +0 % +91.2 % +[\d.]+ +[\d.]+ +10 *", row)
+
+
+def test_why_shares_and_epsilons_differ_is_said_where_something_is_spent(ledger: Ledger) -> None:
+    """A run of epsilon 3 leaves most of 8, and shows more than 3 as spent."""
+    assert "once for all runs" not in run("show").output
+    committed(ledger)
+    (row,) = json.loads(run("show", "--format", "json").output)
+    alone = epsilon_bounds(RUN.event, target_delta=1e-6).best
+    assert row["spent_share"] < alone / 8.0
+    assert alone < row["spent_epsilon"]
+    text = " ".join(run("show").output.split())
+    assert "91.2 % of the budget is left, although epsilon" in text
+    assert "once for all runs together. A single run's own epsilon is" in text
+    run("register", "rides", *REGISTER[2:])
+    text = " ".join(run("show").output.split())
+    assert "trips: 91.2 %" in text
+    assert "rides:" not in text
+
+
+@pytest.mark.parametrize("arguments", [["show"], ["log", "trips"], ["verify"], ["export"]])
+def test_the_ledgers_address_is_taken_before_and_after_the_subcommand(
+    ledger: Ledger, arguments: list[str], monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    expected = run(*arguments).output
+    monkeypatch.delenv("TFX_PRIVACY_LEDGER")
+    monkeypatch.setenv("OURS", address)
+    assert run("--ledger", "env:OURS", *arguments).output == expected
+    assert run(*arguments, "--ledger", "env:OURS").output == expected
+    assert run("--ledger", "env:OURS", *arguments, "--ledger", "env:OURS").output == expected
+    refused = run("--ledger", "env:OURS", *arguments, "--ledger", "postgresql://me:hunter2@db/x", code=2).output
+    assert "names two ledgers" in refused
+    assert "hunter2" not in refused
+
+
+def test_each_guarantee_is_named(ledger: Ledger, tmp_path: pathlib.Path) -> None:
+    """Of several files it must show which one is not in the ledger."""
+    paths = [tmp_path / name for name in ("one.json", "two.json")]
+    for path in paths:
+        found = ledger.run(committed(ledger))
+        place: dict[str, Any] = {
+            "ledger_id": found.ledger_id,
+            "blocks": [],
+            "sequence": found.sequence,
+            "entry_hash": found.entry_hash,
+        }
+        record = evidence.charged_guarantee(dataset_id="trips", ledger=evidence.position(**place))
+        path.write_text(statement.to_json(record))
+    given = [text for path in paths for text in ("--guarantee", str(path))]
+    shown = run("verify", *given).output
+    assert f"guarantee {paths[0]}: its run is entry 4 of trips" in shown
+    assert f"guarantee {paths[1]}: its run is entry 7 of trips" in shown
+    for text in (paths[1].read_text().replace(str(found.entry_hash), DIGEST), "no JSON"):
+        paths[1].write_text(text)
+        assert f"{str(paths[1])!r}: " in refusal("verify", *given)
 
 
 def test_settling_asks_first(ledger: Ledger) -> None:

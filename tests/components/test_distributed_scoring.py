@@ -188,10 +188,11 @@ def scoring_step(arguments: list[str]) -> Any:
 def findings_of(node: Any, root: str) -> list[Any]:
     from tfx.orchestration import pipeline as tfx_pipeline
 
+    from tfx_privacy.pipelines import compile_arguments
     from tfx_privacy.pipelines.kubeflow import rules
 
     built = tfx_pipeline.Pipeline(pipeline_name="scoring", pipeline_root=root, components=[node])
-    found = rules.check(built, platform=rules.OPEN_SOURCE, image="i@sha256:0")
+    found = rules.check(built, platform=compile_arguments.OPEN_SOURCE, image="i@sha256:0")
     return [finding for finding in found if finding.rule == "beam-runner"]
 
 

@@ -354,6 +354,84 @@ def test_a_bucket_that_this_machine_cannot_open_is_named(
         kubeflow.compile(module_file("gs://bucket/root"), tmp_path / "p.yaml", image=PINNED)
 
 
+# The user's modules.
+
+
+def two_files(folder: pathlib.Path) -> Any:
+    """Transform and DPTrainer, each with a file of its own."""
+    from tfx.components import CsvExampleGen, SchemaGen, StatisticsGen, Transform
+
+    from tfx_privacy.accounting.parameters import DPParameters
+    from tfx_privacy.components import DPTrainer
+
+    for name, function in (("prep", "preprocessing_fn"), ("model", "model_fn")):
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / f"{name}.py").write_text(f"def {function}(given):\n    return given\n")
+    examples = CsvExampleGen(input_base="gs://b/d")
+    schema = SchemaGen(statistics=StatisticsGen(examples=examples.outputs["examples"]).outputs["statistics"])
+    transform = Transform(
+        examples=examples.outputs["examples"],
+        schema=schema.outputs["schema"],
+        module_file=str(folder / "prep" / "prep.py"),
+    )
+    trainer = DPTrainer(
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        privacy=DPParameters(noise_multiplier=1.0, target_delta=1e-5, expected_batch_size=10, steps=1),
+        module_file=str(folder / "model" / "model.py"),
+    )
+    return pipeline(examples, transform, trainer)
+
+
+def places(built: Any) -> dict[str, tuple[Any, Any]]:
+    properties = {node.id: node.exec_properties for node in built.components}
+    return {
+        step: (properties[step].get("module_file"), properties[step].get("module_path"))
+        for step in ("Transform", "DPTrainer")
+    }
+
+
+def test_each_step_gets_its_own_module(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tfx_privacy.pipelines.kubeflow import parameters
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    built = two_files(tmp_path)
+    parameters.import_modules(built, {"Transform": "prep.prep", "DPTrainer": "image_only.model"})
+    assert places(built) == {"Transform": (None, "prep.prep"), "DPTrainer": (None, "image_only.model")}
+
+
+@pytest.mark.parametrize(
+    ("modules", "message"),
+    [
+        (
+            "mine",
+            r"different ones: Transform \(.*prep.py\), DPTrainer \(.*model.py\). Give --module Transform=NAME --module D",
+        ),
+        ({"Trainer": "mine"}, "there is no step 'Trainer' with a module_file. Steps with one: Transform"),
+        ({"Transform": "prep.prep", "DPTrainer": "prep.prep"}, r"DPTrainer calls model_fn, and .*prep.py has none"),
+        ({"Transform": "model.model"}, "Transform calls preprocessing_fn, and .*model.py has none"),
+    ],
+)
+def test_no_step_gets_the_module_of_another(
+    modules: Any, message: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One --module gave Transform the trainer's, which was found in the cluster."""
+    from tfx_privacy.pipelines.kubeflow import parameters
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ParameterError, match=message):
+        parameters.import_modules(two_files(tmp_path), modules)
+
+
+def test_one_file_for_both_is_one_module(tmp_path: pathlib.Path) -> None:
+    from tfx_privacy.pipelines import taxi
+    from tfx_privacy.pipelines.kubeflow import TAXI_MODULE, parameters
+
+    built = taxi.create_taxi_pipeline(output_root=str(tmp_path), with_baseline=False)
+    parameters.import_modules(built, TAXI_MODULE)
+    assert places(built) == {"Transform": (None, TAXI_MODULE), "DPTrainer": (None, TAXI_MODULE)}
+
+
 # Parameters, environment.
 
 
@@ -493,9 +571,11 @@ def test_secrets_stand_there_as_kfp_kubernetes_writes_them(tmp_path: pathlib.Pat
 
 
 def test_public_keys_may_stand_there_and_shared_secrets_may_not() -> None:
-    from tfx_privacy.pipelines.kubeflow import environment
+    from tfx_privacy.pipelines import compile_arguments
     from tfx_privacy.records import signing
 
-    environment.check_plain({signing.VERIFICATION_KEYS_VARIABLE: signing.new_key("ed25519", "a").verification})
+    compile_arguments.check_plain({signing.VERIFICATION_KEYS_VARIABLE: signing.new_key("ed25519", "a").verification})
     with pytest.raises(ParameterError, match="holds a secret"):
-        environment.check_plain({signing.VERIFICATION_KEYS_VARIABLE: signing.new_key("hmac-sha256", "a").verification})
+        compile_arguments.check_plain(
+            {signing.VERIFICATION_KEYS_VARIABLE: signing.new_key("hmac-sha256", "a").verification}
+        )

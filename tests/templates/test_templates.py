@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import re
@@ -70,6 +71,43 @@ def test_the_users_module_is_alone_in_its_folder(model: str, tmp_path: pathlib.P
     copy(model, tmp_path)
     modules = (tmp_path / "models").glob("*.py")
     assert {path.name for path in modules} == {"__init__.py", "model.py"}
+
+
+@pytest.mark.parametrize("model", TEMPLATES)
+def test_whatever_the_readme_says_to_change_is_marked(model: str, tmp_path: pathlib.Path) -> None:
+    """`grep -rn TODO` finds it: the comment above a setting, or the line itself, has a TODO."""
+    copy(model, tmp_path)
+    readme = (tmp_path / "README.md").read_text()
+    steps = readme.split("`grep -rn TODO .` lists what to change:")[1].split("**Data that are split already.**")[0]
+    settings = set(re.findall(r"`([A-Z_]{4,}|[a-z]+_[a-z_]+)`", steps))
+    assert {
+        "DATA_PATH",
+        "DATASET_ID",
+        "PRIVACY",
+        "max_epsilon",
+        "required_slices",
+        "SLICE_FEATURES",
+        "METRICS",
+    } <= settings
+    assert "SPLITS" in readme
+    text = "\n\n".join(
+        files(tmp_path)[name] for name in ("pipeline/configs.py", "privacy_policy.yaml", "tests/test_model.py")
+    )
+    for setting in settings | {"SPLITS"}:
+        (block,) = (part for part in text.split("\n\n") if re.search(rf"^{setting}\b", part, re.MULTILINE))
+        before, line = re.split(rf"^(?={setting}\b)", block, maxsplit=1, flags=re.MULTILINE)
+        assert "TODO" in before + line.partition("\n")[0], setting
+    for name in set(re.findall(r"`([a-z_/]+\.py)`", steps)) - {"demo_data.py", "pipeline/configs.py"}:
+        assert "TODO" in files(tmp_path)[name], name
+
+
+@pytest.mark.parametrize("model", TEMPLATES)
+def test_the_report_is_given_the_metrics_and_duplicates_are_allowed_for(model: str, tmp_path: pathlib.Path) -> None:
+    copy(model, tmp_path)
+    wiring = files(tmp_path)["pipeline/pipeline.py"]
+    assert 'evaluation=evaluator.outputs["evaluation"]' in wiring
+    assert "max_overlap=configs.MAX_OVERLAP" in wiring
+    assert "input_config=_splits()" in wiring
 
 
 def test_no_file_is_in_two_templates() -> None:
@@ -286,6 +324,17 @@ def test_the_projects_own_tests_pass(model: str, printed: dict[str, dict[str, st
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", TEMPLATES)
+def test_the_report_shows_the_models_utility(
+    model: str, projects: Projects, printed: dict[str, dict[str, str]]
+) -> None:
+    report = pathlib.Path(re.search(r"^report +(\S+)$", printed[model]["run"], re.MULTILINE)[1])  # type: ignore[index]
+    facts = (report.parent / "report.json").read_text()
+    metric = {"tabular": "auc", "image": "sparse_categorical_accuracy", "text": "binary_accuracy"}[model]
+    assert re.search(rf"\b{metric} 0\.\d", facts, re.IGNORECASE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", TEMPLATES)
 def test_a_project_compiles_for_kubeflow(model: str, projects: Projects, printed: dict[str, dict[str, str]]) -> None:
     assert "exit code" not in printed[model]["compile"], printed[model]["compile"][-3000:]
     spec, platform = yaml.safe_load_all((projects.folder(model) / f"my-{model}.yaml").read_text())
@@ -324,7 +373,8 @@ def test_one_training_was_charged(model: str, projects: Projects, printed: dict[
     """The run of the project's own tests, and nothing else, has a ledger of its own."""
     assert "are in order" in projects.ledger(model, "verify")
     (dataset,) = re.findall(r"head (\S+?):", projects.ledger(model, "verify"))
-    kinds = [line.split()[2] for line in projects.ledger(model, "log", dataset).splitlines()]
+    entries = projects.ledger(model, "log", dataset, "--format", "json").splitlines()
+    kinds = [json.loads(entry)["body"]["kind"] for entry in entries]
     assert kinds == ["register", "reserve", "start", "commit"]
 
 

@@ -39,3 +39,13 @@ def significant_up(value: float, digits: int) -> float:
     """
     exact = decimal.Decimal(repr(float(value)))
     return float(decimal.Context(prec=digits, rounding=decimal.ROUND_CEILING).plus(exact))
+
+
+def percent(share: float, *, down: bool = False) -> str:
+    """A share to a tenth of a percent: rounded up, as what is spent is, or down, as what is left is.
+
+    >>> percent(0.19764), percent(0.80236, down=True)
+    ('19.8 %', '80.2 %')
+    """
+    tenths = 1000 * share
+    return f"{(math.floor(tenths) if down else math.ceil(tenths)) / 10:g} %"

@@ -25,6 +25,8 @@ from tfx_privacy.errors import ParameterError
 
 DEFAULT_TARGET_EPSILONS = (1.0, 3.0, 8.0)
 DEFAULT_EPOCHS = (10.0,)
+FEW = 100
+"""Records below which sampling a hundredth of them has no meaning."""
 # Of a noise multiplier; 0.1 % at most is lost by rounding up to so many digits.
 NOISE_DIGITS = 4
 
@@ -140,12 +142,16 @@ def suggest_delta(population: int) -> float:
 
 
 def suggest_batch_sizes(population: int) -> tuple[int, ...]:
-    """Powers of two near one and five percent of the data.
+    """Powers of two near one and five percent of the data; all of them where there are fewer than `FEW`.
 
-    >>> suggest_batch_sizes(10_000)
-    (128, 512)
+    One percent of a few records is none: a step on all of them has the least noise for its epsilon.
+
+    >>> suggest_batch_sizes(10_000), suggest_batch_sizes(10)
+    ((128, 512), (10,))
     """
     population = _validate.positive_integer(population=population)
+    if population < FEW:
+        return (population,)
     sizes = {min(population, 2 ** max(0, round(math.log2(population * share)))) for share in (0.01, 0.05)}
     return tuple(sorted(sizes))
 

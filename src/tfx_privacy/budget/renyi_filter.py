@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from tfx_privacy import _validate
 from tfx_privacy.accounting.composition import Terms, checked, dp_sgd_event, terms
 from tfx_privacy.accounting.epsilon import SERIES_ERROR
+from tfx_privacy.accounting.rounding import percent, rounded_up
 from tfx_privacy.errors import AccountingError, ParameterError
 
 if TYPE_CHECKING:
@@ -125,6 +126,53 @@ def epsilon_of(order: float, units: int, *, delta: float) -> float:
     if units == 0:
         return 0.0
     return max(0.0, units * UNIT - _conversion(order, delta))
+
+
+def share_left(charged: int, budget: int) -> float:
+    """Share of a budget that is left, from 0 to 1; 0 where more is charged than there is.
+
+    Args:
+      charged: In units.
+      budget: In units.
+    """
+    return max(0.0, 1.0 - charged / budget) if budget > 0 else 0.0
+
+
+def nats(units: int) -> str:
+    """An amount as text, in nats of Renyi divergence, to four digits."""
+    return f"{units * UNIT:.4g}"
+
+
+def explained(charged: int, budget: int, *, spent_epsilon: float, budget_epsilon: float) -> str:
+    """One sentence on how much of a budget is left, and why that is not the share of epsilon that is.
+
+    At one order epsilon is the divergence and a constant (Canonne et al. 2020, Proposition 12): runs add to the
+    divergence, and pay the constant together, once.
+
+    >>> one_run, whole = (round(nats / UNIT) for nats in (0.948, 4.796))
+    >>> print(explained(one_run, whole, spent_epsilon=4.152, budget_epsilon=8.0))
+    80.2 % of the budget is left, although epsilon 4.1520 of 8 is spent: the ledger adds up Renyi divergence at one order \
+that was fixed beforehand, of which 0.948 of 4.796 nats are charged; converting the sum costs about 3.2 of that epsilon, \
+once for all runs together.
+
+    Args:
+      charged: What all runs together were charged, in units.
+      budget: What they may be charged, in units.
+      spent_epsilon: `epsilon_of` what is charged.
+      budget_epsilon: Epsilon of the budget.
+    """
+    if not charged > 0:
+        return f"The whole budget of epsilon {budget_epsilon:g} is left: no run has been charged."
+    left, constant = share_left(charged, budget), spent_epsilon - charged * UNIT
+    but = "although" if left > max(0.0, 1.0 - spent_epsilon / budget_epsilon) else "and"
+    sentence = (
+        f"{percent(left, down=True)} of the budget is left, {but} epsilon {rounded_up(spent_epsilon)} of "
+        f"{budget_epsilon:g} is spent: the ledger adds up Renyi divergence at one order that was fixed beforehand, of which "
+        f"{nats(charged)} of {nats(budget)} nats are charged"
+    )
+    if not constant > 0:
+        return f"{sentence}."
+    return f"{sentence}; converting the sum costs about {constant:.2g} of that epsilon, once for all runs together."
 
 
 @functools.lru_cache(maxsize=4096)

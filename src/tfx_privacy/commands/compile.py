@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -10,11 +12,14 @@ import click
 from tfx_privacy.commands import loading, terminal
 from tfx_privacy.errors import ParameterError
 
+_NO_KFP = "Compiling for Kubeflow needs packages that are not here (kfp). Install tfx-privacy[kubeflow]."
+
 
 @click.command(
     epilog="""\b
     tfx-privacy compile --output taxi.yaml --image registry.example/tfx-privacy@sha256:...
-    tfx-privacy compile --pipeline pipeline.py:create_pipeline --output pipeline.yaml --image ...
+    tfx-privacy compile --pipeline pipeline.py:create_pipeline --output pipeline.yaml --image ... \\
+        --module Transform=my.preprocessing --module DPTrainer=my.model
     tfx-privacy compile ... --secret TFX_PRIVACY_LEDGER=privacy-ledger:address
 
     Warnings go to the terminal's error output. docs/kubeflow.md explains the rest.
@@ -58,10 +63,10 @@ from tfx_privacy.errors import ParameterError
     ),
 )  # fmt: skip
 @click.option(
-    "--module",
-    metavar="NAME",
-    help="Import the user's module under this name from the image, instead of packaging module_file now.",
-)
+    "--module", "modules", multiple=True, metavar="[STEP=]NAME",
+    help="Import the user's module under this name from the image, instead of packaging the step's module_file now. "
+    "Without STEP it is for all steps, which must have the same file. Repeatable.",
+)  # fmt: skip
 @click.option(
     "--secret", "secrets", multiple=True, metavar="[STEP.]VARIABLE=SECRET:KEY",
     help="Set an environment variable from a key of a Kubernetes secret, for the steps that read it. Repeatable.",
@@ -70,25 +75,33 @@ from tfx_privacy.errors import ParameterError
     "--env", "variables", multiple=True, metavar="VARIABLE=VALUE",
     help="Set an environment variable of every step, as plain text in the file. Repeatable.",
 )  # fmt: skip
-def compile(output: pathlib.Path, target: str | None, image: str, module: str | None, **options: Any) -> None:
+def compile(output: pathlib.Path, target: str | None, image: str, modules: Sequence[str], **options: Any) -> None:
     """Compile a pipeline for Kubeflow Pipelines or Vertex AI."""
+    from tfx_privacy.pipelines import compile_arguments
+
     taxi_options = {name: options.pop(name) for name in ("pipeline_root", "data_root", "serving_model_dir", "ledger")}
     given = [f"--{name.replace('_', '-')}" for name, value in taxi_options.items() if value is not None]
     if target is not None and given:
         raise click.UsageError(f"{', '.join(given)} applies only to the built-in taxi pipeline; set it in {target}.")
-    env = dict(_variable(text) for text in options.pop("variables"))
-    pipeline = None if target is None else loading.load_pipeline(target)
-    try:
-        from tfx_privacy.pipelines import kubeflow
-    except ImportError as error:
-        raise ParameterError(str(error)) from error
+    common = {"image": image, **_checked(output, image, options.pop("secrets"), options.pop("variables")), **options}
+    module = compile_arguments.parse_modules(modules)
+    if taxi_options["ledger"] is not None:
+        from tfx_privacy.ledger import source
 
-    secrets = [kubeflow.Secret.parse(text) for text in options.pop("secrets")]
-    common: dict[str, Any] = {"image": image, "secrets": secrets, "env": env, **options}
-    if pipeline is not None:
-        findings = kubeflow.compile(pipeline, output, module=module, **common)
-    else:
-        findings = kubeflow.compile_taxi(output, **common, **_taxi(module, **taxi_options))
+        source.check_name(taxi_options["ledger"])
+    if importlib.util.find_spec("kfp") is None:
+        raise ParameterError(_NO_KFP)
+    pipeline = None if target is None else loading.load_pipeline(target)
+    loading.quiet_libraries()
+    with terminal.working(f"Compiling {target or 'the taxi pipeline'}, with TFX's compiler"):
+        try:
+            from tfx_privacy.pipelines import kubeflow, taxi
+        except ImportError as error:
+            raise ParameterError(str(error)) from error
+        if pipeline is not None:
+            findings = kubeflow.compile(pipeline, output, module=module, **common)
+        else:
+            findings = kubeflow.compile_taxi(output, **common, **_taxi(module, taxi.DATASET_ID, **taxi_options))
     for finding in findings:
         terminal.echo(
             f"{finding.severity}: {finding.node}: {finding.problem} [{finding.rule}]\n  {finding.remedy}", err=True
@@ -96,14 +109,31 @@ def compile(output: pathlib.Path, target: str | None, image: str, module: str | 
     terminal.echo(f"Wrote {output}.")
 
 
-def _taxi(module: str | None, *, pipeline_root: str | None, ledger: str | None, **places: str | None) -> dict[str, Any]:
+def _checked(output: pathlib.Path, image: str, secrets: Sequence[str], variables: Sequence[str]) -> dict[str, Any]:
+    """What can be told before the many seconds that TFX takes."""
+    from tfx_privacy.pipelines import compile_arguments
+
+    if not image.strip():
+        raise ParameterError(f"--image={image!r} names no container image, and every step runs in one.")
+    parsed = [compile_arguments.Secret.parse(text) for text in secrets]
+    env = dict(_variable(text) for text in variables)
+    compile_arguments.check(output, secrets=parsed, env=env)
+    return {"secrets": parsed, "env": env}
+
+
+def _taxi(
+    module: str | dict[str, str] | None,
+    dataset_id: str,
+    *,
+    pipeline_root: str | None,
+    ledger: str | None,
+    **places: str | None,
+) -> dict[str, Any]:
     options: dict[str, Any] = {"pipeline_root": pipeline_root or "pipeline_root", **places}
     if module is not None:
         options["module"] = module
     if ledger is not None:
-        from tfx_privacy.pipelines import taxi
-
-        options |= {"ledger": ledger, "dataset_id": taxi.DATASET_ID}
+        options |= {"ledger": ledger, "dataset_id": dataset_id}
     return options
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
+import textwrap
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,15 +13,23 @@ import click
 from tfx_privacy._printable import printable
 from tfx_privacy.commands import terminal
 from tfx_privacy.commands.numbers import FINITE
-from tfx_privacy.errors import LedgerError, ParameterError
+from tfx_privacy.errors import LedgerError, ParameterError, TFXPrivacyError
 from tfx_privacy.records import strict_json
 
 if TYPE_CHECKING:
     from tfx_privacy.ledger import Ledger
     from tfx_privacy.ledger.state import DatasetRow
+    from tfx_privacy.ledger.verification import Verified
 
 _FORMATS = click.Choice(["table", "json"])
 _MAX_PENDING = 10
+_DIGEST = len("sha256:") + 12
+_FACTS: dict[str, Any] = {
+    "width": 79,
+    "initial_indent": " " * 7,
+    "subsequent_indent": " " * 7,
+    "break_on_hyphens": False,
+}
 _NO_LEDGER = "There is no ledger in {address}. Make a new one, in which nothing is spent? (--new does not ask.)"
 _NO_HEADS = (
     "No head is kept of: {datasets}. The file of heads is missing, empty or another one, so this does not show whether the "
@@ -31,16 +42,39 @@ _OTHER_HEADS = (
 _ANSWER_BEFORE = "Settle run {run_id} ({state})? A process that is still at work on it will fail."
 
 
-@click.group()
-@click.option(
-    "--ledger", "source", default="env:TFX_PRIVACY_LEDGER", show_default=True, metavar="env:VARIABLE",
-    help=(
-        "Environment variable with the ledger's address, e.g. sqlite:////srv/privacy/ledger.db or "
-        "postgresql://user@host/database."
-    ),
-)  # fmt: skip
+_SOURCE: dict[str, Any] = {
+    "metavar": "env:VARIABLE",
+    "help": "Environment variable with the ledger's address, e.g. sqlite:////srv/privacy/ledger.db or "
+    "postgresql://user@host/database. Before or after the subcommand.",
+}
+_DEFAULT_SOURCE = "env:TFX_PRIVACY_LEDGER"
+
+
+class _Subcommand(click.Command):
+    """A subcommand that takes the group's --ledger as well: people write it in either place."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(click.Option(["--ledger"], expose_value=False, callback=_remember, **_SOURCE))
+
+
+class _Group(click.Group):
+    command_class = _Subcommand
+
+
+def _remember(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    if context.obj is not None and context.obj != value:
+        # Not quoted: an address, which is no name of a variable, may hold a password.
+        raise click.UsageError("--ledger before and after the subcommand names two ledgers. Give one.")
+    context.obj = value
+
+
+@click.group(cls=_Group)
+@click.option("--ledger", "source", show_default=_DEFAULT_SOURCE, **_SOURCE)
 @click.pass_context
-def ledger(context: click.Context, source: str) -> None:
+def ledger(context: click.Context, source: str | None) -> None:
     """Keep the privacy budgets of datasets."""
     context.obj = source
 
@@ -48,7 +82,7 @@ def ledger(context: click.Context, source: str) -> None:
 def _open(context: click.Context) -> Ledger:
     from tfx_privacy.ledger import Ledger
 
-    return context.with_resource(Ledger(context.obj))
+    return context.with_resource(Ledger(context.obj or _DEFAULT_SOURCE))
 
 
 @ledger.command()
@@ -136,7 +170,8 @@ def show(context: click.Context, dataset_id: str | None, form: str) -> None:
     """Show what is spent, reserved and left, and how many runs like the last one that is."""
     from tfx_privacy.ledger import summary
 
-    datasets = _open(context).verify().datasets
+    with terminal.working("Verifying the ledger's entries"):
+        datasets = _open(context).verify().datasets
     if dataset_id is not None and dataset_id not in datasets:
         raise ParameterError(f"Dataset {dataset_id!r} is not registered. Registered: {', '.join(datasets) or 'none'}.")
     chosen = [datasets[dataset_id]] if dataset_id is not None else list(datasets.values())
@@ -153,11 +188,13 @@ def show(context: click.Context, dataset_id: str | None, form: str) -> None:
     console.print(summary.table(rows))
     console.print(summary.EXPLANATION, style="dim")
     for dataset in chosen:
+        if why := summary.explanation(dataset):
+            console.print(why if len(chosen) == 1 else f"{dataset.dataset_id}: {why}", style="dim", markup=False)
         _print_pending(dataset)
 
 
 def _print_pending(dataset: DatasetRow) -> None:
-    from tfx_privacy.ledger.budgets import percent
+    from tfx_privacy.accounting.rounding import percent
 
     pending = [run for run in dataset.runs.values() if run.state in ("RESERVED", "STARTED")]
     for run in pending[:_MAX_PENDING]:
@@ -177,19 +214,22 @@ def _print_pending(dataset: DatasetRow) -> None:
 @click.pass_context
 def log(context: click.Context, dataset_id: str, form: str) -> None:
     """Show a dataset's entries, after verifying them."""
-    entries = _open(context).log(dataset_id)
+    with terminal.working("Verifying the dataset's entries"):
+        entries = _open(context).log(dataset_id)
     for entry in entries:
         if form == "json":
             terminal.data(strict_json.canonical(entry.model_dump(mode="json")) + "\n")
             continue
         body = entry.body.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
         facts = ", ".join(f"{name}={_shown(value)}" for name, value in body.items())
-        terminal.echo(f"{entry.sequence:5}  {entry.at}  {entry.body.kind:8}  {facts}")
+        terminal.echo(f"{entry.sequence:5}  {entry.at}  {entry.body.kind}\n{textwrap.fill(printable(facts), **_FACTS)}")
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, str) and value.startswith("0x"):
         return f"{float.fromhex(value):g}"
+    if isinstance(value, str) and value.startswith("sha256:"):
+        return value[:_DIGEST] + "…"  # --format json has the whole
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name}={_shown(part)}" for name, part in value.items()) + "}"
     return str(value)
@@ -219,12 +259,15 @@ def verify(
     """
     from tfx_privacy.ledger import exports, verification
 
-    known = [_head(text) for text in heads] + [_head_of_guarantee(path) for path in guarantees]
-    if exported is None:
-        verified = _open(context).verify(known)
-    else:
-        verified = exports.verify(exported.read_text(encoding="utf-8"))
-        verification.require_heads(verified, known)
+    known = [_head(text) for text in heads]
+    charged = {path: _head_of_guarantee(path) for path in guarantees}
+    with terminal.working("Verifying every entry"):
+        if exported is None:
+            verified = _open(context).verify(known)
+        else:
+            verified = exports.verify(exported.read_text(encoding="utf-8"))
+            verification.require_heads(verified, known)
+    _require_runs(verified, charged)
     terminal.echo(
         f"Ledger {verified.ledger_id}: {verified.num_entries} entries of {len(verified.datasets)} datasets are in "
         "order."
@@ -233,6 +276,26 @@ def verify(
         terminal.echo(_NO_HEADS.format(datasets=", ".join(verified.unanchored)))
     for dataset in verified.datasets.values():
         terminal.echo(f"  head {dataset.dataset_id}:{dataset.head_sequence}:{dataset.head_hash}")
+    for path, (dataset_id, sequence, _) in charged.items():
+        terminal.echo(f"  guarantee {path}: its run is entry {sequence} of {dataset_id}")
+
+
+def _require_runs(verified: Verified, charged: Mapping[pathlib.Path, tuple[str, int, str]]) -> None:
+    """That the ledger holds the runs of these guarantees, by their files."""
+    from tfx_privacy.ledger import verification
+
+    for path, head in charged.items():
+        with _named(path):
+            verification.require_heads(verified, [head])
+
+
+@contextlib.contextmanager
+def _named(path: pathlib.Path) -> Iterator[None]:
+    """Says of which of several files an error is."""
+    try:
+        yield
+    except TFXPrivacyError as error:
+        raise type(error)(f"{str(path)!r}: {error}") from error
 
 
 def _head(text: str) -> tuple[str, int, str]:
@@ -248,7 +311,8 @@ def _head_of_guarantee(path: pathlib.Path) -> tuple[str, int, str]:
     from tfx_privacy.guarantee.record import PrivacyGuarantee
     from tfx_privacy.records import statement
 
-    record = statement.from_json(PrivacyGuarantee, path.read_bytes())
+    with _named(path):
+        record = statement.from_json(PrivacyGuarantee, path.read_bytes())
     if record.ledger is None or record.dataset_id is None:
         raise ParameterError(f"The guarantee in {path} names no ledger: its run was charged to no budget.")
     return record.dataset_id, record.ledger.sequence, record.ledger.entry_hash
@@ -280,7 +344,8 @@ def export(context: click.Context, output: pathlib.Path | None) -> None:
     """Write all entries as lines of JSON, which `verify --export` checks without the database."""
     from tfx_privacy.ledger import exports
 
-    text = "".join(exports.lines(_open(context).verify()))
+    with terminal.working("Verifying the ledger's entries"):
+        text = "".join(exports.lines(_open(context).verify()))
     if output is None:
         terminal.data(text)
         return

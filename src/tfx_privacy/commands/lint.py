@@ -45,9 +45,10 @@ def lint(context: click.Context, target: str, runner: str, form: str) -> None:
     Compiled pipelines are not read.
     """
     pipeline = loading.load_pipeline(target)
-    from tfx_privacy.pipelines import lint as rules
+    with terminal.working("Checking the wiring"):
+        from tfx_privacy.pipelines import lint as rules
 
-    findings = rules.check(pipeline, runner=runner)
+        findings = rules.check(pipeline, runner=runner)
     if form == "json":
         terminal.data(strict_json.dumps([dataclasses.asdict(finding) for finding in findings]) + "\n")
     else:

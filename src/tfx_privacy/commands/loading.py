@@ -6,13 +6,18 @@ import contextlib
 import importlib
 import importlib.util
 import inspect
+import os
 import pathlib
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
 import click
+
+from tfx_privacy.commands import terminal
+from tfx_privacy.pipelines import source_names
 
 
 def load_pipeline(target: str) -> Any:
@@ -30,16 +35,56 @@ def load_pipeline(target: str) -> Any:
         raise click.BadParameter(
             f"{source!r} is a compiled pipeline, which is not read. Give the Python file that builds it."
         )
+    _refuse_early(source, name)
+    quiet_libraries()
     # What the user's code prints must not get into the output.
-    with contextlib.redirect_stdout(sys.stderr):
+    with terminal.working(f"Importing {source}, and TFX"), contextlib.redirect_stdout(sys.stderr):
         module = _attempt(target, lambda: _module_of(source))
         found = _attempt(target, lambda: _choose(module, name))
         return found if _is_pipeline(found) else _attempt(target, lambda: _called(found, name))
 
 
+def quiet_libraries() -> None:
+    """Before TFX is imported: its libraries' remarks on this machine would stand between findings."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\..*")
+
+
 def _split(target: str) -> tuple[str, str | None]:
     source, colon, name = target.rpartition(":")
     return (source, name) if colon and name.isidentifier() else (target, None)
+
+
+def _refuse_early(source: str, name: str | None) -> None:
+    """What the file's text already shows, before the many seconds that importing TFX takes."""
+    if source.endswith(".py") and not pathlib.Path(source).is_file():
+        raise click.BadParameter(f"There is no file {source!r}.")
+    path = pathlib.Path(source) if source.endswith(".py") else source_names.find(source)
+    names = source_names.read(path) if path is not None else None
+    if names is None or not names.complete:
+        return
+    if name is not None:
+        if name not in names:
+            raise click.BadParameter(f"There is no {name!r} in {source!r}. {_found_in(names)}")
+        if name in names.functions and source_names.requires_arguments(names.functions[name]):
+            raise _not_a_pipeline(name, "takes arguments")
+        return
+    candidates = _candidates(names)
+    if not names.others and sum(not takes for takes in candidates.values()) != 1:
+        raise click.BadParameter(f"Which pipeline of {source!r}? Give FILE.py:NAME. {_found_in(names)}")
+
+
+def _candidates(names: source_names.Names) -> dict[str, bool]:
+    """Functions that are called like a pipeline, and whether they take arguments."""
+    return {
+        name: source_names.requires_arguments(function)
+        for name, function in names.functions.items()
+        if "pipeline" in name.lower()
+    }
+
+
+def _found_in(names: source_names.Names) -> str:
+    return _sentence([_shown(name, takes) for name, takes in _candidates(names).items()])
 
 
 def _attempt(target: str, step: Callable[[], Any]) -> Any:
@@ -59,8 +104,6 @@ def _module_of(source: str) -> ModuleType:
         sys.path.insert(0, "")
         return importlib.import_module(source)
     path = pathlib.Path(source).resolve()
-    if not path.is_file():
-        raise click.BadParameter(f"There is no file {source!r}.")
     # As `python FILE.py` would: modules next to it can be imported, and TFX finds components that it
     # defines by its name.
     sys.path.insert(0, str(path.parent))
@@ -90,8 +133,7 @@ def _choose(module: ModuleType, name: str | None) -> Any:
 
 def _called(function: Any, name: str | None) -> Any:
     if not callable(function) or not _takes_nothing(function):
-        what = "takes arguments" if callable(function) else f"is a {type(function).__name__}"
-        raise click.BadParameter(f"{name!r} {what}. Give a pipeline, or a function that returns one without arguments.")
+        raise _not_a_pipeline(name, "takes arguments" if callable(function) else f"is a {type(function).__name__}")
     pipeline = function()
     if not _is_pipeline(pipeline):
         raise click.BadParameter(
@@ -100,13 +142,21 @@ def _called(function: Any, name: str | None) -> Any:
     return pipeline
 
 
+def _not_a_pipeline(name: str | None, what: str) -> click.BadParameter:
+    return click.BadParameter(f"{name!r} {what}. Give a pipeline, or a function that returns one without arguments.")
+
+
 def _listed(module: ModuleType) -> str:
-    """What there is to choose from, as a sentence."""
-    functions = [
-        f"{name}()" if _takes_nothing(function) else f"{name}() (takes arguments)"
-        for name, function in _functions(module).items()
-    ]
-    found = [*_pipelines(module), *functions]
+    functions = [_shown(name, not _takes_nothing(function)) for name, function in _functions(module).items()]
+    return _sentence([*_pipelines(module), *functions])
+
+
+def _shown(name: str, takes_arguments: bool) -> str:
+    return f"{name}() (takes arguments)" if takes_arguments else f"{name}()"
+
+
+def _sentence(found: Sequence[str]) -> str:
+    """What there is to choose from."""
     return (
         f"Found: {', '.join(found)}." if found else "Found neither a pipeline nor a function that is called like one."
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import pathlib
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,11 +22,11 @@ from tfx_privacy.records import strict_json
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from rich.table import Table
 
     from tfx_privacy.budget.planning import PlannedTraining
 
-# Without a terminal rich would take 80 columns.
-_WIDTH = 120
+_COLUMNS_WITH_ROOM = 9
 _PLOT_FORMATS = (".svg", ".png", ".pdf")
 # Okabe and Ito's colours without yellow; each line also has its own dash and marker.
 _COLOURS = ("#0060a0", "#b34700", "#007a5a", "#7a3b69", "#555555", "#a8201a")
@@ -151,19 +150,20 @@ def plan(
     target_delta = planning.suggest_delta(population) if target_delta is None else target_delta
     budget = _budget(budget_epsilon, budget_delta, target_delta)
     left = _left(ledger, dataset_id)
-    attacks = _attacks(population if members is None else members, nonmembers, slices, max_attack_auc)
-    runs = planning.plan(
-        population=population,
-        target_delta=target_delta,
-        target_epsilons=target_epsilon,
-        noise_multipliers=noise_multiplier,
-        expected_batch_sizes=expected_batch_size,
-        epochs=epochs or planning.DEFAULT_EPOCHS,
-        accountant=accountant,
-        sampling=sampling,
-        algorithm=algorithm,
-    )
-    rows = [{**_row(run, budget, left, reference_models), **attacks} for run in runs]
+    with terminal.working(f"Accounting possible trainings by {accountant.upper()}"):
+        attacks = _attacks(population if members is None else members, nonmembers, slices, max_attack_auc)
+        runs = planning.plan(
+            population=population,
+            target_delta=target_delta,
+            target_epsilons=target_epsilon,
+            noise_multipliers=noise_multiplier,
+            expected_batch_sizes=expected_batch_size,
+            epochs=epochs or planning.DEFAULT_EPOCHS,
+            accountant=accountant,
+            sampling=sampling,
+            algorithm=algorithm,
+        )
+        rows = [{**_row(run, budget, left, reference_models), **attacks} for run in runs]
     if form == "json":
         terminal.data(strict_json.dumps(rows) + "\n")
     elif form == "csv":
@@ -298,63 +298,89 @@ def _show(
     budget: dict[str, float] | None,
     dataset_id: str | None,
 ) -> None:
-    import rich.box
     import rich.console
-    import rich.table
 
-    from tfx_privacy.accounting.rounding import significant_up
-    from tfx_privacy.budget.planning import NOISE_DIGITS
-
-    console = rich.console.Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+    # Without a terminal rich takes 80 columns, which every table here fits.
+    console = rich.console.Console(highlight=False)
     first = runs[0]
     console.print(
         f"population={first.population}, delta={first.target_delta:g}, accountant {first.accountant.upper()}, "
         f"{first.algorithm}, sampling {first.sampling}"
     )
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    headings = [
-        "target epsilon", "expected batch size", "sampling probability", "epochs", "steps", "noise multiplier",
-        "noise of the mean gradient (clips)", "epsilon",
-    ]  # fmt: skip
-    counts = [name for name in ("runs_in_budget", "runs_left") if name in rows[0]]
-    together = [name for name in ("epsilon_with_references",) if name in rows[0]]
-    for heading in [*headings, *(name.replace("_", " ") for name in (*together, *counts))]:
-        table.add_column(heading, justify="right", max_width=17)
-    for run, row in zip(runs, rows, strict=True):
-        cells = [
-            "-" if run.target_epsilon is None else f"{run.target_epsilon:g}",
-            str(run.expected_batch_size),
-            f"{run.sampling_probability:.4g}",
-            f"{run.epochs:g}",
-            str(run.steps),
-            f"{run.noise_multiplier:g}",
-            f"{run.noise_of_mean_gradient:.3g}",
-            f"{significant_up(run.epsilon, NOISE_DIGITS):g}",
-        ]
-        cells += [f"{significant_up(row[name], NOISE_DIGITS):g}" for name in together]
-        table.add_row(*cells, *(str(row[name]) for name in counts))
-    console.print(table)
-    console.print(
-        "A step's mean gradient is at most one clip (l2_norm_clip) long; each of its coordinates gets noise of the "
-        "standard deviation shown."
+    console.print(_table(runs, rows))
+    for note in _notes(first, rows[0], budget, dataset_id):
+        console.print(note)
+
+
+def _table(runs: Sequence[PlannedTraining], rows: Sequence[dict[str, Any]]) -> Table:
+    """The runs, a row each: headings are wrapped, numbers are not."""
+    import rich.box
+    import rich.table
+
+    from tfx_privacy.accounting.rounding import significant_up
+    from tfx_privacy.budget.planning import NOISE_DIGITS
+
+    def up(value: float) -> str:
+        return f"{significant_up(value, NOISE_DIGITS):g}"
+
+    columns: dict[str, list[str]] = {
+        "target\nepsilon": ["-" if run.target_epsilon is None else f"{run.target_epsilon:g}" for run in runs],
+        "batch\nsize": [str(run.expected_batch_size) for run in runs],
+        "sampling\nprob.": [f"{run.sampling_probability:.4g}" for run in runs],
+        "epochs": [f"{run.epochs:g}" for run in runs],
+        "steps": [str(run.steps) for run in runs],
+        "noise\nmultip.": [f"{run.noise_multiplier:g}" for run in runs],
+        "noise\n(clips)": [f"{run.noise_of_mean_gradient:.3g}" for run in runs],
+        "epsilon": [up(run.epsilon) for run in runs],
+    }
+    if "epsilon_with_references" in rows[0]:
+        columns["with\nrefs."] = [up(row["epsilon_with_references"]) for row in rows]
+    for name in ("runs_in_budget", "runs_left"):
+        if name in rows[0]:
+            columns[name.replace("_", "\n", 1).replace("_", " ")] = [str(row[name]) for row in rows]
+    # Between columns there is one space, and a second one where that fits 80 columns.
+    padding = (0, 1, 0, 0) if len(columns) <= _COLUMNS_WITH_ROOM else 0
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=padding, show_edge=False)
+    for heading in columns:
+        table.add_column(heading, justify="right", vertical="bottom", overflow="fold")
+    for cells in zip(*columns.values(), strict=True):
+        table.add_row(*cells)
+    return table
+
+
+def _notes(
+    first: PlannedTraining, row: dict[str, Any], budget: dict[str, float] | None, dataset_id: str | None
+) -> Iterator[str]:
+    """What the columns mean, and what does not show in them."""
+    from tfx_privacy.budget.planning import FEW
+
+    yield (
+        "noise (clips): a step's mean gradient is at most one clip (l2_norm_clip) long; each of its coordinates gets noise "
+        "of the standard deviation shown."
     )
+    if first.population < FEW:
+        yield (
+            f"{first.population} {'records are' if first.population > 1 else 'record is'} very few: the noise on a whole "
+            "gradient is that number times the square root of the model's number of weights, so a network learns next to "
+            "nothing."
+        )
     if first.accountant == "rdp":
-        console.print(
+        yield (
             "Accounted by RDP, on the safe side: DPTrainer calibrates by PLD, and gets along with somewhat less noise "
             "(--accountant pld)."
         )
-    if together:
-        console.print(
-            f"Epsilon with references: of the model and its {rows[0]['reference_models']} reference models together, which "
-            "are never published. A run in a budget is a model with them."
+    if "epsilon_with_references" in row:
+        yield (
+            f"with refs.: epsilon of the model and its {row['reference_models']} reference models together, which are never "
+            "published. A run in a budget is a model with them."
         )
     if budget is not None:
-        console.print(
-            f"Runs in a budget of epsilon={budget['epsilon']:g} at delta={budget['delta']:g}: how many such runs a "
-            "ledger would admit, each chosen after seeing the last."
+        yield (
+            f"runs in budget: of epsilon={budget['epsilon']:g} at delta={budget['delta']:g}; how many such runs a ledger "
+            "would admit, each chosen after seeing the last."
         )
     if dataset_id is not None:
-        console.print(f"Runs left: how many such runs the ledger would still admit on {dataset_id!r}.")
+        yield f"runs left: how many such runs the ledger would still admit on {dataset_id!r}."
 
 
 def draw(runs: Sequence[PlannedTraining], path: pathlib.Path) -> None:

@@ -124,7 +124,8 @@ def _existing(file: pathlib.Path, given: pathlib.Path) -> pathlib.Path:
 
 def _read_remote(address: str) -> _Found:
     """Through TFX's file systems, which take their time to load."""
-    from tfx.dsl.io import fileio
+    with terminal.working("Importing TFX, for its file systems"):
+        from tfx.dsl.io import fileio
 
     path = address if address.endswith(".json") else f"{address.rstrip('/')}/{JSON_NAME}"
     try:

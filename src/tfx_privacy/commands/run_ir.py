@@ -54,18 +54,21 @@ def run_ir(
     Variables that the file takes from Kubernetes secrets are taken from the environment of this command, by the steps
     that the file names. For tests; docs/kubeflow.md says what is imitated and what is not.
     """
-    from tfx_privacy.pipelines import ir_runner
+    given = dict(_pair("--parameter", text) for text in parameters)
+    env = dict(_variable(text) for text in variables)
+    with terminal.working(f"Running the steps of {path}, after importing TFX"):
+        from tfx_privacy.pipelines import ir_runner
 
-    done = ir_runner.run(
-        path,
-        root,
-        parameters=dict(_pair("--parameter", text) for text in parameters),
-        env=dict(_variable(text) for text in variables),
-        secrets=os.environ,
-        preload=preload,
-        keep_pods=keep_pods,
-        announce=terminal.echo,
-    )
+        done = ir_runner.run(
+            path,
+            root,
+            parameters=given,
+            env=env,
+            secrets=os.environ,
+            preload=preload,
+            keep_pods=keep_pods,
+            announce=terminal.echo,
+        )
     for name, result in done.tasks.items():
         for key, artifact in result.outputs.items():
             terminal.echo(f"{name}.{key}: {done.folder(name, key)}")

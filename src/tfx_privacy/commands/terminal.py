@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import sys
+import threading
+from collections.abc import Iterator
 
 import click
 
 from tfx_privacy._printable import printable
 from tfx_privacy.errors import EvidenceError
+
+PATIENCE = 1.0
+"""Seconds that a command may work before it says what it does."""
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Says on stderr what is being done, once and in one line, where it takes more than a moment.
+
+    A plain line on a terminal too: TensorFlow writes to stderr meanwhile, and would break a line that is redrawn.
+    """
+    timer = threading.Timer(PATIENCE, echo, (f"{what} ...",), {"err": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def echo(text: str, *, err: bool = False) -> None:

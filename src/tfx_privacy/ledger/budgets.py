@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 from tfx_privacy.accounting.composition import MAX_NOISE_MULTIPLIER
-from tfx_privacy.accounting.rounding import rounded_up
+from tfx_privacy.accounting.rounding import percent, rounded_up
 from tfx_privacy.budget import renyi_filter
 from tfx_privacy.budget.runs import PlannedRun
 from tfx_privacy.errors import TFXPrivacyError
@@ -79,12 +79,6 @@ def fitting_steps(order: float, planned: PlannedRun, rest: int) -> int:
         else:
             high = middle - 1
     return low
-
-
-def percent(share: float, *, down: bool = False) -> str:
-    """A share to a tenth of a percent, rounded to the side that promises less."""
-    tenths = 1000 * share
-    return f"{(math.floor(tenths) if down else math.ceil(tenths)) / 10:g} %"
 
 
 @dataclasses.dataclass(frozen=True)

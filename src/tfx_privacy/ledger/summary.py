@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import rich.box
 import rich.table
 
-from tfx_privacy.accounting.rounding import rounded_up
+from tfx_privacy.accounting.rounding import percent, rounded_up
 from tfx_privacy.budget import renyi_filter
 from tfx_privacy.ledger import budgets, totals
-from tfx_privacy.ledger.budgets import percent
 from tfx_privacy.ledger.state import DatasetRow
 
 EXPLANATION = (
     "spent: runs that ended with a model. reserved: runs at work, and runs that died. epsilon: of both together, by "
     "Renyi DP at the dataset's order, which holds however runs were chosen. by PLD: tighter, and true only if all runs "
     "had been planned beforehand. runs left: like the last one."
+)
+# The name of a dataset or block alone is longer; it is folded, and the numbers are not.
+_MAX_WIDTH = 24
+_OF_A_RUN = (
+    "A single run's own epsilon is computed at the order that suits that run, and is lower than what it shows as spent."
 )
 _HEADINGS = ("dataset", "budget", "spent", "reserved", "left", "epsilon", "by PLD", "runs left")
 
@@ -26,11 +31,25 @@ def rows(dataset: DatasetRow) -> list[dict[str, Any]]:
     return [_row(dataset, block) for block in budgets.status(dataset)]
 
 
+def explanation(dataset: DatasetRow) -> str:
+    """Why what is left of a dataset's fullest block is not the share of its epsilon; empty where nothing is charged."""
+    block = max(budgets.status(dataset), key=lambda block: block.committed + block.pending)
+    charged = block.committed + block.pending
+    if not charged:
+        return ""
+    why = renyi_filter.explained(
+        charged, dataset.budget, spent_epsilon=block.spent_epsilon, budget_epsilon=dataset.epsilon
+    )
+    return f"{why} {_OF_A_RUN}"
+
+
 def table(found: Sequence[dict[str, Any]]) -> rich.table.Table:
     """A table of rows."""
-    made = rich.table.Table(title="Privacy budgets", title_justify="left")
+    made = rich.table.Table(
+        title="Privacy budgets", title_justify="left", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
+    )
     for heading in _HEADINGS:
-        made.add_column(heading, overflow="fold")
+        made.add_column(heading, overflow="fold", max_width=_MAX_WIDTH)
     for row in found:
         pld = row["pld_epsilon_if_planned"]
         made.add_row(

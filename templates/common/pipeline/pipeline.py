@@ -11,7 +11,7 @@ from tfx.components import Evaluator, ExampleValidator, Pusher, SchemaGen, Stati
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import pusher_pb2
+from tfx.proto import example_gen_pb2, pusher_pb2
 from tfx.types import standard_artifacts
 
 from models import model
@@ -49,7 +49,7 @@ def create_pipeline(
     Returns:
       The pipeline.
     """
-    example_gen = configs.EXAMPLE_GEN(input_base=data_path)
+    example_gen = configs.EXAMPLE_GEN(input_base=data_path, input_config=_splits())
     statistics_gen = StatisticsGen(examples=example_gen.outputs["examples"])
     schema_gen = SchemaGen(statistics=statistics_gen.outputs["statistics"], infer_feature_shape=True)
     example_validator = ExampleValidator(
@@ -80,6 +80,7 @@ def create_pipeline(
         schema=schema_gen.outputs["schema"],
         reference_models=trainer.outputs["reference_models"],
         slice_features=configs.SLICE_FEATURES,
+        max_overlap=configs.MAX_OVERLAP,
     )
     # The baseline is found by BudgetValidator's blessing alone, so no model that was refused becomes one.
     model_resolver = Resolver(
@@ -103,6 +104,7 @@ def create_pipeline(
         model_blessing=evaluator.outputs["blessing"],
         policy=configs.POLICY_FILE,
         ledger=configs.LEDGER,
+        evaluation=evaluator.outputs["evaluation"],  # the report shows the metrics
     )
     pusher = Pusher(
         model=trainer.outputs["model"],
@@ -123,6 +125,12 @@ def create_pipeline(
         metadata_connection_config=metadata_connection_config,
         beam_pipeline_args=list(beam_pipeline_args),
     )
+
+
+def _splits() -> example_gen_pb2.Input | None:
+    """The user's own split; without one ExampleGen holds out a third of the records."""
+    splits = [example_gen_pb2.Input.Split(name=name, pattern=pattern) for name, pattern in configs.SPLITS.items()]
+    return example_gen_pb2.Input(splits=splits) if splits else None
 
 
 def _eval_config() -> config_pb2.EvalConfig:

@@ -47,6 +47,10 @@ class SettingsTest(unittest.TestCase):
         self.assertEqual(self.limits.ledger, "required")
         self.assertLess(configs.DELTA, 1 / configs.POPULATION)
 
+    def test_what_the_policy_requires_is_attacked(self) -> None:
+        """Or the gate would refuse every model, after its training was charged."""
+        self.assertLessEqual(set(self.limits.required_slices), set(configs.SLICE_FEATURES))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -24,22 +24,11 @@ CATEGORIES = {
 # Other text: hashed into so many buckets, one-hot.
 HASHED = {"company": 20}
 # Whole numbers from 0 to below the given one: one-hot; 0 stands for missing.
-INTEGERS = {
-    "trip_start_hour": 24,
-    "trip_start_day": 8,
-    "trip_start_month": 13,
-    "pickup_community_area": 78,
-    "dropoff_community_area": 78,
-}
+INTEGERS = {"trip_start_hour": 24, "trip_start_day": 8, "pickup_community_area": 78, "dropoff_community_area": 78}
 # Amounts: log(1 + value), less the logarithm of a usual value.
 AMOUNTS = {"fare": 2.5, "trip_miles": 1.0, "trip_seconds": 6.5}
 # Numbers in a known range, as (centre, half width); a missing one (zero) lies at the centre.
-RANGES = {
-    "pickup_latitude": (41.85, 0.2),
-    "pickup_longitude": (-87.7, 0.2),
-    "dropoff_latitude": (41.85, 0.2),
-    "dropoff_longitude": (-87.7, 0.2),
-}
+RANGES = {"pickup_latitude": (41.85, 0.2), "pickup_longitude": (-87.7, 0.2)}
 NUM_FEATURES = (
     sum(len(values) for values in CATEGORIES.values())
     + sum(HASHED.values())

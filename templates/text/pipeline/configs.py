@@ -17,6 +17,9 @@ OUTPUT_DIR = PROJECT_DIR
 DATA_PATH = os.path.join(PROJECT_DIR, "data")
 # The component that reads them.
 EXAMPLE_GEN = CsvExampleGen
+# TODO: where your data are split already, the files of each split below DATA_PATH: {"train": "train/*", "eval": "eval/*"}.
+# Empty: one record in three is held out.
+SPLITS: dict[str, str] = {}
 
 # Packaged with the pipeline when it runs here, so a change of the file is seen by TFX's cache.
 MODULE_FILE = os.path.join(PROJECT_DIR, "models", "model.py")
@@ -27,12 +30,14 @@ MODULE_PATH = "models.model"
 LEDGER = "env:TFX_PRIVACY_LEDGER"
 # TODO: a name for the people's data, not for a copy or a date of it; the policy names it too.
 DATASET_ID = "docstrings"
-# TODO: number of training records in round numbers, declared and public; delta below 1 / population.
+# TODO: number of training records in round numbers, declared and public; delta below 1 / population; and the epsilon
+# of all trainings together, which whoever answers for these people decides. In a ledger of your own, register the same.
 POPULATION = 9_000
 DELTA = 1e-5
 BUDGET_EPSILON = 10.0
 
-# What one training spends, and how. `tfx-privacy plan --population 9000` shows what other values buy.
+# TODO: what one training spends, and how; at most what the policy allows. `tfx-privacy plan --population 9000` shows what
+# other values buy.
 PRIVACY = DPParameters(
     target_epsilon=3.0,
     target_delta=DELTA,
@@ -46,9 +51,12 @@ REFERENCE_MODELS = 0
 
 # The limits of the gate.
 POLICY_FILE = os.path.join(PROJECT_DIR, "privacy_policy.yaml")
-# Raw features by whose values the attacks and the metrics are repeated: there are none.
+# TODO: raw features by whose values the attacks and the metrics are repeated: groups in which a leak must not hide. There
+# are none here. Those that no model may be without are in the policy's required_slices as well.
 SLICE_FEATURES: list[str] = []
-# The Evaluator's metrics, by TFMA's names, and the least value of a model that is good enough to be pushed.
+# Held-out records that equal a training record: up to this share is ordinary, and more is a split that leaks.
+MAX_OVERLAP = 0.05
+# TODO: the Evaluator's metrics, by TFMA's names, and the least value of a model that is good enough to be pushed.
 METRICS: dict[str, float | None] = {"BinaryAccuracy": 0.7}
 
 # Kubeflow Pipelines (.yaml) or Vertex AI (.json).

@@ -24,6 +24,14 @@ KUBEFLOW = [
         'not environ.get(name, "").strip()', "False", "test_container_entrypoint",
     ),
     Mutant(
+        "of a step's two modules one is taken", "parse_modules",
+        '"" in steps or len(set(steps)) < len(steps)', "False", "test_compile_arguments",
+    ),
+    Mutant(
+        "a password is compiled in plain text", "check_plain",
+        "_is_secret(name, value)", "False", "test_compile_arguments",
+    ),
+    Mutant(
         "every step gets every secret", "Cluster._run",
         "self.compiled.secrets_of(name)", "self.compiled.secret_variables()", "test_run_ir",
     ),

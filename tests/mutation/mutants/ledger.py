@@ -137,6 +137,18 @@ LEDGER = [
         "escape sequences reach the terminal", "terminal:echo", "printable(text, lines=True)", "text", "test_ledger_cli",
     ),
     Mutant(
+        "a guarantee's run is not looked up", "ledger:_require_runs",
+        "verification.require_heads(verified, [head])", "head", "test_ledger_cli",
+    ),
+    Mutant(
+        "one of two ledgers is taken", "ledger:_remember",
+        "context.obj is not None and context.obj != value", "False", "test_ledger_cli",
+    ),
+    Mutant(
+        "a ledger after the subcommand is not taken", "ledger:_remember",
+        "context.obj = value", "pass", "test_ledger_cli",
+    ),
+    Mutant(
         "an error quotes escape sequences", "TFXPrivacyError.__str__",
         "printable(super().__str__(), lines=True)", "super().__str__()", "test_printable",
     ),
