@@ -110,10 +110,11 @@ def _readable(part: object) -> object:
 
 
 def _strongest(attacked: PrivacyEvaluation | None, policy: GatePolicy) -> Strongest | None:
-    row = None if attacked is None else attack_limit.strongest(attacked)
-    if attacked is None or row is None:
+    if attacked is None:
         return None
-    return Strongest(row=row, upper=attack_limit.upper_bound(row), limit=SliceLimits(attacked, policy).limit(row))
+    limits = SliceLimits(attacked, policy)
+    row = limits.strongest()
+    return None if row is None else Strongest(row=row, upper=attack_limit.upper_bound(row), limit=limits.limit(row))
 
 
 def _gaussian_dp(record: PrivacyGuarantee | None, spent: Sequence[Spent]) -> GaussianDP | Problem | None:

@@ -82,7 +82,7 @@ class Tile(Record):
 
 
 class Strongest(Record):
-    """The strongest attack, `gate.attack_limit.strongest`, and its limit."""
+    """The strongest attack, `gate.slice_limits.SliceLimits.strongest`, and its limit."""
 
     row: AttackResult
     upper: float

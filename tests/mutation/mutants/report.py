@@ -17,7 +17,7 @@ REPORT = [
     ),
     Mutant(
         "the first row is the strongest attack", "_strongest",
-        "attack_limit.strongest(attacked)", "attacked.results[0]", "test_strongest_attack",
+        "limits.strongest()", "attacked.results[0]", "test_strongest_attack",
     ),
     Mutant(
         "mu is of the last run alone", "_over_steps",
