@@ -91,8 +91,9 @@ def _against_chance(record: PrivacyEvaluation) -> str:
     corrected = f"after correction for all of them (Holm, {attack_limit.SIGNIFICANCE:.0%})"
     if not beating:
         return f"None of {tested} attacks on slices beats chance {corrected}."
+    beat = "beats" if len(beating) == 1 else "beat"
     return (
-        f"{len(beating)} of {tested} attacks on slices beat chance {corrected}, most clearly {beating[0].attack} on "
+        f"{len(beating)} of {tested} attacks on slices {beat} chance {corrected}, most clearly {beating[0].attack} on "
         f"{beating[0].slice_name}: the model does leak, if no more than this."
     )
 
