@@ -201,12 +201,11 @@ def scope_of(
 
 
 def _of_preprocessing(input_dict: dict[str, list[types.Artifact]], fn_args: Any) -> list[ScopeItem]:
-    if fn_args.transform_graph_path:
-        return [scope.of_transform_graph(fn_args.transform_graph_path)]
+    graph = fn_args.transform_graph_path
+    items = [scope.of_transform_graph(graph)] if graph else []
     if input_dict.get(keys.SCHEMA):
-        detail = "Names, types and shapes of the features were taken from it to parse the records; no values."
-        return [ScopeItem(artifact="schema", covered=True, detail=detail)]
-    return []
+        items.append(scope.of_schema(parses_records=not graph))
+    return items
 
 
 def engine(model: Any) -> str:

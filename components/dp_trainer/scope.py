@@ -10,10 +10,12 @@ from google.protobuf import message
 from tensorflow.core.protobuf import saved_model_pb2
 from tfx.dsl.io import fileio
 
+from tfx_privacy._printable import printable
 from tfx_privacy.guarantee.record import ScopeItem
 
 # Below a TransformGraph artifact, as tft.TFTransformOutput lays it out.
 _SAVED_MODEL = os.path.join("transform_fn", "saved_model.pb")
+_MAX_NAMES, _MAX_NAME = 20, 100
 
 
 def of_transform_graph(uri: str) -> ScopeItem:
@@ -31,16 +33,20 @@ def of_transform_graph(uri: str) -> ScopeItem:
       The item; covered only if the graph could be read and captures nothing.
     """
     try:
-        captured, assets = _captures(os.path.join(uri, _SAVED_MODEL))
+        constants, vocabularies = _captures(os.path.join(uri, _SAVED_MODEL))
     except (OSError, SystemError, tf.errors.OpError, message.DecodeError, ValueError) as error:
         detail = f"The graph could not be examined ({type(error).__name__}), so it may hold results of analyzers."
         return ScopeItem(artifact="transform_graph", covered=False, detail=detail)
-    if captured or assets:
-        detail = (
-            f"It holds {captured} captured constants and {assets} vocabulary files: results of analyzers over the raw "
-            "data, or lookup tables, which look the same."
+    if constants or vocabularies:
+        found = ScopeItem(
+            artifact="transform_graph", covered=False, detail="", vocabularies=vocabularies, num_constants=constants
         )
-        return ScopeItem(artifact="transform_graph", covered=False, detail=detail)
+        named = f" ({', '.join(vocabularies[:_MAX_NAMES])}{', ...' if len(vocabularies) > _MAX_NAMES else ''})"
+        detail = (
+            f"It holds {found.held}{named if vocabularies else ''}: results of analyzers over the raw data, or lookup "
+            "tables, which look the same."
+        )
+        return found.model_copy(update={"detail": detail})
     return ScopeItem(
         artifact="transform_graph",
         covered=True,
@@ -67,7 +73,22 @@ def of_hyperparameters(*, declared_public: bool) -> ScopeItem:
     return ScopeItem(artifact="hyperparameters", covered=False, detail=detail)
 
 
-def _captures(path: str) -> tuple[int, int]:
+def of_schema(*, parses_records: bool) -> ScopeItem:
+    """A schema that was wired.
+
+    Args:
+      parses_records: Whether DPTrainer parses the records by it; by the transform graph otherwise.
+    """
+    taken = (
+        "Names, types and shapes of the features were taken from it to parse the records; no values."
+        if parses_records
+        else "DPTrainer takes nothing from it: the transform graph parses the records."
+    )
+    return ScopeItem(artifact="schema", covered=True, detail=f"{taken} What the module itself reads of it is not seen.")
+
+
+def _captures(path: str) -> tuple[int, list[str]]:
+    """How many constants a graph captures, and the names of its vocabulary files."""
     saved_model = saved_model_pb2.SavedModel()
     with fileio.open(path, "rb") as file, warnings.catch_warnings():
         # A file that is read in part only gets a warning; as an error it comes out as a SystemError.
@@ -78,4 +99,11 @@ def _captures(path: str) -> tuple[int, int]:
     if not any(child.local_name == "transform_fn" for node in nodes for child in node.children):
         raise ValueError("not a TF 2 transform function")
     kinds = [node.WhichOneof("kind") for node in nodes]
-    return kinds.count("constant") + kinds.count("variable"), max(kinds.count("asset"), len(graph.asset_file_def))
+    names = sorted(_printed(asset.filename) for asset in graph.asset_file_def)
+    names += ["unnamed"] * (kinds.count("asset") - len(names))
+    return kinds.count("constant") + kinds.count("variable"), names
+
+
+def _printed(name: str) -> str:
+    shown = printable(os.path.basename(name)) or "unnamed"
+    return shown if len(shown) <= _MAX_NAME else f"{shown[: _MAX_NAME - 3]}..."

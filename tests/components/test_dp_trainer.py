@@ -650,6 +650,24 @@ def test_analyzers_are_seen_in_a_transform_graph(tmp_path: pathlib.Path) -> None
             _ = transform_fn | tft_beam.WriteTransformFn(str(folder))
         item = scope.of_transform_graph(str(folder))
         assert item.covered is covered, (name, item.detail)
+        assert bool(item.held) is not covered
+        assert item.held in item.detail
+        assert len(item.vocabularies) == (name == "vocabulary")
+    assert "It holds 1 vocabulary and" in item.detail
+    assert item.vocabularies[0] in item.detail
+
+
+def test_a_wired_schema_is_in_the_scope_beside_the_graph(tmp_path: pathlib.Path) -> None:
+    """Whichever of both parses the records: what was wired must not be reported as not stated."""
+    import types
+
+    from tfx_privacy.components.dp_trainer import guarantee
+
+    for graph, items in ((str(tmp_path), ["transform_graph", "schema"]), (None, ["schema"])):
+        fn_args = types.SimpleNamespace(transform_graph_path=graph, hyperparameters=None)
+        found = guarantee.scope_of({"schema": [None]}, fn_args, hyperparameters_are_public=False)
+        assert [item.artifact for item in found] == items
+        assert ("takes nothing from it" in found[-1].detail) is (graph is not None)
 
 
 def test_a_graph_that_cannot_be_examined_is_not_covered(tmp_path: pathlib.Path) -> None:

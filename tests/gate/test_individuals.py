@@ -165,5 +165,5 @@ def test_the_verdict_says_whether_an_attack_beats_chance() -> None:
 
     assert "does not say whether any attack beats chance" in sentence()
     assert "None of 3 attacks on slices beats chance after correction" in sentence(0.06, 1.0, 0.5)
-    assert "1 of 3 attacks on slices beat chance after correction" in sentence(5e-9, 1.0, 1.0)
+    assert "1 of 3 attacks on slices beats chance after correction" in sentence(5e-9, 1.0, 1.0)
     assert "most clearly loss on all records: the model does leak" in sentence(5e-9, 1.0, 1.0)

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from tfx_privacy.attacks.evaluation import AttackResult, PrivacyEvaluation
 from tfx_privacy.gate import attack_limit
+from tfx_privacy.gate.attack_limit import Standing
 from tfx_privacy.gate.decide import decide
 from tfx_privacy.gate.policy import GatePolicy, SliceLimit
+from tfx_privacy.gate.slice_limits import SliceLimits
 from tfx_privacy.reporting.build import build
 
 RARE = evidence.row(feature="payment", value="rare", auc=(0.55, 0.40, 0.69), members=120)
@@ -51,15 +53,31 @@ def test_a_small_slice_is_the_strongest_only_where_its_leak_is_certain(rows: lis
 
 
 @pytest.mark.parametrize("max_attack_auc", [0.525, 0.6, 0.7])
-@pytest.mark.parametrize("limit", [None, 0.53, 0.9])
-def test_no_policy_changes_what_is_quoted(max_attack_auc: float, limit: float | None) -> None:
+@pytest.mark.parametrize(("limit", "expected"), [(None, "payment=cash"), (0.53, "payment=cash"), (0.9, "all records")])
+def test_it_is_the_one_nearest_to_its_own_limit_or_beyond_it(
+    max_attack_auc: float, limit: float | None, expected: str
+) -> None:
     limits = [] if limit is None else [SliceLimit(feature="payment", value="cash", max_attack_auc=limit)]
     policy = evidence.POLICY.model_copy(update={"max_attack_auc": max_attack_auc, "slice_limits": limits})
     record = evidence.make_evaluation([*evidence.rows(), RARE, LARGE])
-    assert quoted(record, policy) == ("payment=cash", "payment=cash")
+    assert quoted(record, policy) == (expected, expected)
 
 
-def test_a_refusal_names_the_row_that_refuses_besides_the_strongest() -> None:
+def test_a_small_slice_that_makes_the_policy_refuse_is_the_strongest() -> None:
+    """By itself it tells little at the limit of reference; at this limit it is what the gate refuses for."""
+    leaking = evidence.row(feature="payment", value="rare", auc=(0.60, 0.565, 0.63), members=1_000)
+    policy = evidence.POLICY.model_copy(
+        update={"slice_limits": [SliceLimit(feature="payment", value="rare", max_attack_auc=0.62)]}
+    )
+    tiny = evidence.row(feature="payment", value="rare", auc=(0.55, 0.40, 0.69), members=120)
+    for row in (leaking, tiny):
+        record = evidence.make_evaluation([*evidence.rows(), LARGE, row])
+        assert quoted(record, policy) == ("payment=rare", "payment=rare")
+    (failure,) = decide(evidence.make_evidence(evaluation=record), policy, now=evidence.NOW).failures
+    assert "95% confidence, 120 members and " in failure.explanation
+
+
+def test_a_refusal_names_the_row_that_refuses_as_the_strongest() -> None:
     policy = evidence.POLICY.model_copy(
         update={"slice_limits": [SliceLimit(feature="payment", value="card", max_attack_auc=0.51)]}
     )
@@ -68,7 +86,9 @@ def test_a_refusal_names_the_row_that_refuses_besides_the_strongest() -> None:
     (failure,) = verdict.failures
     assert "loss on payment=card" in failure.explanation
     assert "above max_attack_auc=0.51 of its slice_limits" in failure.explanation
-    assert "The strongest attack, loss on payment=cash" in failure.explanation
+    assert "4900 members and 2450 others" in failure.explanation
+    assert "payment=cash" not in failure.explanation
+    assert quoted(record, policy) == ("payment=card", "payment=card")
 
 
 @st.composite
@@ -83,13 +103,27 @@ def rows(draw: st.DrawFn) -> list[AttackResult]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(rows(), st.sampled_from([0.55, 0.6, 0.65]))
-def test_whoever_quotes_it_quotes_the_same_row(more: list[AttackResult], limit: float) -> None:
+@given(rows(), st.sampled_from([0.55, 0.6, 0.65]), st.sampled_from([None, 0.55, 0.7]))
+def test_gate_and_report_quote_one_row_and_it_refuses_where_any_does(
+    more: list[AttackResult], limit: float, own: float | None
+) -> None:
     record = evidence.make_evaluation([*evidence.rows(), *more], slice_features=["class", "payment", "shop"])
-    strongest = attack_limit.strongest(record)
+    of_slices = [] if own is None else [SliceLimit(feature="shop", value="0", max_attack_auc=own)]
+    policy = evidence.POLICY.model_copy(update={"max_attack_auc": limit, "slice_limits": of_slices})
+    limits = SliceLimits(record, policy)
+    strongest = limits.strongest()
     assert strongest is not None
-    policy = evidence.POLICY.model_copy(update={"max_attack_auc": limit})
     assert quoted(record, policy) == (strongest.slice_name, strongest.slice_name)
+    if any(limits.standing(row) is Standing.ABOVE for row in attack_limit.attacked(record)):
+        assert limits.standing(strongest) is Standing.ABOVE
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows())
+def test_ml_metadata_quotes_it_with_one_limit_for_all(more: list[AttackResult]) -> None:
+    record = evidence.make_evaluation([*evidence.rows(), *more], slice_features=["class", "payment", "shop"])
+    policy = evidence.POLICY.model_copy(update={"max_attack_auc": attack_limit.REFERENCE_LIMIT})
+    assert attack_limit.strongest(record) == SliceLimits(record, policy).strongest()
 
 
 def test_nothing_judged_has_no_strongest_attack() -> None:

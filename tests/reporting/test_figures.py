@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tfx_privacy.attacks.evaluation import AttackResult
+from tfx_privacy.attacks.evaluation import CONTROL, AttackResult
 from tfx_privacy.guarantee.mechanism import NoMechanism
-from tfx_privacy.reporting.figures import curves, intervals, svg
+from tfx_privacy.reporting.facts import BudgetPoint
+from tfx_privacy.reporting.figures import captions, curves, intervals, spending, svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -79,7 +80,7 @@ def test_names_from_the_data_are_text() -> None:
     assert picture is not None
     assert "<script" not in picture
     shown = texts(picture)
-    assert "name=<script>alert(…" in shown
+    assert shown[shown.index("<script>alert(1)</s…") - 1] == "name="
     assert "name=\"&<>'" in shown
     assert "name=$x_1$ and $" in shown
     assert r"name=line\nbreak\x0b" in shown
@@ -132,6 +133,40 @@ def test_the_claim_is_drawn_only_where_it_is_finite() -> None:
     without = evidence.make_guarantee(NoMechanism(steps=3))
     for absent in (None, without):
         assert not any(claim in text for text in texts(curves.roc(curve, absent)))
+
+
+def test_all_attacks_are_in_one_picture_and_the_strongest_stands_out() -> None:
+    stated, names = evidence.make_guarantee(), ("loss", "entropy", CONTROL, "gradient_boosting")
+    record = evaluations.make(curves=[evaluations.curve(name, 0.2) for name in names])
+    for strongest, expected in (("gradient_boosting", "gradient_boosting"), ("label_only", "loss"), (None, "loss")):
+        found = captions.of_attacks(record, stated, 0.6, strongest=strongest)
+        (picture,) = [made for made in found if 'aria-label="ROC' in made.svg]
+        shown = texts(picture.svg)
+        assert f"{expected}, with confidence band" in shown
+        assert "other attacks (3)" in shown
+        assert all(name in picture.svg for name in names)
+        assert f"Members that the attack {expected} finds" in picture.caption
+        assert "the control, which sees no model" in picture.caption.partition("Thin lines")[2]
+    (alone,) = [
+        made
+        for made in captions.of_attacks(evaluations.make(curves=record.curves[:1]), stated, 0.6)
+        if "ROC" in made.svg
+    ]
+    assert "Thin lines" not in alone.caption
+    assert not any("other attacks" in text for text in texts(alone.svg))
+
+
+def test_the_budget_is_drawn_up_to_the_ledgers_last_entry() -> None:
+    points = [
+        BudgetPoint(sequence=index, at="2026-01-01T10:00:00Z", kind=kind, spent_epsilon=spent, budget_epsilon=8.0)
+        for index, kind, spent in ((1, "register", 0.0), (2, "reserve", 4.15239))
+    ]
+    picture = spending.over_time(points, last_entry=4)
+    assert {"1", "2", "3", "4"} <= set(texts(picture))
+    assert picture is not None
+    assert "2 of the entries up to 4 changed it" in picture
+    assert "epsilon 4.1524 of 8 is spent" in picture
+    assert "2 of the entries up to 2 changed it" in (spending.over_time(points) or "")
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.5, 3.0, 5_000.0])

@@ -11,7 +11,9 @@ import payloads
 import pytest
 
 from tfx_privacy._printable import printable
-from tfx_privacy.attacks.evaluation import CONTROL, Head
+from tfx_privacy.accounting.gaussian_dp import GaussianDP
+from tfx_privacy.accounting.rounding import rounded_up
+from tfx_privacy.attacks.evaluation import CONTROL, Head, Interval, TprAtFpr
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.gate import shift
 from tfx_privacy.gate.decide import decide
@@ -116,7 +118,7 @@ def test_the_pages_pictures_share_no_id_and_load_nothing() -> None:
     references = re.findall(r'(?:url\(|href=")#([^)"]+)', text)
     assert set(references) <= set(ids)
     pictures = [attributes for tag, attributes in page.elements if tag == "svg"]
-    assert len(pictures) == 7  # epsilon over steps, slices, two curves, scores, training, findings
+    assert len(pictures) == 6  # epsilon over steps, slices, scores, all curves in one, training, findings
     assert all(picture["role"] == "img" and picture["aria-label"] for picture in pictures)
     assert text.count("<figcaption>") == len(pictures)
     assert "default-src 'none'; style-src 'unsafe-inline'" in text
@@ -127,7 +129,7 @@ def test_what_pictures_do_not_show_is_said_and_a_confounded_attack_is_named_so()
     rows = [evaluations.row("loss", "all", "", 0.6, status="CONFOUNDED", reason=f"of {evaluations.NASTY}")]
     text = render(evaluation=evaluations.make(results=rows, curves=[evaluations.curve("loss", 0.2)]))
     assert "no proof of epsilon" in text
-    assert text.count(f"<figcaption>CONFOUNDED: of {html.escape(evaluations.NASTY)}. ") == 2
+    assert text.count(f"<figcaption>loss is CONFOUNDED: of {html.escape(evaluations.NASTY)}. ") == 2
     assert "No finite epsilon is claimed" in render(guarantee=MISSING)
     assert "No finite epsilon is claimed" not in text
 
@@ -143,6 +145,51 @@ def test_the_table_has_every_number() -> None:
         "1.50 % | 0.50 to 4.00 %",
         "15.00 % | 5.00 to 40.00 %",
     ]
+
+
+@pytest.mark.parametrize(
+    ("estimate", "low", "high", "members", "shown"),
+    [
+        (0.0, 0.0, 0.9753, 4_000, "not told | too many equal scores, n = 2000"),
+        (0.0, 0.0, 0.9753, 2, "not told | too few records, n = 2"),
+        (0.6, 0.2, 0.9753, 4_000, "60.00 % | 20.00 to 97.53 %"),
+        (0.0, 0.0, 0.02, 4_000, "0.00 % | 0.00 to 2.00 %"),
+    ],
+)
+def test_an_interval_that_tells_nothing_is_not_shown_as_a_finding(
+    estimate: float, low: float, high: float, members: int, shown: str
+) -> None:
+    rate = TprAtFpr(false_positive_rate=0.01, tpr=Interval(estimate=estimate, low=low, high=high))
+    row = evaluations.row("label_only", "all", "", 0.52, num_members=members, tpr_at_fpr=[rate])
+    assert Page(render(evaluation=evaluations.make(results=[row]))).row("all records", "label_only")[7] == shown
+
+
+def test_what_rounds_to_zero_has_no_sign() -> None:
+    row = evaluations.row("loss", "all", "", 0.5).model_copy(update={"advantage": evaluations.interval(-0.0002, 0.01)})
+    assert Page(render(evaluation=evaluations.make(results=[row]))).row("all records", "loss")[5] == (
+        "0.000 | -0.010 to 0.010"
+    )
+
+
+def test_the_page_and_its_markdown_begin_with_the_four_sentences() -> None:
+    whole = evidence.charged_evidence()
+    facts = build(decide(whole, evidence.CHARGED_POLICY, now=evidence.NOW), whole)
+    page, markdown = html.unescape(pages.to_html(facts)), pages.to_markdown(facts)
+    places = [page.index(sentence.text) for sentence in facts.plain]
+    assert places == sorted(places)
+    assert places[-1] < page.index(facts.summary[0].detail)
+    assert all(f"* {sentence.about}: " in markdown for sentence in facts.plain)
+    assert "nats are charged" in markdown.partition("## What the dataset has left")[2].partition("##")[0]
+
+
+def test_mu_and_epsilon_are_rounded_one_way_everywhere() -> None:
+    whole = evidence.charged_evidence(evaluation=evaluations.make())
+    facts = build(decide(whole, evidence.CHARGED_POLICY, now=evidence.NOW), whole)
+    assert isinstance(facts.gaussian_dp, GaussianDP)
+    mu = rounded_up(facts.gaussian_dp.mu, 4)
+    for text in (pages.to_html(facts), pages.to_markdown(facts)):
+        assert set(re.findall(r"\bmu = ([\d.]*\d)", text)) == {mu}
+        assert set(re.findall(r"(?<!_)epsilon ?= ?([\d.]*\d)", text)) == {"2.5890"}
 
 
 def test_rows_that_were_not_judged_say_why_and_are_not_marked() -> None:
@@ -343,7 +390,8 @@ def charged_page(**changes: Any) -> str:
 
 def test_the_report_shows_what_the_dataset_has_left() -> None:
     text = charged_page()
-    assert "have spent epsilon 4.5000 of dataset taxi's budget of 8 at" in text
+    assert "epsilon 4.5000 of 8 is spent" in text
+    assert "that of dataset taxi, at\ndelta 1e-06, of the fullest of these blocks" in text
     assert "of the fullest of these blocks" in text
     assert "7, COMMITTED, " + evidence.ENTRY_HASH in text
     assert "9, " + evidence.HEAD_HASH in text
@@ -356,7 +404,7 @@ def test_the_report_shows_what_the_dataset_has_left() -> None:
 )
 def test_a_ledger_that_was_not_read_is_not_shown_as_empty(ledger: EvidenceError | None) -> None:
     text = charged_page(ledger=ledger)
-    assert "All runs together" not in text
+    assert "nats are charged" not in text
     assert ("The environment variable &lt;X&gt; is not set." in text) is (ledger is not None)
     assert "✗ unknown" in text
 
@@ -384,8 +432,9 @@ def test_what_the_gate_could_not_establish_is_no_claim() -> None:
     assert "Epsilon over the steps" not in text
     honest = charged_page(evaluation=evaluations.make())
     assert "could not establish" not in honest
-    assert "limit by epsilon = 2.59, delta = 1e-05" in honest
-    assert "limit by mu = 0.65" in honest
+    assert "limit by epsilon = 2.5890, delta = 1e-05" in honest
+    (mu,) = set(re.findall(r"mu = ([\d.]+)", honest))
+    assert re.fullmatch(r"0\.6\d{3}", mu)
     assert "Epsilon over the steps" in honest
 
 

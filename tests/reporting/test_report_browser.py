@@ -28,6 +28,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 def attacked(auc: float) -> PrivacyEvaluation:
     """Attacks on 10,000 members and 5,000 others, all judged; the loss attack has this AUC, more on one class."""
+    names = ("logistic_regression", "modified_entropy", "class_normalised")
     size = {"num_members": 10_000, "num_nonmembers": 5_000}
     half = {"num_members": 5_000, "num_nonmembers": 2_500}
     rows = [
@@ -35,6 +36,7 @@ def attacked(auc: float) -> PrivacyEvaluation:
         evaluations.row(CONTROL, "all", "", 0.502, half=0.01, **size),
         *[evaluations.row("loss", "class", str(index), auc + 0.01 * index, half=0.014, **half) for index in range(2)],
         *[evaluations.row("loss", "payment", name, auc, half=0.014, **half) for name in ("card", "cash")],
+        *[evaluations.row(name, "all", "", auc, half=0.01, **size) for name in names],
         evaluations.row(
             "loss", "payment", evaluations.NASTY, None, status="INSUFFICIENT", reason="9 members", num_members=9
         ),
@@ -108,27 +110,30 @@ def page_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return path
 
 
-def opened(browser: Any, path: pathlib.Path, width: int, media: str = "screen") -> tuple[Any, list[str]]:
+def opened(
+    browser: Any, path: pathlib.Path, width: int, media: str = "screen", scheme: str = "light"
+) -> tuple[Any, list[str]]:
     """The page, and everything that the browser complained of or asked the network for."""
     page = browser.new_page(viewport={"width": width, "height": 900})
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: complaints.append(request.url) if request.url != path.as_uri() else None)
-    page.emulate_media(media=media)
+    page.emulate_media(media=media, color_scheme=scheme)
     page.goto(path.as_uri())
     return page, complaints
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("device", WIDTHS)
 def test_the_page_is_whole_at_every_width(
-    browser: Any, page_file: pathlib.Path, device: str, tmp_path: pathlib.Path
+    browser: Any, page_file: pathlib.Path, device: str, scheme: str, tmp_path: pathlib.Path
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 
     media = "print" if device == "paper" else "screen"
-    page, complaints = opened(browser, page_file, WIDTHS[device], media)
-    page.screenshot(path=tmp_path / f"{page_file.stem}_{device}.png", full_page=True)
+    page, complaints = opened(browser, page_file, WIDTHS[device], media, scheme)
+    page.screenshot(path=tmp_path / f"{page_file.stem}_{device}_{scheme}.png", full_page=True)
     assert complaints == []
     across, width = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert across <= width
@@ -150,6 +155,8 @@ def test_the_first_screen_of_a_laptop_has_verdict_and_facts(browser: Any, page_f
     page, _ = opened(browser, page_file, WIDTHS["laptop"])
     headline = "BLESSED" if page_file.stem == "blessed" else "NOT BLESSED"
     assert page.locator(".mark").inner_text().endswith(headline)
+    for about in ("Promise", "Attacks", "Waived", "Budget"):
+        assert page.locator(".said div", has=page.get_by_text(about, exact=True)).bounding_box()["y"] <= 700
     for label in (
         "Epsilon",
         "Strongest attack, AUC",
@@ -163,6 +170,63 @@ def test_the_first_screen_of_a_laptop_has_verdict_and_facts(browser: Any, page_f
         box = tile.bounding_box()
         assert box["y"] + box["height"] <= 900
     page.close()
+
+
+_COLOURS = """() => {
+  const of = (selector, property) => getComputedStyle(document.querySelector(selector))[property];
+  return {page: of("body", "backgroundColor"), text: of("body", "color"), panel: of(".tile", "backgroundColor"),
+    paper: of("figure svg g path", "fill"), label: of("figure svg text", "fill")};
+}"""
+
+
+def test_the_page_follows_the_readers_setting_and_paper_is_light(browser: Any, page_file: pathlib.Path) -> None:
+    found = {}
+    for media, scheme in (("screen", "light"), ("screen", "dark"), ("print", "light"), ("print", "dark")):
+        page, _ = opened(browser, page_file, WIDTHS["laptop"], media, scheme)
+        found[media, scheme] = page.evaluate(_COLOURS)
+        page.close()
+    light, dark = found["screen", "light"], found["screen", "dark"]
+    assert {light["page"], light["paper"]} == {"rgb(255, 255, 255)"}
+    for name in ("page", "text", "panel", "paper", "label"):
+        assert light[name] != dark[name], name
+    # The pictures' text is the page's own, the pages' ground not white.
+    assert dark["label"] == dark["text"]
+    assert found["print", "dark"] == found["print", "light"]
+    assert found["print", "dark"]["page"] == light["page"]
+
+
+_BROKEN = """() => [...document.querySelectorAll(".name")].filter(name => {
+  const words = name.textContent.trim().split(/[^\\p{L}\\p{N}_]+/u), range = document.createRange(), node = name.firstChild;
+  return words.some(word => {
+    const start = node.textContent.indexOf(word);
+    if (!word || start < 0 || word.length > (name.closest('.rules') ? 16 : 24)) return false;
+    range.setStart(node, start); range.setEnd(node, start + word.length);
+    const rows = new Set([...range.getClientRects()].map(box => Math.round(box.top)));
+    return rows.size > 1;
+  });
+}).map(name => name.textContent)"""
+
+
+@pytest.mark.parametrize("device", WIDTHS)
+def test_names_are_not_broken_in_the_middle_of_a_word(browser: Any, page_file: pathlib.Path, device: str) -> None:
+    page, _ = opened(browser, page_file, WIDTHS[device], "print" if device == "paper" else "screen")
+    assert page.locator(".name").count() > 20
+    assert page.evaluate(_BROKEN) == []
+    page.close()
+
+
+def test_a_table_that_scrolls_says_so(browser: Any, page_file: pathlib.Path) -> None:
+    for device, width in WIDTHS.items():
+        page, _ = opened(browser, page_file, width, "print" if device == "paper" else "screen")
+        wide = page.evaluate(
+            "[...document.querySelectorAll('.wide')].map(table => [table.scrollWidth > table.clientWidth + 1, "
+            "getComputedStyle(table.previousElementSibling).display !== 'none', table.previousElementSibling.innerText])"
+        )
+        assert len(wide) == 2
+        for scrolls, is_cued, cue in wide:
+            assert scrolls == is_cued == (device == "phone")
+            assert not is_cued or "scroll it sideways" in cue
+        page.close()
 
 
 def test_it_prints_on_paper(browser: Any, page_file: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -14,7 +14,7 @@ from tfx_privacy.gate.evidence import Evidence
 from tfx_privacy.gate.policy import GatePolicy
 from tfx_privacy.guarantee import epsilon_over_steps
 from tfx_privacy.guarantee.mechanism import NoMechanism
-from tfx_privacy.guarantee.record import ScopeItem
+from tfx_privacy.guarantee.record import Population, ScopeItem
 from tfx_privacy.reporting import checklist, model_card, pages, wording
 from tfx_privacy.reporting.build import build
 from tfx_privacy.reporting.checklist import Metric
@@ -86,6 +86,8 @@ def test_the_strongest_attack_is_the_one_that_the_gate_names() -> None:
     (rule,) = [rule for rule in facts.verdict.rules if rule.rule == "attack_auc"]
     assert facts.strongest_attack is not None
     assert facts.strongest_attack.row.slice_name == "class=2"
+    row = facts.strongest_attack.row
+    assert f"({row.num_members} members, {row.num_nonmembers} others)" in tile(facts, "Strongest attack, AUC").detail
     assert rule.value.startswith("0.630 (0.610-0.650), class=2")
 
 
@@ -161,6 +163,35 @@ def test_without_privacy_nothing_is_covered_and_nothing_computed(executed: Any) 
     assert covered(facts)["Training of this model, each of its steps"] == "no"
     assert answer(facts, "Formal statement").startswith("Epsilon is infinite")
     assert model_card.build(facts)["considerations"]["limitations"][0]["description"].startswith("Epsilon is infinite")
+
+
+UNCOUNTED = ScopeItem(artifact="transform_graph", covered=True, detail="No analyzer ran.")
+DECLARED = Population(records=10_000, source="declared")
+
+
+@pytest.mark.parametrize(
+    ("executed", "changes", "expected"),
+    [
+        (NoMechanism(steps=10), {}, "no"),
+        (evidence.mechanism(noise_source="deterministic_test"), {}, "no"),
+        (evidence.mechanism(), {"epsilon_pld": 0.125, "epsilon_rdp": 0.125}, "not stated"),
+    ],
+    ids=["no privacy", "test noise", "not established"],
+)
+def test_without_an_epsilon_nothing_is_covered_by_it(executed: Any, changes: dict[str, Any], expected: str) -> None:
+    """A graph without analyzers and a number that was declared are no part of an epsilon that there is not."""
+    record = evidence.make_guarantee(executed, scope=[UNCOUNTED], population=DECLARED).model_copy(update=changes)
+    found = facts_of(evidence.make_evidence(guarantee=record), evidence.POLICY).coverage
+    assert all(item.covered != "yes" for item in found)
+    (graph,) = [item for item in found if item.use.startswith("Transform's analyzers")]
+    assert graph.covered == expected
+
+
+def test_an_artifact_that_a_base_model_brings_as_well_is_listed_twice() -> None:
+    scope = [UNCOUNTED, ScopeItem(artifact="transform_graph", covered=False, detail="Of the base model: 3 constants.")]
+    facts = facts_of(evidence.make_evidence(guarantee=evidence.make_guarantee(scope=scope)), evidence.POLICY)
+    found = [item.covered for item in facts.coverage if item.use.startswith("Transform's analyzers")]
+    assert found == ["yes", "no"]
 
 
 @pytest.mark.parametrize("stated", [3.5, "inf"])
@@ -255,8 +286,8 @@ def test_metrics_of_the_task_are_shown_beside_those_without_privacy_and_change_n
     alone = facts_of(evidence.charged_evidence(), utility=given[1:])
     assert answer(alone, "Utility") == "Recall 0.5. Of a model without privacy: not given."
     page = pages.to_html(facts)
-    assert re.search(r"auc</th><td class=\"number\">0.9123</td><td class=\"number\">0.94</td>", page)
-    assert re.search(r"recall</th><td class=\"number\">0.5</td><td class=\"number\">not given</td>", page)
+    assert re.search(r"auc</span></th><td class=\"number\">0.9123</td><td class=\"number\">0.94</td>", page)
+    assert re.search(r"recall</span></th><td class=\"number\">0.5</td><td class=\"number\">not given</td>", page)
     assert ReportFacts.from_json(facts.to_json()).utility == given
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import special, stats
@@ -188,12 +189,23 @@ REFERENCE_LIMIT = 0.6
 """On a slice on which a harmless model may exceed this upper bound by chance, a high bound says little of the model."""
 
 
-def strongest(record: PrivacyEvaluation) -> AttackResult | None:
-    """The strongest attack of an evaluation: the one choice that the gate, the report and ML Metadata quote.
+def strongest(
+    record: PrivacyEvaluation,
+    *,
+    limit: Callable[[AttackResult], float] = lambda row: REFERENCE_LIMIT,
+    is_above: Callable[[AttackResult], bool] = lambda row: False,
+) -> AttackResult | None:
+    """The strongest attack of an evaluation: the one nearest to its limit, or furthest beyond it.
 
-    The largest upper bound among the rows that tell by themselves: on the whole set, on slices large enough for
-    `REFERENCE_LIMIT`, and on smaller ones where the lower bound, corrected for the number of rows, is above it. No
-    policy takes part, so all who quote it quote the same row.
+    The one choice that everybody quotes: the gate and the report with a policy's limits (`SliceLimits.strongest`), ML
+    Metadata, where no policy is known, with one limit for all. It is one of those that the policy refuses; where there are
+    none, of those that tell by themselves: on the whole set, on slices large enough for `REFERENCE_LIMIT`, and on smaller
+    ones where the lower bound, corrected for the number of rows, is above it.
+
+    Args:
+      record: The evaluation.
+      limit: Of a row's slice.
+      is_above: Whether the row alone makes the policy refuse.
 
     Returns:
       The row; None if no attack could be judged.
@@ -201,6 +213,25 @@ def strongest(record: PrivacyEvaluation) -> AttackResult | None:
     rows = attacked(record)
     if not rows:
         return None
-    limit = AttackLimit.of(record, REFERENCE_LIMIT)
-    telling = [row for row in rows if limit.tells_alone(row)]
-    return max(telling or rows, key=upper_bound)
+    reference = AttackLimit.of(record, REFERENCE_LIMIT)
+    telling = [row for row in rows if is_above(row)] or [row for row in rows if reference.tells_alone(row)]
+    return max(telling or rows, key=lambda row: (upper_bound(row) - limit(row), upper_bound(row)))
+
+
+SIGNIFICANCE = 0.05
+"""Of an attack's p-value, adjusted over all attacks and slices."""
+
+
+class AgainstChance(NamedTuple):
+    """Which attacks beat guessing, after correction for all of them (Holm 1979)."""
+
+    num_tested: int
+    beating: list[AttackResult]
+    """The clearest first."""
+
+
+def against_chance(record: PrivacyEvaluation) -> AgainstChance:
+    """Which of the judged attacks beat chance, which a limit above one half does not say; NaN counts as beating it."""
+    tested = [row for row in attacked(record) if row.adjusted_p_value is not None]
+    beating = [row for row in tested if not (row.adjusted_p_value or 0.0) > SIGNIFICANCE]
+    return AgainstChance(len(tested), sorted(beating, key=lambda row: row.adjusted_p_value or 0.0))

@@ -58,6 +58,12 @@ class SliceLimits:
         found = self.attack_limit(row).standing(row)
         return Standing.ABOVE if found is Standing.INCONCLUSIVE and self.stands_alone(row) else found
 
+    def strongest(self) -> AttackResult | None:
+        """The attack nearest to its limit, or furthest beyond it; it refuses wherever any single row does."""
+        return attack_limit.strongest(
+            self._record, limit=self.limit, is_above=lambda row: self.standing(row) is Standing.ABOVE
+        )
+
     def small(self, rows: Sequence[AttackResult]) -> list[AttackResult]:
         """Those of the rows of one attack by one feature that are judged together, against the feature's one limit."""
         return [row for row in rows if self.attack_limit(row).is_small(row) and not self.stands_alone(row)]

@@ -52,6 +52,26 @@ class ScopeItem(Record):
     artifact: Literal["transform_graph", "schema", "base_model", "hyperparameters"]
     covered: bool
     detail: Text
+    vocabularies: list[Text] = pydantic.Field(default_factory=list)
+    """In a transform graph: names of the vocabulary files, one for each."""
+    num_constants: Count = 0
+    """In a transform graph: constants that an analyzer may have computed."""
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.vocabularies or self.num_constants) and (self.covered or self.artifact != "transform_graph"):
+            raise ValueError("vocabularies and constants are of a transform graph that is not covered")
+        return self
+
+    @property
+    def held(self) -> str:
+        """What the graph holds of the data, such as "2 vocabularies and 1 constant"; empty where nothing was counted."""
+        files, constants = len(self.vocabularies), self.num_constants
+        counted = [
+            f"{files} vocabular{'y' if files == 1 else 'ies'}" if files else "",
+            f"{constants} constant{'' if constants == 1 else 's'}" if constants else "",
+        ]
+        return " and ".join(filter(None, counted))
 
 
 FeatureKind = Literal["examples", "transformed"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tfx_privacy.accounting import gaussian_dp
 from tfx_privacy.accounting.gaussian_dp import GaussianDP
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
+from tfx_privacy.budget import renyi_filter
 from tfx_privacy.budget.runs import LedgerRun
 from tfx_privacy.errors import EvidenceError, TFXPrivacyError
 from tfx_privacy.gate import attack_limit
@@ -32,7 +33,8 @@ from tfx_privacy.reporting.facts import (
     ReportFacts,
     Strongest,
 )
-from tfx_privacy.reporting.summary import first_screen, share_left
+from tfx_privacy.reporting.plain import sentences
+from tfx_privacy.reporting.summary import first_screen
 
 if TYPE_CHECKING:
     from tfx_privacy.third_party.dp_accounting import DpEvent
@@ -76,9 +78,10 @@ def build(
     return ReportFacts(
         software=software,
         verdict=verdict,
+        plain=sentences(verdict, evidence, record, attacked, run),
         summary=first_screen(verdict, evidence, record, attacked, run, strongest, lineage),
         strongest_attack=strongest,
-        budget_left=None if run is None else share_left(run),
+        budget_left=None if run is None else renyi_filter.share_left(run.charged, run.budget),
         is_established=is_established,
         gaussian_dp=_gaussian_dp(record, spent) if is_established else None,
         epsilon_over_steps=spent,
@@ -110,10 +113,11 @@ def _readable(part: object) -> object:
 
 
 def _strongest(attacked: PrivacyEvaluation | None, policy: GatePolicy) -> Strongest | None:
-    row = None if attacked is None else attack_limit.strongest(attacked)
-    if attacked is None or row is None:
+    if attacked is None:
         return None
-    return Strongest(row=row, upper=attack_limit.upper_bound(row), limit=SliceLimits(attacked, policy).limit(row))
+    limits = SliceLimits(attacked, policy)
+    row = limits.strongest()
+    return None if row is None else Strongest(row=row, upper=attack_limit.upper_bound(row), limit=limits.limit(row))
 
 
 def _gaussian_dp(record: PrivacyGuarantee | None, spent: Sequence[Spent]) -> GaussianDP | Problem | None:

@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, get_args
 
-from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.budget.runs import LedgerRun
 from tfx_privacy.errors import EvidenceError
@@ -73,8 +72,25 @@ def coverage(record: PrivacyGuarantee | None, *, is_established: bool) -> list[C
     """
     if record is None:
         return [Coverage(use="Training", covered="not stated", detail=UNKNOWN)]
+    return [_within_epsilon(item, record, is_established) for item in _uses(record)]
+
+
+def _within_epsilon(item: Coverage, record: PrivacyGuarantee, is_established: bool) -> Coverage:
+    """Where there is no epsilon, nothing is covered by it: not the number of records, and no graph without analyzers."""
+    if item.covered != "yes":
+        return item
+    if not is_established:
+        unknown = "The gate could not establish what the guarantee states."
+        return item.model_copy(update={"covered": "not stated", "detail": unknown})
+    if not _is_private(record):
+        return item.model_copy(update={"covered": "no", "detail": "Epsilon is infinite: nothing is covered by it."})
+    return item
+
+
+def _uses(record: PrivacyGuarantee) -> list[Coverage]:
+    """Every use of the data, and whether a finite epsilon would cover it."""
     return [
-        _training(record, is_established),
+        _training(record),
         *_upstream(record),
         *_several_runs(record),
         Coverage(
@@ -98,15 +114,10 @@ def coverage(record: PrivacyGuarantee | None, *, is_established: bool) -> list[C
     ]
 
 
-def _training(record: PrivacyGuarantee, is_established: bool) -> Coverage:
-    use = "Training of this model, each of its steps"
-    if not is_established:
-        return Coverage(use=use, covered="not stated", detail="The gate could not establish what the guarantee states.")
-    if not _is_private(record):
-        return Coverage(use=use, covered="no", detail="Epsilon is infinite: nothing limits what the model reveals.")
+def _training(record: PrivacyGuarantee) -> Coverage:
     declared = ", ".join(record.declared_record_wise)
     return Coverage(
-        use=use,
+        use="Training of this model, each of its steps",
         covered="yes",
         detail=(
             "The final weights, all intermediate ones, and whatever is computed from them without the records, "
@@ -116,13 +127,15 @@ def _training(record: PrivacyGuarantee, is_established: bool) -> Coverage:
 
 
 def _upstream(record: PrivacyGuarantee) -> Iterator[Coverage]:
-    stated = {item.artifact: item for item in record.scope}
     for artifact in get_args(ScopeItem.model_fields["artifact"].annotation):
-        item = stated.get(artifact)
         use = _ARTIFACTS.get(artifact, artifact.replace("_", " "))
-        if item is not None:
+        # A base model brings its own, so there may be two of a kind.
+        stated = [item for item in record.scope if item.artifact == artifact]
+        for item in stated:
             yield Coverage(use=use, covered="yes" if item.covered else "no", detail=item.detail)
-        elif artifact == "hyperparameters":
+        if stated:
+            continue
+        if artifact == "hyperparameters":
             yield Coverage(
                 use=use,
                 covered="no",
@@ -162,7 +175,7 @@ def _population(record: PrivacyGuarantee) -> Coverage:
 def _references(record: PrivacyGuarantee) -> Iterator[Coverage]:
     if record.references is not None:
         together = record.references.epsilon_all
-        limit = "nothing limits" if together == "inf" else f"epsilon {rounded_up(float(together), 4)} limits"
+        limit = "nothing limits" if together == "inf" else f"epsilon {wording.epsilon(float(together))} limits"
         yield Coverage(
             use=f"{record.references.num_models} reference models",
             covered="no",
@@ -305,7 +318,7 @@ def _formal(record: PrivacyGuarantee) -> str:
     if not _is_private(record):
         return "Epsilon is infinite: nothing is limited."
     return (
-        f"Approximate differential privacy: epsilon = {rounded_up(record.stated_epsilon, 4)} at delta = "
+        f"Approximate differential privacy: epsilon = {wording.epsilon(record.stated_epsilon)} at delta = "
         f"{record.target_delta:g}, {_beside(record)}"
     )
 
@@ -379,7 +392,7 @@ def _shown_metric(metric: Metric) -> str:
 def _all_releases(record: PrivacyGuarantee | None, run: LedgerRun | None) -> str:
     if run is not None:
         return (
-            f"All runs that were charged to dataset {run.dataset_id!r}: epsilon {rounded_up(run.spent_epsilon, 4)} of "
+            f"All runs that were charged to dataset {run.dataset_id!r}: epsilon {wording.epsilon(run.spent_epsilon)} of "
             f"a budget of {run.budget_epsilon:g} at delta {run.budget_delta:g}. Uses that nobody charged are not in it."
         )
     if record is None:

@@ -9,12 +9,12 @@ Pusher relies on is the blessing.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import pydantic
 
 from tfx_privacy.accounting.gaussian_dp import GaussianDP
-from tfx_privacy.attacks.evaluation import AttackResult, PrivacyEvaluation
-from tfx_privacy.budget import renyi_filter
+from tfx_privacy.attacks.evaluation import AttackResult, Finding, PrivacyEvaluation
 from tfx_privacy.budget.runs import LedgerRun
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.gate.verdict import Verdict
@@ -73,6 +73,13 @@ class BudgetPoint(Record):
     budget_epsilon: float
 
 
+class Sentence(Record):
+    """One of the four that say it plainly."""
+
+    about: Literal["Promise", "Attacks", "Waived", "Budget"]
+    text: str
+
+
 class Tile(Record):
     """One fact of the first screen."""
 
@@ -82,7 +89,7 @@ class Tile(Record):
 
 
 class Strongest(Record):
-    """The strongest attack, `gate.attack_limit.strongest`, and its limit."""
+    """The strongest attack, `gate.slice_limits.SliceLimits.strongest`, and its limit."""
 
     row: AttackResult
     upper: float
@@ -95,6 +102,7 @@ class ReportFacts(VersionedRecord):
 
     software: Text
     verdict: Verdict
+    plain: list[Sentence]
     summary: list[Tile]
     strongest_attack: Strongest | None
     budget_left: float | None
@@ -151,6 +159,8 @@ def rows_by_risk(rows: Iterable[AttackResult]) -> list[AttackResult]:
     )
 
 
-def units(amount: int) -> str:
-    """An amount of a ledger in nats of Renyi divergence."""
-    return f"{amount * renyi_filter.UNIT:.4g}"
+def leaks(finding: Finding) -> bool:
+    """Whether the interval of a finding with numbers lies above what a model that leaks nothing has; NaN counts as a leak."""
+    assert finding.low is not None
+    assert finding.harmless is not None
+    return not finding.low <= finding.harmless

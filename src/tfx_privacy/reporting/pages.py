@@ -32,11 +32,15 @@ from tfx_privacy.gate.evidence import SIGNED_PARTS
 from tfx_privacy.gate.policy import GatePolicy, SliceLimit
 from tfx_privacy.gate.slice_limits import SliceLimits
 from tfx_privacy.reporting import wording
-from tfx_privacy.reporting.facts import Problem, ReportFacts, rows_by_risk, units
-from tfx_privacy.reporting.figures import captions, intervals
+from tfx_privacy.reporting.facts import Problem, ReportFacts, leaks, rows_by_risk
+from tfx_privacy.reporting.figures import captions
 
 HTML_NAME = "report.html"
 MARKDOWN_NAME = "report.md"
+_TELLS_NOTHING = 0.5
+"""An upper bound from which on a true-positive rate may be anything."""
+_FEW = 100
+"""Independent records of a side; with more, it is scores that many of them share which leave a rate open."""
 _JudgedRow = tuple[AttackResult, Standing | None, float | None]
 
 
@@ -45,6 +49,7 @@ def to_html(facts: ReportFacts) -> str:
     guarantee, evaluation = facts.guarantee, facts.evaluation
     limit = facts.verdict.policy.max_attack_auc
     mu = facts.gaussian_dp if isinstance(facts.gaussian_dp, GaussianDP) else None
+    strongest = None if facts.strongest_attack is None else facts.strongest_attack.row.attack
     # A curve that the gate could not establish limits nothing.
     claimed = guarantee if facts.is_established else None
     return _render(
@@ -52,7 +57,7 @@ def to_html(facts: ReportFacts) -> str:
         facts,
         autoescape=True,
         finalize=_html,
-        pictures=captions.of_attacks(evaluation, claimed, limit, mu=mu) if evaluation else [],
+        pictures=captions.of_attacks(evaluation, claimed, limit, strongest=strongest, mu=mu) if evaluation else [],
         utility_pictures=captions.of_utility(evaluation) if evaluation else [],
         finding_pictures=captions.of_findings(evaluation) if evaluation else [],
         training_pictures=captions.of_training(facts),
@@ -72,8 +77,8 @@ def _template(name: str, *, autoescape: bool, finalize: Callable[[Any], Any] | N
         autoescape=autoescape, undefined=jinja2.StrictUndefined, trim_blocks=True, finalize=finalize
     )
     environment.filters.update(
-        interval=_interval, percent=_percent, tpr=_tpr, bound=_bound, leaks=intervals.leaks, rounded_up=rounded_up,
-        units=units, up=rounded_up, short=wording.short, moment=wording.moment,
+        interval=_interval, three=_three, percent=_percent, tpr=_tpr, untold=_untold, bound=_bound, leaks=leaks,
+        epsilon=wording.epsilon, up=rounded_up, short=wording.short, moment=wording.moment,
     )  # fmt: skip
     return environment.from_string(source.read_text(encoding="utf-8"))
 
@@ -143,13 +148,29 @@ def _lineage(facts: ReportFacts) -> list[tuple[str, str]]:
 
 
 def _interval(value: Interval) -> str:
-    return f"{value.estimate:.3f} ({value.low:.3f} to {value.high:.3f})"
+    return f"{_three(value.estimate)} ({_three(value.low)} to {_three(value.high)})"
+
+
+def _three(value: float) -> str:
+    """To three digits; what rounds to zero has no sign."""
+    return f"{round(value, 3) + 0.0:.3f}"
 
 
 def _tpr(row: AttackResult, rate: float) -> Interval | None:
     """The row's true-positive rate at `rate`; None where too few non-members allow none."""
     found = [point.tpr for point in row.tpr_at_fpr if math.isclose(point.false_positive_rate, rate)]
     return found[0] if found else None
+
+
+def _untold(rate: Interval, row: AttackResult, false_positive_rate: float) -> str:
+    """Why an interval of a true-positive rate tells nothing; empty where it tells something.
+
+    It does not where it reaches from no more than guessing to half of all members.
+    """
+    if not (rate.low <= false_positive_rate and rate.high >= _TELLS_NOTHING):
+        return ""
+    smaller = min(row.independent_sizes)
+    return f"too few records, n = {smaller}" if smaller < _FEW else f"too many equal scores, n = {smaller}"
 
 
 def _bound(value: float) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
-from tfx_privacy.accounting.rounding import rounded_up
+from tfx_privacy.accounting.rounding import percent, rounded_up
 from tfx_privacy.attacks import served
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
+from tfx_privacy.budget import renyi_filter
 from tfx_privacy.budget.runs import LedgerRun
 from tfx_privacy.gate.evidence import Evidence
 from tfx_privacy.gate.verdict import RuleResult, Verdict
@@ -17,11 +16,6 @@ from tfx_privacy.reporting.facts import (
     Strongest,
     Tile,
 )
-
-
-def share_left(run: LedgerRun) -> float:
-    """Returns the share of the dataset's budget that is left, from 0 to 1."""
-    return max(0.0, 1.0 - run.charged / run.budget) if run.budget else 0.0
 
 
 def first_screen(
@@ -67,17 +61,18 @@ def _attack_tile(verdict: Verdict, attacked: PrivacyEvaluation | None, strongest
     return Tile(
         label=label,
         value=f"{row.auc.estimate:.3f} ({row.auc.low:.3f} to {row.auc.high:.3f})",
-        detail=f"{row.attack} on {row.slice_name}, at {100 * attacked.confidence_level:g} % confidence; upper bound "
-        f"{rounded_up(strongest.upper, 3)}, the limit is {strongest.limit:g}; 0.5 is guessing{_named(verdict)}",
+        detail=f"{row.attack} on {row.slice_name} ({wording.sides(row)}), at {100 * attacked.confidence_level:g} % "
+        f"confidence; upper bound {rounded_up(strongest.upper, 3)}, the limit is {strongest.limit:g}; 0.5 is guessing"
+        f"{_named(verdict)}",
     )
 
 
 def _named(verdict: Verdict) -> str:
     """What the gate found of single members, whom an AUC does not show."""
     rule = verdict.rule("attack_tpr")
-    return (
-        "" if rule is None or not rule.value else f". Share of members named: {rule.value}; the limit is {rule.limit}"
-    )
+    if rule is None or not rule.value:
+        return ""
+    return f". Members named: {rule.value}" + ("" if rule.value == "not judged" else f"; the limit is {rule.limit}")
 
 
 def _served_tile(verdict: Verdict, attacked: PrivacyEvaluation | None) -> Tile:
@@ -92,13 +87,12 @@ def _served_tile(verdict: Verdict, attacked: PrivacyEvaluation | None) -> Tile:
 
 def _budget_tile(evidence: Evidence, run: LedgerRun | None) -> Tile:
     if run is not None:
-        of = f"epsilon {run.budget_epsilon:g} at delta {run.budget_delta:g}"
-        spent = rounded_up(run.spent_epsilon, 4)
         return Tile(
             label="Budget left",
-            value=f"{math.floor(1000 * share_left(run)) / 10:g} %",
+            value=percent(renyi_filter.share_left(run.charged, run.budget), down=True),
             detail=(
-                f"of {run.dataset_id}'s {of}, counted in Renyi divergence; all runs together have spent epsilon {spent}"
+                f"of {run.dataset_id}'s epsilon {run.budget_epsilon:g} at delta {run.budget_delta:g}; all runs together have "
+                f"spent epsilon {wording.epsilon(run.spent_epsilon)}"
             ),
         )
     if evidence.ledger is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 
+from tfx_privacy.accounting.rounding import rounded_up
+from tfx_privacy.attacks.evaluation import AttackResult
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.guarantee.record import PrivacyGuarantee
 from tfx_privacy.records.base import parse_time
@@ -19,6 +21,16 @@ def unit(record: PrivacyGuarantee) -> str:
     if record.privacy_unit == "example":
         return "one example (record)"
     return f"one user (at most {record.max_records_per_user} records)"
+
+
+def epsilon(value: float) -> str:
+    """Epsilon or mu as every part of a report shows it: to four decimals, never below what it is."""
+    return rounded_up(value, 4)
+
+
+def sides(row: AttackResult) -> str:
+    """How many records an attack compared."""
+    return f"{row.num_members} members, {row.num_nonmembers} others"
 
 
 def relation(record: PrivacyGuarantee) -> str:

@@ -256,11 +256,20 @@ ATTACKS = [
     ),
     Mutant(
         "the strongest attack is the noisiest one", "strongest",
-        "max(telling or rows, key=upper_bound)", "max(rows, key=upper_bound)", "test_strongest_attack",
+        "telling or rows", "rows", "test_strongest_attack",
+    ),
+    Mutant(
+        "the strongest attack is looked for without the slices' own limits", "strongest",
+        "upper_bound(row) - limit(row)", "upper_bound(row)", "test_strongest_attack",
+    ),
+    Mutant(
+        "the row that refuses is not the strongest attack", "strongest",
+        "[row for row in rows if is_above(row)] or [row for row in rows if reference.tells_alone(row)]",
+        "[row for row in rows if reference.tells_alone(row)]", "test_strongest_attack",
     ),
     Mutant(
         "the strongest attack is the likeliest one", "strongest",
-        "max(telling or rows, key=upper_bound)", "max(telling or rows, key=lambda row: row.auc.estimate)",
+        "lambda row: (upper_bound(row) - limit(row), upper_bound(row))", "lambda row: row.auc.estimate - limit(row)",
         "test_strongest_attack test_gate",
     ),
     Mutant(

@@ -154,7 +154,7 @@ EVALUATIONS = [
         "test_individuals::test_a_rate_that_is_no_number_refuses",
     ),
     Mutant(
-        "gate-evaluation: nobody says that attacks beat chance", "_against_chance",
+        "gate-evaluation: nobody says that attacks beat chance", "against_chance",
         "not (row.adjusted_p_value or 0.0) > SIGNIFICANCE", "False",
         "test_individuals::test_the_verdict_says_whether_an_attack_beats_chance",
     ),

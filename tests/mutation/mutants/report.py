@@ -17,7 +17,7 @@ REPORT = [
     ),
     Mutant(
         "the first row is the strongest attack", "_strongest",
-        "attack_limit.strongest(attacked)", "attacked.results[0]", "test_strongest_attack",
+        "limits.strongest()", "attacked.results[0]", "test_strongest_attack",
     ),
     Mutant(
         "mu is of the last run alone", "_over_steps",
@@ -26,6 +26,56 @@ REPORT = [
     Mutant(
         "what was not covered is covered", "checklist:_upstream",
         'covered="yes" if item.covered else "no"', 'covered="yes"', "test_report_facts",
+    ),
+    Mutant(
+        "a graph is covered by an epsilon that there is not", "_within_epsilon",
+        "not _is_private(record)", "False", "test_report_facts::test_without_an_epsilon_nothing_is_covered_by_it",
+    ),
+    Mutant(
+        "an epsilon that was not established covers", "_within_epsilon",
+        "not is_established", "False", "test_report_facts::test_without_an_epsilon_nothing_is_covered_by_it",
+    ),
+    Mutant(
+        "what a base model brings is listed in place of the model's own", "checklist:_upstream",
+        "[item for item in record.scope if item.artifact == artifact]",
+        "[item for item in record.scope if item.artifact == artifact][:1]", "test_report_facts",
+    ),
+    Mutant(
+        "nothing was waived, whatever the policy allows", "allowed",
+        "items and getattr(policy, name)", "False", "test_plain",
+    ),
+    Mutant(
+        "an exception is no waiver", "plain:_waived",
+        "found += [f'{name}: {what}' for name, what in allowed(verdict.policy, record, attacked)]",
+        "found = [f'{name}: {what}' for name, what in allowed(verdict.policy, record, attacked)]", "test_plain",
+    ),
+    Mutant(
+        "constants are not counted", "ScopeItem.held",
+        "files, constants = len(self.vocabularies), self.num_constants", "files, constants = len(self.vocabularies), 0",
+        "test_plain",
+    ),
+    Mutant(
+        "a leak of another attack is not said", "plain:_attacks",
+        "leaking = sum(map(leaks, found))", "leaking = 0", "test_plain",
+    ),
+    Mutant(
+        "what is not established is promised", "_promised",
+        'rule.status == "unknown"', "False", "test_plain",
+    ),
+    Mutant(
+        "the share that is left is rounded up", "percent", "math.floor(tenths)", "math.ceil(tenths)", "test_renyi_filter",
+    ),
+    Mutant(
+        "the conversion is paid by each run", "renyi_filter:explained",
+        "spent_epsilon - charged * UNIT", "spent_epsilon", "test_renyi_filter",
+    ),
+    Mutant(
+        "the page shows two digits of an epsilon", "wording:epsilon",
+        "rounded_up(value, 4)", 'f"{value:.2f}"', "test_plain test_figures",
+    ),
+    Mutant(
+        "the share of a budget may be less than nothing", "share_left",
+        "max(0.0, 1.0 - charged / budget)", "1.0 - charged / budget", "test_report_facts",
     ),
     Mutant(
         "mu covers a part of the profile", "_smallest_mu",

@@ -37,8 +37,6 @@ LOSS = "loss"
 REQUIRED_ATTACKS = (LOSS, CONTROL)
 """What must have been run on the whole set: the attack that every task has, and the control for splits that differ."""
 MIN_CONFIDENCE_LEVEL = 0.95
-SIGNIFICANCE = 0.05
-"""Of an attack's p-value, adjusted over all attacks and slices."""
 MAX_SLICE_SIZE_POOLED = 1000
 """Slices of more members must not be pooled, nor go without a judgement: what leaks in one of them would not be seen."""
 MIN_CONTROL, MIN_CONTROL_OF_MANY = 300, 1000
@@ -68,36 +66,35 @@ def check_attack_auc(evidence: Evidence, policy: GatePolicy, now: datetime.datet
         by_standing[limits.standing(row)].append(row)
     refusing, inconclusive = by_standing[Standing.ABOVE], by_standing[Standing.INCONCLUSIVE]
     together = limits.jointly_above(record.rows_by_feature())
-    strongest = attack_limit.strongest(record)
+    strongest = limits.strongest()
     assert strongest is not None
     value = f"{_show_auc(strongest)}, {strongest.slice_name}"
     if not refusing and not together:
         return Finding(
-            True, value, f"{_passed(record, limits, strongest, len(inconclusive))} {_against_chance(judged)}"
+            True, value, f"{_passed(record, limits, strongest, len(inconclusive))} {_against_chance(record)}"
         )
     return Finding(
         False,
         value,
-        f"{_refused(record, limits, strongest, refusing, together)} {_against_chance(judged)}",
+        f"{_refused(record, limits, strongest, refusing, together)} {_against_chance(record)}",
         # A bound that is no number shows nothing that somebody could answer for.
         excusable=all(attack_limit.is_known(row) and row.attack_auc_upper > limits.limit(row) for row in refusing)
         and all(attack_limit.is_known(row) for rows in together for row in rows),
     )
 
 
-def _against_chance(judged: list[AttackResult]) -> str:
+def _against_chance(record: PrivacyEvaluation) -> str:
     """Whether any attack beats guessing after the correction for all of them, which a limit above one half does not say."""
-    tested = [row for row in judged if row.adjusted_p_value is not None]
+    tested, beating = attack_limit.against_chance(record)
     if not tested:
         return "The evaluation does not say whether any attack beats chance."
-    beating = [row for row in tested if not (row.adjusted_p_value or 0.0) > SIGNIFICANCE]
-    corrected = f"after correction for all of them (Holm, {SIGNIFICANCE:.0%})"
+    corrected = f"after correction for all of them (Holm, {attack_limit.SIGNIFICANCE:.0%})"
     if not beating:
-        return f"None of {len(tested)} attacks on slices beats chance {corrected}."
-    first = min(beating, key=lambda row: row.adjusted_p_value or 0.0)
+        return f"None of {tested} attacks on slices beats chance {corrected}."
+    beat = "beats" if len(beating) == 1 else "beat"
     return (
-        f"{len(beating)} of {len(tested)} attacks on slices beat chance {corrected}, most clearly {first.attack} on "
-        f"{first.slice_name}: the model does leak, if no more than this."
+        f"{len(beating)} of {tested} attacks on slices {beat} chance {corrected}, most clearly {beating[0].attack} on "
+        f"{beating[0].slice_name}: the model does leak, if no more than this."
     )
 
 
@@ -120,11 +117,11 @@ def _refused(
     refusing: list[AttackResult],
     together: list[list[AttackResult]],
 ) -> str:
-    text = _refused_rows(record, limits, refusing) if refusing else ""
+    text = _refused_rows(record, limits, strongest, refusing) if refusing else ""
     text += "".join(f" {_refused_together(limits, rows)}" for rows in together[:MAX_SHOWN])
     if len(together) > MAX_SHOWN:
         text += f" So do those of {len(together) - MAX_SHOWN} more attacks and features."
-    if strongest not in refusing:
+    if not refusing:
         text += f" The strongest attack, {_show_row(record, strongest)}, keeps its limit."
     text = text.strip()
     if shift.is_everywhere(record):
@@ -132,15 +129,15 @@ def _refused(
     remedy = "Train with more noise or less over-fitting."
     if not refusing:
         return f"{text} {remedy} Or, if the intervals are wide, give PrivacyEvaluator more records of these slices."
-    worst = max(refusing, key=attack_limit.upper_bound)
-    return f"{text} {remedy} {_records_needed(record, limits, worst)}".rstrip()
+    return f"{text} {remedy} {_records_needed(record, limits, strongest)}".rstrip()
 
 
-def _refused_rows(record: PrivacyEvaluation, limits: SliceLimits, refusing: list[AttackResult]) -> str:
-    worst = max(refusing, key=attack_limit.upper_bound)
+def _refused_rows(
+    record: PrivacyEvaluation, limits: SliceLimits, strongest: AttackResult, refusing: list[AttackResult]
+) -> str:
     text = (
-        f"The attack {_show_row(record, worst)}: the upper bound {attack_limit.upper_bound(worst):.4f} is above "
-        f"{_limit(limits, worst)}."
+        f"The attack {_show_row(record, strongest)}: the upper bound {attack_limit.upper_bound(strongest):.4f} is above "
+        f"{_limit(limits, strongest)}."
     )
     slices = sorted({row.slice_name for row in refusing})
     return text + (f" Slices above their limit: {', '.join(slices)}." if len(slices) > 1 else "")
@@ -351,7 +348,10 @@ def _limit(limits: SliceLimits, row: AttackResult) -> str:
 
 
 def _show_row(record: PrivacyEvaluation, row: AttackResult) -> str:
-    return f"{row.attack} on {row.slice_name} has attack_auc={_show_auc(row)}, {record.confidence_level:.0%} confidence"
+    return (
+        f"{row.attack} on {row.slice_name} has attack_auc={_show_auc(row)}, {record.confidence_level:.0%} confidence, "
+        f"{row.num_members} members and {row.num_nonmembers} others"
+    )
 
 
 def _show_auc(row: AttackResult) -> str:

@@ -30,7 +30,12 @@ class Picture:
 
 
 def of_attacks(
-    record: PrivacyEvaluation, guarantee: PrivacyGuarantee | None, limit: float, *, mu: GaussianDP | None = None
+    record: PrivacyEvaluation,
+    guarantee: PrivacyGuarantee | None,
+    limit: float,
+    *,
+    strongest: str | None = None,
+    mu: GaussianDP | None = None,
 ) -> list[Picture]:
     """The pictures of membership attacks: slices, curves, scores.
 
@@ -38,11 +43,10 @@ def of_attacks(
       record: The evaluation.
       guarantee: What is claimed for the model, if anything.
       limit: Largest AUC that is allowed.
+      strongest: The attack whose curve stands out; where it has none, the one with the highest bound on the whole set.
       mu: The claim as Gaussian differential privacy.
     """
-    made = [_forest(record, limit)]
-    made += [_roc(record, curve, guarantee, mu, index) for index, curve in enumerate(record.curves)]
-    made += [_scores(record)]
+    made = [_forest(record, limit), _scores(record), _roc(record, guarantee, mu, strongest)]
     return [picture for picture in made if picture is not None]
 
 
@@ -63,10 +67,12 @@ def of_training(facts: ReportFacts) -> list[Picture]:
 
 def of_budget(facts: ReportFacts) -> list[Picture]:
     """What the dataset was charged over time, where the ledger's entries are known."""
+    last_entry = 0 if facts.ledger is None else facts.ledger.head_sequence
     made = _picture(
-        spending.over_time(facts.budget_history),
-        "Epsilon of all runs that were charged to the dataset, by Renyi DP at its order, after each entry of its "
-        "ledger. A charge is made before a run reads a record, and given back only if it never started.",
+        spending.over_time(facts.budget_history, last_entry=last_entry),
+        "Epsilon of all runs that were charged to the dataset, by Renyi DP at its order. A point is an entry of its ledger "
+        "that changed what is charged or allowed; the others tell how runs went on. A charge is made before a run reads a "
+        "record, and given back only if it never started.",
     )
     return [] if made is None else [made]
 
@@ -103,14 +109,13 @@ def _forest(record: PrivacyEvaluation, limit: float) -> Picture | None:
 
 
 def _roc(
-    record: PrivacyEvaluation, curve: Curve, guarantee: PrivacyGuarantee | None, mu: GaussianDP | None, index: int
+    record: PrivacyEvaluation, guarantee: PrivacyGuarantee | None, mu: GaussianDP | None, strongest: str | None
 ) -> Picture | None:
-    about = f"{_caution(record, curve.attack)}Members that {_named(curve.attack)} finds"
-    if index:
-        return _picture(
-            plots.roc(curve, guarantee, mu=mu, prefix=f"roc{index}"),
-            f"{about}, drawn as that of {record.curves[0].attack}.",
-        )
+    """All curves in one picture: apart they look alike, and take a screen each."""
+    if not record.curves:
+        return None
+    curves = sorted(record.curves, key=lambda curve: _prominence(record, curve, strongest), reverse=True)
+    first, others = curves[0], curves[1:]
     claimed = guarantee is not None and math.isfinite(guarantee.stated_epsilon)
     claim = (
         " The dash-dotted line is the most that the stated epsilon allows any attack on one privacy unit, in "
@@ -118,12 +123,20 @@ def _roc(
         if claimed
         else " No finite epsilon is claimed, so nothing limits the curve."
     )
+    beside = f" Thin lines without a band: {', '.join(_named(curve.attack) for curve in others)}." if others else ""
     return _picture(
-        plots.roc(curve, guarantee, mu=mu, prefix=f"roc{index}"),
-        f"{about}, for each share of non-members that it takes for members; both axes are logarithmic, the band is "
-        f"pointwise at {_level(record)}.{claim} The picture shows this attack on this model alone: a curve below the "
-        "line is no proof of epsilon, and a stronger attack may come closer to it.",
+        plots.roc(first, guarantee, others=others, mu=mu),
+        f"{''.join(_caution(record, curve.attack) for curve in curves)}Members that {_named(first.attack)} finds, for each "
+        "share of non-members that it takes for members; both axes are logarithmic, the band is pointwise at "
+        f"{_level(record)}.{beside}{claim} The picture shows these attacks on this model alone: a curve below the line is no "
+        "proof of epsilon, and a stronger attack may come closer to it.",
     )
+
+
+def _prominence(record: PrivacyEvaluation, curve: Curve, strongest: str | None) -> tuple[bool, bool, float]:
+    """Attacks on the model before the control; the strongest one before all."""
+    bounds = [row.attack_auc_upper for row in record.rows(attack=curve.attack, feature=WHOLE_SET) if row.status == "OK"]
+    return curve.attack != CONTROL, curve.attack == strongest, max(bounds, default=0.0)
 
 
 def _scores(record: PrivacyEvaluation) -> Picture | None:
@@ -166,7 +179,9 @@ def _reach(rows: list[AttackResult]) -> tuple[int, float]:
 def _caution(record: PrivacyEvaluation, attack: str) -> str:
     """What must be said first where the attack's numbers on the whole set must not be trusted."""
     return "".join(
-        f"{row.status}: {row.reason}. " for row in record.rows(attack=attack, feature=WHOLE_SET) if row.status != "OK"
+        f"{attack} is {row.status}: {row.reason}. "
+        for row in record.rows(attack=attack, feature=WHOLE_SET)
+        if row.status != "OK"
     )
 
 

@@ -14,9 +14,9 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from tfx_privacy.accounting import gaussian_dp
 from tfx_privacy.accounting.gaussian_dp import GaussianDP
-from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.attacks.evaluation import Checkpoint, Curve, PrivacyEvaluation
 from tfx_privacy.guarantee.record import PrivacyGuarantee
+from tfx_privacy.reporting import wording
 from tfx_privacy.reporting.figures import svg
 
 MIN_RATE = 1e-4
@@ -24,17 +24,23 @@ _RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
 def roc(
-    curve: Curve, guarantee: PrivacyGuarantee | None = None, *, mu: GaussianDP | None = None, prefix: str = "roc"
+    curve: Curve,
+    guarantee: PrivacyGuarantee | None = None,
+    *,
+    others: Sequence[Curve] = (),
+    mu: GaussianDP | None = None,
+    prefix: str = "roc",
 ) -> str | None:
-    """The attack's true-positive rate over its false-positive rate, both on logarithmic axes from 1e-4 to 1.
+    """Attacks' true-positive rates over their false-positive rates, both on logarithmic axes from 1e-4 to 1.
 
     With a finite stated epsilon, the curve that no attack can be above, in probability over training, is drawn in: TPR
     <= min(1, exp(epsilon) FPR + delta, 1 - exp(-epsilon) (1 - delta - FPR)), Kairouz, Oh, Viswanath (2015),
     https://arxiv.org/abs/1311.0776, Section 2.
 
     Args:
-      curve: The attack's curve.
+      curve: Of the attack that is drawn with its confidence band.
       guarantee: What is claimed for the model; None draws no claim.
+      others: Curves that are drawn thin and without a band.
       mu: The claim as Gaussian differential privacy; None draws none.
       prefix: Begins the ids.
 
@@ -43,15 +49,17 @@ def roc(
     """
     if not curve.false_positive_rate:
         return None
+    others = [other for other in others if other.false_positive_rate]
     rates = {rate: _interpolated(curve, rate) for rate in (0.001, 0.01, 0.1)}
     found = ", ".join(f"{true:.2%} at {false:.1%}" for false, true in rates.items())
+    beside = "".join(f" {other.attack} has {_interpolated(other, 0.01):.2%} at 1.0%." for other in others)
     return svg.render(
-        lambda figure: _paint_roc(figure, curve, guarantee, mu),
-        height=4.6,
+        lambda figure: _paint_roc(figure, curve, others, guarantee, mu),
+        height=4.6 + 0.2 * bool(others),
         prefix=prefix,
-        title=f"ROC of the attack {curve.attack}",
+        title=f"ROC of the attack {curve.attack}" + (f", with {len(others)} others" if others else ""),
         description=(
-            f"True-positive rates by false-positive rate: {found}. Guessing has equal rates. {_claim(guarantee)}"
+            f"True-positive rates by false-positive rate: {found}. Guessing has equal rates.{beside} {_claim(guarantee)}"
         ),
     )
 
@@ -109,30 +117,35 @@ def over_training(record: PrivacyEvaluation, *, prefix: str = "training") -> str
     )
 
 
-def _paint_roc(figure: Figure, curve: Curve, guarantee: PrivacyGuarantee | None, mu: GaussianDP | None) -> None:
-    axes = figure.add_axes((0.17, 0.31, 0.76, 0.66))
-    false, true, low, high = (
-        # Zero has no logarithm: it is drawn outside.
-        np.maximum(values, MIN_RATE / 100)
-        for values in (
+def _paint_roc(
+    figure: Figure, curve: Curve, others: Sequence[Curve], guarantee: PrivacyGuarantee | None, mu: GaussianDP | None
+) -> None:
+    axes = figure.add_axes((0.17, 0.33 if others else 0.31, 0.76, 0.64 if others else 0.66))
+    for index, other in enumerate(others):
+        axes.plot(
+            _drawn(other.false_positive_rate), _drawn(other.true_positive_rate), color=svg.GREY, linewidth=0.9,
+            label=None if index else f"other attacks ({len(others)})",
+        )  # fmt: skip
+    false, true, low, high = map(
+        _drawn,
+        (
             curve.false_positive_rate,
             curve.true_positive_rate,
             curve.true_positive_rate_low,
             curve.true_positive_rate_high,
-        )
+        ),
     )
     axes.fill_between(false, low, high, color=svg.ORANGE, alpha=0.18, linewidth=0)
     for bound in (low, high):
         axes.plot(false, bound, color=svg.ORANGE, linewidth=0.7, linestyle=":")
-    axes.plot(false, true, color=svg.ORANGE, linewidth=1.8, label="attack, with confidence band")
+    axes.plot(
+        false, true, color=svg.ORANGE, linewidth=1.8, label=f"{svg.label(curve.attack, 28)}, with confidence band"
+    )
     axes.plot((MIN_RATE, 1.0), (MIN_RATE, 1.0), color=svg.GREY, linestyle="--", linewidth=1.0, label="guessing")
     if guarantee is not None and math.isfinite(guarantee.stated_epsilon):
         rates = np.geomspace(MIN_RATE, 1.0, 200)
         bound = trade_off(rates, guarantee.stated_epsilon, guarantee.target_delta)
-        name = (
-            f"limit by epsilon = {rounded_up(guarantee.stated_epsilon, 2, trimmed=True)}, delta = "
-            f"{guarantee.target_delta:g}"
-        )
+        name = f"limit by epsilon = {wording.epsilon(guarantee.stated_epsilon)}, delta = {guarantee.target_delta:g}"
         axes.plot(rates, bound, color=svg.BLUE, linestyle="-.", linewidth=1.6, label=name)
         if mu is not None:
             closer = gaussian_dp.true_positive_rate(mu.mu, rates)
@@ -142,7 +155,7 @@ def _paint_roc(figure: Figure, curve: Curve, guarantee: PrivacyGuarantee | None,
                 color="black",
                 linestyle=":",
                 linewidth=1.8,
-                label=f"limit by mu = {rounded_up(mu.mu, 2, trimmed=True)}",
+                label=f"limit by mu = {wording.epsilon(mu.mu)}",
             )
     for axis, set_scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
         set_scale("log")
@@ -154,6 +167,11 @@ def _paint_roc(figure: Figure, curve: Curve, guarantee: PrivacyGuarantee | None,
     axes.set_xlabel("non-members taken for members (FPR)")
     axes.set_ylabel("members found (TPR)")
     figure.legend(loc="lower center", ncol=1)
+
+
+def _drawn(rates: Sequence[float]) -> np.ndarray:
+    """Zero has no logarithm: it is drawn outside."""
+    return np.maximum(rates, MIN_RATE / 100)
 
 
 def trade_off(false_positive_rate: np.ndarray, epsilon: float, delta: float) -> np.ndarray:
@@ -216,7 +234,4 @@ def _claim(guarantee: PrivacyGuarantee | None) -> str:
     if guarantee is None or not math.isfinite(guarantee.stated_epsilon):
         return "No finite epsilon is claimed."
     at = trade_off(np.array([0.01]), guarantee.stated_epsilon, guarantee.target_delta)[0]
-    return (
-        f"The claimed epsilon of {rounded_up(guarantee.stated_epsilon, 2, trimmed=True)} limits the rate at 1.0% to "
-        f"{at:.2%}."
-    )
+    return f"The claimed epsilon of {wording.epsilon(guarantee.stated_epsilon)} limits the rate at 1.0% to {at:.2%}."

@@ -11,10 +11,12 @@ from matplotlib.figure import Figure
 
 from tfx_privacy.attacks import exposure
 from tfx_privacy.attacks.evaluation import AttackResult, Finding, PrivacyEvaluation
+from tfx_privacy.reporting.facts import leaks
 from tfx_privacy.reporting.figures import svg
 
 MAX_SLICES = 30
 _MAX_FINDINGS = 12
+_LABEL = 20
 _MAX_PANELS = 8
 
 
@@ -37,7 +39,7 @@ def forest(record: PrivacyEvaluation, attack: str, limit: float, *, prefix: str 
     shown = rows[:MAX_SLICES]
     return svg.render(
         lambda figure: _paint_forest(figure, shown, len(rows), limit),
-        height=1.37 + 0.22 * len(shown),
+        height=1.37 + (0.34 if any(map(_is_long, shown)) else 0.22) * len(shown),
         prefix=prefix,
         title=f"AUC of the attack {attack} by slice",
         description=(
@@ -73,12 +75,6 @@ def findings(record: PrivacyEvaluation, *, prefix: str = "findings") -> str | No
             "harmless value."
         ),
     )
-
-
-def leaks(finding: Finding) -> bool:
-    """Whether the interval of a finding with numbers lies above what a model that leaks nothing has."""
-    values = _values(finding)
-    return not values.low <= values.harmless
 
 
 def _paint_forest(figure: Figure, rows: Sequence[AttackResult], num_all: int, limit: float) -> None:
@@ -158,7 +154,15 @@ def _rows_on_y(axes: Axes, labels: Sequence[str]) -> None:
 
 
 def _slice_label(row: AttackResult) -> str:
-    return svg.label(row.slice_name, 20) + ("" if row.status == "OK" else " ?")
+    """A long one has its value below its feature, so neither is cut where most names end."""
+    doubt = "" if row.status == "OK" else " ?"
+    if not _is_long(row):
+        return svg.label(row.slice_name, _LABEL) + doubt
+    return f"{svg.label(row.slice_feature, _LABEL)}=\n{svg.label(row.slice_value, _LABEL)}{doubt}"
+
+
+def _is_long(row: AttackResult) -> bool:
+    return len(row.slice_name) > _LABEL
 
 
 def _interval(row: AttackResult) -> tuple[float, float, float]:

@@ -17,6 +17,12 @@ from tfx_privacy._printable import printable
 WIDTH = 5.0
 """Inches; 360 units of the view box, so text keeps its size on a narrow screen."""
 BLUE, ORANGE, RED, GREY = "#0060a0", "#b34700", "#a8201a", "#555555"
+_BLACK, _WHITE, _GRID = "#000000", "#ffffff", "#dddddd"
+# The page's style sheet sets these variables, for light and for dark; without one the colours are as they were drawn.
+_VARIABLES = {
+    BLUE: "blue", ORANGE: "orange", RED: "red", GREY: "grey", _BLACK: "ink", _WHITE: "paper", _GRID: "grid",
+}  # fmt: skip
+_COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 _STYLE = {
     "axes.grid": True,
     "axes.labelsize": 11,
@@ -26,7 +32,7 @@ _STYLE = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 11,
-    "grid.color": "#dddddd",
+    "grid.color": _GRID,
     "grid.linewidth": 0.6,
     "legend.fontsize": 10,
     "legend.frameon": False,
@@ -77,6 +83,8 @@ def _inline(document: str, prefix: str, title: str, description: str) -> str:
     root.attrib.update({"xmlns": "http://www.w3.org/2000/svg", "viewBox": size, "role": "img"})
     # What matplotlib says for all elements, in a style sheet that would hold for the whole page.
     root.attrib.update({"stroke-linejoin": "round", "stroke-linecap": "butt", "aria-label": printable(title)})
+    # Text has no colour of its own.
+    root.attrib["style"] = f"fill: {_themed(_BLACK)}"
     for index, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ElementTree.Element(tag)
         element.text = printable(text)
@@ -98,10 +106,18 @@ def _localise(element: ElementTree.Element, prefix: str) -> None:
         attributes["id"] = f"{prefix}-{attributes['id']}"
     if attributes.get("href", "").startswith("#"):
         attributes["href"] = f"#{prefix}-{attributes['href'][1:]}"
+    if "style" in attributes:
+        attributes["style"] = _COLOUR.sub(lambda found: _themed(found[0]), attributes["style"])
     element.attrib.clear()
     element.attrib.update(
         {name: re.sub(r"url\(#", f"url(#{prefix}-", value) for name, value in attributes.items()},
     )
+
+
+def _themed(colour: str) -> str:
+    """A colour as a variable of the page, whose style sheet has one for each that the pictures use."""
+    name = _VARIABLES.get(colour)
+    return colour if name is None else f"var(--{name}, {colour})"
 
 
 def _local(name: str) -> str:
