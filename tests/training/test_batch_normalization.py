@@ -242,8 +242,9 @@ def test_frozen_layers_are_trained_through_and_stay_as_they_are(name: str, gener
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("generation", GENERATIONS)
-@pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50"])
+@pytest.mark.parametrize(
+    ("name", "generation"), [("MobileNetV2", "tf_keras"), ("MobileNetV2", "keras"), ("ResNet50", "tf_keras")]
+)
 def test_backbones_of_keras_applications(name: str, generation: str) -> None:
     """The usual way to train on few images; no layer of them is called for one record at a time."""
     from tfx_privacy import training
@@ -260,7 +261,6 @@ def test_backbones_of_keras_applications(name: str, generation: str) -> None:
         {"features": random.random((12, 32, 32, 3), dtype=np.float32)}, random.integers(0, 2, 12)
     )
     run = resolved(12, expected_batch_size=4, steps=2)
-    training.check_model(model, data)
     examined = probe.examine(model, data, run)
     assert (examined.record_by_record, examined.notes) == (False, ())
     before = [np.array(part) for part in frozen.get_weights()]

@@ -143,9 +143,12 @@ def _draws(data: ColumnarDataset) -> Iterator[ColumnarDataset]:
             made = many.rows(np.arange(start, start + _RECORDS))
             yield made
             for label in _LABELS:
-                yield dataclasses.replace(
-                    made, labels=tf.nest.map_structure(functools.partial(np.full_like, fill_value=label), made.labels)
-                )
+                yield dataclasses.replace(made, labels=_filled(made.labels, label))
+
+
+def _filled(labels: Any, value: int) -> Any:
+    """Of any type: an unsigned one wraps around."""
+    return tf.nest.map_structure(lambda column: np.full(column.shape, value).astype(column.dtype), labels)
 
 
 @contextlib.contextmanager
@@ -163,7 +166,8 @@ def _redraw(variables: list[Any], scale: float) -> None:
     """Other weights: a layer that is dead for all made-up records is not with these. None for a scale of zero."""
     random = np.random.default_rng(0)
     for variable in variables if scale else []:
-        drawn = random.standard_normal(variable.shape) * scale / math.sqrt(max(1, *variable.shape[:-1], 1))
+        fan_in = max(1, math.prod(variable.shape[:-1]))
+        drawn = random.standard_normal(variable.shape) * scale / math.sqrt(fan_in)
         variable.assign(drawn.astype(variable.dtype.as_numpy_dtype))
 
 
