@@ -91,6 +91,13 @@ def _balanced_in_batch(tf: Any, y: Any, p: Any) -> Any:
     return tf.reduce_sum(weights * tf.nn.sigmoid_cross_entropy_with_logits(y, p)) / (tf.reduce_sum(weights) + 1e-6)
 
 
+def _smoothly_balanced(tf: Any, y: Any, p: Any) -> Any:
+    """Of one record it is the plain loss, so only the weights' proportion tells."""
+    share = tf.reduce_mean(y)
+    weights = y / (share + 0.1) + (1 - y) / (1.1 - share)
+    return tf.reduce_sum(weights * tf.nn.sigmoid_cross_entropy_with_logits(y, p)) / tf.reduce_sum(weights)
+
+
 def _contrastive(tf: Any, y: Any, p: Any) -> Any:
     rows = tf.math.l2_normalize(p, -1)
     scores = tf.matmul(rows, rows, transpose_b=True) / 0.1
@@ -124,6 +131,7 @@ COMPARES: dict[str, Any] = {
     ),
     "list": of_numbers(lambda tf, y, p: -tf.reduce_sum(tf.nn.softmax(y, 0) * tf.nn.log_softmax(p, 0))),
     "balanced in the batch": of_numbers(_balanced_in_batch),
+    "smoothly balanced in the batch": of_numbers(_smoothly_balanced),
     "weighted by outputs": of_numbers(
         lambda tf, y, p: tf.reduce_sum(tf.exp(-tf.abs(p)) * tf.square(y - p)) / tf.reduce_sum(tf.exp(-tf.abs(p)))
     ),

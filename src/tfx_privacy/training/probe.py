@@ -113,7 +113,7 @@ def require_gradients(
     """
     if _is_of_use(found):
         return
-    draws = [*_draws(data)]
+    draws = [*_more_records(data)]
     with _weights_restored(model) as variables:
         for scale in _WEIGHT_SCALES:
             _redraw(variables, scale)
@@ -135,7 +135,7 @@ def _is_of_use(gradients: list[Any]) -> bool:
     return bool(np.any(np.all(np.isfinite(rows), axis=1) & np.any(rows != 0.0, axis=1)))
 
 
-def _draws(data: ColumnarDataset) -> Iterator[ColumnarDataset]:
+def _more_records(data: ColumnarDataset) -> Iterator[ColumnarDataset]:
     """Made-up records of several kinds, with labels as they are drawn and all alike."""
     for positive in (False, True):
         many = data.synthetic(_RECORDS * _DRAWS, positive=positive)
