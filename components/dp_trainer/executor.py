@@ -43,7 +43,7 @@ from tfx_privacy.components.dp_trainer.reference_models import Journal
 from tfx_privacy.components.dp_trainer.request import Request
 from tfx_privacy.errors import ParameterError, TFXPrivacyError
 from tfx_privacy.guarantee.record import PrivacyGuarantee
-from tfx_privacy.training import keras_api, over_training
+from tfx_privacy.training import keras_api, over_training, precision
 
 _REPORTS_PER_RUN = 20
 
@@ -51,6 +51,7 @@ _REPORTS_PER_RUN = 20
 class Executor(trainer_executor.GenericExecutor):
     """Executor of DPTrainer; takes FnArgs from TFX's own Trainer."""
 
+    @precision.restored()
     def Do(
         self,
         input_dict: dict[str, list[types.Artifact]],

@@ -140,6 +140,17 @@ def test_a_killed_component_goes_on_from_its_checkpoints(bench: Bench, monkeypat
     assert again.mechanism.steps == 12
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_the_precision_that_a_module_sets_ends_with_its_run(bench: Bench, policy: str) -> None:
+    """In the process that runs the next component as well."""
+    import tensorflow as tf
+
+    bench.module(MODULE + f"\ntf.keras.mixed_precision.set_global_policy('{policy}')\n")
+    with pytest.raises(ModelError, match="Leave out the mixed-precision policy"):
+        bench.run()
+    assert tf.keras.mixed_precision.global_policy().name == "float32"
+
+
 def test_a_model_of_keras_3_trains_and_serves(bench: Bench) -> None:
     import tensorflow as tf
 

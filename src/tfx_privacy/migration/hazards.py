@@ -126,8 +126,8 @@ def _refused_call(module: Module, call: ast.Call) -> Iterator[Finding]:
     if "BatchNorm" in last:
         yield _at(
             module, call,
-            f"{last} mixes the records of a batch, so no record has its own gradient; DPTrainer refuses it. "
-            "Use LayerNormalization, or GroupNormalization after convolutions.",
+            f"{last} mixes the records of a batch, so no record has its own gradient; DPTrainer refuses it unless "
+            "it is frozen. Use LayerNormalization, or GroupNormalization after convolutions.",
         )  # fmt: skip
     elif last in _ADAPTED and not call.args and not any(keyword.arg == _ADAPTED[last] for keyword in call.keywords):
         yield _at(

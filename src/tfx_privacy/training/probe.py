@@ -5,14 +5,18 @@ Made-up records are used, so nothing here depends on a private one.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfx_privacy.accounting.parameters import ResolvedParameters
+from tfx_privacy.errors import ModelError
 from tfx_privacy.training import keras_api, state, trial_records, validation
 from tfx_privacy.training.batches import MAX_CHUNK, Layout
 from tfx_privacy.training.data import ColumnarDataset
@@ -28,6 +32,12 @@ _CHUNK_BYTES = 256 << 20
 _FLOAT_BYTES = 4
 # A record with more numbers than this to its gradients costs more than a chunk does by itself.
 _COSTLY_NUMBERS = 8192
+
+# What is tried before it is said that a model has no gradients: batches of each kind, their labels, and spreads of the
+# weights; 0.0 leaves them as they are.
+_DRAWS = 4
+_LABELS = (0, 1, -1, 3)
+_WEIGHT_SCALES = (0.0, 0.1, 1.0, -1.0, 100.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +74,10 @@ def examine(model: Any, data: ColumnarDataset, resolved: ResolvedParameters) -> 
             fast = _Traced(model, batched)
             found = fast(made)
         except UnsupportedCallError as error:
+            alone = _Traced(model, clipping.RecordByRecord(model, units))
+            require_gradients(model, data, alone, alone(made))
             return _slow(model, records_each, resolved, str(error))
+        require_gradients(model, data, fast, found)
         slow = _Traced(model, clipping.RecordByRecord(model, units, in_loop=True))
         if not _agree(found, slow(made)):
             return _slow(
@@ -80,6 +93,82 @@ def examine(model: Any, data: ColumnarDataset, resolved: ResolvedParameters) -> 
     layout = _layout(fast.numbers_each * records_each, resolved)
     declared = sorted(batched.plan.declared | losses.declared_of(model))
     return Examined(False, layout, _notes(model, batched.plan), tuple(declared))
+
+
+def require_gradients(
+    model: Any, data: ColumnarDataset, gradients_of: Callable[[ColumnarDataset], list[Any]], found: list[Any]
+) -> None:
+    """Refuses a model that would be trained by noise alone: whatever its records, labels and weights, no gradient is of use.
+
+    What a unit has that is not finite is left out of the sum, so it counts as none.
+
+    Args:
+      model: Its weights are others for a while where those that it has show nothing.
+      data: Names, shapes and types of the features; no value is used.
+      gradients_of: From made-up records to gradients of shape (records, ...), one for each variable.
+      found: What it gave for some.
+
+    Raises:
+      ModelError: If there is none.
+    """
+    if _is_of_use(found):
+        return
+    draws = [*_more_records(data)]
+    with _weights_restored(model) as variables:
+        for scale in _WEIGHT_SCALES:
+            _redraw(variables, scale)
+            for made in draws:
+                gradients = trial_records.unless_refused(gradients_of, made)
+                if gradients is not None and _is_of_use(gradients):
+                    return
+    raise ModelError(
+        "This model would be trained by noise alone: for made-up records with labels of 0, 1 and others, the gradient "
+        "of every record's own loss is zero or not finite, also with other weights. A loss that compares the records of "
+        "a batch has none for one record; neither has one of rounded numbers or classes (argmax), nor a softmax over a "
+        "single output. Make the loss a differentiable function of one record."
+    )
+
+
+def _is_of_use(gradients: list[Any]) -> bool:
+    """Whether the gradient of any record is finite, and not zero."""
+    rows = np.concatenate([np.reshape(gradient, (len(gradient), -1)) for gradient in gradients], axis=1)
+    return bool(np.any(np.all(np.isfinite(rows), axis=1) & np.any(rows != 0.0, axis=1)))
+
+
+def _more_records(data: ColumnarDataset) -> Iterator[ColumnarDataset]:
+    """Made-up records of several kinds, with labels as they are drawn and all alike."""
+    for positive in (False, True):
+        many = data.synthetic(_RECORDS * _DRAWS, positive=positive)
+        for start in range(0, len(many), _RECORDS):
+            made = many.rows(np.arange(start, start + _RECORDS))
+            yield made
+            for label in _LABELS:
+                yield dataclasses.replace(made, labels=_filled(made.labels, label))
+
+
+def _filled(labels: Any, value: int) -> Any:
+    """Of any type: an unsigned one wraps around."""
+    return tf.nest.map_structure(lambda column: np.full(column.shape, value).astype(column.dtype), labels)
+
+
+@contextlib.contextmanager
+def _weights_restored(model: Any) -> Iterator[list[Any]]:
+    variables = keras_api.trainable_variables(model)
+    before = [variable.numpy() for variable in variables]
+    try:
+        yield variables
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+
+
+def _redraw(variables: list[Any], scale: float) -> None:
+    """Other weights: a layer that is dead for all made-up records is not with these. None for a scale of zero."""
+    random = np.random.default_rng(0)
+    for variable in variables if scale else []:
+        fan_in = max(1, math.prod(variable.shape[:-1]))
+        drawn = random.standard_normal(variable.shape) * scale / math.sqrt(fan_in)
+        variable.assign(drawn.astype(variable.dtype.as_numpy_dtype))
 
 
 class _Traced:

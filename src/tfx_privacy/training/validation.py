@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,14 +11,15 @@ import tensorflow as tf
 
 from tfx_privacy import _validate
 from tfx_privacy.errors import ModelError
-from tfx_privacy.training import keras_api, state, trial_records
+from tfx_privacy.training import keras_api, loss_checks, state, trial_records
 from tfx_privacy.training.data import ColumnarDataset
-from tfx_privacy.training.gradients import losses
+from tfx_privacy.training.gradients import known_layers, plan
 from tfx_privacy.training.variable_length import Ragged, Sparse
 
 _OPTIMIZERS = ("SGD", "Adam", "AdamW", "Adagrad", "RMSprop")
-# Their output for one record depends on the other records of the batch, or they keep statistics of them.
-_MIXING = ("BatchNormalization", "SyncBatchNormalization", "MixUp", "CutMix", "RandomErasing")
+_NEAREST = {"Nadam": "Adam", "Adamax": "Adam", "Adadelta": "RMSprop", "Ftrl": "Adagrad"}
+# Their output for one record depends on the other records of the batch.
+_MIXING = ("MixUp", "CutMix", "RandomErasing")
 # Called by Keras' own `fit`, and not by DPTrainer.
 _TRAINING_METHODS = ("train_step", "compute_loss", "compute_gradients")
 _NOT_FINITE = (
@@ -26,10 +28,8 @@ _NOT_FINITE = (
 )
 _PROBE_SIZE = 4
 _TOLERANCE = 1e-4
-_LOSS_TOLERANCE = 1e-3
 # Differences below this are none, whatever the numbers.
 _SMALLEST = 1e-6
-_OUTPUT_SCALES = (1.0, 30.0, 1e3)
 
 
 def check_model(model: Any, data: ColumnarDataset) -> None:
@@ -42,7 +42,8 @@ def check_model(model: Any, data: ColumnarDataset) -> None:
     Raises:
       ModelError: With every problem that was found.
     """
-    check_structure(model)
+    _require_model(model)
+    _refuse([*_structural_problems(model)])
     try:
         problems = [*_behavioural_problems(model, data)]
     except tf.errors.OpError as error:
@@ -61,9 +62,17 @@ def check_structure(model: Any) -> None:
     Raises:
       ModelError: With every problem that was found.
     """
+    _require_model(model)
+    # Whether one that is not frozen is called with training=False cannot be seen.
+    normalizing = [
+        layer for layer in _batch_normalizations(model) if not known_layers.by_moving_statistics(layer, None)
+    ]
+    _refuse([*_structural_problems(model), *_named_normalizations(normalizing)])
+
+
+def _require_model(model: Any) -> None:
     if not keras_api.is_model(model):
         raise ModelError(f"model_fn returned a {type(model).__name__}; expected a compiled tf.keras.Model.")
-    _refuse([*_structural_problems(model)])
 
 
 def _refuse(problems: list[str]) -> None:
@@ -124,6 +133,7 @@ def _structural_problems(model: Any) -> Iterator[str]:
         yield from _optimizer_problems(model.optimizer)
     for layer in keras_api.layers(model):
         yield from _layer_problems(layer)
+    yield from _precision_problems(model)
 
 
 def _defining_class(kind: type, attribute: str) -> type:
@@ -137,17 +147,24 @@ def _optimizer_problems(optimizer: Any) -> Iterator[str]:
     if not keras_api.is_exactly(optimizer, *_OPTIMIZERS) or ".legacy." in f"{kind.__module__}.":
         yield (
             f"Its optimizer is {kind.__module__}.{kind.__name__}; allowed are Keras' {', '.join(_OPTIMIZERS)}. "
-            "DPTrainer clips and adds the noise itself."
+            f"DPTrainer clips and adds the noise itself. {_optimizer_remedy(optimizer)}"
         )
+
+
+def _optimizer_remedy(optimizer: Any) -> str:
+    name = type(optimizer).__name__
+    if keras_api.is_kind_of(optimizer, "LossScaleOptimizer", "LossScaleOptimizerV3"):
+        inner = type(optimizer.inner_optimizer).__name__
+        return f"Losses are scaled for float16 alone: compute in float32, and compile with {inner} itself."
+    if ".legacy." in f"{type(optimizer).__module__}." and name in _OPTIMIZERS:
+        return f"Compile with tf.keras.optimizers.{name}, without legacy."
+    return f"Compile with {_NEAREST.get(name, 'one of them')}."
 
 
 def _layer_problems(layer: Any) -> Iterator[str]:
     name = f"Layer {layer.name!r} ({type(layer).__name__})"
-    if keras_api.is_kind_of(layer, *_MIXING) or "BatchNorm" in type(layer).__name__:
-        yield (
-            f"{name} mixes the records of a batch or keeps their statistics: use LayerNormalization or "
-            "GroupNormalization, and augment records one by one."
-        )
+    if keras_api.is_kind_of(layer, *_MIXING):
+        yield f"{name} mixes the records of a batch: augment records one by one."
     elif keras_api.is_kind_of(layer, "SpectralNormalization"):
         yield f"{name} keeps a vector that follows the weights: use a kernel constraint or regularizer instead."
     elif getattr(layer, "stateful", False) and keras_api.is_kind_of(layer, "RNN"):
@@ -157,9 +174,21 @@ def _layer_problems(layer: Any) -> Iterator[str]:
             f"{name} takes its mean, vocabulary or boundaries from data, by adapt() without privacy: give them to it "
             "as constants."
         )
-    policy: Any = getattr(layer, "dtype_policy", None) or getattr(layer, "_dtype_policy", None)
-    if getattr(policy, "compute_dtype", None) in ("float16", "bfloat16"):
-        yield f"{name} computes in {policy.compute_dtype}: use float32, in which clipping is done."
+
+
+def _precision_problems(model: Any) -> Iterator[str]:
+    found = {layer.name: _compute_dtype(layer) for layer in keras_api.layers(model)}
+    half = {name: dtype for name, dtype in found.items() if dtype in ("float16", "bfloat16")}
+    if half:
+        yield (
+            f"{', '.join(map(repr, half))} compute in {' and '.join(sorted(set(half.values())))}: use float32, in which "
+            "gradients are clipped. Leave out the mixed-precision policy, global or as a layer's dtype."
+        )
+
+
+def _compute_dtype(layer: Any) -> str:
+    policy = getattr(layer, "dtype_policy", None) or getattr(layer, "_dtype_policy", None)
+    return str(getattr(policy, "compute_dtype", None))
 
 
 def _behavioural_problems(model: Any, data: ColumnarDataset) -> Iterator[str]:
@@ -173,6 +202,10 @@ def _behavioural_problems(model: Any, data: ColumnarDataset) -> Iterator[str]:
     if not model.trainable_variables:
         yield "It has no trainable weights."
         return
+    normalizing = [*_normalization_problems(model, made)]
+    if normalizing:
+        yield from normalizing
+        return
     # First of all: what has a state gives no two calls that could be compared.
     kept = [*_state_problems(model, made)]
     if kept:
@@ -183,7 +216,46 @@ def _behavioural_problems(model: Any, data: ColumnarDataset) -> Iterator[str]:
         yield _NOT_FINITE
         return
     yield from _mixing_problems(model, finite)
-    yield from _loss_problems(model, finite)
+    yield from loss_checks.problems(model, finite, _traced(model, training=False))
+
+
+def _normalization_problems(model: Any, made: ColumnarDataset) -> Iterator[str]:
+    """Names all BatchNormalization layers at once that training would call with the statistics of a batch.
+
+    For people: what runs is searched again (`state`), and `plan` looks at each of its calls.
+    """
+    layers = _batch_normalizations(model)
+    # Whatever else than Keras' own is not known by what it is called with.
+    found = {id(layer): layer for layer in layers if known_layers.check_of(layer) is None}
+
+    def watched(layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+        @tf.autograph.experimental.do_not_convert
+        def watching(*args: Any, **kwargs: Any) -> Any:
+            if not known_layers.by_moving_statistics(layer, plan.training_of(layer, args, kwargs)):
+                found[id(layer)] = layer
+            return call(*args, **kwargs)
+
+        return keras_api.ours(watching)
+
+    with contextlib.ExitStack() as stack:
+        for layer in layers:
+            stack.enter_context(keras_api.replaced(layer, "call", watched(layer, layer.call)))
+        _graph_of(lambda features: keras_api.called(model, features, training=True), made.features)
+    yield from _named_normalizations([*found.values()])
+
+
+def _batch_normalizations(model: Any) -> list[Any]:
+    return [layer for layer in keras_api.layers(model) if known_layers.is_batch_normalization(layer)]
+
+
+def _named_normalizations(layers: list[Any]) -> Iterator[str]:
+    if layers:
+        named = ", ".join(f"{layer.name!r} ({type(layer).__name__})" for layer in layers)
+        yield (
+            f"{named} would normalise by the batch, which mixes the records of a batch and keeps their statistics. "
+            "Use GroupNormalization or LayerNormalization instead, or freeze Keras' own BatchNormalization by "
+            "layer.trainable = False, also of a whole backbone: it then uses the statistics that it has."
+        )
 
 
 def _mixing_problems(model: Any, made: ColumnarDataset) -> Iterator[str]:
@@ -240,58 +312,6 @@ def _close(one: Any, own: Any) -> bool:
     return bool(np.all(np.abs(np.asarray(one) - own) <= _TOLERANCE * np.max(np.abs(own), initial=0.0) + _SMALLEST))
 
 
-def _loss_problems(model: Any, made: ColumnarDataset) -> Iterator[str]:
-    """A loss that is not known must be, for a batch, the mean or the sum of what it is for each record."""
-    call = _traced(model, training=False)
-    ways: dict[str, set[str]] = {}
-    for records in trial_records.of_several_sizes(made):
-        labels, outputs = _tensors(records.labels), trial_records.unless_refused(call, records)
-        if outputs is None:
-            continue
-        for head in keras_api.heads(model, labels, outputs):
-            if losses.is_known_loss(head.loss):
-                continue
-            possible = ways.setdefault(head.name, {"mean", "sum"})
-            for made_up in (head.outputs, *_made_up_outputs(head.outputs)):
-                possible &= _ways_to_add_up(head.loss, head.labels, made_up)
-    for name, possible in ways.items():
-        if not possible:
-            of_output = f" of output {name!r}" if name else ""
-            yield (
-                f"Its loss{of_output} compares the records of a batch: for made-up records the loss of a batch is not "
-                "the mean of the losses of its records. DPTrainer clips the gradient of each record's own loss: make "
-                "the loss a function of one record, e.g. by putting all that it compares into one."
-            )
-
-
-def _made_up_outputs(outputs: Any) -> Iterator[Any]:
-    """Numbers that the model might give later, when its weights have grown."""
-    random = np.random.default_rng(0)
-    normal = random.standard_normal(outputs.shape)
-    for scale in _OUTPUT_SCALES:
-        yield tf.constant(normal * scale, outputs.dtype)
-    yield tf.constant(random.random(outputs.shape), outputs.dtype)
-
-
-def _ways_to_add_up(loss: Any, labels: Any, outputs: Any) -> set[str]:
-    """Whether a batch's loss is the mean or the sum of its records'; both where it is not finite and shows nothing."""
-
-    def of(rows: slice) -> float:
-        with keras_api.user_code():
-            return float(tf.reduce_mean(tf.cast(loss(labels[rows], outputs[rows]), tf.float32)))
-
-    alone = np.array([of(slice(index, index + 1)) for index in range(_PROBE_SIZE)])
-    together = of(slice(None))
-    if not np.all(np.isfinite([*alone, together])):
-        return {"mean", "sum"}
-    allowed = _LOSS_TOLERANCE * np.max(np.abs(alone)) + _SMALLEST
-    return {
-        way
-        for way, expected, terms in (("mean", alone.mean(), 1), ("sum", alone.sum(), _PROBE_SIZE))
-        if abs(together - expected) <= allowed * terms
-    }
-
-
 def _state_problems(model: Any, made: ColumnarDataset) -> Iterator[str]:
     for training in (True, False):
         try:
@@ -310,12 +330,22 @@ def _trace(model: Any, made: ColumnarDataset, *, training: bool) -> None:
     """Makes a graph of all of the user's code that a step runs, so that what it keeps is seen under whatever condition."""
 
     def call(features: Any, labels: Any) -> Any:
-        with state.nothing_kept(model), keras_api.user_code():
+        with state.nothing_kept(model):
             outputs = keras_api.called(model, features, training=training)
             losses = [head.loss(*head.both) for head in keras_api.heads(model, labels, outputs)]
             return losses + list(model.losses)
 
-    tf.function(call, autograph=False).get_concrete_function(_tensors(made.features), _tensors(made.labels))
+    _graph_of(call, made.features, made.labels)
+
+
+def _graph_of(call: Callable[..., Any], *columns: Any) -> None:
+    """Traces a call and runs nothing of it."""
+
+    def traced(*tensors: Any) -> Any:
+        with keras_api.user_code():
+            return call(*tensors)
+
+    tf.function(traced, autograph=False).get_concrete_function(*[_tensors(each) for each in columns])
 
 
 def _tensors(columns: Any) -> Any:

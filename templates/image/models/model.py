@@ -51,7 +51,7 @@ def model_fn(fn_args: Any) -> Any:
 
     Returns:
       A compiled `tf.keras.Model` from `pixels` to probabilities, shape (batch_size, NUM_CLASSES). Layers that mix
-      records, such as BatchNormalization, are refused; GroupNormalization and LayerNormalization take their place.
+      records, such as BatchNormalization that is not frozen, are refused; GroupNormalization takes its place.
     """
     pixels = tf.keras.Input(shape=(HEIGHT, WIDTH, CHANNELS), name=PIXELS_KEY)
     hidden = pixels

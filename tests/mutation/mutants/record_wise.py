@@ -118,7 +118,7 @@ RECORD_WISE = [
     ),
     Mutant(
         "a loss may compare records", "_behavioural_problems",
-        "yield from _loss_problems(model, finite)", "",
+        "yield from loss_checks.problems(model, finite, _traced(model, training=False))", "",
         "test_record_wise::test_a_loss_that_compares_records_is_refused",
     ),
     Mutant(

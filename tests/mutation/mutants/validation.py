@@ -6,8 +6,67 @@ from mutants.mutant import Mutant
 
 VALIDATION = [
     Mutant(
-        "batch normalisation is fine", "_layer_problems",
-        'keras_api.is_kind_of(layer, *_MIXING) or "BatchNorm" in type(layer).__name__', "False", "test_validation",
+        "layers that mix images are fine", "_layer_problems",
+        "keras_api.is_kind_of(layer, *_MIXING)", "False", "test_validation::test_layers_that_mix_images",
+    ),
+    Mutant(
+        "a thawed batch normalisation keeps records apart", "by_moving_statistics",
+        "frozen = layer.trainable is False and getattr(layer, \"_USE_V2_BEHAVIOR\", True) is True", "frozen = True",
+        "test_batch_normalization::test_the_engine_looks_at_every_call_by_itself",
+    ),
+    Mutant(
+        "TensorFlow 1's batch normalisation minds that it is frozen", "by_moving_statistics",
+        "frozen = layer.trainable is False and getattr(layer, \"_USE_V2_BEHAVIOR\", True) is True",
+        "frozen = layer.trainable is False", "test_batch_normalization::test_layers_that_only_look_frozen_see_no_whole_batch",
+    ),
+    Mutant(
+        "virtual batches keep records apart", "by_moving_statistics",
+        "any(getattr(layer, name, None) for name in _OF_SUB_BATCHES)", "False",
+        "test_batch_normalization::test_layers_that_only_look_frozen_see_no_whole_batch",
+    ),
+    Mutant(
+        "batch normalisation is called for training", "by_moving_statistics",
+        "return frozen or training is False", "return True",
+        "test_batch_normalization::test_the_engine_looks_at_every_call_by_itself",
+    ),
+    Mutant(
+        "batch normalisation along the records", "_batch_normalization",
+        "return by_moving_statistics(layer, ranks.training) and _by_axis(layer, ranks)",
+        "return by_moving_statistics(layer, ranks.training)",
+        "test_batch_normalization::test_layers_that_only_look_frozen_see_no_whole_batch",
+    ),
+    Mutant(
+        "batch normalisation is not named", "_behavioural_problems",
+        "normalizing = [*_normalization_problems(model, made)]", "normalizing = []",
+        "test_batch_normalization::test_statistics_of_a_batch_are_refused_with_a_remedy",
+    ),
+    Mutant(
+        "any loss is a weighted mean", "_is_weighted_mean",
+        "return False", "return True", "test_loss_checks::test_losses_that_compare_records_are_refused",
+    ),
+    Mutant(
+        "weights may follow the batch", "_is_weighted_mean",
+        "return bool(np.all(np.abs(first - part * first.sum()) <= _TOLERANCE))", "return True",
+        "test_loss_checks::test_losses_that_compare_records_are_refused",
+    ),
+    Mutant(
+        "a training of noise alone", "examine",
+        "require_gradients(model, data, fast, found)", "", "test_loss_checks::test_losses_without_a_gradient_are_refused",
+    ),
+    Mutant(
+        "what is not finite trains", "probe:_is_of_use",
+        "return bool(np.any(np.all(np.isfinite(rows), axis=1) & np.any(rows != 0.0, axis=1)))",
+        "return bool(np.any(rows != 0.0))", "test_loss_checks::test_losses_without_a_gradient_are_refused",
+    ),
+    Mutant(
+        "weights that were tried stay", "_weights_restored",
+        "for variable, value in zip(variables, before, strict=True): ...", "pass",
+        "test_loss_checks::test_a_model_that_is_dead_for_made_up_records_is_not_refused",
+    ),
+    Mutant(
+        "a module's precision outlives it", "precision:restored",
+        "if now != (policy, floatx): ...", "pass",
+        "test_validation::test_half_precision_has_one_remedy_for_all_layers_and_ends_with_the_run",
     ),
     Mutant(
         "records may mix in training", "_mixing_problems", "(False, True)", "(False,)",

@@ -18,11 +18,13 @@ from tfx_privacy.training import keras_api
 
 
 class Ranks(NamedTuple):
-    """Numbers of dimensions of the tensors that a layer is called with."""
+    """What a layer is called with: numbers of dimensions of its tensors, and whether it is for training."""
 
     inputs: list[int]
     masks: list[int]
     """Of those that the call names a mask."""
+    training: Any = None
+    """The argument of that name; None where there is none."""
 
     @property
     def least(self) -> int:
@@ -199,6 +201,31 @@ def _normalization(layer: Any, ranks: Ranks) -> bool:
     return not _plain(layer.axis) or _by_axis(layer, ranks)
 
 
+def is_batch_normalization(layer: Any) -> bool:
+    """Whether a layer is one of Keras' that normalise by the batch in training, or a subclass of one."""
+    return any("BatchNorm" in base.__name__ for base in type(layer).__mro__ if keras_api.is_own(base))
+
+
+def by_moving_statistics(layer: Any, training: Any) -> bool:
+    """Whether Keras' own BatchNormalization, called so, uses its moving statistics and leaves them as they are.
+
+    A layer that is not trainable does so in training as well, in both generations; TensorFlow 1's does not. Anything but a
+    plain False may be true when the layer looks at it.
+
+    Args:
+      layer: Of any class.
+      training: What it is called with.
+    """
+    if check_of(layer) is None or any(getattr(layer, name, None) for name in _OF_SUB_BATCHES):
+        return False
+    frozen = layer.trainable is False and getattr(layer, "_USE_V2_BEHAVIOR", True) is True
+    return frozen or training is False
+
+
+def _batch_normalization(layer: Any, ranks: Ranks) -> bool:
+    return by_moving_statistics(layer, ranks.training) and _by_axis(layer, ranks)
+
+
 def _einsum(layer: Any, ranks: Ranks) -> bool:
     """The records' letter comes first in inputs and outputs, and nowhere else."""
     left, _, target = layer.equation.replace(" ", "").partition("->")
@@ -245,6 +272,8 @@ def _text(layer: Any, ranks: Ranks) -> bool:
     return own_functions and of_fixed_width and not layer._ragged
 
 
+# Settings of Keras 2's BatchNormalization that change what it does with a batch.
+_OF_SUB_BATCHES = ("renorm", "virtual_batch_size", "adjustment")
 _RECURRENT = ("SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 _CELLS = ("SimpleRNNCell", "LSTMCell", "GRUCell", "ConvLSTMCell")
 _ACTIVATION_LAST = ("Dense", "Conv1D", "Conv2D", "DepthwiseConv2D", "EinsumDense")
@@ -280,6 +309,7 @@ _CHECKS: dict[str, Check] = {
     ),
     **dict.fromkeys(("LayerNormalization", "GroupNormalization", "UnitNormalization", "RMSNormalization"), _by_axis),
     **dict.fromkeys(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"), _merge),
+    "BatchNormalization": _batch_normalization,
     "Softmax": _softmax,
     "Normalization": _normalization,
     "Concatenate": _concatenate,

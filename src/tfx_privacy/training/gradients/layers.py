@@ -17,7 +17,7 @@ from tfx_privacy.training.gradients.contributions import (
 from tfx_privacy.training.gradients.convolution import convolution, depthwise
 from tfx_privacy.training.gradients.dense import dense, einsum_dense
 from tfx_privacy.training.gradients.general import record_by_record
-from tfx_privacy.training.gradients.normalization import group_normalization, layer_normalization
+from tfx_privacy.training.gradients.normalization import batch_normalization, group_normalization, layer_normalization
 from tfx_privacy.training.gradients.units import (
     Call,
     Contributions,
@@ -96,4 +96,5 @@ _RULES: dict[str, Rule] = {
     "Embedding": _embedding,
     "LayerNormalization": layer_normalization,
     "GroupNormalization": group_normalization,
+    "BatchNormalization": batch_normalization,
 }

@@ -1,4 +1,4 @@
-"""Contributions of layer and group normalization."""
+"""Contributions of layer, group and batch normalization."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfx_privacy.training import keras_api
 from tfx_privacy.training.gradients.contributions import (
     Materialized,
 )
@@ -38,6 +39,18 @@ def group_normalization(call: Call, gradient: Any, units: Units) -> Contribution
     split = tf.reshape(inputs, (*inputs.shape[:-1], groups, channels // groups))
     axes = [axis for axis in range(1, rank + 1) if axis != rank - 1]
     normalized = tf.reshape(_normalized(split, axes, layer.epsilon), inputs.shape)
+    return _scale_and_shift(layer, normalized, gradient, units, 1)
+
+
+def batch_normalization(call: Call, gradient: Any, units: Units) -> Contributions:
+    """Returns contributions to gamma and beta of a layer that uses its moving statistics; no other gets here (`plan`)."""
+    layer = call.layer
+    inputs = tf.cast(call.inputs, tf.float32)
+    axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
+    if axes not in ([-1], [inputs.shape.rank - 1]):
+        raise NoCheapFormError
+    mean, variance = (tf.cast(keras_api.raw(part), tf.float32) for part in (layer.moving_mean, layer.moving_variance))
+    normalized = (inputs - mean) * tf.math.rsqrt(variance + layer.epsilon)
     return _scale_and_shift(layer, normalized, gradient, units, 1)
 
 

@@ -191,14 +191,24 @@ def _is_apart(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], count: 
     )
     if not of_one_length and type(layer).__name__ not in _OF_ANY_LENGTH:
         return False
-    return check is not None and check(layer, _ranks(args, kwargs))
+    return check is not None and check(layer, _ranks(layer, args, kwargs))
 
 
-def _ranks(args: tuple[Any, ...], kwargs: dict[str, Any]) -> known_layers.Ranks:
+def training_of(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The argument `training` of a layer's call; None where it has none."""
+    try:
+        # The engine's wrapper is over the instance's call, so the signature is the class's.
+        return inspect.signature(type(layer).call).bind(layer, *args, **kwargs).arguments.get("training")
+    except TypeError:
+        return None
+
+
+def _ranks(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> known_layers.Ranks:
     masks = {name for name in kwargs if name.endswith("mask") and name != "attention_mask"}
     inputs = tf.nest.flatten((args, {name: part for name, part in kwargs.items() if name not in masks}))
     of_masks = tf.nest.flatten({name: kwargs[name] for name in masks})
-    return known_layers.Ranks(*([_rank(part) for part in parts if _is_tensor(part)] for parts in (inputs, of_masks)))
+    of_inputs, masked = ([_rank(part) for part in parts if _is_tensor(part)] for parts in (inputs, of_masks))
+    return known_layers.Ranks(of_inputs, masked, training_of(layer, args, kwargs))
 
 
 def _is_tensor(part: Any) -> bool:
