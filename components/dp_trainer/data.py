@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -16,9 +16,12 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import schema_utils
 from tfx.utils import io_utils
 
-from tfx_privacy.errors import DataError, ParameterError
+from tfx_privacy.components import example_files
+from tfx_privacy.errors import DataError, ParameterError, TFXPrivacyError
 from tfx_privacy.training import ColumnarDataset, without_values
 from tfx_privacy.training.variable_length import Column, Ragged, Sparse, joined, of_value
+
+_Result = TypeVar("_Result")
 
 _BATCH_SIZE = 1024
 # Of a made-up record's features of variable length, at most.
@@ -50,9 +53,10 @@ def read(
       ParameterError: If `label_key` is missing or unknown, or `input_fn` breaks its contract.
     """
     patterns = fn_args.train_files if patterns is None else patterns
-    files = files_of(patterns)
+    files = example_files.files_of(patterns)
+    example_files.check_whole(files)
     if input_fn is not None:
-        return _from_user(input_fn(patterns, fn_args), _count(files))
+        return _from_user(reading(lambda: input_fn(patterns, fn_args), files), files)
     spec, label_key = check_columns(fn_args, label_key, None)
     if needed is not None:
         spec = {name: feature for name, feature in spec.items() if name in needed or name == label_key}
@@ -107,23 +111,6 @@ def raw_feature_spec(schema_path: str) -> dict[str, Any]:
     """The parsing specification of a schema."""
     schema = io_utils.parse_pbtxt_file(schema_path, schema_pb2.Schema())
     return dict(schema_utils.schema_as_feature_spec(schema).feature_spec)
-
-
-def files_of(patterns: Iterable[str]) -> list[str]:
-    """The files of patterns, in a fixed order.
-
-    Raises:
-      DataError: If there is none.
-    """
-    files = [file for pattern in patterns for file in sorted(tf.io.gfile.glob(pattern))]
-    if not files:
-        raise DataError("The splits hold no file.")
-    return files
-
-
-def records_of(files: Sequence[str]) -> Any:
-    """The serialized records of files."""
-    return tf.data.TFRecordDataset(files, compression_type="GZIP")
 
 
 def made_up(fn_args: Any, label_key: str | None, input_fn: Callable[..., Any] | None) -> ColumnarDataset | None:
@@ -184,28 +171,31 @@ def _zeros(shape: Sequence[int], dtype: Any) -> np.ndarray:
     return np.zeros((1, *shape), dtype.as_numpy_dtype)
 
 
-def _count(files: list[str]) -> int:
-    return _reading(lambda: int(records_of(files).reduce(np.int64(0), lambda total, _: total + 1)))
+def _count(files: Sequence[str]) -> int:
+    return reading(lambda: int(example_files.records_of(files).reduce(np.int64(0), lambda total, _: total + 1)), files)
 
 
-def _reading(function: Callable[[], Any]) -> Any:
-    """Reads; TensorFlow's own text quotes records.
+def reading(function: Callable[[], _Result], files: Sequence[str]) -> _Result:
+    """Calls what reads records; the text of TensorFlow's errors, and of a user's input_fn, may quote them.
+
+    Args:
+      function: Of no arguments.
+      files: That it reads.
 
     Raises:
-      DataError: If it cannot.
+      DataError: If it cannot; the message names the file where that is at fault.
     """
     try:
         return function()
-    except tf.errors.DataLossError:
+    except TFXPrivacyError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it may quote a record
         failed = (
-            "The files of the splits are no compressed TFRecords, or damaged. Let ExampleGen or Transform write them: "
-            "DPTrainer reads gzipped TFRecords of tf.Examples."
+            f"The records could not be read or parsed ({without_values.described(error)}; the text is left out, because it "
+            "may quote them). Check what input_fn, the schema or the transform graph expects of a record."
         )
-    except without_values.ERRORS as error:
-        failed = (
-            f"The records could not be read or parsed ({type(error).__name__}; TensorFlow's text is left out, because it may "
-            "quote them). Check what input_fn, the schema or the transform graph expects of a record."
-        )
+    # Outside of the handler, so that no error is chained to one that quotes records.
+    example_files.require_readable(files)
     raise DataError(failed)
 
 
@@ -216,7 +206,7 @@ def batches(files: Sequence[str], spec: dict[str, Any]) -> Iterator[dict[str, An
       DataError: If a record does not fit, or there is none.
     """
     any_record = False
-    for serialized in _batches_of(records_of(files).batch(_BATCH_SIZE)):
+    for serialized in _batches_of(example_files.records_of(files).batch(_BATCH_SIZE), files):
         any_record = True
         yield _parsed(serialized, spec)
     if not any_record:
@@ -226,14 +216,27 @@ def batches(files: Sequence[str], spec: dict[str, Any]) -> Iterator[dict[str, An
 def _parsed(serialized: Any, spec: dict[str, Any]) -> dict[str, Any]:
     _require_examples(serialized)
     try:
-        return dict(tf.io.parse_example(serialized, spec))
-    except (tf.errors.InvalidArgumentError, UnicodeDecodeError):
+        with without_values.quiet():
+            return dict(tf.io.parse_example(serialized, spec))
+    except without_values.ERRORS:
         failed = (
             f"A record does not fit the features {', '.join(sorted(spec))}: one is missing or of another shape. "
             "Check the schema, or fill missing values in preprocessing_fn."
         )
     # Outside of the handler: TensorFlow's own text quotes the record, and would be the error's context.
     raise DataError(failed)
+
+
+def example(serialized: bytes) -> Any:
+    """A serialized record as a tf.Example.
+
+    Raises:
+      DataError: If it is none.
+    """
+    try:
+        return tf.train.Example.FromString(serialized)
+    except message.DecodeError:
+        raise DataError("A record is no tf.Example. Give examples of that format.") from None
 
 
 def _require_examples(serialized: Any) -> None:
@@ -253,10 +256,10 @@ def _require_examples(serialized: Any) -> None:
         )
 
 
-def _batches_of(dataset: Any) -> Iterator[Any]:
-    """The elements of a dataset."""
-    iterator, end = iter(dataset), object()
-    while (element := _reading(lambda: next(iterator, end))) is not end:
+def _batches_of(dataset: Any, files: Sequence[str]) -> Iterator[Any]:
+    """The elements of a dataset that reads files."""
+    iterator, end = reading(lambda: iter(dataset), files), object()
+    while (element := reading(lambda: next(iterator, end), files)) is not end:
         yield element
 
 
@@ -265,7 +268,7 @@ def _parse(files: list[str], spec: dict[str, Any]) -> dict[str, Column]:
     return {name: joined([batch[name] for batch in parsed]) for name in spec}
 
 
-def _from_user(dataset: Any, num_records: int) -> ColumnarDataset:
+def _from_user(dataset: Any, files: Sequence[str]) -> ColumnarDataset:
     """Reads what `input_fn` returned, and checks that it is one finite pass.
 
     A pass that repeats records would let one of them enter a batch twice, and epsilon would not hold.
@@ -277,8 +280,8 @@ def _from_user(dataset: Any, num_records: int) -> ColumnarDataset:
             "input_fn returned an endless dataset; expected one pass. Remove repeat(), or set num_epochs=1."
         )
     parts: list[tuple[Any, ...]] = []
-    total = 0
-    for element in _batches_of(dataset):
+    total, num_records = 0, _count(files)
+    for element in _batches_of(dataset, files):
         if not isinstance(element, tuple) or len(element) not in (2, 3):
             raise ParameterError(
                 "input_fn's dataset must give pairs of (features, label), or (features, label, weight), in batches."

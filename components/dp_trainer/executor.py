@@ -17,7 +17,7 @@ from tfx_privacy import training
 from tfx_privacy.accounting.parameters import ResolvedParameters
 from tfx_privacy.attacks import history as attack_history
 from tfx_privacy.attacks.evaluation import Checkpoint
-from tfx_privacy.components import _files, _signatures, keys
+from tfx_privacy.components import _files, _signatures, example_files, keys
 from tfx_privacy.components.dp_trainer import (
     base_model,
     charge,
@@ -41,7 +41,7 @@ from tfx_privacy.components.dp_trainer.guarantee import (
 )
 from tfx_privacy.components.dp_trainer.reference_models import Journal
 from tfx_privacy.components.dp_trainer.request import Request
-from tfx_privacy.errors import ParameterError, TFXPrivacyError
+from tfx_privacy.errors import TFXPrivacyError
 from tfx_privacy.guarantee.record import PrivacyGuarantee
 from tfx_privacy.training import keras_api, over_training
 
@@ -71,8 +71,9 @@ class Executor(trainer_executor.GenericExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         request = self._request(input_dict, output_dict, exec_properties)
         for examples in input_dict[standard_component_specs.EXAMPLES_KEY]:
-            if problem := _files.problem_of_format(examples, "DPTrainer"):
-                raise ParameterError(problem)
+            _files.check_payload_format(examples, "DPTrainer")
+        read = [*request.fn_args.train_files, *(request.fn_args.eval_files if request.held_out_splits else [])]
+        example_files.check_beginnings(example_files.files_of(read))
         start = base_model.read(input_dict, exec_properties, request.privacy, request.account)
         reference_training.check_start(request, start)
         scope_items = scope_of(

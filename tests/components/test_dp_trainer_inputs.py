@@ -346,7 +346,7 @@ def model_fn(fn_args):
         bench.run(PRIVACY)
 
 
-@pytest.mark.parametrize("kind", ["uncompressed", "sequence examples", "no examples"])
+@pytest.mark.parametrize("kind", ["uncompressed", "sequence examples", "no examples", "cut short"])
 def test_files_of_another_format(bench: Bench, kind: str) -> None:
     """Told by what is in them, where the artifact says nothing, and without a word of it."""
     import tensorflow as tf
@@ -361,12 +361,35 @@ def test_files_of_another_format(bench: Bench, kind: str) -> None:
             sequences.feature_lists.feature_list["tokens"].feature.add().int64_list.value.append(3)
             written = {"sequence examples": sequences.SerializeToString(), "no examples": b"\xff secret"}
             writer.write(written.get(kind, example.SerializeToString()))
-    expected = {"uncompressed": "no compressed TFRecords", "sequence examples": "hold tf.SequenceExamples"}
     bench.module(module_of(SIMPLE))
+    if kind == "uncompressed":
+        assert bench.run(PRIVACY).population.records == 60
+        return
+    if kind == "cut short":
+        file.write_bytes(file.read_bytes()[:-20])
+    expected = {"sequence examples": "hold tf.SequenceExamples", "cut short": f"{file} is cut short"}
     with pytest.raises(DataError, match=expected.get(kind, "does not fit the features")) as caught:
         bench.run(PRIVACY)
     assert "secret" not in str(caught.value)
     assert caught.value.__context__ is None
+
+
+def test_what_an_input_fn_raises_is_told_without_its_text(bench: Bench) -> None:
+    bench.module(
+        module_of(
+            SIMPLE
+            + """
+def input_fn(file_pattern, fn_args):
+    for record in tf.data.TFRecordDataset(tf.io.gfile.glob(file_pattern), 'GZIP').take(1):
+        raise ValueError(f'secret {record}')
+"""
+        )
+    )
+    with pytest.raises(
+        DataError, match=r"could not be read or parsed \(ValueError at user_module.py:\d+; the text is"
+    ) as caught:
+        bench.run(PRIVACY)
+    assert caught.value.__cause__ is caught.value.__context__ is None
 
 
 def test_a_feature_that_the_model_does_not_take_may_be_missing(bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """What is refused before a record is seen, and errors about records that quote none."""
 
+import os
 import pathlib
 from typing import Any
 
@@ -112,6 +113,36 @@ def test_errors_about_records_quote_none(make: Any, enabled: bool) -> None:
     assert str(SECRET) not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("prefix", ["2026-01-31 12:00:00.000000: W tensorflow/core/", "W0000 00:00:1769.1  17 "])
+def test_a_log_loses_what_failed_computations_say(prefix: str) -> None:
+    from tfx_privacy.training import without_values
+
+    start = prefix.encode()
+    log = (
+        b"by a user\n"
+        + start
+        + b"a.cc:1] OP_REQUIRES failed at x.cc:1 : INVALID_ARGUMENT: Label values: 86243\n of 7\n"
+    )
+    log += start + b"b.cc:1] Compiled cluster\n and more\n"
+    assert without_values._without_failures(log) == b"by a user\n" + start + b"b.cc:1] Compiled cluster\n and more\n"
+
+
+def test_tensorflows_own_log_of_a_failed_computation_is_kept_back(capfd: Any) -> None:
+    import tensorflow as tf
+
+    from tfx_privacy.training import without_values
+
+    def fail() -> None:
+        os.write(2, b"by somebody else\n")
+        tf.nn.sparse_softmax_cross_entropy_with_logits(tf.constant([86_243]), tf.zeros((1, 3)))
+
+    with pytest.raises(DataError, match="InvalidArgumentError"):
+        without_values.call(fail, "A step")
+    log = capfd.readouterr().err
+    assert "86243" not in log
+    assert "by somebody else" in log
 
 
 def test_the_operation_is_named_where_tensorflow_names_it() -> None:

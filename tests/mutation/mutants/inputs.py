@@ -23,5 +23,16 @@ INPUTS = [
         "filled = tf.where(tf.sequence_mask(column.lengths, width))",
         "filled = tf.where(tf.fill((values.shape[0], width), True))", "test_variable_length",
     ),
+    Mutant(
+        "files of any beginning are TFRecords", "check_beginnings",
+        "not begin or begin.startswith(_GZIP) or _is_header(begin)", "True", "test_example_files",
+    ),
+    Mutant(
+        "a gzipped file may be cut short", "_is_whole", "return part.eof", "return True", "test_example_files",
+    ),
+    Mutant(
+        "TensorFlow logs labels", "without_values:_without_failures",
+        "keep = not _OF_FAILURE.search(line)", "keep = True", "test_refusals",
+    ),
     Mutant("outputs count alike", "PerRecordLoss.__call__", "head.weight", "1.0", "test_variable_length"),
 ]  # fmt: skip
