@@ -17,13 +17,16 @@ from tensorflow_transform.tf_metadata import schema_utils
 from tfx.utils import io_utils
 
 from tfx_privacy.components import example_files
+from tfx_privacy.components.dp_trainer import labels
 from tfx_privacy.errors import DataError, ParameterError, TFXPrivacyError
 from tfx_privacy.training import ColumnarDataset, without_values
-from tfx_privacy.training.variable_length import Column, Ragged, Sparse, joined, of_value
+from tfx_privacy.training.variable_length import Column, Ragged, Sparse, joined, map_arrays, of_value
 
 _Result = TypeVar("_Result")
 
 _BATCH_SIZE = 1024
+# A domain that goes further is nobody's count of classes or rows.
+_NO_LIMIT = 2**31 - 1
 # Of a made-up record's features of variable length, at most.
 _MADE_UP_VALUES = 3
 
@@ -61,16 +64,10 @@ def read(
     if needed is not None:
         spec = {name: feature for name, feature in spec.items() if name in needed or name == label_key}
     columns = _parse(files, spec)
-    return ColumnarDataset(columns, _dense_labels(label_key, columns.pop(label_key)))
-
-
-def _dense_labels(label_key: str, labels: Any) -> np.ndarray:
-    if isinstance(labels, np.ndarray):
-        return labels
-    raise DataError(
-        f"The label {label_key!r} has a variable number of values in each record. Make it dense in preprocessing_fn or "
-        "input_fn."
-    )
+    values, present = labels.of_column(label_key, columns.pop(label_key), labels.texts(fn_args, label_key))
+    if present is not None:
+        columns = map_arrays(lambda column: column[present], columns)
+    return ColumnarDataset(columns, values)
 
 
 def check_columns(fn_args: Any, label_key: str | None, user_id_key: str | None) -> tuple[dict[str, Any], str]:
@@ -80,8 +77,8 @@ def check_columns(fn_args: Any, label_key: str | None, user_id_key: str | None) 
       How the examples are parsed, and the label's name.
 
     Raises:
-      ParameterError: If `label_key` is missing or unknown, `user_id_key` is unknown, or nothing says what the
-        examples have.
+      ParameterError: If `label_key` is missing or unknown, or is text without a domain, `user_id_key` is unknown, or
+        nothing says what the examples have.
     """
     spec = feature_spec(fn_args)
     if label_key is None:
@@ -91,7 +88,14 @@ def check_columns(fn_args: Any, label_key: str | None, user_id_key: str | None) 
     for name, key in (("label_key", label_key), ("user_id_key", user_id_key)):
         if key is not None and key not in spec:
             raise ParameterError(f"Unknown {name}={key!r}. The examples have: {', '.join(sorted(spec))}.")
+    labels.check_feature(fn_args, label_key, spec[label_key])
     return spec, label_key
+
+
+def texts_of_classes(fn_args: Any, label_key: str | None) -> list[str] | None:
+    """What the classes of a label that is text are called, in their order; None where it is none."""
+    spec, label_key = check_columns(fn_args, label_key, None)
+    return labels.texts(fn_args, label_key) if spec[label_key].dtype == tf.string else None
 
 
 def feature_spec(fn_args: Any) -> dict[str, Any]:
@@ -128,11 +132,62 @@ def made_up(fn_args: Any, label_key: str | None, input_fn: Callable[..., Any] | 
     if input_fn is not None:
         return _made_up_by(input_fn, fn_args)
     spec, label_key = check_columns(fn_args, label_key, None)
-    columns = {name: _blank(feature) for name, feature in spec.items()}
-    labels = _dense_labels(label_key, columns.pop(label_key))
+    columns = {name: _blank(feature) for name, feature in spec.items() if name != label_key}
+    of_label = spec[label_key]
+    shape, dtype = getattr(of_label, "shape", [1]), of_label.dtype
+    values = _zeros(shape, tf.int64 if dtype == tf.string else dtype)
     if any(column is None for column in columns.values()):
         return None
-    return ColumnarDataset({name: column for name, column in columns.items() if column is not None}, labels)
+    return ColumnarDataset({name: column for name, column in columns.items() if column is not None}, values)
+
+
+def declared(fn_args: Any, label_key: str | None) -> ColumnarDataset | None:
+    """Records with the lowest and the highest value of every domain that the schema declares, in the place of zeros.
+
+    A transform graph's domain begins at -1 where a vocabulary has no place for what is not in it, whether there is any or
+    not; so of these only the highest values count.
+
+    Args:
+      fn_args: TFX's FnArgs, without the records' files.
+      label_key: As `read` takes it without an `input_fn`.
+
+    Returns:
+      Two records; None where nothing is declared, or shapes are not known.
+    """
+    blank = made_up(fn_args, label_key, None)
+    schema = labels.schemas(fn_args)[0]
+    bounds = {feature.name: found for feature in schema.feature if (found := _bounds(feature)) is not None}
+    texts = labels.texts(fn_args, label_key) if label_key else None
+    if texts and label_key:
+        bounds[label_key] = 0, len(texts) - 1
+    if blank is None or not bounds or not isinstance(blank.features, dict):
+        return None
+
+    def ends(name: str | None, column: np.ndarray) -> np.ndarray:
+        both = np.repeat(column, 2, axis=0)
+        if name in bounds and both.dtype.kind in "iuf":
+            low, high = bounds[name]
+            both[0], both[1] = max(low, 0) if fn_args.transform_graph_path else low, high
+        return both
+
+    def of_feature(name: str, column: Column) -> Column:
+        if isinstance(column, np.ndarray):
+            return ends(name, column)
+        return type(column)(ends(name, column[0]), *(np.repeat(part, 2, axis=0) for part in column[1:]))
+
+    features = {name: of_feature(name, column) for name, column in blank.features.items()}
+    return ColumnarDataset(features, ends(label_key, blank.labels))
+
+
+def _bounds(feature: Any) -> tuple[float, float] | None:
+    """The domain that a schema declares for a feature's numbers; None without one, or where it is no limit in earnest."""
+    kind = feature.WhichOneof("domain_info")
+    if kind not in ("int_domain", "float_domain"):
+        return None
+    domain = getattr(feature, kind)
+    if not (domain.HasField("min") and domain.HasField("max")) or not -_NO_LIMIT < domain.min <= domain.max < _NO_LIMIT:
+        return None
+    return domain.min, domain.max
 
 
 def _made_up_by(input_fn: Callable[..., Any], fn_args: Any) -> ColumnarDataset | None:
@@ -141,8 +196,7 @@ def _made_up_by(input_fn: Callable[..., Any], fn_args: Any) -> ColumnarDataset |
             empty = os.path.join(folder, "none.gz")
             tf.io.TFRecordWriter(empty, "GZIP").close()
             element = input_fn([empty], fn_args).element_spec
-        features, labels = (tf.nest.map_structure(_blank_row, part) for part in element[:2])
-        return ColumnarDataset(features, labels)
+        return ColumnarDataset(*(tf.nest.map_structure(_blank_row, part) for part in element[:2]))
     except Exception as error:  # noqa: BLE001 - with real files it may work; then the model is looked at when they are read
         logging.info("DPTrainer: input_fn does not tell without records what it gives (%s)", type(error).__name__)
         return None
@@ -296,14 +350,14 @@ def _from_user(dataset: Any, files: Sequence[str]) -> ColumnarDataset:
         parts.append(part)
     if not parts:
         raise DataError("input_fn gave no record.")
-    features, labels, *weights = (
+    features, of_outputs, *weights = (
         _joined(name, list(each)) for name, each in zip(_ELEMENT, zip(*parts, strict=True), strict=False)
     )
     if weights and isinstance(weights[0], dict):
         raise ParameterError(
             "input_fn's weights are a dict; expected one weight a record. Set loss_weights in compile instead."
         )
-    return ColumnarDataset(features, labels, weights=weights[0] if weights else None)
+    return ColumnarDataset(features, of_outputs, weights=weights[0] if weights else None)
 
 
 _ELEMENT = ("features", "labels", "weights")
@@ -316,8 +370,8 @@ def _map_values(function: Callable[[Any], Any], values: Any) -> Any:
     return values if isinstance(values, tuple | list) and not hasattr(values, "_fields") else function(values)
 
 
-def _batch_size(labels: Any) -> int:
-    first: Any = next(iter(labels.values()), None) if isinstance(labels, dict) else labels
+def _batch_size(given: Any) -> int:
+    first: Any = next(iter(given.values()), None) if isinstance(given, dict) else given
     if first is None:
         raise ParameterError(
             "input_fn's labels are an empty dict; expected labels by the names of the model's outputs."

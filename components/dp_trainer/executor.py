@@ -109,7 +109,7 @@ class Executor(trainer_executor.GenericExecutor):
 
             def check_beforehand(plan: charge.Plan) -> None:
                 check(plan)
-                training.check_model_beforehand(model, request.made_up(), plan.resolved)
+                training.check_model_beforehand(model, request.made_up(), plan.resolved, request.declared())
 
             with charge.meter(
                 request.account, request.privacy, num_references, checkpoints, labels, check_beforehand
@@ -207,6 +207,10 @@ class Executor(trainer_executor.GenericExecutor):
         )
         privacy = requests.read_parameters(exec_properties)
         reads_held_out = bool(num_references or num_attacks)
+        known = exec_properties if reads_held_out else requests.without_held_out(input_dict, exec_properties)
+        fn_args = self._GetFnArgs(input_dict, output_dict, known)
+        if known is not exec_properties:
+            fn_args.eval_files = []
         return Request(
             privacy=privacy,
             account=requests.read_account(exec_properties, privacy),
@@ -217,7 +221,7 @@ class Executor(trainer_executor.GenericExecutor):
             num_references=num_references,
             num_attacks=num_attacks,
             strategy=requests.distribution_strategy(exec_properties),
-            fn_args=self._GetFnArgs(input_dict, output_dict, exec_properties),
+            fn_args=fn_args,
             model_fn=requests.required_function(exec_properties, "model_fn"),
             input_fn=input_fn,
             signatures_fn=requests.user_function(exec_properties, "signatures_fn"),
@@ -271,9 +275,12 @@ def _write_history(
 
 def _save(model: Any, request: Request, artifact: types.Artifact, label: str) -> str:
     """Saves the model, and names the label where it is one; returns its digest."""
+    texts = data.texts_of_classes(request.fn_args, request.label_key) if request.input_fn is None else None
     export.save(model, request.fn_args, request.label_key, request.signatures_fn, request.privacy.user_id_key)
     if label:
         artifact.set_string_custom_property(keys.LABEL_KEY, label)
+    if texts:
+        export.write_texts(request.fn_args.serving_model_dir, texts)
     if request.privacy.user_id_key is not None:
         artifact.set_string_custom_property(keys.GROUP_KEY, request.privacy.user_id_key)
     return _files.model_digest(artifact.uri)

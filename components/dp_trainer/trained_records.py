@@ -17,7 +17,7 @@ from tfx_privacy.attacks import label_values, record_keys, trained_records
 from tfx_privacy.attacks.record_keys import Padded
 from tfx_privacy.attacks.trained_records import TrainedRecords
 from tfx_privacy.components import _files, example_files
-from tfx_privacy.components.dp_trainer import data
+from tfx_privacy.components.dp_trainer import data, labels
 from tfx_privacy.components.dp_trainer.request import Request
 from tfx_privacy.errors import CheckpointError, DataError
 from tfx_privacy.guarantee.record import FeatureKind
@@ -112,11 +112,17 @@ def read(request: Request, records: training.ColumnarDataset) -> Read:
     files = example_files.files_of(request.fn_args.train_files)
     features, spec = _parsing(request, files)
     label_columns = _LabelColumns(request, features, spec)
-    keys = np.concatenate([_keys(label_columns.seen(batch)) for batch in data.batches(files, spec)])
-    if request.input_fn is None and len(records) != len(keys):
+    parts, num_labelled = [], 0
+    for batch in data.batches(files, spec):
+        parts.append(_keys(label_columns.seen(batch)))
+        if request.input_fn is None:
+            assert request.label_key is not None
+            num_labelled += labels.count(batch[request.label_key])
+    keys = np.concatenate(parts)
+    if request.input_fn is None and len(records) != num_labelled:
         raise DataError(
-            f"The training files held {len(records)} records, and then {len(keys)}. Do not write to them while they "
-            "are read."
+            f"The training files held {len(records)} records with a label, and then {num_labelled}. Do not write to them "
+            "while they are read."
         )
     return Read(
         features=features,

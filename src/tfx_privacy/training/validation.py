@@ -166,9 +166,15 @@ def _behavioural_problems(model: Any, data: ColumnarDataset) -> Iterator[str]:
     """Runs the model on made-up records."""
     made = data.synthetic(_PROBE_SIZE)
     try:
-        keras_api.heads(model, made.labels, keras_api.called(model, _tensors(made.features), training=False))
+        heads = keras_api.heads(model, made.labels, keras_api.called(model, _tensors(made.features), training=False))
     except ModelError as error:
         yield str(error)
+        return
+    shapes = [
+        losses.problem_of_shapes(each.loss, each.labels.shape[1:], tuple(each.outputs.shape)[1:]) for each in heads
+    ]
+    if any(shapes):
+        yield from filter(None, shapes)
         return
     if not model.trainable_variables:
         yield "It has no trainable weights."
