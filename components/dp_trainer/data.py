@@ -114,7 +114,10 @@ def feature_spec(fn_args: Any) -> dict[str, Any]:
 def raw_feature_spec(schema_path: str) -> dict[str, Any]:
     """The parsing specification of a schema."""
     schema = io_utils.parse_pbtxt_file(schema_path, schema_pb2.Schema())
-    return dict(schema_utils.schema_as_feature_spec(schema).feature_spec)
+    try:
+        return dict(schema_utils.schema_as_feature_spec(schema).feature_spec)
+    except ValueError as error:
+        raise ParameterError(f"The schema in {schema_path} does not say how to parse the examples: {error}") from error
 
 
 def made_up(fn_args: Any, label_key: str | None, input_fn: Callable[..., Any] | None) -> ColumnarDataset | None:

@@ -106,7 +106,7 @@ def _features(names: list[tuple[FeatureKind, str]]) -> list[LabelFeature]:
 
 def _losses(model: Any, records: training.ColumnarDataset) -> dict[str, _Loss]:
     """By output with a loss: of what kind it is."""
-    made = validation.relevant_features(model, records).synthetic(2)
+    made = validation.taken(model, validation.relevant_features(model, records)).synthetic(2)
     of_outputs, features = (tf.nest.map_structure(tf.constant, each) for each in (made.labels, made.features))
     with keras_api.user_code():
         outputs = keras_api.called(model, features, training=False)

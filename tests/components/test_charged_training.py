@@ -244,6 +244,14 @@ def test_examples_of_another_format_cost_nothing(bench: Bench, ledger: Ledger, n
     assert states(ledger) == []
 
 
+def test_a_label_that_the_schema_allows_and_the_loss_does_not_costs_nothing(bench: Bench, ledger: Ledger) -> None:
+    text = disk.SCHEMA.replace('name: "label" type: INT', 'name: "label" type: INT int_domain { min: 0 max: 2 }')
+    bench.inputs["schema"] = [disk.write_schema(bench.root / "three_classes", text)]
+    with pytest.raises(ParameterError, match="By the domains in the schema: A label is not between 0 and 1"):
+        bench.run(DECLARED, **CHARGED)
+    assert states(ledger) == []
+
+
 def test_a_file_of_another_format_costs_nothing(bench: Bench, ledger: Ledger) -> None:
     file = bench.root / "examples" / "Split-train" / "more.parquet"
     file.write_bytes(b"PAR1 and more PAR1")

@@ -197,6 +197,7 @@ def test_a_domain_says_nothing_of_ids_that_the_model_shifts() -> None:
         column = np.array(values)[:, np.newaxis]
         return training.ColumnarDataset({"features": column}, np.zeros((len(values), 1), np.float32))
 
+    training.check_model_beforehand(model, records(0), resolved(40), records(1, 3))
     training.check_model_beforehand(model, records(0), resolved(40), records(0, 3))
     check(model, records(1, 3))
     with pytest.raises(DataError):

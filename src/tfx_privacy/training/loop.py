@@ -110,7 +110,8 @@ def train(
     """
     progress_every = _validate.positive_integer(progress_every=progress_every)
     plan = check_run(model, resolved, noise_multiplier, strategy=strategy)
-    data = validation.relevant_features(model, data)
+    validation.check_structure(model)
+    data = validation.taken(model, validation.relevant_features(model, data))
     validation.check_model(model, data)
     record_values.check(model, data)
     training: PrivateMechanism | OrdinaryTraining
@@ -207,6 +208,8 @@ def check_model_beforehand(
         return
     made_up = validation.relevant_features(model, made_up)
     try:
+        validation.check_structure(model)
+        made_up = validation.taken(model, made_up)
         validation.check_model(model, made_up)
         if declared is not None:
             record_values.check_declared(model, made_up, validation.relevant_features(model, declared))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +13,7 @@ import tensorflow as tf
 
 from tfx_privacy import _validate
 from tfx_privacy.errors import ModelError
-from tfx_privacy.training import keras_api, state, trial_records
+from tfx_privacy.training import keras_api, made_up, state, trial_records, without_values
 from tfx_privacy.training.data import ColumnarDataset
 from tfx_privacy.training.gradients import losses
 from tfx_privacy.training.variable_length import Ragged, Sparse
@@ -25,6 +28,11 @@ _NOT_FINITE = (
     "whether it mixes records. Make them finite for every input, e.g. by tf.maximum before a logarithm or a root."
 )
 _PROBE_SIZE = 4
+_WHERE = re.compile(
+    r"Exception encountered when calling [^\n]*|in user code:|\{\{[^}]*\}\}|File \"[^\"]*\", line \d+, in \S+[^\n]*\n[^\n]*"
+)
+# Kinds of made-up values that a model is tried with.
+_ATTEMPTS = 60
 _TOLERANCE = 1e-4
 _LOSS_TOLERANCE = 1e-3
 # Differences below this are none, whatever the numbers.
@@ -44,15 +52,72 @@ def check_model(model: Any, data: ColumnarDataset) -> None:
     """
     check_structure(model)
     try:
-        problems = [*_behavioural_problems(model, data)]
+        problems = [*_behavioural_problems(model, taken(model, data))]
     except tf.errors.OpError as error:
         # No record was used, so the text may be quoted.
         raise ModelError(
-            "The model cannot be called with made-up records (small numbers, zeros and ones, the texts 'a' and 'b'), by "
-            f"which models are looked at: {type(error).__name__}: {_validate.short(error.message)}. Let it take any "
-            "values, and do what needs others, e.g. decoding images, in preprocessing_fn or input_fn."
+            "The model or its loss cannot be computed for made-up records (small numbers, labels of 0 and 1), by which models "
+            f"are looked at: {type(error).__name__}: {_validate.short(error.message)}. Let both take any values."
         ) from error
     _refuse(problems)
+
+
+def taken(model: Any, data: ColumnarDataset) -> ColumnarDataset:
+    """The same records, for which `synthetic` makes up values that a model takes.
+
+    A model may decode its texts as pictures, or look up numbers from one on. Only made-up records are used.
+
+    Raises:
+      ModelError: If it takes none of those that are tried; with TensorFlow's text of why it did not take the first.
+    """
+    refusal = _refusal(model, data)
+    if refusal is None:
+        return data
+    kinds = {name: column.dtype.kind for name, column in data.columns.items()}
+    others = made_up.attempts(
+        [name for name in kinds if kinds[name] not in "fiub"], whole_numbers="i" in kinds.values()
+    )
+    waiting: list[made_up.MadeUp] = []
+    tried = {data.made_up}
+    for attempt in itertools.islice(_until_empty(waiting, others), _ATTEMPTS):
+        if attempt in tried:
+            continue
+        tried.add(attempt)
+        changed = dataclasses.replace(data, made_up=attempt)
+        found = _refusal(model, changed)
+        if found is None:
+            return changed
+        waiting.extend(made_up.hinted(str(found), attempt, _PROBE_SIZE))
+    # No record was used, so the text may be quoted.
+    raise ModelError(
+        "The model cannot be called with made-up records (small numbers, the texts 'a' and 'b', numbers, dates and pictures "
+        f"as texts), by which models are looked at: {type(refusal).__name__}: {_reason(refusal)}. Let it take any "
+        "values, and do what needs others in preprocessing_fn or input_fn."
+    ) from refusal
+
+
+def _refusal(model: Any, data: ColumnarDataset) -> Exception | None:
+    """TensorFlow's error where it cannot compute with made-up records."""
+    try:
+        keras_api.called(model, _tensors(data.synthetic(_PROBE_SIZE).features), training=False)
+    except without_values.ERRORS as error:
+        return error
+    return None
+
+
+def _reason(refusal: Exception) -> str:
+    """TensorFlow's text without where it was raised, which Keras says at length."""
+    text = _WHERE.sub("", str(refusal).split("Call arguments received")[0])
+    return _validate.short(" ".join(text.split()))
+
+
+def _until_empty(waiting: list[made_up.MadeUp], others: Iterator[made_up.MadeUp]) -> Iterator[made_up.MadeUp]:
+    """First what is waiting, then one of the others at a time."""
+    while True:
+        following = waiting.pop(0) if waiting else next(others, None)
+        if following is None:
+            return
+        yield following
 
 
 def check_structure(model: Any) -> None:
@@ -258,8 +323,8 @@ def _loss_problems(model: Any, made: ColumnarDataset) -> Iterator[str]:
             if losses.is_known_loss(head.loss):
                 continue
             possible = ways.setdefault(head.name, {"mean", "sum"})
-            for made_up in (head.outputs, *_made_up_outputs(head.outputs)):
-                possible &= _ways_to_add_up(head.loss, head.labels, made_up)
+            for given in (head.outputs, *_made_up_outputs(head.outputs)):
+                possible &= _ways_to_add_up(head.loss, head.labels, given)
     for name, possible in ways.items():
         if not possible:
             of_output = f" of output {name!r}" if name else ""

@@ -34,5 +34,30 @@ INPUTS = [
         "TensorFlow logs labels", "without_values:_without_failures",
         "keep = not _OF_FAILURE.search(line)", "keep = True", "test_refusals",
     ),
+    Mutant(
+        "labels are not looked at", "record_values:check", "check_labels(model, data)", "pass", "test_record_values",
+    ),
+    Mutant(
+        "ids are not looked at", "record_values:check", "_check_ids(model, data)", "pass", "test_record_values",
+    ),
+    Mutant(
+        "the first chunk's ids stand for all", "_check_ids", "range(0, len(data), _CHUNK)", "range(0, 1)",
+        "test_record_values::test_ids_outside_of_a_table",
+    ),
+    Mutant(
+        "a missing label is a share", "record_values:_problem", "not np.all((used >= 0) & (used <= 1))",
+        "np.any((used < 0) | (used > 1))", "test_record_values::test_labels_that_the_loss_does_not_take",
+    ),
+    Mutant(
+        "padding is no picture", "MadeUp.blank", 'return b"" if texts == _PLAIN else texts[0]', 'return b""', "test_refusals",
+    ),
+    Mutant(
+        "texts in another order are the same labels", "trained_labels:_has",
+        "label.texts_digest == head.label_texts_digest", "True", "test_trained_labels",
+    ),
+    Mutant(
+        "a text that is not in the domain is the last class", "text_labels:as_numbers",
+        "places.get(bytes(each), -1)", "places.get(bytes(each), len(texts) - 1)", "test_text_labels",
+    ),
     Mutant("outputs count alike", "PerRecordLoss.__call__", "head.weight", "1.0", "test_variable_length"),
 ]  # fmt: skip
