@@ -292,7 +292,7 @@ BAD: Mapping[str, tuple[str, type[Exception], str]] = {
         ).replace("None,", "3,"), ModelError, "'tags' has a variable number.*sparse=True",
     ),
     "an input that nobody fills": (
-        SIMPLE.replace("name='x'", "name='z'").replace("USED", "'z'"), ParameterError, "an input 'z', but",
+        SIMPLE.replace("{name: inputs[name] for name in ('x',)}", "{'z': x}"), ParameterError, "an input 'z', but",
     ),
     "outputs without labels": (
         HEADS.replace("OUTPUTS", "[label, score]").replace("LOSSES", "'mse'").replace("WEIGHTS", "None"), ModelError,

@@ -118,10 +118,8 @@ def random_states_restored(model: Any) -> Iterator[None]:
 
 def input_names(model: Any) -> list[str]:
     """Names of a functional model's inputs; empty where the model does not say."""
-    nested = getattr(model, "_nested_inputs", None)
-    if isinstance(nested, Mapping):
-        # Keras 2 takes inputs by these names, whatever its Input layers are called.
-        return list(nested)
+    if isinstance(nested := getattr(model, "_nested_inputs", None), Mapping):
+        return list(nested)  # Keras 2 takes inputs by these names, whatever its Input layers are called
     names = getattr(model, "input_names", None)
     if names:
         return list(names)
@@ -151,8 +149,7 @@ def _symbolic_inputs(model: Any) -> dict[str, Any]:
     """A functional model's symbolic inputs by name."""
     if is_keras_3(model) and isinstance(getattr(model, "_inputs_struct", None), dict):
         return dict(model._inputs_struct)
-    nested = getattr(model, "_nested_inputs", None)
-    if isinstance(nested, Mapping):
+    if isinstance(nested := getattr(model, "_nested_inputs", None), Mapping):
         return dict(nested)
     names = input_names(model)
     return dict(zip(names, tf.nest.flatten(model.inputs), strict=True)) if names and model.inputs is not None else {}

@@ -34,7 +34,7 @@ def check(model: Any, data: ColumnarDataset) -> None:
     Raises:
       DataError: If a label is none that its loss takes, or an id is outside of a layer's table.
     """
-    check_labels(model, data)
+    _check_labels(model, data)
     _check_ids(model, data)
 
 
@@ -49,7 +49,7 @@ def check_declared(model: Any, made_up: ColumnarDataset, declared: ColumnarDatas
     Raises:
       ParameterError: As `check`, where zeros are no problem.
     """
-    for one in (check_labels, _check_ids):
+    for one in (_check_labels, _check_ids):
         # A layer may shift ids: nobody says that zero occurs.
         with contextlib.suppress(DataError):
             one(model, made_up)
@@ -68,7 +68,7 @@ def _of_schema(check_one: Callable[[Any, ColumnarDataset], None], model: Any, de
     )
 
 
-def check_labels(model: Any, data: ColumnarDataset) -> None:
+def _check_labels(model: Any, data: ColumnarDataset) -> None:
     """Checks the labels of every output with one of Keras' own losses; what others take is not known.
 
     Their shapes are `validation`'s to check, which needs no record. Records of weight 0 need no label that means anything,

@@ -35,7 +35,7 @@ INPUTS = [
         "keep = not _OF_FAILURE.search(line)", "keep = True", "test_refusals",
     ),
     Mutant(
-        "labels are not looked at", "record_values:check", "check_labels(model, data)", "pass", "test_record_values",
+        "labels are not looked at", "record_values:check", "_check_labels(model, data)", "pass", "test_record_values",
     ),
     Mutant(
         "ids are not looked at", "record_values:check", "_check_ids(model, data)", "pass", "test_record_values",
