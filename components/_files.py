@@ -11,11 +11,14 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact
 
 from tfx_privacy.attacks import trained_records
-from tfx_privacy.errors import EvidenceError, ParameterError
+from tfx_privacy.errors import DataError, EvidenceError, ParameterError
 from tfx_privacy.records import digest
 
 GZIPPED_RECORDS = "tfrecords_gzip"
 """The file format that TFX's components write."""
+
+TFRECORDS = (GZIPPED_RECORDS, "FORMAT_TFRECORDS_GZIP", "tfrecords", "FORMAT_UNSPECIFIED", "FILE_FORMAT_UNSPECIFIED")
+"""What examples may say of files that are TFRecords; whether one is gzipped is seen by how it begins."""
 
 _EXAMPLES = "FORMAT_TF_EXAMPLE"
 _CHUNK_BYTES = 1 << 20
@@ -61,14 +64,29 @@ def problem_of_format(
     examples: artifact.Artifact, component: str, file_formats: Collection[str] = (GZIPPED_RECORDS,)
 ) -> str:
     """Why a component would read examples wrongly or not at all, by what they say of themselves; empty if it reads them."""
-    payload = example_gen_pb2.PayloadFormat.Name(examples_utils.get_payload_format(examples))
+    try:
+        payload = example_gen_pb2.PayloadFormat.Name(examples_utils.get_payload_format(examples))
+    except ValueError:
+        payload = "one that TFX does not know"
     form = examples_utils.get_file_format(examples) or GZIPPED_RECORDS
     if payload == _EXAMPLES and form in file_formats:
         return ""
     return (
-        f"The examples have payload_format={payload!r} and file_format={form!r}; {component} takes {_EXAMPLES!r} in "
-        f"{GZIPPED_RECORDS!r}. Let ExampleGen (its output_config) or Transform write them so."
+        f"The examples in {examples.uri} have payload_format={payload!r} and file_format={form!r}; {component} takes "
+        f"{_EXAMPLES!r} in {GZIPPED_RECORDS!r}. Let ExampleGen (its output_config) or Transform write them so."
     )
+
+
+def check_payload_format(
+    examples: artifact.Artifact, component: str, file_formats: Collection[str] = TFRECORDS
+) -> None:
+    """Refuses examples that a component would read wrongly or not at all, by what they say of themselves.
+
+    Raises:
+      DataError: If they do not say that they are TFRecords of tf.Examples.
+    """
+    if problem := problem_of_format(examples, component, file_formats):
+        raise DataError(problem)
 
 
 def model_digest(uri: str) -> str:

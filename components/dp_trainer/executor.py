@@ -17,7 +17,7 @@ from tfx_privacy import training
 from tfx_privacy.accounting.parameters import ResolvedParameters
 from tfx_privacy.attacks import history as attack_history
 from tfx_privacy.attacks.evaluation import Checkpoint
-from tfx_privacy.components import _files, _signatures, keys
+from tfx_privacy.components import _files, _signatures, example_files, keys
 from tfx_privacy.components.dp_trainer import (
     base_model,
     charge,
@@ -41,7 +41,7 @@ from tfx_privacy.components.dp_trainer.guarantee import (
 )
 from tfx_privacy.components.dp_trainer.reference_models import Journal
 from tfx_privacy.components.dp_trainer.request import Request
-from tfx_privacy.errors import ParameterError, TFXPrivacyError
+from tfx_privacy.errors import TFXPrivacyError
 from tfx_privacy.guarantee.record import PrivacyGuarantee
 from tfx_privacy.training import keras_api, over_training, precision
 
@@ -72,8 +72,9 @@ class Executor(trainer_executor.GenericExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         request = self._request(input_dict, output_dict, exec_properties)
         for examples in input_dict[standard_component_specs.EXAMPLES_KEY]:
-            if problem := _files.problem_of_format(examples, "DPTrainer"):
-                raise ParameterError(problem)
+            _files.check_payload_format(examples, "DPTrainer")
+        read = [*request.fn_args.train_files, *(request.fn_args.eval_files if request.held_out_splits else [])]
+        example_files.check_beginnings(example_files.files_of(read))
         start = base_model.read(input_dict, exec_properties, request.privacy, request.account)
         reference_training.check_start(request, start)
         scope_items = scope_of(
@@ -109,7 +110,7 @@ class Executor(trainer_executor.GenericExecutor):
 
             def check_beforehand(plan: charge.Plan) -> None:
                 check(plan)
-                training.check_model_beforehand(model, request.made_up(), plan.resolved)
+                training.check_model_beforehand(model, request.made_up(), plan.resolved, request.declared())
 
             with charge.meter(
                 request.account, request.privacy, num_references, checkpoints, labels, check_beforehand
@@ -207,6 +208,10 @@ class Executor(trainer_executor.GenericExecutor):
         )
         privacy = requests.read_parameters(exec_properties)
         reads_held_out = bool(num_references or num_attacks)
+        known = exec_properties if reads_held_out else requests.without_held_out(input_dict, exec_properties)
+        fn_args = self._GetFnArgs(input_dict, output_dict, known)
+        if known is not exec_properties:
+            fn_args.eval_files = []
         return Request(
             privacy=privacy,
             account=requests.read_account(exec_properties, privacy),
@@ -217,7 +222,7 @@ class Executor(trainer_executor.GenericExecutor):
             num_references=num_references,
             num_attacks=num_attacks,
             strategy=requests.distribution_strategy(exec_properties),
-            fn_args=self._GetFnArgs(input_dict, output_dict, exec_properties),
+            fn_args=fn_args,
             model_fn=requests.required_function(exec_properties, "model_fn"),
             input_fn=input_fn,
             signatures_fn=requests.user_function(exec_properties, "signatures_fn"),
@@ -271,9 +276,12 @@ def _write_history(
 
 def _save(model: Any, request: Request, artifact: types.Artifact, label: str) -> str:
     """Saves the model, and names the label where it is one; returns its digest."""
+    texts = data.texts_of_classes(request.fn_args, request.label_key) if request.input_fn is None else None
     export.save(model, request.fn_args, request.label_key, request.signatures_fn, request.privacy.user_id_key)
     if label:
         artifact.set_string_custom_property(keys.LABEL_KEY, label)
+    if texts:
+        export.write_texts(request.fn_args.serving_model_dir, texts)
     if request.privacy.user_id_key is not None:
         artifact.set_string_custom_property(keys.GROUP_KEY, request.privacy.user_id_key)
     return _files.model_digest(artifact.uri)

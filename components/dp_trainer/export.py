@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from tfx_privacy.components import serving
+from tfx_privacy.components import _files, serving
 from tfx_privacy.components.dp_trainer import data
 from tfx_privacy.errors import ParameterError
+from tfx_privacy.records import strict_json
 from tfx_privacy.training import keras_api, validation
+
+# TensorFlow Serving carries this folder along and reads nothing in it.
+_TEXTS = ("assets.extra", "label_texts.json")
 
 
 def save(
@@ -42,6 +47,16 @@ def save(
     if specs:
         module.from_features = _from_features(model, specs)
     _write(module, model, fn_args.serving_model_dir)
+
+
+def write_texts(folder: str, texts: list[str]) -> None:
+    """Writes what a model's classes are called into its SavedModel, for those who ask it.
+
+    Args:
+      folder: Of the SavedModel.
+      texts: By class number.
+    """
+    _files.write_text(os.path.join(folder, *_TEXTS[:-1]), _TEXTS[-1], strict_json.canonical(texts))
 
 
 def check_signatures(model: Any, fn_args: Any, label_key: str | None) -> None:

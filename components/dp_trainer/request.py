@@ -92,6 +92,15 @@ class Request:
             return records
         return records.with_users(self.privacy.user_id_key)
 
+    def declared(self) -> training.ColumnarDataset | None:
+        """Records at the ends of the domains that the schema declares; None without any, or where an input_fn reads."""
+        if self.input_fn is not None:
+            return None
+        records = data.declared(_without_records(self.fn_args), self.label_key)
+        if records is None or self.privacy.user_id_key is None:
+            return records
+        return records.with_users(self.privacy.user_id_key)
+
     def read_held_out(self, model: Any) -> training.ColumnarDataset | None:
         """Records that the model does not see; None where nothing needs them."""
         return self.read(self.fn_args.eval_files, model) if self.held_out_splits else None
@@ -204,6 +213,24 @@ def train_splits(input_dict: dict[str, list[types.Artifact]], exec_properties: d
     arguments = trainer_pb2.TrainArgs()
     proto_utils.json_to_proto(exec_properties["train_args"], arguments)
     return _known_splits(input_dict, list(arguments.splits) or ["train"])
+
+
+def without_held_out(input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]) -> dict[str, Any]:
+    """Execution properties with which TFX looks for no split called "eval", where nobody asked for one and there is none.
+
+    Raises:
+      ParameterError: If eval_args names a split that is unknown.
+    """
+    arguments = trainer_pb2.EvalArgs()
+    proto_utils.json_to_proto(exec_properties["eval_args"], arguments)
+    if arguments.splits:
+        _known_splits(input_dict, list(arguments.splits))
+        return exec_properties
+    present = [artifact_utils.decode_split_names(artifact.split_names) for artifact in input_dict[keys.EXAMPLES]]
+    if all("eval" in splits for splits in present):
+        return exec_properties
+    arguments.splits.extend(train_splits(input_dict, exec_properties))
+    return {**exec_properties, "eval_args": proto_utils.proto_to_json(arguments)}
 
 
 def eval_splits(

@@ -15,6 +15,8 @@ from absl import logging
 
 from tfx_privacy import training
 from tfx_privacy.attacks import label_values
+from tfx_privacy.components import text_labels
+from tfx_privacy.components.dp_trainer import data
 from tfx_privacy.components.dp_trainer.request import Request
 from tfx_privacy.components.dp_trainer.trained_records import Read
 from tfx_privacy.guarantee.record import FeatureKind, LabelFeature, TrainedLabel
@@ -44,9 +46,9 @@ def found(request: Request, model: Any, records: training.ColumnarDataset, read:
     if request.input_fn is None:
         assert request.label_key is not None
         return [_of_reader(request, request.label_key, next(iter(kinds.values())))]
-    labels = records.labels_by_name
-    only = next(iter(labels.values())) if len(labels) == 1 else None
-    made = [_by_values(request, output, loss, labels.get(output, only), read) for output, loss in kinds.items()]
+    given = records.labels_by_name
+    only = next(iter(given.values())) if len(given) == 1 else None
+    made = [_by_values(request, output, loss, given.get(output, only), read) for output, loss in kinds.items()]
     for label in made:
         if not label.features and label.loss != "without_label":
             logging.warning(
@@ -58,21 +60,28 @@ def found(request: Request, model: Any, records: training.ColumnarDataset, read:
     return made
 
 
-def name_of(labels: list[TrainedLabel]) -> str:
+def name_of(trained: list[TrainedLabel]) -> str:
     """The label that PrivacyEvaluator takes by itself; empty where there are several, or none."""
-    names = {each.name for label in labels for each in label.features}
-    return names.pop() if len(labels) == len(names) == 1 else ""
+    names = {each.name for label in trained for each in label.features}
+    return names.pop() if len(trained) == len(names) == 1 else ""
 
 
 def _of_reader(request: Request, label_key: str, loss: _Loss) -> TrainedLabel:
     kind: FeatureKind = "transformed" if request.fn_args.transform_graph_path else "examples"
-    return TrainedLabel(output="", features=[LabelFeature(name=label_key, features=kind)], source="read", loss=loss)
+    texts = data.texts_of_classes(request.fn_args, label_key)
+    return TrainedLabel(
+        output="",
+        features=[LabelFeature(name=label_key, features=kind)],
+        source="read",
+        loss=loss,
+        texts_digest=None if texts is None else text_labels.digest_of(texts),
+    )
 
 
-def _by_values(request: Request, output: str, loss: _Loss, labels: np.ndarray | None, read: Read) -> TrainedLabel:
+def _by_values(request: Request, output: str, loss: _Loss, values: np.ndarray | None, read: Read) -> TrainedLabel:
     # One name says nothing of several outputs.
     declared = request.label_keys.get(output) or (None if output else request.label_key)
-    keys = None if labels is None else label_values.keys_of(labels)
+    keys = None if values is None else label_values.keys_of(values)
     alike = (
         [] if keys is None else [name for name, column in read.columns.items() if label_values.has_values(column, keys)]
     )
@@ -97,11 +106,11 @@ def _features(names: list[tuple[FeatureKind, str]]) -> list[LabelFeature]:
 
 def _losses(model: Any, records: training.ColumnarDataset) -> dict[str, _Loss]:
     """By output with a loss: of what kind it is."""
-    made = validation.relevant_features(model, records).synthetic(2)
-    labels, features = (tf.nest.map_structure(tf.constant, each) for each in (made.labels, made.features))
+    made = validation.taken(model, validation.relevant_features(model, records)).synthetic(2)
+    of_outputs, features = (tf.nest.map_structure(tf.constant, each) for each in (made.labels, made.features))
     with keras_api.user_code():
         outputs = keras_api.called(model, features, training=False)
-    return {head.name: _kind_of(head) for head in keras_api.heads(model, labels, outputs)}
+    return {head.name: _kind_of(head) for head in keras_api.heads(model, of_outputs, outputs)}
 
 
 def _kind_of(head: keras_api.Head) -> _Loss:

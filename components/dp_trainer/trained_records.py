@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Sequence
 from typing import Any
@@ -15,11 +16,12 @@ from tfx_privacy import training
 from tfx_privacy.attacks import label_values, record_keys, trained_records
 from tfx_privacy.attacks.record_keys import Padded
 from tfx_privacy.attacks.trained_records import TrainedRecords
-from tfx_privacy.components import _files
-from tfx_privacy.components.dp_trainer import data
+from tfx_privacy.components import _files, example_files
+from tfx_privacy.components.dp_trainer import data, labels
 from tfx_privacy.components.dp_trainer.request import Request
 from tfx_privacy.errors import CheckpointError, DataError
 from tfx_privacy.guarantee.record import FeatureKind
+from tfx_privacy.training import without_values
 from tfx_privacy.training.variable_length import of_value
 
 _NOTE = "trained_records.sha256"
@@ -107,14 +109,20 @@ def read(request: Request, records: training.ColumnarDataset) -> Read:
     Raises:
       DataError: If a record does not fit the features, or the default reader read another number of records.
     """
-    files = data.files_of(request.fn_args.train_files)
+    files = example_files.files_of(request.fn_args.train_files)
     features, spec = _parsing(request, files)
     label_columns = _LabelColumns(request, features, spec)
-    keys = np.concatenate([_keys(label_columns.seen(batch)) for batch in data.batches(files, spec)])
-    if request.input_fn is None and len(records) != len(keys):
+    parts, num_labelled = [], 0
+    for batch in data.batches(files, spec):
+        parts.append(_keys(label_columns.seen(batch)))
+        if request.input_fn is None:
+            assert request.label_key is not None
+            num_labelled += labels.count(batch[request.label_key])
+    keys = np.concatenate(parts)
+    if request.input_fn is None and len(records) != num_labelled:
         raise DataError(
-            f"The training files held {len(records)} records, and then {len(keys)}. Do not write to them while they "
-            "are read."
+            f"The training files held {len(records)} records with a label, and then {num_labelled}. Do not write to them "
+            "while they are read."
         )
     return Read(
         features=features,
@@ -148,7 +156,7 @@ class _LabelColumns:
         if self._is_needed:
             made: dict[FeatureKind, dict[str, Any]] = {self._features: batch}
             if self._transform is not None:
-                made["transformed"] = self._transform(dict(batch))
+                made["transformed"] = data.reading(functools.partial(self._transform, dict(batch)), ())
             for kind, columns in made.items():
                 for name, value in columns.items():
                     if isinstance(value, tf.Tensor) and value.dtype in _NUMBERS:
@@ -196,15 +204,21 @@ def _with_keys(spec: dict[str, Any]) -> dict[str, Any]:
 
 def _are_all_of(files: Sequence[str], spec: dict[str, Any]) -> bool:
     """Whether the first record has nothing but features of this specification, and fits it."""
-    first = list(data.records_of(files).take(1).as_numpy_iterator())
-    present = {name for one in first for name in tf.train.Example.FromString(one).features.feature}
+    first = _first(files, 1)
+    present = {name for one in first for name in data.example(one).features.feature}
     if not present <= {name for key, feature in spec.items() for name in _stored_names(key, feature)}:
         return False
     try:
-        tf.io.parse_example(first, spec)
-    except tf.errors.InvalidArgumentError:
+        with without_values.quiet():
+            tf.io.parse_example(first, spec)
+    except without_values.ERRORS:
         return False
     return True
+
+
+def _first(files: Sequence[str], number: int) -> list[bytes]:
+    """The first serialized records of files."""
+    return data.reading(lambda: list(example_files.records_of(files).take(number).as_numpy_iterator()), files)
 
 
 def _stored_names(key: str, feature: Any) -> set[str]:
@@ -222,8 +236,8 @@ def _spec_of(files: Sequence[str]) -> dict[str, Any]:
     """How to parse files that nothing is known of: every feature that the first records have, of any length."""
     kinds = {"bytes_list": tf.string, "float_list": tf.float32, "int64_list": tf.int64}
     found: dict[str, Any] = {}
-    for serialized in data.records_of(files).take(_SEEN_FIRST).as_numpy_iterator():
-        for name, feature in tf.train.Example.FromString(serialized).features.feature.items():
+    for serialized in _first(files, _SEEN_FIRST):
+        for name, feature in data.example(serialized).features.feature.items():
             kind = feature.WhichOneof("kind")
             if kind is not None:
                 found.setdefault(name, tf.io.VarLenFeature(kinds[kind]))

@@ -9,7 +9,14 @@ from trainer_bench import INPUT_FN, MODULE, PRIVATE, Bench
 
 from tfx_privacy import DPParameters
 from tfx_privacy.budget.runs import PlannedRun
-from tfx_privacy.errors import AccountingError, BudgetError, DataError, LedgerError, ModelError, ParameterError
+from tfx_privacy.errors import (
+    AccountingError,
+    BudgetError,
+    DataError,
+    LedgerError,
+    ModelError,
+    ParameterError,
+)
 from tfx_privacy.guarantee.mechanism import DPMechanism
 from tfx_privacy.guarantee.record import FILE_NAME, Population, guarantee_digest
 from tfx_privacy.ledger import Ledger, read_runs
@@ -232,7 +239,23 @@ def test_a_model_for_the_records_of_an_input_fn_costs_nothing_either(bench: Benc
 )
 def test_examples_of_another_format_cost_nothing(bench: Bench, ledger: Ledger, name: str, value: str) -> None:
     bench.inputs["examples"][0].set_string_custom_property(name, value)
-    with pytest.raises(ParameterError, match=f"{name}='{value}'"):
+    with pytest.raises(DataError, match=f"{name}='{value}'"):
+        bench.run(DECLARED, **CHARGED)
+    assert states(ledger) == []
+
+
+def test_a_label_that_the_schema_allows_and_the_loss_does_not_costs_nothing(bench: Bench, ledger: Ledger) -> None:
+    text = disk.SCHEMA.replace('name: "label" type: INT', 'name: "label" type: INT int_domain { min: 0 max: 2 }')
+    bench.inputs["schema"] = [disk.write_schema(bench.root / "three_classes", text)]
+    with pytest.raises(ParameterError, match="By the domains in the schema: A label is not between 0 and 1"):
+        bench.run(DECLARED, **CHARGED)
+    assert states(ledger) == []
+
+
+def test_a_file_of_another_format_costs_nothing(bench: Bench, ledger: Ledger) -> None:
+    file = bench.root / "examples" / "Split-train" / "more.parquet"
+    file.write_bytes(b"PAR1 and more PAR1")
+    with pytest.raises(DataError, match=f"{file} is Parquet"):
         bench.run(DECLARED, **CHARGED)
     assert states(ledger) == []
 

@@ -1,6 +1,7 @@
 """Whatever a module does with its inputs and outputs: DPTrainer trains and serves it, or says why not."""
 
 import functools
+import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -291,7 +292,7 @@ BAD: Mapping[str, tuple[str, type[Exception], str]] = {
         ).replace("None,", "3,"), ModelError, "'tags' has a variable number.*sparse=True",
     ),
     "an input that nobody fills": (
-        SIMPLE.replace("name='x'", "name='z'").replace("USED", "'z'"), ParameterError, "an input 'z', but",
+        SIMPLE.replace("{name: inputs[name] for name in ('x',)}", "{'z': x}"), ParameterError, "an input 'z', but",
     ),
     "outputs without labels": (
         HEADS.replace("OUTPUTS", "[label, score]").replace("LOSSES", "'mse'").replace("WEIGHTS", "None"), ModelError,
@@ -346,7 +347,7 @@ def model_fn(fn_args):
         bench.run(PRIVACY)
 
 
-@pytest.mark.parametrize("kind", ["uncompressed", "sequence examples", "no examples"])
+@pytest.mark.parametrize("kind", ["uncompressed", "sequence examples", "no examples", "cut short"])
 def test_files_of_another_format(bench: Bench, kind: str) -> None:
     """Told by what is in them, where the artifact says nothing, and without a word of it."""
     import tensorflow as tf
@@ -361,12 +362,83 @@ def test_files_of_another_format(bench: Bench, kind: str) -> None:
             sequences.feature_lists.feature_list["tokens"].feature.add().int64_list.value.append(3)
             written = {"sequence examples": sequences.SerializeToString(), "no examples": b"\xff secret"}
             writer.write(written.get(kind, example.SerializeToString()))
-    expected = {"uncompressed": "no compressed TFRecords", "sequence examples": "hold tf.SequenceExamples"}
     bench.module(module_of(SIMPLE))
+    if kind == "uncompressed":
+        assert bench.run(PRIVACY).population.records == 60
+        return
+    if kind == "cut short":
+        file.write_bytes(file.read_bytes()[:-20])
+    expected = {"sequence examples": "hold tf.SequenceExamples", "cut short": f"{file} is cut short"}
     with pytest.raises(DataError, match=expected.get(kind, "does not fit the features")) as caught:
         bench.run(PRIVACY)
     assert "secret" not in str(caught.value)
     assert caught.value.__context__ is None
+
+
+def test_what_an_input_fn_raises_is_told_without_its_text(bench: Bench) -> None:
+    bench.module(
+        module_of(
+            SIMPLE
+            + """
+def input_fn(file_pattern, fn_args):
+    for record in tf.data.TFRecordDataset(tf.io.gfile.glob(file_pattern), 'GZIP').take(1):
+        raise ValueError(f'secret {record}')
+"""
+        )
+    )
+    with pytest.raises(
+        DataError, match=r"could not be read or parsed \(ValueError at user_module.py:\d+; the text is"
+    ) as caught:
+        bench.run(PRIVACY)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+TEXT_LABEL = """
+feature { name: "x" type: FLOAT presence { min_fraction: 1 min_count: 1 } shape { dim { size: 1 } } }
+feature { name: "label" type: BYTES DOMAIN presence { min_fraction: 1 min_count: 1 } shape { dim { size: 1 } } }
+"""
+
+
+def test_a_label_that_is_text(bench: Bench, tmp_path: pathlib.Path) -> None:
+    """By the schema's domain, in its order, and the served model and the guarantee say so."""
+    from tfx_privacy.components import text_labels
+
+    texts = [b"no", b"yes"]
+    records = [{"x": record["x"], "label": [texts[record["label"][0]]]} for record in _records()]
+    bench.inputs["examples"] = [disk.write_examples(tmp_path / "texts", {"train": records})]
+    bench.module(module_of(SIMPLE))
+    for name, domain in (("none", ""), ("another", 'string_domain { value: "no" value: "maybe" }')):
+        bench.inputs["schema"] = [disk.write_schema(tmp_path / name, TEXT_LABEL.replace("DOMAIN", domain))]
+        message = "Give the feature a string_domain" if name == "none" else "none of the 2 values of its string domain"
+        with pytest.raises((DataError, ParameterError), match=message):
+            bench.run(PRIVACY)
+    order = 'string_domain { value: "no" value: "yes" }'
+    bench.inputs["schema"] = [disk.write_schema(tmp_path / "domain", TEXT_LABEL.replace("DOMAIN", order))]
+    (label,) = bench.run(PRIVACY).labels
+    assert label.texts_digest == text_labels.digest_of(["no", "yes"])
+    told = bench.root / "model" / "Format-Serving" / "assets.extra" / "label_texts.json"
+    assert told.read_text() == '["no","yes"]'
+
+
+def test_records_without_a_label_are_left_out(bench: Bench, tmp_path: pathlib.Path) -> None:
+    """A whole file of them as well; and no split called eval is needed."""
+    optional = SCHEMA.replace(
+        'name: "label" type: INT presence { min_fraction: 1 min_count: 1 } shape { dim { size: 1 } }',
+        'name: "label" type: INT value_count { min: 1 max: 1 }',
+    )
+    records = [
+        {name: value for name, value in record.items() if name != "label" or index % 3}
+        for index, record in enumerate(_records())
+    ]
+    bench.inputs["schema"] = [disk.write_schema(tmp_path / "optional", optional)]
+    bench.inputs["examples"] = [disk.write_examples(tmp_path / "some", {"train": records}, shards=3)]
+    bench.module(module_of(SIMPLE))
+    record = bench.run(PRIVACY)
+    assert record.population.records == 40
+    told = json.loads((bench.root / "model" / "trained_records.json").read_text())
+    assert (told["num_read"], told["num_used"]) == (60, 40)
+    with pytest.raises(ParameterError, match="Unknown split 'val'"):
+        bench.run(PRIVACY, eval_args='{"splits": ["val"]}')
 
 
 def test_a_feature_that_the_model_does_not_take_may_be_missing(bench: Bench) -> None:

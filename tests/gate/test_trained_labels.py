@@ -34,6 +34,7 @@ def rule(labels: list[TrainedLabel], heads: list[Head], **limits: Any) -> RuleRe
     return found
 
 
+TEXTS = [f"sha256:{digit * 64}" for digit in "12"]
 TWO = [label("a", "one"), label("b", "two")]
 PASSED: dict[str, tuple[list[TrainedLabel], list[Head]]] = {
     "the label": ([label()], [head()]),
@@ -43,6 +44,7 @@ PASSED: dict[str, tuple[list[TrainedLabel], list[Head]]] = {
             LabelFeature(name="other", features="transformed"), LabelFeature(name="label", features="examples"),
         ])], [head()],
     ),
+    "texts in this order": ([label(texts_digest=TEXTS[0])], [head(label_texts_digest=TEXTS[0])]),
     "class numbers": ([label(loss="classes")], [head(task="multiclass")]),
     "class numbers of tokens": ([label(loss="classes")], [head(task="sequence")]),
     "numbers, by a loss for probabilities": ([label()], [head(task="regression")]),
@@ -67,6 +69,11 @@ REFUSED: dict[str, tuple[list[TrainedLabel], list[Head], str]] = {
     ),
     "one of its name that nobody says more of": ([label()], [head(label_features=None)], "'label', but the model was trained"),
     "one of its name before Transform": ([label(features="transformed")], [head()], "wire the transform_graph if DPTrainer"),
+    "texts in another order": (
+        [label(texts_digest=TEXTS[0])], [head(label_texts_digest=TEXTS[1])], "classes in another order",
+    ),
+    "texts that nobody says more of": ([label(texts_digest=TEXTS[0])], [head()], "classes in another order"),
+    "numbers that were no texts": ([label()], [head(label_texts_digest=TEXTS[0])], "classes in another order"),
     "a loss that is none": ([label()], [head("", task="loss")], "as a loss by itself, but the model's loss reads a label"),
     "a loss that is none, of the author's own": ([label(loss="own")], [head("", task="loss")], "name 'loss' in the policy's"),
     "a loss beside the label": ([label()], [head(), head("", "x", task="loss")], "Output 'x' was attacked as a loss"),

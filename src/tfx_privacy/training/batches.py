@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ class ResidentData:
     def __init__(self, data: ColumnarDataset, units: np.ndarray | None = None) -> None:
         """Args: the records, and records by unit as `sampling.records_of_users` gives them; without, each is a unit."""
         self.blank = len(data)
-        self.features = tf.nest.map_structure(_with_blank, data.features)
+        self.features = _features_with_blank(data)
         self.labels = tf.nest.map_structure(_with_blank, data.labels)
         self._units = None if units is None else np.where(units < 0, self.blank, units)
         self.num_units = len(data) if units is None else len(units)
@@ -109,8 +110,26 @@ def _padded(units: np.ndarray, count: int, size: int) -> np.ndarray:
     return padded.reshape(count, size)
 
 
-def _with_blank(column: np.ndarray) -> Any:
+def _features_with_blank(data: ColumnarDataset) -> Any:
+    """The blank record has values that the model takes; its weight is 0."""
+
+    def of_column(name: str, column: Any) -> Any:
+        if isinstance(column, np.ndarray):
+            return _with_blank(
+                column, data.made_up.lowest if column.dtype.kind in "iu" else 0, data.made_up.blank(name)
+            )
+        # Of no length, so that none of its values is used.
+        return type(column)(*map(_with_blank, column))
+
+    if isinstance(data.features, Mapping):
+        return {name: of_column(name, column) for name, column in data.features.items()}
+    return of_column("features", data.features)
+
+
+def _with_blank(column: np.ndarray, number: int = 0, text: bytes = b"") -> Any:
     shape = (1, *column.shape[1:])
-    blank = np.zeros(shape, column.dtype) if column.dtype.kind in "fiub" else np.full(shape, b"", object)
+    blank = np.empty(shape, column.dtype if column.dtype.kind in "fiub" else object)
+    # np.full would take trailing NULs off a text.
+    blank.fill(number if blank.dtype.kind in "fiub" else text)
     with tf.device("CPU:0"):
         return tf.constant(np.concatenate([column, blank]))

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfx_privacy.errors import DataError
 from tfx_privacy.training import variable_length
+from tfx_privacy.training.made_up import PLAIN, MadeUp
 from tfx_privacy.training.variable_length import Column
 
 _NUMERIC_KINDS = "fiub"
@@ -27,14 +28,18 @@ class ColumnarDataset:
         users are the privacy unit.
       weights: Of each record's loss, of shape (num_records,) or (num_records, 1), finite and at least 0; a column
         becomes a vector.
+      made_up: Of what `synthetic` makes records.
     """
 
     features: Mapping[str, Column] | np.ndarray
     labels: Any
     user_ids: np.ndarray | None = None
     weights: np.ndarray | None = None
+    made_up: MadeUp = PLAIN
 
     def __post_init__(self) -> None:
+        for name in ("features", "labels"):
+            object.__setattr__(self, name, variable_length.map_arrays(variable_length.in_float32, getattr(self, name)))
         self._check_sizes()
         for name, labels in self.labels_by_name.items():
             if labels.dtype.kind not in _NUMERIC_KINDS:
@@ -110,7 +115,7 @@ class ColumnarDataset:
     def rows(self, indices: np.ndarray) -> ColumnarDataset:
         """Some of the records."""
         features, labels = self.take(indices)
-        return ColumnarDataset(features, labels)
+        return ColumnarDataset(features, labels, made_up=self.made_up)
 
     def with_users(self, key: str) -> ColumnarDataset:
         """The same records with the feature `key` as user ids, out of the model's sight.
@@ -138,7 +143,7 @@ class ColumnarDataset:
         return len(np.unique(self.user_ids.reshape(-1)))
 
     def synthetic(self, size: int, *, positive: bool = False) -> ColumnarDataset:
-        """`size` made-up records with this data's names, shapes and types: small random numbers, zeros and ones, two texts.
+        """`size` made-up records with this data's names, shapes and types: small numbers, zeros and ones, two texts (`made_up`).
 
         Checks of a model use these, so no error depends on a private record. Of features of variable length the
         records have different numbers of values, up to the data's largest.
@@ -149,30 +154,31 @@ class ColumnarDataset:
         """
         random = np.random.default_rng(0)
 
-        def made_up(real: np.ndarray) -> np.ndarray:
+        def made_up(name: str, real: np.ndarray) -> np.ndarray:
             shape = (size, *real.shape[1:])
             if real.dtype.kind == "f":
                 numbers = random.standard_normal(shape)
                 return (np.abs(numbers) + 0.1 if positive else numbers).astype(real.dtype)
             if real.dtype.kind in _NUMERIC_KINDS:
-                return random.integers(0, 2, shape).astype(real.dtype)
-            return np.array([b"a", b"b"], dtype=object)[random.integers(0, 2, shape)]
+                return (self.made_up.lowest + random.integers(0, 2, shape)).astype(real.dtype)
+            return np.array(self.made_up.texts_of(name), dtype=object)[random.integers(0, 2, shape)]
 
-        def column(real: Column) -> Column:
+        def column(name: str, real: Column) -> Column:
             if isinstance(real, np.ndarray):
-                return made_up(real)
-            values = made_up(real.values)
+                return made_up(name, real)
+            values = made_up(name, real.values)
             width = values.shape[1]
             lengths = 1 + np.arange(size, dtype=np.int64) % width
             if isinstance(real, variable_length.Ragged):
                 return variable_length.Ragged(values, lengths)
             return variable_length.Sparse(values, lengths, np.tile(np.arange(width), (size, 1)))
 
-        made = {name: column(real) for name, real in self._features_by_name.items()}
+        made = {name: column(name, real) for name, real in self._features_by_name.items()}
         labels = {name: _made_up_labels(random, size, real) for name, real in self.labels_by_name.items()}
         return ColumnarDataset(
             made if isinstance(self.features, Mapping) else made["features"],  # type: ignore[arg-type]
             labels if isinstance(self.labels, Mapping) else labels[""],
+            made_up=self.made_up,
         )
 
 

@@ -118,6 +118,8 @@ def random_states_restored(model: Any) -> Iterator[None]:
 
 def input_names(model: Any) -> list[str]:
     """Names of a functional model's inputs; empty where the model does not say."""
+    if isinstance(nested := getattr(model, "_nested_inputs", None), Mapping):
+        return list(nested)  # Keras 2 takes inputs by these names, whatever its Input layers are called
     names = getattr(model, "input_names", None)
     if names:
         return list(names)
@@ -147,6 +149,8 @@ def _symbolic_inputs(model: Any) -> dict[str, Any]:
     """A functional model's symbolic inputs by name."""
     if is_keras_3(model) and isinstance(getattr(model, "_inputs_struct", None), dict):
         return dict(model._inputs_struct)
+    if isinstance(nested := getattr(model, "_nested_inputs", None), Mapping):
+        return dict(nested)
     names = input_names(model)
     return dict(zip(names, tf.nest.flatten(model.inputs), strict=True)) if names and model.inputs is not None else {}
 
@@ -215,9 +219,9 @@ def heads(model: Any, labels: Any, outputs: Any) -> list[Head]:
     labelled = dict(labels) if isinstance(labels, Mapping) else {"": labels}
     if set(by_name) == {""} and len(labelled) == 1:
         labelled = {"": next(iter(labelled.values()))}
-    elif set(labelled) == {""} and len(by_name) == 1:
-        labelled = dict.fromkeys(by_name, labelled[""])
     trained = [name for name in by_name if losses.get(name) is not None]
+    if set(labelled) == {""} and len(trained) == 1:
+        labelled = {trained[0]: labelled[""]}
     missing = [name for name in trained if name not in labelled]
     if missing or not trained:
         named = ", ".join(repr(name) for name in by_name)

@@ -16,7 +16,7 @@ from tfx_privacy.accounting.parameters import ResolvedParameters
 from tfx_privacy.errors import CheckpointError, ModelError, ParameterError, TFXPrivacyError
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 from tfx_privacy.guarantee.record import Audit
-from tfx_privacy.training import keras_api, probe, validation, without_values
+from tfx_privacy.training import keras_api, probe, record_values, validation, without_values
 from tfx_privacy.training.checkpoint import Checkpoints
 from tfx_privacy.training.data import ColumnarDataset
 from tfx_privacy.training.mechanism import CanaryScores, History, PrivateMechanism, planned
@@ -105,12 +105,15 @@ def train(
       ParameterError: As `check_run`.
       ModelError: If the model cannot be trained privately, or its weights are not finite at the end.
       CheckpointError: If the checkpoints are of another run, or all steps were spent without one.
-      DataError: If TensorFlow cannot compute a step with some records.
+      DataError: If a label is none that its loss takes, an id is outside of a table, or TensorFlow cannot compute a step
+        with some records.
     """
     progress_every = _validate.positive_integer(progress_every=progress_every)
     plan = check_run(model, resolved, noise_multiplier, strategy=strategy)
-    data = validation.relevant_features(model, data)
+    validation.check_structure(model)
+    data = validation.taken(model, validation.relevant_features(model, data))
     validation.check_model(model, data)
+    record_values.check(model, data)
     training: PrivateMechanism | OrdinaryTraining
     if isinstance(plan, NoMechanism):
         training = OrdinaryTraining(model, data, resolved)
@@ -181,7 +184,12 @@ def check_run(
     return planned(resolved, noise_multiplier)
 
 
-def check_model_beforehand(model: Any, made_up: ColumnarDataset | None, resolved: ResolvedParameters) -> None:
+def check_model_beforehand(
+    model: Any,
+    made_up: ColumnarDataset | None,
+    resolved: ResolvedParameters,
+    declared: ColumnarDataset | None = None,
+) -> None:
     """Refuses, without a record, a model that `train` would refuse: for a run that is charged before it reads.
 
     Args:
@@ -189,16 +197,22 @@ def check_model_beforehand(model: Any, made_up: ColumnarDataset | None, resolved
       made_up: At least one record with the names, shapes and types of the data; None where they are not known, and
         only what needs no record is looked at.
       resolved: As `train` takes it.
+      declared: Records like it, with the ends of the domains that a schema declares; None where it declares none.
 
     Raises:
       ModelError: With every problem that was found.
+      ParameterError: If the schema declares labels or ids that the model does not take.
     """
     if made_up is None:
         validation.check_structure(model)
         return
     made_up = validation.relevant_features(model, made_up)
     try:
+        validation.check_structure(model)
+        made_up = validation.taken(model, made_up)
         validation.check_model(model, made_up)
+        if declared is not None:
+            record_values.check_declared(model, made_up, validation.relevant_features(model, declared))
         if resolved.parameters.enabled:
             probe.examine(model, made_up, resolved)
     except TFXPrivacyError:

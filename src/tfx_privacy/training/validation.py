@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import contextlib
+=======
+import dataclasses
+import itertools
+import re
+>>>>>>> h-trainer
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +17,11 @@ import tensorflow as tf
 
 from tfx_privacy import _validate
 from tfx_privacy.errors import ModelError
+<<<<<<< HEAD
 from tfx_privacy.training import keras_api, loss_checks, state, trial_records
+=======
+from tfx_privacy.training import keras_api, made_up, state, trial_records, without_values
+>>>>>>> h-trainer
 from tfx_privacy.training.data import ColumnarDataset
 from tfx_privacy.training.gradients import known_layers, plan
 from tfx_privacy.training.variable_length import Ragged, Sparse
@@ -27,6 +37,11 @@ _NOT_FINITE = (
     "whether it mixes records. Make them finite for every input, e.g. by tf.maximum before a logarithm or a root."
 )
 _PROBE_SIZE = 4
+_WHERE = re.compile(
+    r"Exception encountered when calling [^\n]*|in user code:|\{\{[^}]*\}\}|File \"[^\"]*\", line \d+, in \S+[^\n]*\n[^\n]*"
+)
+# Kinds of made-up values that a model is tried with.
+_ATTEMPTS = 60
 _TOLERANCE = 1e-4
 # Differences below this are none, whatever the numbers.
 _SMALLEST = 1e-6
@@ -45,15 +60,72 @@ def check_model(model: Any, data: ColumnarDataset) -> None:
     _require_model(model)
     _refuse([*_structural_problems(model)])
     try:
-        problems = [*_behavioural_problems(model, data)]
+        problems = [*_behavioural_problems(model, taken(model, data))]
     except tf.errors.OpError as error:
         # No record was used, so the text may be quoted.
         raise ModelError(
-            "The model cannot be called with made-up records (small numbers, zeros and ones, the texts 'a' and 'b'), by "
-            f"which models are looked at: {type(error).__name__}: {_validate.short(error.message)}. Let it take any "
-            "values, and do what needs others, e.g. decoding images, in preprocessing_fn or input_fn."
+            "The model or its loss cannot be computed for made-up records (small numbers, labels of 0 and 1), by which models "
+            f"are looked at: {type(error).__name__}: {_validate.short(error.message)}. Let both take any values."
         ) from error
     _refuse(problems)
+
+
+def taken(model: Any, data: ColumnarDataset) -> ColumnarDataset:
+    """The same records, for which `synthetic` makes up values that a model takes.
+
+    A model may decode its texts as pictures, or look up numbers from one on. Only made-up records are used.
+
+    Raises:
+      ModelError: If it takes none of those that are tried; with TensorFlow's text of why it did not take the first.
+    """
+    refusal = _refusal(model, data)
+    if refusal is None:
+        return data
+    kinds = {name: column.dtype.kind for name, column in data.columns.items()}
+    others = made_up.attempts(
+        [name for name in kinds if kinds[name] not in "fiub"], whole_numbers="i" in kinds.values()
+    )
+    waiting: list[made_up.MadeUp] = []
+    tried = {data.made_up}
+    for attempt in itertools.islice(_until_empty(waiting, others), _ATTEMPTS):
+        if attempt in tried:
+            continue
+        tried.add(attempt)
+        changed = dataclasses.replace(data, made_up=attempt)
+        found = _refusal(model, changed)
+        if found is None:
+            return changed
+        waiting.extend(made_up.hinted(str(found), attempt, _PROBE_SIZE))
+    # No record was used, so the text may be quoted.
+    raise ModelError(
+        "The model cannot be called with made-up records (small numbers, the texts 'a' and 'b', numbers, dates and pictures "
+        f"as texts), by which models are looked at: {type(refusal).__name__}: {_reason(refusal)}. Let it take any "
+        "values, and do what needs others in preprocessing_fn or input_fn."
+    ) from refusal
+
+
+def _refusal(model: Any, data: ColumnarDataset) -> Exception | None:
+    """TensorFlow's error where it cannot compute with made-up records."""
+    try:
+        keras_api.called(model, _tensors(data.synthetic(_PROBE_SIZE).features), training=False)
+    except without_values.ERRORS as error:
+        return error
+    return None
+
+
+def _reason(refusal: Exception) -> str:
+    """TensorFlow's text without where it was raised, which Keras says at length."""
+    text = _WHERE.sub("", str(refusal).split("Call arguments received")[0])
+    return _validate.short(" ".join(text.split()))
+
+
+def _until_empty(waiting: list[made_up.MadeUp], others: Iterator[made_up.MadeUp]) -> Iterator[made_up.MadeUp]:
+    """First what is waiting, then one of the others at a time."""
+    while True:
+        following = waiting.pop(0) if waiting else next(others, None)
+        if following is None:
+            return
+        yield following
 
 
 def check_structure(model: Any) -> None:
@@ -195,9 +267,15 @@ def _behavioural_problems(model: Any, data: ColumnarDataset) -> Iterator[str]:
     """Runs the model on made-up records."""
     made = data.synthetic(_PROBE_SIZE)
     try:
-        keras_api.heads(model, made.labels, keras_api.called(model, _tensors(made.features), training=False))
+        heads = keras_api.heads(model, made.labels, keras_api.called(model, _tensors(made.features), training=False))
     except ModelError as error:
         yield str(error)
+        return
+    shapes = [
+        losses.problem_of_shapes(each.loss, each.labels.shape[1:], tuple(each.outputs.shape)[1:]) for each in heads
+    ]
+    if any(shapes):
+        yield from filter(None, shapes)
         return
     if not model.trainable_variables:
         yield "It has no trainable weights."
@@ -312,6 +390,61 @@ def _close(one: Any, own: Any) -> bool:
     return bool(np.all(np.abs(np.asarray(one) - own) <= _TOLERANCE * np.max(np.abs(own), initial=0.0) + _SMALLEST))
 
 
+<<<<<<< HEAD
+=======
+def _loss_problems(model: Any, made: ColumnarDataset) -> Iterator[str]:
+    """A loss that is not known must be, for a batch, the mean or the sum of what it is for each record."""
+    call = _traced(model, training=False)
+    ways: dict[str, set[str]] = {}
+    for records in trial_records.of_several_sizes(made):
+        labels, outputs = _tensors(records.labels), trial_records.unless_refused(call, records)
+        if outputs is None:
+            continue
+        for head in keras_api.heads(model, labels, outputs):
+            if losses.is_known_loss(head.loss):
+                continue
+            possible = ways.setdefault(head.name, {"mean", "sum"})
+            for given in (head.outputs, *_made_up_outputs(head.outputs)):
+                possible &= _ways_to_add_up(head.loss, head.labels, given)
+    for name, possible in ways.items():
+        if not possible:
+            of_output = f" of output {name!r}" if name else ""
+            yield (
+                f"Its loss{of_output} compares the records of a batch: for made-up records the loss of a batch is not "
+                "the mean of the losses of its records. DPTrainer clips the gradient of each record's own loss: make "
+                "the loss a function of one record, e.g. by putting all that it compares into one."
+            )
+
+
+def _made_up_outputs(outputs: Any) -> Iterator[Any]:
+    """Numbers that the model might give later, when its weights have grown."""
+    random = np.random.default_rng(0)
+    normal = random.standard_normal(outputs.shape)
+    for scale in _OUTPUT_SCALES:
+        yield tf.constant(normal * scale, outputs.dtype)
+    yield tf.constant(random.random(outputs.shape), outputs.dtype)
+
+
+def _ways_to_add_up(loss: Any, labels: Any, outputs: Any) -> set[str]:
+    """Whether a batch's loss is the mean or the sum of its records'; both where it is not finite and shows nothing."""
+
+    def of(rows: slice) -> float:
+        with keras_api.user_code():
+            return float(tf.reduce_mean(tf.cast(loss(labels[rows], outputs[rows]), tf.float32)))
+
+    alone = np.array([of(slice(index, index + 1)) for index in range(_PROBE_SIZE)])
+    together = of(slice(None))
+    if not np.all(np.isfinite([*alone, together])):
+        return {"mean", "sum"}
+    allowed = _LOSS_TOLERANCE * np.max(np.abs(alone)) + _SMALLEST
+    return {
+        way
+        for way, expected, terms in (("mean", alone.mean(), 1), ("sum", alone.sum(), _PROBE_SIZE))
+        if abs(together - expected) <= allowed * terms
+    }
+
+
+>>>>>>> h-trainer
 def _state_problems(model: Any, made: ColumnarDataset) -> Iterator[str]:
     for training in (True, False):
         try:

@@ -68,12 +68,17 @@ def of_value(value: Any) -> Column:
             raise DataError(f"A sparse feature has rank {len(shape)}; expected rank 2. Make it dense.")
         order = np.lexsort((indices[:, 1], indices[:, 0]))
         rows, places = indices[order].T
-        return of_rows(np.asarray(value.values)[order], np.bincount(rows, minlength=shape[0]), places)
+        return of_rows(in_float32(np.asarray(value.values))[order], np.bincount(rows, minlength=shape[0]), places)
     if hasattr(value, "row_splits"):
         if hasattr(value.values, "row_splits"):
             raise DataError("A ragged feature is ragged in several axes; expected one. Make it dense.")
-        return of_rows(np.asarray(value.values), np.diff(np.asarray(value.row_splits)))
-    return np.asarray(value)
+        return of_rows(in_float32(np.asarray(value.values)), np.diff(np.asarray(value.row_splits)))
+    return in_float32(np.asarray(value))
+
+
+def in_float32(values: np.ndarray) -> np.ndarray:
+    """bfloat16, which is a type of numpy's for nobody, in float32, which holds the same numbers; others as they are."""
+    return values.astype(np.float32) if values.dtype.name == "bfloat16" else values
 
 
 def joined(parts: Sequence[Column]) -> Column:

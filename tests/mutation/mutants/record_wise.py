@@ -105,7 +105,7 @@ RECORD_WISE = [
     ),
     Mutant(
         "losses of Keras with any axis", "losses:_fits",
-        "not known_layers.keeps_first(settings.get(\"axis\", -1), rank)", "False",
+        "not known_layers.keeps_first(given.get(\"axis\", -1), rank)", "False",
         "test_record_wise::test_losses_along_records_and_of_outputs_without_an_axis_get_one_at_a_time",
     ),
     Mutant("any loss sees whole batches", "is_known_loss",

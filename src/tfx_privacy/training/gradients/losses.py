@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, Literal
 
 import tensorflow as tf
 
@@ -67,6 +67,54 @@ def is_known_loss(loss: Any) -> bool:
     return kind.__name__ in (*_POINTWISE, *_OF_CLASS_NUMBERS)
 
 
+def labels_taken(loss: Any) -> Literal["classes", "shares", "one_hot", "numbers"] | None:
+    """What labels one of Keras' own losses is of: class numbers, numbers from 0 to 1, rows like the output, or any numbers.
+
+    None where that is not known.
+    """
+    name = _kind(loss).__name__
+    if not is_known_loss(loss):
+        return None
+    if takes_class_numbers(loss):
+        return "classes"
+    if name.lower().startswith("binary"):
+        return "shares"
+    return "one_hot" if name.lower().startswith("categorical") else "numbers"
+
+
+def problem_of_shapes(loss: Any, labels: tuple[int, ...], outputs: tuple[int | None, ...]) -> str:
+    """Why one of Keras' own losses takes no labels of this shape for such outputs; empty where it does, or nobody knows.
+
+    Args:
+      loss: As `compile` was given it.
+      labels: The shape of a record's labels.
+      outputs: The shape of a record's outputs, of at least one axis.
+    """
+    takes = labels_taken(loss)
+    if not outputs or None in outputs or settings(loss).get("axis", -1) not in (-1, len(outputs)):
+        return ""
+    if takes == "one_hot" and labels != outputs:
+        return (
+            f"Its loss is of labels of the outputs' shape, {_shown(outputs)} for a record, and the labels have shape "
+            f"{_shown(labels)}. For class numbers use sparse_categorical_crossentropy, or make them one-hot by tf.one_hot."
+        )
+    if takes == "classes" and labels not in (outputs[:-1], (*outputs[:-1], 1)):
+        return (
+            f"Its loss is of one class number for each {outputs[-1]} outputs, and the labels have shape {_shown(labels)} for "
+            "a record. For one-hot labels use categorical_crossentropy."
+        )
+    return ""
+
+
+def _shown(shape: tuple[int | None, ...]) -> str:
+    return str(tuple(shape)) if shape else "()"
+
+
+def settings(loss: Any) -> dict[str, Any]:
+    """What a loss object was made with; nothing of a function."""
+    return {} if inspect.isfunction(loss) else {**vars(loss), **getattr(loss, "_fn_kwargs", {})}
+
+
 def takes_class_numbers(loss: Any) -> bool:
     """Whether a known loss is of labels that are class numbers."""
     return _kind(loss).__name__ in _OF_CLASS_NUMBERS
@@ -121,11 +169,11 @@ def _takes_batches(loss: Any, labels: Any, outputs: Any) -> bool:
 
 def _fits(loss: Any, labels: Any, outputs: Any) -> bool:
     """By ranks, because labels of shape (n, 1) and outputs of shape (n,) would be broadcast to all pairs."""
-    settings = {**vars(loss), **getattr(loss, "_fn_kwargs", {})} if not inspect.isfunction(loss) else {}
+    given = settings(loss)
     rank, of_labels = outputs.shape.rank, tf.TensorShape(labels.shape).rank
-    if rank is None or of_labels is None or rank < 2 or settings.get("ignore_class") is not None:
+    if rank is None or of_labels is None or rank < 2 or given.get("ignore_class") is not None:
         return False
-    if not known_layers.keeps_first(settings.get("axis", -1), rank):
+    if not known_layers.keeps_first(given.get("axis", -1), rank):
         return False
     return of_labels == rank or (of_labels == rank - 1 and takes_class_numbers(loss))
 
