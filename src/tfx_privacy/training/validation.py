@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import contextlib
-=======
 import dataclasses
 import itertools
 import re
->>>>>>> h-trainer
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,13 +14,9 @@ import tensorflow as tf
 
 from tfx_privacy import _validate
 from tfx_privacy.errors import ModelError
-<<<<<<< HEAD
-from tfx_privacy.training import keras_api, loss_checks, state, trial_records
-=======
-from tfx_privacy.training import keras_api, made_up, state, trial_records, without_values
->>>>>>> h-trainer
+from tfx_privacy.training import keras_api, loss_checks, made_up, state, trial_records, without_values
 from tfx_privacy.training.data import ColumnarDataset
-from tfx_privacy.training.gradients import known_layers, plan
+from tfx_privacy.training.gradients import known_layers, losses, plan
 from tfx_privacy.training.variable_length import Ragged, Sparse
 
 _OPTIMIZERS = ("SGD", "Adam", "AdamW", "Adagrad", "RMSprop")
@@ -390,61 +383,6 @@ def _close(one: Any, own: Any) -> bool:
     return bool(np.all(np.abs(np.asarray(one) - own) <= _TOLERANCE * np.max(np.abs(own), initial=0.0) + _SMALLEST))
 
 
-<<<<<<< HEAD
-=======
-def _loss_problems(model: Any, made: ColumnarDataset) -> Iterator[str]:
-    """A loss that is not known must be, for a batch, the mean or the sum of what it is for each record."""
-    call = _traced(model, training=False)
-    ways: dict[str, set[str]] = {}
-    for records in trial_records.of_several_sizes(made):
-        labels, outputs = _tensors(records.labels), trial_records.unless_refused(call, records)
-        if outputs is None:
-            continue
-        for head in keras_api.heads(model, labels, outputs):
-            if losses.is_known_loss(head.loss):
-                continue
-            possible = ways.setdefault(head.name, {"mean", "sum"})
-            for given in (head.outputs, *_made_up_outputs(head.outputs)):
-                possible &= _ways_to_add_up(head.loss, head.labels, given)
-    for name, possible in ways.items():
-        if not possible:
-            of_output = f" of output {name!r}" if name else ""
-            yield (
-                f"Its loss{of_output} compares the records of a batch: for made-up records the loss of a batch is not "
-                "the mean of the losses of its records. DPTrainer clips the gradient of each record's own loss: make "
-                "the loss a function of one record, e.g. by putting all that it compares into one."
-            )
-
-
-def _made_up_outputs(outputs: Any) -> Iterator[Any]:
-    """Numbers that the model might give later, when its weights have grown."""
-    random = np.random.default_rng(0)
-    normal = random.standard_normal(outputs.shape)
-    for scale in _OUTPUT_SCALES:
-        yield tf.constant(normal * scale, outputs.dtype)
-    yield tf.constant(random.random(outputs.shape), outputs.dtype)
-
-
-def _ways_to_add_up(loss: Any, labels: Any, outputs: Any) -> set[str]:
-    """Whether a batch's loss is the mean or the sum of its records'; both where it is not finite and shows nothing."""
-
-    def of(rows: slice) -> float:
-        with keras_api.user_code():
-            return float(tf.reduce_mean(tf.cast(loss(labels[rows], outputs[rows]), tf.float32)))
-
-    alone = np.array([of(slice(index, index + 1)) for index in range(_PROBE_SIZE)])
-    together = of(slice(None))
-    if not np.all(np.isfinite([*alone, together])):
-        return {"mean", "sum"}
-    allowed = _LOSS_TOLERANCE * np.max(np.abs(alone)) + _SMALLEST
-    return {
-        way
-        for way, expected, terms in (("mean", alone.mean(), 1), ("sum", alone.sum(), _PROBE_SIZE))
-        if abs(together - expected) <= allowed * terms
-    }
-
-
->>>>>>> h-trainer
 def _state_problems(model: Any, made: ColumnarDataset) -> Iterator[str]:
     for training in (True, False):
         try:
