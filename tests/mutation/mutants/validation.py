@@ -116,7 +116,7 @@ VALIDATION = [
     ),
     Mutant(
         "the standard deviation is taken for the noise multiplier", "stated_privacy:_clip_and_noise",
-        'noise = float(f"{deviation / clip:.{_DIGITS}g}")', "noise = deviation",
+        "return clip, noise if clip * noise == deviation else deviation / clip", "return clip, deviation",
         "test_stated_privacy::test_an_optimizer_is_read_and_becomes_keras_own_with_its_hyperparameters",
     ),
     Mutant(
