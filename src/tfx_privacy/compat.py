@@ -22,7 +22,7 @@ import importlib.abc
 import importlib.machinery
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -55,6 +55,19 @@ def tensorflow_privacy(submodule: str) -> Any:
     """
     repair_tensorflow_privacy()
     return importlib.import_module(f"{_TENSORFLOW_PRIVACY}.{submodule}")
+
+
+def tensorflow_privacy_statement(arguments: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Version of tensorflow-privacy, and what its `compute_dp_sgd_privacy_statement` says; None where it is not installed.
+
+    It needs dp-accounting, and no TensorFlow.
+    """
+    try:
+        library = tensorflow_privacy("privacy.analysis.compute_dp_sgd_privacy_lib")
+    except ImportError:
+        return None
+    said = library.compute_dp_sgd_privacy_statement(**arguments)
+    return sys.modules[_TENSORFLOW_PRIVACY].__version__, said
 
 
 def repair_tensorflow_privacy() -> None:

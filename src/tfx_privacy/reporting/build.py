@@ -31,6 +31,7 @@ from tfx_privacy.reporting.facts import (
     Problem,
     ReportFacts,
     Strongest,
+    TheirStatement,
 )
 from tfx_privacy.reporting.summary import first_screen, share_left
 
@@ -54,6 +55,7 @@ def build(
     history: Sequence[BudgetPoint] = (),
     utility: Sequence[Metric] = (),
     software: str = "tfx-privacy",
+    theirs: TheirStatement | None = None,
 ) -> ReportFacts:
     """Gathers what a report says.
 
@@ -64,6 +66,7 @@ def build(
       history: What the dataset was charged over time, oldest first.
       utility: Metrics of the task; for display, no rule looks at them.
       software: Name and version of what writes the report.
+      theirs: What tensorflow-privacy says of the same run.
     """
     record = evidence.guarantee if isinstance(evidence.guarantee, PrivacyGuarantee) else None
     attacked = evidence.evaluation if isinstance(evidence.evaluation, PrivacyEvaluation) else None
@@ -90,6 +93,7 @@ def build(
         budget_history=list(history),
         lineage=lineage,
         num_judged=0 if attacked is None else len(attack_limit.attacked(attacked)),
+        their_statement=theirs if is_established else None,
         evidence=_evidence(evidence, record),
     )
 

@@ -39,7 +39,10 @@ MIGRATION = [
     ),
     Mutant(
         "a name that was imported is not followed", "migration.module:Module.neighbours",
-        "found = [...]", "found = [_beside(self.path, origin) for origin in origins]", "test_migrate_project",
+        """
+        found = [_beside(self.path, part) for origin in origins for part in (origin, origin.rpartition(".")[0]) if part]
+        """,
+        "found = [_beside(self.path, origin) for origin in origins]", "test_migrate_project",
     ),
     Mutant(
         "Transform's module is not read", "proposal:_scan",
