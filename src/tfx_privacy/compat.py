@@ -106,7 +106,9 @@ class _PrivacyLoader(importlib.machinery.SourceFileLoader):
             if module_name is None:
                 raise AttributeError(f"module {_TENSORFLOW_PRIVACY!r} has no attribute {name!r}")
             home = importlib.import_module(module_name)
-            return home if home.__name__ == name else getattr(home, name)
+            if home is not module and hasattr(home, name):
+                return getattr(home, name)
+            return importlib.import_module(f"{module_name}.{name}")
 
         module.__getattr__ = found
 

@@ -60,6 +60,8 @@ def test_the_package_can_be_imported_and_is_not_unless_asked_for() -> None:
     from tensorflow_privacy import DPKerasSGDOptimizer
 
     assert tensorflow_privacy.privacy.optimizers.dp_optimizer_keras.DPKerasSGDOptimizer is DPKerasSGDOptimizer
+    for name in ("v1", "restart_query"):  # modules among the names
+        assert getattr(tensorflow_privacy, name).__name__.endswith(name)
     with pytest.raises(AttributeError, match="has no attribute 'DPNothing'"):
         _ = tensorflow_privacy.DPNothing
 
