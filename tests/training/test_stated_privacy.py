@@ -12,10 +12,9 @@ import pytest
 from tfx_privacy import DPParameters, compat
 from tfx_privacy.errors import ModelError, ParameterError
 
-pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.skipif(importlib.util.find_spec("tensorflow_privacy") is None, reason="needs the extra"),
-]
+pytestmark = pytest.mark.engine
+
+needs_theirs = pytest.mark.skipif(importlib.util.find_spec("tensorflow_privacy") is None, reason="needs the extra")
 
 LEFT_OUT = DPParameters(target_delta=1e-4, expected_batch_size=50, epochs=2)
 
@@ -51,6 +50,7 @@ def stated(**changes: Any) -> Any:
     return Stated(**{**values, **changes})
 
 
+@needs_theirs
 def test_the_package_can_be_imported_and_is_not_unless_asked_for() -> None:
     """Its own `__init__` fails beside this TensorFlow, so the names of the tutorials are found without it."""
     compat.repair_tensorflow_privacy()
@@ -95,6 +95,7 @@ OPTIMIZERS: dict[str, tuple[Callable[[], Any], str, dict[str, Any]]] = {
 }
 
 
+@needs_theirs
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_optimizer_is_read_and_becomes_keras_own_with_its_hyperparameters(name: str) -> None:
     import tf_keras
@@ -113,6 +114,7 @@ def test_an_optimizer_is_read_and_becomes_keras_own_with_its_hyperparameters(nam
     assert stated_privacy.take(model) is None  # nothing is left of it
 
 
+@needs_theirs
 def test_learning_rates_that_change_stay() -> None:
     import tf_keras
 
@@ -136,6 +138,7 @@ def test_learning_rates_that_change_stay() -> None:
     )  # that of Keras' earlier optimizers: rate / (1 + decay step)
 
 
+@needs_theirs
 def test_a_model_is_read_and_becomes_keras_own_with_its_layers_and_weights() -> None:
     import tf_keras
 
@@ -151,6 +154,7 @@ def test_a_model_is_read_and_becomes_keras_own_with_its_layers_and_weights() -> 
         validation.check_structure(model)
 
 
+@needs_theirs
 def test_a_users_own_subclass_keeps_its_methods() -> None:
     import tf_keras
 
@@ -194,6 +198,7 @@ def own_train_step() -> Any:
     return compiled("sgd", Own, l2_norm_clip=1.0, noise_multiplier=1.0)
 
 
+@needs_theirs
 def test_a_train_step_of_ones_own_stays_refused() -> None:
     from tfx_privacy.training import stated_privacy, validation
 
@@ -220,8 +225,12 @@ def tree() -> Any:
 def inside() -> Any:
     import tf_keras
 
-    part = theirs("DPSequential")(1.0, 1.1, use_xla=False, layers=[tf_keras.layers.Dense(1)])
-    model = tf_keras.Sequential([tf_keras.layers.Input((3,)), part])
+    class Outer(tf_keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.part = theirs("DPSequential")(1.0, 1.1, layers=[tf_keras.layers.Dense(1)])
+
+    model = Outer()
     model.compile("sgd", "mse")
     return model
 
@@ -243,6 +252,7 @@ def clipped_to_zero() -> Any:
     return compiled(theirs("DPKerasSGDOptimizer")(0.0, 1.1))
 
 
+@needs_theirs
 @pytest.mark.parametrize(
     ("make", "message"),
     [
