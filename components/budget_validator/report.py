@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tfx_privacy import compat
 from tfx_privacy._version import __version__
 from tfx_privacy.components import _files
 from tfx_privacy.gate.evidence import Evidence
 from tfx_privacy.gate.verdict import Verdict
-from tfx_privacy.reporting import model_card, pages
+from tfx_privacy.reporting import model_card, pages, their_statement
 from tfx_privacy.reporting.build import build
 from tfx_privacy.reporting.checklist import Metric
 from tfx_privacy.reporting.facts import JSON_NAME, BudgetPoint, Lineage
@@ -34,7 +35,13 @@ def write(
       utility: Metrics of the task.
     """
     facts = build(
-        verdict, evidence, lineage=lineage, history=history, utility=utility, software=f"tfx-privacy {__version__}"
+        verdict,
+        evidence,
+        lineage=lineage,
+        history=history,
+        utility=utility,
+        software=f"tfx-privacy {__version__}",
+        theirs=their_statement.of(evidence.guarantee, compat.tensorflow_privacy_statement),
     )
     _files.write_text(uri, JSON_NAME, facts.to_json())
     _files.write_text(uri, pages.HTML_NAME, pages.to_html(facts))

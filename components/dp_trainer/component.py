@@ -126,7 +126,8 @@ class DPTrainer(base_component.BaseComponent):
         Args:
           examples: Channel of `Examples`, usually Transform's `transformed_examples`.
           privacy: What to spend and how; `target_delta` is required. Algorithm, sampling, clipping, privacy unit,
-            secure noise and the audit are chosen there.
+            secure noise and the audit are chosen there. Noise and clip may be left out where the model states them by a
+            class of tensorflow-privacy; if both state them, they must be the same.
           transform_graph: Channel of `TransformGraph`, usually produced by Transform.
           schema: Channel of `Schema`, usually produced by SchemaGen; needed without a transform graph.
           module_file: Python file with the user's functions, alone in its folder.

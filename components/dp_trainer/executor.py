@@ -13,7 +13,7 @@ from tfx.components.trainer import executor as trainer_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_component_specs
 
-from tfx_privacy import training
+from tfx_privacy import compat, training
 from tfx_privacy.accounting.parameters import ResolvedParameters
 from tfx_privacy.attacks import history as attack_history
 from tfx_privacy.attacks.evaluation import Checkpoint
@@ -43,7 +43,7 @@ from tfx_privacy.components.dp_trainer.reference_models import Journal
 from tfx_privacy.components.dp_trainer.request import Request
 from tfx_privacy.errors import TFXPrivacyError
 from tfx_privacy.guarantee.record import PrivacyGuarantee
-from tfx_privacy.training import keras_api, over_training, precision
+from tfx_privacy.training import keras_api, over_training, precision, stated_privacy
 
 _REPORTS_PER_RUN = 20
 
@@ -84,7 +84,7 @@ class Executor(trainer_executor.GenericExecutor):
         )
         if request.input_fn is None:
             data.check_columns(request.fn_args, request.label_key, request.privacy.user_id_key)
-        model = request.make_model()
+        model, request = request.first_model()
         if request.signatures_fn is None and request.strategy is None and keras_api.is_model(model):
             export.check_signatures(model, request.fn_args, request.label_key)
         if request.num_attacks:
@@ -100,11 +100,13 @@ class Executor(trainer_executor.GenericExecutor):
                 account=request.account,
                 num_references=num_references,
                 lost_references=Journal(checkpoints).lost,
+                sources=list(request.sources),
                 labels=trained_labels.planned(request),
             )
             _files.check_writable([artifact.uri for found in output_dict.values() for artifact in found])
 
             def check(plan: charge.Plan) -> None:
+                stated_privacy.check_microbatches(request.stated, plan.resolved.expected_batch_size)
                 planned = training.check_run(model, plan.resolved, plan.noise_multiplier, strategy=request.strategy)
                 guarantee.check(terms, plan.resolved, planned)
 
@@ -199,6 +201,7 @@ class Executor(trainer_executor.GenericExecutor):
     ) -> Request:
         """Reads what was asked for, and refuses what cannot be done before any record is read."""
         _signatures.check_signing_key()
+        compat.repair_tensorflow_privacy()
         splits = requests.train_splits(input_dict, exec_properties)
         input_fn = requests.user_function(exec_properties, "input_fn")
         label_key, label_keys = requests.label_keys(exec_properties, input_fn)

@@ -21,7 +21,7 @@ from tfx_privacy.budget.runs import LedgerPosition
 from tfx_privacy.components import _signatures, keys
 from tfx_privacy.components.dp_trainer import reference_models, scope
 from tfx_privacy.components.dp_trainer.request import Account
-from tfx_privacy.errors import InternalError, ParameterError
+from tfx_privacy.errors import ParameterError
 from tfx_privacy.guarantee import planned as planned_guarantee
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 from tfx_privacy.guarantee.recomputation import stated_bounds
@@ -29,6 +29,7 @@ from tfx_privacy.guarantee.record import (
     FILE_NAME,
     Accountant,
     BaseModel,
+    ParameterSource,
     Population,
     PrivacyGuarantee,
     ReferenceTrainings,
@@ -50,8 +51,8 @@ def calibrated_noise(resolved: ResolvedParameters) -> float | None:
     privacy = resolved.parameters
     if not privacy.enabled or privacy.noise_multiplier is not None:
         return privacy.noise_multiplier
-    if privacy.target_epsilon is None:
-        raise InternalError(f"Calibration needs target_epsilon={privacy.target_epsilon!r}.")
+    privacy.check_noise_is_known()
+    assert privacy.target_epsilon is not None
     logging.info("DPTrainer: calibrating the noise to epsilon=%g", privacy.target_epsilon)
     # The calibration must see the same population, and so the same sampling probability and steps, that are executed.
     run = dataclasses.replace(privacy, population=resolved.population)
@@ -75,6 +76,8 @@ class Terms:
     num_references: int
     lost_references: int
     """Reference trainings that earlier attempts began."""
+    sources: list[ParameterSource]
+    """Of noise and clip."""
     labels: list[TrainedLabel]
     """Those that are known by then."""
 
@@ -167,6 +170,7 @@ def make_guarantee(
         ),
         accountant=Accountant(version=dp_accounting_version()),
         engine=f"tfx-privacy {__version__}, {terms.engine}",
+        sources=terms.sources,
         train_splits=terms.splits,
         labels=list(labels),
         scope=terms.scope,

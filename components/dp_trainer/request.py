@@ -22,9 +22,11 @@ from tfx_privacy.budget.runs import check_identifier
 from tfx_privacy.components import keys
 from tfx_privacy.components.dp_trainer import data
 from tfx_privacy.errors import ParameterError
+from tfx_privacy.guarantee.record import ParameterSource
 from tfx_privacy.ledger import source
 from tfx_privacy.records import strict_json
-from tfx_privacy.training import keras_api
+from tfx_privacy.training import keras_api, stated_privacy
+from tfx_privacy.training.stated_privacy import Stated
 
 PRIVACY_KEY = "privacy"
 TARGET_EPSILON_KEY = "target_epsilon"
@@ -72,11 +74,38 @@ class Request:
     model_fn: Callable[..., Any]
     input_fn: Callable[..., Any] | None
     signatures_fn: Callable[..., Any] | None
+    stated: Stated | None = None
+    """What the model states of its privacy itself, once it was made."""
+    sources: Sequence[ParameterSource] = ()
+    """Where noise and clip come from, once it is known."""
+
+    def first_model(self) -> tuple[Any, Request]:
+        """A fresh model, and this request with what that states of its privacy in the place of what was left out.
+
+        Raises:
+          ParameterError: If what was asked for and what the model states differ.
+          ModelError: If it states what cannot be taken for what it says.
+        """
+        model, stated = self._made()
+        found = dataclasses.replace(
+            self,
+            privacy=stated_privacy.merged(self.privacy, stated),
+            stated=stated,
+            sources=stated_privacy.sources(self.privacy, stated),
+        )
+        return model, found
 
     def make_model(self) -> Any:
-        """A fresh model."""
+        """Another fresh model, which states the same as the first."""
+        model, stated = self._made()
+        if stated != self.stated:
+            raise ParameterError(f"model_fn gave a model that states {self.stated}, and then one that states {stated}.")
+        return model
+
+    def _made(self) -> tuple[Any, Stated | None]:
         with self.strategy.scope() if self.strategy else contextlib.nullcontext():
-            return self.model_fn(_without_records(self.fn_args))
+            model = self.model_fn(_without_records(self.fn_args))
+            return model, stated_privacy.take(model)
 
     def read(self, patterns: Sequence[str], model: Any) -> training.ColumnarDataset:
         """The records of some files, with the features that a model takes, or all where reference models need them as keys."""

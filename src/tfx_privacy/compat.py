@@ -1,7 +1,8 @@
 """Every private or fragile import of the project, in one place, with its reason.
 
 tensorflow_privacy 0.9.0 imports the removed `tf.estimator` in its `__init__`; its own switch, an attribute on `sys`, skips that,
-and submodules then import well. Its Keras classes need Keras 2: TF_USE_LEGACY_KERAS=1 before TensorFlow is imported.
+and submodules then import well. `repair_tensorflow_privacy` does so for whoever imports it, and finds the names that its
+`__init__` would have imported. Its Keras classes need Keras 2: TF_USE_LEGACY_KERAS=1 before TensorFlow is imported.
 
 TensorFlow can read the status of AutoGraph through its public interface, and not set it. It loads one MetaGraph of a
 SavedModel, and tells of the others through its internal interface alone. `tf.vectorized_map` converts products of matrices by
@@ -13,12 +14,15 @@ use, keeps in the account's home, and gives the records to. What it chose before
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
 import importlib
+import importlib.abc
+import importlib.machinery
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -36,10 +40,77 @@ def use_local_beam_runner() -> None:
     options.StandardOptions.DEFAULT_RUNNER = LOCAL_BEAM_RUNNER
 
 
+_TENSORFLOW_PRIVACY = "tensorflow_privacy"
+_KERAS_MODULES = (
+    "optimizers.dp_optimizer_keras", "optimizers.dp_optimizer_keras_vectorized", "optimizers.dp_optimizer_keras_sparse",
+    "keras_models.dp_keras_model",
+)  # fmt: skip
+
+
 def tensorflow_privacy(submodule: str) -> Any:
-    """Imports `tensorflow_privacy.<submodule>`, of the extra, past the package's broken `__init__`: for tests and benchmarks."""
-    sys.skip_tf_privacy_import = True  # type: ignore[attr-defined]
-    return importlib.import_module(f"tensorflow_privacy.{submodule}")
+    """Imports `tensorflow_privacy.<submodule>`, of the extra, past the package's broken `__init__`.
+
+    Raises:
+      ImportError: If it is not installed.
+    """
+    repair_tensorflow_privacy()
+    return importlib.import_module(f"{_TENSORFLOW_PRIVACY}.{submodule}")
+
+
+def tensorflow_privacy_statement(arguments: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Version of tensorflow-privacy, and what its `compute_dp_sgd_privacy_statement` says; None where it is not installed.
+
+    It needs dp-accounting, and no TensorFlow.
+    """
+    try:
+        library = tensorflow_privacy("privacy.analysis.compute_dp_sgd_privacy_lib")
+    except ImportError:
+        return None
+    said = library.compute_dp_sgd_privacy_statement(**arguments)
+    return sys.modules[_TENSORFLOW_PRIVACY].__version__, said
+
+
+def repair_tensorflow_privacy() -> None:
+    """Makes `import tensorflow_privacy` work where its own `__init__` cannot; imports nothing by itself."""
+    if not any(isinstance(finder, _PrivacyFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _PrivacyFinder())
+
+
+class _PrivacyFinder(importlib.abc.MetaPathFinder):
+    """Finds tensorflow_privacy as Python does, and loads it by `_PrivacyLoader`."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
+        if fullname != _TENSORFLOW_PRIVACY:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+            spec.loader = _PrivacyLoader(fullname, spec.loader.path)
+        return spec
+
+
+class _PrivacyLoader(importlib.machinery.SourceFileLoader):
+    """Runs the `__init__` without its imports, and imports what is asked for."""
+
+    def exec_module(self, module: Any) -> None:
+        sys.skip_tf_privacy_import = True  # type: ignore[attr-defined]
+        super().exec_module(module)
+        imports = [node for node in ast.walk(ast.parse(self.get_data(self.path))) if isinstance(node, ast.ImportFrom)]
+        homes = {name.asname or name.name: node.module for node in imports for name in node.names}
+
+        def found(name: str) -> Any:
+            if name == "privacy":
+                for part in _KERAS_MODULES:
+                    importlib.import_module(f"{_TENSORFLOW_PRIVACY}.privacy.{part}")
+                return sys.modules[f"{_TENSORFLOW_PRIVACY}.privacy"]
+            module_name = homes.get(name)
+            if module_name is None:
+                raise AttributeError(f"module {_TENSORFLOW_PRIVACY!r} has no attribute {name!r}")
+            home = importlib.import_module(module_name)
+            if home is not module and hasattr(home, name):
+                return getattr(home, name)
+            return importlib.import_module(f"{module_name}.{name}")
+
+        module.__getattr__ = found
 
 
 def autograph_enabled() -> AbstractContextManager[Any]:

@@ -1,10 +1,13 @@
+import copy
+import dataclasses
 import math
+import pickle
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tfx_privacy import DPParameters
+from tfx_privacy import DPParameters, epsilon
 from tfx_privacy.accounting.composition import compositions_of_passes
 from tfx_privacy.errors import ParameterError
 
@@ -25,7 +28,6 @@ def changed(**changes: Any) -> dict[str, Any]:
         (changed(noise_multiplier=math.inf), "noise_multiplier=inf to be a finite number"),
         (changed(noise_multiplier="1.0"), "noise_multiplier='1.0' to be a finite number"),
         (changed(noise_multiplier=True), "noise_multiplier=True to be a finite number"),
-        (changed(noise_multiplier=None), "Neither noise_multiplier nor target_epsilon"),
         (changed(target_epsilon=1.0), "Both noise_multiplier=1.0 and target_epsilon=1.0"),
         (changed(noise_multiplier=None, target_epsilon=0.0), "target_epsilon=0.0 > 0"),
         (changed(noise_multiplier=None, target_epsilon=-1.0), "target_epsilon=-1.0 > 0"),
@@ -174,3 +176,28 @@ def test_json_round_trip_and_unknown_names() -> None:
 def test_a_json_that_is_no_parameters_is_a_parameter_error(text: str, problem: str) -> None:
     with pytest.raises(ParameterError, match=problem):
         DPParameters.from_json(text)
+
+
+def test_noise_and_clip_may_be_left_out_and_neither_is_made_up() -> None:
+    """A model may state them; what asks for them before is told so."""
+    left = DPParameters(**changed(noise_multiplier=None))
+    for refusing in (left.check_noise_is_known, lambda: epsilon(left, target_delta=1e-6)):
+        with pytest.raises(ParameterError, match="Neither noise_multiplier nor target_epsilon"):
+            refusing()
+    assert left.l2_norm_clip == 1.0
+    assert left.leaves_out_clip
+    assert not DPParameters(**changed(l2_norm_clip=1.0)).leaves_out_clip
+
+
+@pytest.mark.parametrize("given", [{}, {"l2_norm_clip": 1.0}, {"l2_norm_clip": 2}])
+def test_whether_the_clip_was_given_survives_every_copy(given: dict[str, Any]) -> None:
+    privacy = DPParameters(**GOOD, **given)
+    for copied in (
+        DPParameters.from_json(privacy.to_json()),
+        dataclasses.replace(privacy, steps=7),
+        copy.deepcopy(privacy),
+        pickle.loads(pickle.dumps(privacy)),
+    ):
+        assert copied.leaves_out_clip is (not given)
+        assert copied.l2_norm_clip == given.get("l2_norm_clip", 1.0)
+    assert not dataclasses.replace(privacy, l2_norm_clip=1.0).leaves_out_clip

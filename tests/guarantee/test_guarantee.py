@@ -11,7 +11,7 @@ from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 from tfx_privacy.guarantee.recomputation import recomputed_epsilon
-from tfx_privacy.guarantee.record import PrivacyGuarantee, ScopeItem
+from tfx_privacy.guarantee.record import ParameterSource, PrivacyGuarantee, ScopeItem
 from tfx_privacy.records import digest, strict_json
 
 
@@ -146,3 +146,34 @@ def test_digest_changes_with_every_path_size_and_content() -> None:
 def test_digest_of_nothing_or_of_elsewhere_is_refused(files: dict[str, tuple[int, str]]) -> None:
     with pytest.raises(EvidenceError):
         digest.merkle_digest(files)
+
+
+def test_the_statement_says_what_the_model_said_itself() -> None:
+    sources = [
+        ParameterSource(parameter="noise_multiplier", source="model", model_class="DPSequential"),
+        ParameterSource(parameter="l2_norm_clip", source="privacy", model_class="DPSequential"),
+    ]
+    said = evidence.make_guarantee(sources=sources).statement
+    assert "tensorflow-privacy's DPSequential" in said
+    assert "noise_multiplier by the model, l2_norm_clip by the privacy argument and the model" in said
+    silent = [ParameterSource(parameter="noise_multiplier", source="calibrated")]
+    assert "tensorflow-privacy" not in evidence.make_guarantee(sources=silent).statement
+
+
+NOISE = {"parameter": "noise_multiplier", "source": "privacy", "model_class": None}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sources": [NOISE, NOISE]},
+        {"sources": [{**NOISE, "source": "model"}]},
+        {"sources": [{**NOISE, "source": "calibrated", "model_class": "DPSequential"}]},
+        {"sources": [{**NOISE, "source": "guessed"}]},
+        {"sources": [{**NOISE, "parameter": "steps"}]},
+        {"sources": [NOISE], "mechanism": {"kind": "none", "steps": 3}, "epsilon_pld": "inf", "epsilon_rdp": "inf"},
+    ],
+)
+def test_sources_that_contradict_themselves(changes: dict[str, Any]) -> None:
+    with pytest.raises(EvidenceError, match="sources|comes from the model|states it too|Input should be"):
+        PrivacyGuarantee.from_json(edited(**changes))

@@ -39,6 +39,7 @@ from tfx_privacy.guarantee.record import (
     Accountant,
     Audit,
     BaseModel,
+    ParameterSource,
     Population,
     PrivacyGuarantee,
     ScopeItem,
@@ -133,6 +134,10 @@ def _full_guarantee() -> PrivacyGuarantee:
             privacy_unit="user",
             max_records_per_user=8,
             population=Population(records=10_000, source="declared"),
+            sources=[
+                ParameterSource(parameter="noise_multiplier", source="model", model_class="DPKerasAdamOptimizer"),
+                ParameterSource(parameter="l2_norm_clip", source="privacy", model_class="DPKerasAdamOptimizer"),
+            ],
             declared_record_wise=["model.Gate", "model.model_fn.<locals>.loss"],
             scope=[
                 ScopeItem(artifact="schema", covered=False, detail="inferred from the data"),

@@ -100,6 +100,7 @@ def epsilon(parameters: DPParameters, *, target_delta: float, accountant: str = 
     target_delta = _validate.open_interval(0.0, 1.0, target_delta=target_delta)
     if not parameters.enabled:
         return math.inf
+    parameters.check_noise_is_known()
     if parameters.noise_multiplier is None:
         raise ParameterError("noise_multiplier is not set. Call calibrate_noise_multiplier() or give noise_multiplier.")
     event = parameters.resolve().event(parameters.noise_multiplier)

@@ -43,13 +43,18 @@ _CLIP_RANGE = 1e-15, 1e15
 _COUNT_NOISE_SHARE = 1 / 20
 
 
+class _LeftOut(float):
+    """A number that stands where nobody gave one: what a model states itself may take its place."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DPParameters:
     """The privacy parameters of one training run.
 
     By default DP-SGD with Poisson sampling: Abadi et al. (2016), https://arxiv.org/abs/1607.00133, Algorithm 1. Say how
     much noise (`noise_multiplier`, or `target_epsilon` to have it calibrated), and how long: either
-    `sampling_probability` with `steps`, or `expected_batch_size` with `epochs` or `steps`.
+    `sampling_probability` with `steps`, or `expected_batch_size` with `epochs` or `steps`. Noise and clip may be left out
+    where the model states them, by a class of tensorflow-privacy.
 
     >>> DPParameters(target_epsilon=3.0, target_delta=1e-6, expected_batch_size=512, epochs=10).l2_norm_clip
     1.0
@@ -61,7 +66,7 @@ class DPParameters:
     """Epsilon (nats) that the run may spend at most; `noise_multiplier` is calibrated to it."""
     target_delta: float | None = None
     """Delta at which epsilon is stated, in (0, 1); must be below 1 / number of records."""
-    l2_norm_clip: float = 1.0
+    l2_norm_clip: float = _LeftOut(1.0)
     """Largest L2 norm of one record's gradient; sets the noise's scale, not epsilon."""
     sampling_probability: float | None = None
     """Probability with which each record enters each batch, independently."""
@@ -111,7 +116,8 @@ class DPParameters:
     def __post_init__(self) -> None:
         if not isinstance(self.enabled, bool):
             raise ParameterError(f"Expected enabled={self.enabled!r} to be True or False.")
-        self._set("l2_norm_clip", _validate.closed_interval(*_CLIP_RANGE, l2_norm_clip=self.l2_norm_clip))
+        if not self.leaves_out_clip:
+            self._set("l2_norm_clip", _validate.closed_interval(*_CLIP_RANGE, l2_norm_clip=self.l2_norm_clip))
         _validate.one_of(PRIVACY_UNITS, privacy_unit=self.privacy_unit)
         _validate.one_of(ACCOUNTANTS, accountant=self.accountant)
         self._check_mechanism()
@@ -133,11 +139,31 @@ class DPParameters:
         if not isinstance(values, dict) or not set(values) <= set(names):
             unknown = sorted(set(values) - set(names)) if isinstance(values, dict) else [values]
             raise ParameterError(f"Unknown privacy parameters {unknown}. Known: {', '.join(names)}.")
+        if values.get("l2_norm_clip", 0) is None:
+            del values["l2_norm_clip"]
         return cls(**values)
 
     def to_json(self) -> str:
-        """Writes every field as canonical JSON."""
-        return strict_json.dumps(dataclasses.asdict(self), indent=None)
+        """Writes every field as canonical JSON; a clip that was left out is null."""
+        values = dataclasses.asdict(self) | ({"l2_norm_clip": None} if self.leaves_out_clip else {})
+        return strict_json.dumps(values, indent=None)
+
+    @property
+    def leaves_out_clip(self) -> bool:
+        """Whether nobody gave `l2_norm_clip`, so it is the default unless the model states one."""
+        return isinstance(self.l2_norm_clip, _LeftOut)
+
+    def check_noise_is_known(self) -> None:
+        """Refuses parameters of which no noise follows.
+
+        Raises:
+          ParameterError: If privacy is on, and neither `noise_multiplier` nor `target_epsilon` is set.
+        """
+        if self.enabled and self.noise_multiplier is None and self.target_epsilon is None:
+            raise ParameterError(
+                "Neither noise_multiplier nor target_epsilon is set. Give one of them: only a model with a class of "
+                "tensorflow-privacy, such as DPKerasAdamOptimizer, states its noise itself."
+            )
 
     def resolve(self, *, population: int | None = None) -> ResolvedParameters:
         """Fixes sampling probability, steps and batch size for a number of records.
@@ -254,8 +280,6 @@ class DPParameters:
                 names = " and ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
                 raise ParameterError(f"{names} has no meaning with enabled=False. Remove it, or set enabled=True.")
             return
-        if self.noise_multiplier is None and self.target_epsilon is None:
-            raise ParameterError("Neither noise_multiplier nor target_epsilon is set. Give one of them.")
         if self.noise_multiplier is not None:
             if self.target_epsilon is not None:
                 raise ParameterError(
@@ -271,7 +295,7 @@ class DPParameters:
                     noise_multiplier=self.noise_multiplier,
                 ),
             )
-        else:
+        elif self.target_epsilon is not None:
             epsilon = _validate.positive(target_epsilon=self.target_epsilon)
             if not epsilon >= MIN_TARGET_EPSILON:
                 raise ParameterError(

@@ -181,6 +181,25 @@ class Audit(Record):
         return self
 
 
+class ParameterSource(Record):
+    """Where a number of the mechanism comes from."""
+
+    parameter: Literal["noise_multiplier", "l2_norm_clip"]
+    source: Literal["privacy", "calibrated", "default", "model"]
+    """"privacy": the argument; "calibrated": to its target_epsilon; "default": of the argument, which left it out; "model":
+    a class of tensorflow-privacy that the user's model has."""
+    model_class: Annotated[Text, pydantic.Field(min_length=1)] | None = None
+    """That class, also where the argument says the same; None for a model without one."""
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.model_class is None and self.source == "model":
+            raise ValueError(f"{self.parameter} comes from the model, which has no class that states it")
+        if self.model_class is not None and self.source in ("calibrated", "default"):
+            raise ValueError(f"{self.parameter} is {self.source}, and the model's {self.model_class} states it too")
+        return self
+
+
 class ReferenceTrainings(Record):
     """Reference models: trained on the same records for attacks to compare with, and no part of what is released.
 
@@ -234,6 +253,8 @@ class PrivacyGuarantee(ModelRecord):
     accountant: Accountant
     engine: Text
     """Software that trained: this package's, TensorFlow's and Keras' versions."""
+    sources: list[ParameterSource] = pydantic.Field(default_factory=list)
+    """Of noise and clip; none in a guarantee that does not say, or of a training without privacy."""
     train_splits: Annotated[list[Text], pydantic.Field(min_length=1)]
     labels: list[TrainedLabel] = pydantic.Field(default_factory=list)
     """Of every output with a loss; none in a guarantee that does not say."""
@@ -268,6 +289,9 @@ class PrivacyGuarantee(ModelRecord):
             raise ValueError("the reference models were not trained by the model's own mechanism")
         if self.references is not None and self.base_model is not None and self.base_model.is_private:
             raise ValueError("a private base model holds the records that reference models must not have seen")
+        named = [source.parameter for source in self.sources]
+        if len(set(named)) != len(named) or (named and isinstance(self.mechanism, NoMechanism)):
+            raise ValueError(f"sources are of {named}, of a mechanism of kind {self.mechanism.kind!r}")
         outputs = [label.output for label in self.labels]
         if len(set(outputs)) != len(outputs) or ("" in outputs and len(outputs) > 1):
             raise ValueError(f"the labels are of outputs {outputs}, which are not told apart")

@@ -39,6 +39,7 @@ def _guarantee_sentences(guarantee: PrivacyGuarantee, mechanism: DPMechanism) ->
         f"{_relation(guarantee)} changes the probability of any outcome by at most a factor exp(epsilon), except with "
         "probability delta.",
         *_mechanism_sentences(guarantee, mechanism),
+        *_source_sentences(guarantee),
         *_declared_sentences(guarantee),
         _population_sentence(guarantee),
         *_read_sentences(guarantee),
@@ -76,6 +77,20 @@ def _mechanism_sentences(guarantee: PrivacyGuarantee, mechanism: DPMechanism) ->
             f"The run was broken off and resumed: {mechanism.lost_steps} of the steps were lost, and are counted."
         )
     return sentences
+
+
+def _source_sentences(guarantee: PrivacyGuarantee) -> list[str]:
+    named = {source.model_class for source in guarantee.sources if source.model_class is not None}
+    if not named:
+        return []
+    told = [
+        f"{source.parameter} {'by the privacy argument and the model' if source.source == 'privacy' else 'by the model'}"
+        for source in guarantee.sources
+    ]
+    return [
+        f"The model has tensorflow-privacy's {' and '.join(sorted(named))}, in whose place Keras' own class with the same "
+        f"settings was trained: this package clipped and added the noise, as stated ({', '.join(told)})."
+    ]
 
 
 def _declared_sentences(guarantee: PrivacyGuarantee) -> list[str]:

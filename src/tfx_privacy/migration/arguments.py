@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
 from tfx_privacy.migration import slicing
 from tfx_privacy.migration.draft import Draft
+from tfx_privacy.migration.module import Module
 from tfx_privacy.migration.run_fn import bound, keyword
 
 # Callbacks of Keras, and what becomes of what they do.
@@ -63,7 +65,7 @@ def training_arguments(draft: Draft) -> None:
     _batch_size(draft, fit)
     times = draft.number(epochs) if epochs is not None else 1
     if steps is None:
-        draft.proposal.privacy.append(f"epochs={times if times is not None else '...'},  # as fit() has it")
+        draft.proposal.privacy.append(_epochs(draft, times))
     elif draft.run_fn.uses(steps, ("train_steps",)):
         factor = "" if times == 1 else f" times {draft.say(epochs)}"
         draft.proposal.privacy.append(
@@ -79,9 +81,27 @@ def training_arguments(draft: Draft) -> None:
     _callbacks(draft, keyword(fit, "callbacks"))
 
 
+def _epochs(draft: Draft, times: int | None) -> str:
+    """How often each record was read: by fit(), and by a reader that repeats the records itself."""
+    shown, total = ["as fit() has it"], times
+    for expression, module in draft.passes:
+        number = module.constant(expression)
+        if isinstance(expression, ast.Constant) and expression.value is None:
+            continue  # for ever: fit() ends it
+        known = isinstance(number, int) and not isinstance(number, bool) and number > 0
+        if known and number == 1:
+            continue
+        total = total * number if known and total is not None else None
+        written = draft.say(expression)
+        value = f" (={number})" if known and written != str(number) else ""
+        shown.append(f"times {written}{value} passes of the reader")
+    return f"epochs={total if total is not None else '...'},  # {', '.join(shown)}"
+
+
 def _batch_size(draft: Draft, fit: ast.Call) -> None:
     size = keyword(fit, "batch_size") or _read_size(draft, fit)
     number = draft.number(size) if size is not None else None
+    draft.batch_size = number
     shown = "..." if number is None else str(number)
     origin = "not found" if size is None else f"{draft.say(size)} in run_fn"
     draft.proposal.privacy.append(
@@ -103,9 +123,26 @@ def _read_size(draft: Draft, fit: ast.Call) -> ast.expr | None:
         sizes = [value for name, value in arguments.items() if "batch_size" in name]
         position = _BATCH_SIZE_POSITIONS.get(slicing.last(call.func), len(call.args))
         sizes += call.args[position : position + 1]
+        if not sizes and helper:
+            sizes += _written_sizes(helper[0], helper[1], arguments)
         if sizes:
             return sizes[0]
     return None
+
+
+def _written_sizes(module: Module, reader: ast.FunctionDef, given: dict[str, ast.expr]) -> Iterator[ast.expr]:
+    """Batch sizes of a reader's own calls: numbers, or what the reader was given by another name."""
+    for call in slicing.calls(reader):
+        position = _BATCH_SIZE_POSITIONS.get(slicing.last(call.func), len(call.args))
+        found = [
+            *call.args[position : position + 1],
+            *(given.value for given in call.keywords if given.arg == "batch_size"),
+        ]
+        for size in found:
+            if isinstance(size, ast.Name) and size.id in given:
+                yield given[size.id]
+            elif isinstance(number := module.constant(size), int) and not isinstance(number, bool):
+                yield ast.Constant(number)
 
 
 def _callbacks(draft: Draft, callbacks: ast.expr | None) -> None:

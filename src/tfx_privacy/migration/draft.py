@@ -28,6 +28,11 @@ class Proposal:
       uncovered: What takes something from the records outside training.
       privacy: Arguments of DPParameters, as source lines.
       arguments: Further arguments of DPTrainer, as source lines.
+      states_noise: Whether `privacy` has the module's own noise.
+      read: Files that were read.
+      only_seen: Files next to the module in which only a preprocessing_fn was looked for.
+      not_read: Files next to it that could not be parsed, or were too many.
+      libraries: What is imported and was not looked into.
     """
 
     module: Module
@@ -38,6 +43,11 @@ class Proposal:
     uncovered: list[Finding] = dataclasses.field(default_factory=list)
     privacy: list[str] = dataclasses.field(default_factory=list)
     arguments: list[str] = dataclasses.field(default_factory=list)
+    states_noise: bool = False
+    read: list[str] = dataclasses.field(default_factory=list)
+    only_seen: list[str] = dataclasses.field(default_factory=list)
+    not_read: list[str] = dataclasses.field(default_factory=list)
+    libraries: list[str] = dataclasses.field(default_factory=list)
 
 
 class Draft:
@@ -50,6 +60,8 @@ class Draft:
       extra_functions: Functions that stand above run_fn.
       used: Identities of run_fn's statements that have been dealt with.
       label: The definition of LABEL_KEY; empty without.
+      passes: How often the reader repeats the records, by expression and the module that it is of.
+      batch_size: Of fit() or of the reader; None where it is not known.
     """
 
     def __init__(self, run_fn: RunFn) -> None:
@@ -59,6 +71,8 @@ class Draft:
         self.extra_functions: list[str] = []
         self.used: set[int] = set()
         self.label = ""
+        self.passes: list[tuple[ast.expr, Module]] = []
+        self.batch_size: int | None = None
 
     @property
     def fit(self) -> ast.Call | None:
@@ -93,6 +107,25 @@ class Draft:
 
     def _finding(self, node: ast.AST, text: str) -> Finding:
         return Finding(self.module.path.name, node.lineno, text)  # type: ignore[attr-defined]
+
+    def imported(self, name: str, module: Module) -> str:
+        """How a module is written here that only a name was imported from: another import is added for it."""
+        node = next(
+            part
+            for part in ast.walk(self.source.tree)
+            if isinstance(part, ast.ImportFrom) and name in [alias.asname or alias.name for alias in part.names]
+        )
+        parent, _, stem = (node.module or "").rpartition(".")
+        bound = self.free_name(stem)
+        alias = stem if bound == stem else f"{stem} as {bound}"
+        package = "." * node.level + parent
+        line = f"from {package} import {alias}" if package else f"import {alias}"
+        if node in self.source.tree.body:
+            self.edits.append(Edit(self.source.end(node), self.source.end(node), f"\n{line}"))
+        else:
+            self.extra_functions.append(line)
+        self.decide(node, f"{line} was added: {module.path.name} is needed as a whole")
+        return bound
 
     def number(self, node: ast.expr | None) -> int | None:
         """A whole number, where it can be seen."""

@@ -72,11 +72,7 @@ def check_kind(module: Module) -> None:
                 f"{name}:{node.lineno} trains an Estimator ({dotted}), which TensorFlow 2.16 no longer has. DPTrainer "
                 "trains Keras models: rewrite the model in Keras first, then migrate."
             )
-    keras = any(
-        each.compiles(call)
-        for each in [module, *module.neighbours.values()]
-        for call in slicing.calls(each.source.tree)
-    )
+    keras = any(each.compiles(call) for each in module.project for call in slicing.calls(each.source.tree))
     for origin in sorted(module.imports.values()):
         package = origin.split(".")[0]
         library = _OTHER_LIBRARIES.get(package)
@@ -95,13 +91,13 @@ def uncovered(module: Module) -> Iterator[Finding]:
     for call in slicing.calls(module.source.tree):
         dotted, last = module.dotted(call.func), slicing.last(call.func)
         if dotted.startswith("tensorflow_transform.") and last in ANALYZERS:
-            yield _at(
+            yield at(
                 module,
                 call,
                 f"tft.{last} computes from all records; epsilon does not cover it. Use public constants instead.",
             )
         elif last == "adapt":
-            yield _at(
+            yield at(
                 module, call,
                 "adapt() takes statistics or a vocabulary from data without privacy, and DPTrainer refuses such "
                 "layers. Give mean and variance, or the vocabulary, as constants.",
@@ -116,7 +112,7 @@ def refused(module: Module) -> Iterator[Finding]:
         elif isinstance(node, ast.ClassDef):
             for method in node.body:
                 if isinstance(method, ast.FunctionDef) and method.name in ("train_step", "compute_loss"):
-                    yield _at(
+                    yield at(
                         module, method, f"{node.name}.{method.name} would not be run: move what it does into the loss.",
                     )  # fmt: skip
 
@@ -124,36 +120,43 @@ def refused(module: Module) -> Iterator[Finding]:
 def _refused_call(module: Module, call: ast.Call) -> Iterator[Finding]:
     dotted, last = module.dotted(call.func), slicing.last(call.func)
     if "BatchNorm" in last:
-        yield _at(
+        yield at(
             module, call,
             f"{last} mixes the records of a batch, so no record has its own gradient; DPTrainer refuses it unless "
             "it is frozen. Use LayerNormalization, or GroupNormalization after convolutions.",
         )  # fmt: skip
     elif last in _ADAPTED and not call.args and not any(keyword.arg == _ADAPTED[last] for keyword in call.keywords):
-        yield _at(
+        yield at(
             module, call,
             f"{last} without {_ADAPTED[last]} takes it from data by adapt(), without privacy; give it constants. "
             "Where nothing adapts it, remove it.",
         )  # fmt: skip
     elif last == "GradientTape":
-        yield _at(
+        yield at(
             module, call,
             "its own training loop: what it does beyond minimising a loss cannot be decided here. "
             "DPTrainer owns the loop; put the loss into model.compile(optimizer=..., loss=...).",
         )  # fmt: skip
     elif last == "add_loss" or any(keyword.arg == "activity_regularizer" for keyword in call.keywords):
-        yield _at(module, call, "a loss that depends on the input is refused: put it into the loss of compile().")
+        yield at(module, call, "a loss that depends on the input is refused: put it into the loss of compile().")
     elif last in ("set_global_policy", "set_policy") and "mixed" in ast.dump(call):
-        yield _at(module, call, "mixed precision is refused: clipping is done in float32.")
-    elif ".optimizers." in dotted and last[:1].isupper() and (last not in OPTIMIZERS or ".legacy." in dotted):
+        yield at(module, call, "mixed precision is refused: clipping is done in float32.")
+    elif (
+        # tensorflow-privacy's are read and rewritten: privacy_classes.
+        ".optimizers." in dotted
+        and not dotted.startswith("tensorflow_privacy.")
+        and last[:1].isupper()
+        and (last not in OPTIMIZERS or ".legacy." in dotted)
+    ):
         if ".schedules." not in dotted:
-            yield _at(module, call, f"optimizer {last} is refused; allowed are Keras' {', '.join(OPTIMIZERS)}.")
+            yield at(module, call, f"optimizer {last} is refused; allowed are Keras' {', '.join(OPTIMIZERS)}.")
     elif last == "compile":
         for keyword in call.keywords:
             name = module.constant(keyword.value) if keyword.arg == "optimizer" else None
             if isinstance(name, str) and name.lower() not in [allowed.lower() for allowed in OPTIMIZERS]:
-                yield _at(module, call, f"optimizer {name!r} is refused; allowed are Keras' {', '.join(OPTIMIZERS)}.")
+                yield at(module, call, f"optimizer {name!r} is refused; allowed are Keras' {', '.join(OPTIMIZERS)}.")
 
 
-def _at(module: Module, node: ast.AST, text: str) -> Finding:
+def at(module: Module, node: ast.AST, text: str) -> Finding:
+    """What is to be known of a line of a module."""
     return Finding(module.path.name, node.lineno, text)  # type: ignore[attr-defined]

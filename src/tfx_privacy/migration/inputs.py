@@ -56,8 +56,9 @@ def _read_once(draft: Draft, code: Sequence[ast.AST]) -> None:
         for change in each.changes:
             draft.decide(draft.run_fn.node, f"input_fn: {change}")
         _labels_from(draft, each.label_keys, draft.module, "")
+        draft.passes += [(expression, draft.module) for expression in each.passes]
     for call in (call for part in code for call in slicing.calls(part)):
-        if draft.run_fn.uses(call, ("train_files",)) and (helper := draft.module.function(call.func)):
+        if _is_given_files(draft, call) and (helper := draft.module.function(call.func)):
             seen = _helper_reads_once(draft, call, *helper) or seen
     if not seen:
         draft.ask(
@@ -67,21 +68,41 @@ def _read_once(draft: Draft, code: Sequence[ast.AST]) -> None:
         )  # fmt: skip
 
 
+def _is_given_files(draft: Draft, call: ast.Call) -> bool:
+    """Whether a call is given the training files, or what comes from them."""
+    values = [*call.args, *(given.value for given in call.keywords)]
+    return bool(draft.run_fn.uses(call, ("train_files",))) or any(
+        slicing.loads(value) & draft.run_fn.tainted for value in values
+    )
+
+
 def _helper_reads_once(draft: Draft, call: ast.Call, module: Module, helper: ast.FunctionDef, prefix: str) -> bool:
     found = reading.one_pass(module, helper)
     given = bound(helper, call)
+    draft.passes += [
+        (given[expression.id], draft.module)
+        if isinstance(expression, ast.Name) and expression.id in given
+        else (expression, module)
+        for expression in found.passes
+    ]
+    here = [*call.args, *(argument.value for argument in call.keywords)]
+    # The reader goes over the records once, whatever it is told: the draft shall not say otherwise.
+    draft.edits += [Edit(*draft.source.span(each), "1") for each, _ in draft.passes if each in here]
+    inner_reads = _inner_helpers(draft, module, helper)
     for expression in found.label_keys:
         if isinstance(expression, ast.Name) and expression.id in given:
             _labels_from(draft, [given[expression.id]], draft.module, "")
         else:
             _labels_from(draft, [expression], module, prefix, set(given))
     if not found.edits:
-        return found.reads
+        return found.reads or inner_reads
+    if module is not draft.module and not prefix:
+        prefix = draft.imported(slicing.root(call.func), module)
     changes = "; ".join(found.changes)
     if not prefix and _only_run_fn_calls(draft, helper.name):
         draft.edits += found.edits
         draft.decide(helper, f"{helper.name} reads each record once: {changes}")
-        return found.reads
+        return found.reads or inner_reads
     name = draft.free_name(f"_{helper.name.lstrip('_')}_once")
     edits = [*found.edits, reading.renamed(module, helper, name)]
     if prefix:
@@ -90,7 +111,45 @@ def _helper_reads_once(draft: Draft, call: ast.Call, module: Module, helper: ast
     draft.edits.append(Edit(*draft.source.span(call.func), name))
     why = "is in another module" if prefix else "is used elsewhere as well"
     draft.decide(call, f"{name} is a copy of {helper.name}, which {why}: {module.path.name} {changes}")
-    return found.reads
+    return found.reads or inner_reads
+
+
+def _inner_helpers(draft: Draft, module: Module, helper: ast.FunctionDef) -> bool:
+    """Edits functions that a reader calls, where they are of the module itself and of the reader alone; asks otherwise."""
+    reads, seen, waiting = False, {id(helper)}, [(module, helper)]
+    while waiting:
+        outer_module, outer = waiting.pop(0)
+        for call in slicing.calls(outer):
+            inner = outer_module.function(call.func)
+            if inner is None or id(inner[1]) in seen:
+                continue
+            seen.add(id(inner[1]))
+            waiting.append(inner[:2])
+            found, given = reading.one_pass(*inner[:2]), bound(inner[1], call)
+            reads = reads or found.reads
+            draft.passes += [
+                (given.get(getattr(expression, "id", ""), expression), outer_module) for expression in found.passes
+            ]
+            _labels_from(
+                draft, [each for each in found.label_keys if not slicing.loads(each) & set(given)], inner[0], inner[2]
+            )
+            if not found.edits:
+                continue
+            changes = "; ".join(found.changes)
+            if inner[0] is draft.module and _is_called_once(draft, inner[1].name):
+                draft.edits += found.edits
+                draft.decide(inner[1], f"{inner[1].name} reads each record once: {changes}")
+            else:
+                draft.ask(
+                    draft.run_fn.node,
+                    f"{inner[1].name} of {inner[0].path.name}, which the reader calls, is used elsewhere as well or stands in "
+                    f"another module, so it was not changed. input_fn must give each record once, so that: {changes}.",
+                )
+    return reads
+
+
+def _is_called_once(draft: Draft, name: str) -> bool:
+    return sum(isinstance(part, ast.Name) and part.id == name for part in ast.walk(draft.source.tree)) == 1
 
 
 def _labels_from(

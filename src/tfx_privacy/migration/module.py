@@ -13,6 +13,8 @@ from tfx_privacy.errors import ParameterError
 from tfx_privacy.migration.source import Source
 
 _PARENTS = 2
+_MAX_FILES = 100
+_PREPROCESSING = "preprocessing_fn"
 
 
 class Module:
@@ -47,6 +49,15 @@ class Module:
                 }
         return found
 
+    @functools.cached_property
+    def libraries(self) -> set[str]:
+        """What it imports that is no module of the same project."""
+        return {
+            origin
+            for origin in self.imports.values()
+            if not any(_beside(self.path, part) for part in (origin, origin.rpartition(".")[0]) if part)
+        }
+
     def dotted(self, node: ast.AST) -> str:
         """What `a.b.c` stands for, by the imports; empty for other expressions."""
         if isinstance(node, ast.Name):
@@ -64,25 +75,60 @@ class Module:
             and self.dotted(call.func) != "re.compile"
         )
 
-    def beside(self, name: str) -> Module | None:
-        """The module of the same project that an imported name stands for; None where its file is not found."""
-        origin = self.imports.get(name)
-        return _beside(self.path, origin) if origin else None
+    def named(self, node: ast.AST) -> tuple[Module, str] | None:
+        """The module of the same project that `module.x`, or an `x` that was imported from it, is of; and x's name there."""
+        if isinstance(node, ast.Name | ast.Attribute) and _root(node) in self.imports:
+            parent, _, name = self.dotted(node).rpartition(".")
+            module = _beside(self.path, parent) if parent else None
+            return (module, name) if module is not None else None
+        return None
 
     @functools.cached_property
-    def neighbours(self) -> dict[str, Module]:
-        """Modules of the same project, by the names that they were imported as."""
-        found = {name: self.beside(name) for name in self.imports}
-        return {name: module for name, module in found.items() if module is not None}
+    def neighbours(self) -> list[Module]:
+        """Modules of the same project that it imports, or imports something from, each once."""
+        origins = [*self.imports.values(), *_dotted_imports(self.source.tree)]
+        found = [_beside(self.path, part) for origin in origins for part in (origin, origin.rpartition(".")[0]) if part]
+        return list({module.path: module for module in found if module is not None}.values())
+
+    @functools.cached_property
+    def project(self) -> list[Module]:
+        """The module, and those of the same project that it, or one of these, imports; each once, by file."""
+        found = {self.path.resolve(): self}
+        waiting = [self]
+        while waiting and len(found) < _MAX_FILES:
+            for module in waiting.pop(0).neighbours:
+                if module.path.resolve() not in found:
+                    found[module.path.resolve()] = module
+                    waiting.append(module)
+        return list(found.values())
+
+    @functools.cached_property
+    def folder(self) -> tuple[list[Module], list[pathlib.Path], list[pathlib.Path]]:
+        """Files next to it that the project does not import: with preprocessing_fn, without, and those that cannot be parsed."""
+        known = {module.path.resolve() for module in self.project}
+        files = [path for path in sorted(self.path.resolve().parent.glob("*.py")) if path not in known]
+        preprocessing, others, failed = [], [], files[_MAX_FILES:]
+        for path in files[:_MAX_FILES]:
+            module = _read_or_none(path)
+            if module is None:
+                failed.append(path)
+            elif _PREPROCESSING in module.functions:
+                preprocessing.append(module)
+            else:
+                others.append(path)
+        return preprocessing, others, failed
 
     def function(self, node: ast.AST) -> tuple[Module, ast.FunctionDef, str] | None:
-        """The function that `f` or `module.f` stands for, its module, and the name of that module here ('' for this one)."""
+        """The function that `f` or `module.f` stands for, its module, and how that module is written here.
+
+        That is '' for this one, and also for one that only `f` was imported from.
+        """
         if isinstance(node, ast.Name) and node.id in self.functions:
             return self, self.functions[node.id], ""
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            module = self.neighbours.get(node.value.id)
-            if module is not None and node.attr in module.functions:
-                return module, module.functions[node.attr], node.value.id
+        found = self.named(node)
+        if found is not None and found[1] in found[0].functions:
+            prefix = ast.unparse(node.value) if isinstance(node, ast.Attribute) else ""
+            return found[0], found[0].functions[found[1]], prefix
         return None
 
     def constant(self, node: ast.AST) -> Any:
@@ -96,11 +142,10 @@ class Module:
                 if isinstance(assignment, ast.Assign)
                 and any(isinstance(target, ast.Name) and target.id == node.id for target in assignment.targets)
             ]
-            return values[0].value if len(values) == 1 and isinstance(values[0], ast.Constant) else None
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            module = self.neighbours.get(node.value.id)
-            return module.constant(ast.Name(node.attr)) if module else None
-        return None
+            if values:
+                return values[0].value if len(values) == 1 and isinstance(values[0], ast.Constant) else None
+        found = self.named(node)
+        return found[0].constant(ast.Name(found[1])) if found else None
 
 
 def read(path: pathlib.Path) -> Module:
@@ -139,16 +184,37 @@ def _imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
                 yield alias.asname or alias.name, f"{node.module}.{alias.name}" if node.module else alias.name
 
 
+def _dotted_imports(tree: ast.Module) -> Iterator[str]:
+    """Modules that `import a.b` names in full."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def _root(node: ast.AST) -> str:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
 @functools.cache
 def _beside(path: pathlib.Path, origin: str) -> Module | None:
-    """The file of a dotted name, next to a module or in a folder above it that is named like the package."""
+    """The file of a dotted name: next to a module, in a package there, or in a folder above it that is named like the package."""
     *packages, name = origin.split(".")
     for folder in path.resolve().parents[: _PARENTS + 1]:
-        file = folder / f"{name}.py"
-        in_package = not packages or folder.name == packages[-1]
-        if in_package and file.is_file() and file != path.resolve():
-            try:
-                return read(file)
-            except ParameterError:
-                return None  # it is only looked into for what it says of this module
+        files = [folder.joinpath(*packages, f"{name}.py"), folder.joinpath(*packages, name, "__init__.py")]
+        if packages and folder.name == packages[-1]:
+            files.append(folder / f"{name}.py")
+        for file in files:
+            if file.is_file() and file != path.resolve():
+                return _read_or_none(file)
     return None
+
+
+@functools.cache
+def _read_or_none(path: pathlib.Path) -> Module | None:
+    """A module that is only looked into for what it says of another; None where it cannot be read."""
+    try:
+        return read(path)
+    except (ParameterError, OSError):
+        return None

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from tfx_privacy.errors import InternalError
-from tfx_privacy.migration import arguments, hazards, inputs, model, signatures, slicing
+from tfx_privacy.migration import (
+    arguments,
+    hazards,
+    inputs,
+    model,
+    privacy_classes,
+    signatures,
+    slicing,
+    unused_imports,
+)
 from tfx_privacy.migration.draft import Draft, Proposal
 from tfx_privacy.migration.module import Module
 from tfx_privacy.migration.run_fn import RunFn, keyword
@@ -28,16 +37,20 @@ def propose(module: Module) -> Proposal:
     run_fn = RunFn(module)
     hazards.check_kind(module)
     draft = Draft(run_fn)
+    uses = privacy_classes.take_over(draft)
     functions = [model.model_fn(draft), inputs.input_fn(draft), signatures.signatures_fn(draft)]
     arguments.training_arguments(draft)
+    privacy_classes.parameters(draft, uses)
     _name_the_rest(draft)
     _scan(draft)
-    draft.proposal.text = _assembled(draft, functions)
-    proposal = draft.proposal
+    text, proposal = _assembled(draft, functions), draft.proposal
     try:
-        compile(proposal.text, str(module.path), "exec")
+        compile(text, str(module.path), "exec")
     except SyntaxError as error:
         raise InternalError(f"The proposal for {str(module.path)!r} does not compile: {error}.") from error
+    proposal.text, unused = unused_imports.without_unused(text, draft.source)
+    if unused:
+        draft.decide(run_fn.node, f"imports that nothing uses any more are gone: {', '.join(unused)}")
     return proposal
 
 
@@ -83,9 +96,22 @@ def _evaluation(draft: Draft) -> set[str]:
 
 
 def _scan(draft: Draft) -> None:
-    for module in {id(found): found for found in [draft.module, *draft.module.neighbours.values()]}.values():
+    preprocessing, others, failed = draft.module.folder
+    for module in draft.module.project:
         draft.proposal.uncovered += hazards.uncovered(module)
         draft.proposal.questions += hazards.refused(module)
+    # What Transform runs is often not imported by what Trainer runs, and its statistics are in the model all the same.
+    transforming = {found.path.resolve(): found for module in preprocessing for found in module.project}
+    for path in [found.path.resolve() for found in draft.module.project]:
+        transforming.pop(path, None)
+    for module in transforming.values():
+        draft.proposal.uncovered += hazards.uncovered(module)
+    draft.proposal.read = [found.path.name for found in [*draft.module.project, *transforming.values()]]
+    draft.proposal.only_seen = [path.name for path in others if path not in transforming]
+    draft.proposal.not_read = [path.name for path in failed]
+    draft.proposal.libraries = sorted(
+        {origin.split(".")[0] for found in draft.module.project for origin in found.libraries}
+    )
     for part in (draft.proposal.decisions, draft.proposal.questions, draft.proposal.left_out, draft.proposal.uncovered):
         unique = sorted(set(part), key=lambda found: (found.file != draft.module.path.name, found))
         part[:] = unique

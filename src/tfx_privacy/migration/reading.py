@@ -10,8 +10,10 @@ from tfx_privacy.migration import slicing
 from tfx_privacy.migration.module import Module
 from tfx_privacy.migration.source import Edit
 
-# Functions and options that cycle for ever unless they are told otherwise.
-_CYCLING = ("TensorFlowDatasetOptions", "RecordBatchesOptions", "make_batched_features_dataset", "make_csv_dataset")
+# Functions and options that cycle for ever unless they are told otherwise, and the place of num_epochs.
+_CYCLING = {
+    "TensorFlowDatasetOptions": 2, "RecordBatchesOptions": 2, "make_batched_features_dataset": 6, "make_csv_dataset": 10,
+}  # fmt: skip
 _READS = (
     "tf_dataset_factory",
     "record_batch_factory",
@@ -19,7 +21,10 @@ _READS = (
     "make_batched_features_dataset",
     "make_csv_dataset",
 )
-_DROPPING = {"drop_final_batch", "drop_remainder"}
+_DROPPING = ("drop_final_batch", "drop_remainder")
+_DROPPING_SECOND = {
+    "TensorFlowDatasetOptions": "drop_final_batch", "RecordBatchesOptions": "drop_final_batch", "batch": "drop_remainder",
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +36,14 @@ class OnePass:
       changes: What was changed, for people.
       reads: Whether it reads files itself, so the changes are known to suffice.
       label_keys: Expressions of the label's name.
+      passes: Expressions of how often the records were to be read.
     """
 
     edits: list[Edit]
     changes: list[str]
     reads: bool
     label_keys: list[ast.expr]
+    passes: list[ast.expr]
 
 
 def one_pass(module: Module, node: ast.AST) -> OnePass:
@@ -44,6 +51,7 @@ def one_pass(module: Module, node: ast.AST) -> OnePass:
     edits: list[Edit] = []
     changes: list[str] = []
     labels: list[ast.expr] = []
+    passes: list[ast.expr] = []
     reads = False
     for call in slicing.calls(node):
         name = slicing.last(call.func)
@@ -51,15 +59,18 @@ def one_pass(module: Module, node: ast.AST) -> OnePass:
         if name == "repeat" and isinstance(call.func, ast.Attribute) and not _is_of_a_library(module, call.func.value):
             edits.append(Edit(module.source.end(call.func.value), module.source.end(call), ""))
             changes.append(f"line {call.func.end_lineno}: repeat() is gone")
+            passes += [*call.args, *(keyword.value for keyword in call.keywords)][:1]
         elif name in _CYCLING:
             edits += _with_one_epoch(module, call)
             changes.append(f"line {call.lineno}: {name} has num_epochs=1, because it cycles for ever otherwise")
+            times = _num_epochs(call)
+            passes += [] if times is None else [times]
             labels += [keyword.value for keyword in call.keywords if keyword.arg == "label_key"]
-        for keyword in call.keywords:
-            if keyword.arg in _DROPPING and isinstance(keyword.value, ast.Constant) and keyword.value.value is True:
-                edits.append(Edit(*module.source.span(keyword.value), "False"))
-                changes.append(f"line {keyword.value.lineno}: {keyword.arg}=False, so the last records count")
-    return OnePass(edits, changes, reads, labels)
+        for argument, value in _dropping(call):
+            if isinstance(value, ast.Constant) and value.value is True:
+                edits.append(Edit(*module.source.span(value), "False"))
+                changes.append(f"line {value.lineno}: {argument}=False, so the last records count")
+    return OnePass(edits, changes, reads, labels, passes)
 
 
 def qualified(module: Module, code: ast.AST, prefix: str, here: Module) -> Iterator[Edit]:
@@ -84,11 +95,26 @@ def _is_of_a_library(module: Module, node: ast.expr) -> bool:
     return bool(module.dotted(node)) and slicing.root(node) in module.imports
 
 
+def _dropping(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
+    """Arguments that say whether the last batch is dropped, by name or by place."""
+    yield from ((given.arg, given.value) for given in call.keywords if given.arg in _DROPPING)
+    argument = _DROPPING_SECOND.get(slicing.last(call.func))
+    if argument is not None and len(call.args) > 1:
+        yield argument, call.args[1]
+
+
+def _num_epochs(call: ast.Call) -> ast.expr | None:
+    place = _CYCLING[slicing.last(call.func)]
+    if len(call.args) > place and not any(isinstance(given, ast.Starred) for given in call.args):
+        return call.args[place]
+    return next((keyword.value for keyword in call.keywords if keyword.arg == "num_epochs"), None)
+
+
 def _with_one_epoch(module: Module, call: ast.Call) -> Iterator[Edit]:
-    for keyword in call.keywords:
-        if keyword.arg == "num_epochs":
-            yield Edit(*module.source.span(keyword.value), "1")
-            return
+    given = _num_epochs(call)
+    if given is not None:
+        yield Edit(*module.source.span(given), "1")
+        return
     arguments = [*call.args, *call.keywords]
     # Behind the first of the keywords; behind the last positional argument otherwise.
     before = (call.args or call.keywords)[-1 if call.args else 0] if arguments else None

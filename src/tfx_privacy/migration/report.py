@@ -8,6 +8,12 @@ from collections.abc import Sequence
 from tfx_privacy.migration.draft import Proposal
 from tfx_privacy.migration.hazards import Finding
 
+_BUDGET = {
+    False: "target_epsilon=..., target_delta=...,  # yours to choose: `tfx-privacy plan` shows what epsilon buys",
+    True: "target_delta=...,  # yours to choose; the noise below is the module's: `tfx-privacy epsilon` tells its epsilon",
+}
+"""By whether the module states its own noise."""
+
 
 def render(proposal: Proposal) -> str:
     """The report, in plain text."""
@@ -16,9 +22,8 @@ def render(proposal: Proposal) -> str:
         _section("Decided", proposal.decisions, "nothing"),
         _section("To be decided by you", proposal.questions, "nothing was found"),
         _section("Left out of run_fn", proposal.left_out, "nothing"),
-        _section(
-            "Not covered by epsilon", proposal.uncovered, f"nothing was found in {name} and the modules next to it"
-        ),
+        _section("Not covered by epsilon", proposal.uncovered, "nothing was found in the files that were read"),
+        _files(proposal),
         _wiring(proposal),
     ]
     return f"{name}: read, not executed; what follows is what its text shows.\n\n" + "\n\n".join(sections)
@@ -38,6 +43,20 @@ def _section(title: str, findings: Sequence[Finding], none: str) -> str:
     return "\n".join([f"{title}{count}:", *lines])
 
 
+def _files(proposal: Proposal) -> str:
+    """What was read, and what was not."""
+    lines = [f"  read: {', '.join(proposal.read)}"]
+    if proposal.only_seen:
+        lines.append(
+            f"  seen, and not read but for a preprocessing_fn, which they have not: {', '.join(proposal.only_seen)}"
+        )
+    if proposal.not_read:
+        lines.append(f"  not read (no Python that parses here, or too many files): {', '.join(proposal.not_read)}")
+    if proposal.libraries:
+        lines.append(f"  imported and not looked into: {', '.join(proposal.libraries)}")
+    return "\n".join(["Files:", *lines])
+
+
 def _wiring(proposal: Proposal) -> str:
     lines = [
         "Instead of Trainer:",
@@ -46,8 +65,7 @@ def _wiring(proposal: Proposal) -> str:
         "      module_file=...,  # the proposed module",
         *(f"      {argument}" for argument in proposal.arguments),
         "      privacy=DPParameters(",
-        "          target_epsilon=..., target_delta=...,  # yours to choose: `tfx-privacy plan` shows what epsilon "
-        "buys",
+        f"          {_BUDGET[proposal.states_noise]}",
         *(f"          {argument}" for argument in proposal.privacy),
         "      ),",
         "  )",

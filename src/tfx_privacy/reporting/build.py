@@ -32,6 +32,7 @@ from tfx_privacy.reporting.facts import (
     Problem,
     ReportFacts,
     Strongest,
+    TheirStatement,
 )
 from tfx_privacy.reporting.plain import sentences
 from tfx_privacy.reporting.summary import first_screen
@@ -56,6 +57,7 @@ def build(
     history: Sequence[BudgetPoint] = (),
     utility: Sequence[Metric] = (),
     software: str = "tfx-privacy",
+    theirs: TheirStatement | None = None,
 ) -> ReportFacts:
     """Gathers what a report says.
 
@@ -66,6 +68,7 @@ def build(
       history: What the dataset was charged over time, oldest first.
       utility: Metrics of the task; for display, no rule looks at them.
       software: Name and version of what writes the report.
+      theirs: What tensorflow-privacy says of the same run.
     """
     record = evidence.guarantee if isinstance(evidence.guarantee, PrivacyGuarantee) else None
     attacked = evidence.evaluation if isinstance(evidence.evaluation, PrivacyEvaluation) else None
@@ -93,6 +96,7 @@ def build(
         budget_history=list(history),
         lineage=lineage,
         num_judged=0 if attacked is None else len(attack_limit.attacked(attacked)),
+        their_statement=theirs if is_established else None,
         evidence=_evidence(evidence, record),
     )
 

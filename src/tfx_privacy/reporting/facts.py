@@ -53,6 +53,15 @@ class EvidenceFacts(Record):
     """Written from the guarantee's numbers; the file's own prose is no evidence."""
 
 
+class TheirStatement(Record):
+    """What tensorflow-privacy itself says of the run, beside ours."""
+
+    version: Text
+    text: str
+    why: str
+    """Why the numbers differ from ours."""
+
+
 class Lineage(Record):
     """Where the validator stood, as far as its executor can see it."""
 
@@ -118,6 +127,8 @@ class ReportFacts(VersionedRecord):
     budget_history: list[BudgetPoint]
     lineage: Lineage
     num_judged: Count
+    their_statement: TheirStatement | None = None
+    """None where tensorflow-privacy is not installed, or knows no such run."""
     evidence: EvidenceFacts
 
     @property

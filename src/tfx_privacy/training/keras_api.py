@@ -429,7 +429,7 @@ def is_ours(value: Any) -> bool:
 
 
 @contextlib.contextmanager
-def replaced(target: Any, name: str, value: Callable[..., Any]) -> Iterator[None]:
+def replaced(target: Any, name: str, value: Any) -> Iterator[None]:
     """Puts an attribute on an instance, past Keras' tracking of attributes, and takes it off again."""
     before = target.__dict__.get(name, _ABSENT)
     object.__setattr__(target, name, value)

@@ -77,7 +77,7 @@ class StepSettings:
                 "DPParameters, or call resolve(population=...)."
             )
         return cls(
-            l2_norm_clip=parameters.l2_norm_clip,
+            l2_norm_clip=float(parameters.l2_norm_clip),
             noise_multiplier=float(noise_multiplier),
             expected_batch_size=float(resolved.expected_batch_size),
             adaptive_clip=AdaptiveClip(

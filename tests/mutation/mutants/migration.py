@@ -37,4 +37,28 @@ MIGRATION = [
         "a statement vanishes in silence", "_name_the_rest",
         "draft.ask(statement, ...)", "print(...)", "test_migrate",
     ),
+    Mutant(
+        "a name that was imported is not followed", "migration.module:Module.neighbours",
+        """
+        found = [_beside(self.path, part) for origin in origins for part in (origin, origin.rpartition(".")[0]) if part]
+        """,
+        "found = [_beside(self.path, origin) for origin in origins]", "test_migrate_project",
+    ),
+    Mutant(
+        "Transform's module is not read", "proposal:_scan",
+        "transforming = {found.path.resolve(): found for module in preprocessing for found in module.project}",
+        "transforming = {}", "test_migrate_project",
+    ),
+    Mutant(
+        "a reader's passes are lost", "arguments:_epochs",
+        "total = total * number if known and total is not None else None", "pass", "test_migrate_project",
+    ),
+    Mutant(
+        "the noise of tensorflow-privacy's classes is lost", "privacy_classes:parameters",
+        "draft.proposal.privacy += stated.values()", "pass", "test_migrate_privacy_classes",
+    ),
+    Mutant(
+        "microbatches of several records are taken for records", "privacy_classes:_microbatches",
+        "number is None or number != draft.batch_size", "False", "test_migrate_privacy_classes",
+    ),
 ]  # fmt: skip

@@ -148,4 +148,54 @@ VALIDATION = [
         'not keras_api.is_exactly(optimizer, *_OPTIMIZERS) or ".legacy." in f"{kind.__module__}."', "False",
         "test_validation::test_optimizers",
     ),
+    Mutant(
+        "a model's own noise is replaced by the argument's", "stated_privacy:merged",
+        "ours is not None and not math.isclose(ours, theirs, rel_tol=_ROUNDING)", "False",
+        "test_stated_privacy::test_two_sources_that_differ_are_an_error",
+    ),
+    Mutant(
+        "a model's own noise is replaced by a calibrated one", "stated_privacy:merged",
+        "not privacy.enabled or privacy.target_epsilon is not None", "False",
+        "test_stated_privacy::test_two_sources_that_differ_are_an_error",
+    ),
+    Mutant(
+        "a model's clip is left out for the default", "stated_privacy:merged",
+        "clip if privacy.leaves_out_clip else privacy.l2_norm_clip", "privacy.l2_norm_clip",
+        "test_stated_privacy::test_what_was_left_out_is_the_models",
+    ),
+    Mutant(
+        "microbatches of several records count as records", "stated_privacy:check_microbatches",
+        "expected_batch_size is not None and math.isclose(number, expected_batch_size, rel_tol=_ROUNDING)", "True",
+        "test_stated_privacy::test_microbatches_of_several_records_are_another_unit",
+    ),
+    Mutant(
+        "one microbatch counts as one for each record", "stated_privacy:check_microbatches",
+        "stated is None or number is None", "stated is None or number in (None, 1)",
+        "test_stated_privacy::test_microbatches_of_several_records_are_another_unit",
+    ),
+    Mutant(
+        "the standard deviation is taken for the noise multiplier", "stated_privacy:_clip_and_noise",
+        "return clip, noise if clip * noise == deviation else deviation / clip", "return clip, deviation",
+        "test_stated_privacy::test_an_optimizer_is_read_and_becomes_keras_own_with_its_hyperparameters",
+    ),
+    Mutant(
+        "any query is read as the Gaussian one", "stated_privacy:_clip_and_noise",
+        "type(query).__name__ != _QUERY or not _is_theirs(type(query))", "False",
+        "test_stated_privacy::test_what_cannot_be_taken_for_what_it_says",
+    ),
+    Mutant(
+        "accumulated gradients are read as steps", "stated_privacy:_check_optimizer",
+        "accumulated != 1", "False",
+        "test_stated_privacy::test_what_cannot_be_taken_for_what_it_says",
+    ),
+    Mutant(
+        "a model that states its privacy twice", "stated_privacy:take",
+        "by_model is not None and by_optimizer is not None", "False",
+        "test_stated_privacy::test_what_cannot_be_taken_for_what_it_says",
+    ),
+    Mutant(
+        "a run without any noise stated", "stated_privacy:merged",
+        "privacy.check_noise_is_known()", "pass",
+        "test_stated_privacy::test_without_a_class_of_theirs_the_argument_says_it_all",
+    ),
 ]  # fmt: skip
