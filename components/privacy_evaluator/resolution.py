@@ -13,9 +13,9 @@ from tfx_privacy.attacks.membership import heads
 from tfx_privacy.attacks.membership.heads import Head
 from tfx_privacy.components.privacy_evaluator import answers, scoring
 from tfx_privacy.components.privacy_evaluator import reader as reading
+from tfx_privacy.components.privacy_evaluator.failures import UnjudgedError
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec
-from tfx_privacy.components.privacy_evaluator.reader import ModelReader
-from tfx_privacy.errors import DataError
+from tfx_privacy.components.privacy_evaluator.reader import LoadedReader, ModelReader
 
 _TEXT = (
     "the output is text, such as the names of classes, which has no scores: export the logits, or unrounded "
@@ -42,24 +42,28 @@ class Resolved:
 def resolve(reader: ModelReader, files: tuple[tuple[str, ...], ...]) -> Resolved:
     """Looks at the first batch of each side.
 
-    Outputs that turn out not to be what they were taken for are unusable records later, and counted;
-    none is misread in silence.
+    It decides nothing for good: records that contradict it make the evaluation UNSUPPORTED (`scoring`).
 
     Args:
       reader: With heads that may be open.
       files: Of members and of others.
 
     Returns:
-      The heads.
+      The heads; "unsupported" where no record can be read, which is then found again and stated by the evaluation.
 
     Raises:
-      DataError: If a split holds no record.
+      DataError: If a file is damaged.
       ParameterError: If an output is unknown, or one of several is not named.
     """
     records = np.concatenate([_first_batch(side) for side in files])
     loaded = reading.load(reader)
+    if not len(records):
+        return _unresolved(loaded, "the splits hold no record")
+    try:
+        batch = loaded.read(tf.constant(records))
+    except UnjudgedError as error:
+        return _unresolved(loaded, str(error).rstrip("."))
     labels_are_float = {name: spec.dtype.is_floating for name, spec in reader.label_spec().items()}
-    batch = loaded.read(tf.constant(records))
     described, tasks = [], []
     for spec, outputs, labels in zip(reader.heads, loaded.of_heads(batch.outputs), batch.labels, strict=True):
         task, reason = _task(spec, outputs, labels, labels_are_float.get(spec.label_key or "", False))
@@ -89,8 +93,24 @@ def _task(spec: HeadSpec, outputs: np.ndarray, labels: np.ndarray | None, labels
     return heads.infer_task(outputs, labels, labels_are_float=labels_are_float)
 
 
+def _unresolved(loaded: LoadedReader, reason: str) -> Resolved:
+    """Heads of which nothing is known but their names."""
+    described = [
+        evaluation.Head(
+            name=spec.name,
+            task="unsupported",
+            output_key=answers.output_name(loaded.output_names, spec.output_key),
+            label_key=spec.label_key or "",
+            label_features=loaded.reader.label_features if spec.label_key else None,
+        )
+        for spec in loaded.reader.heads
+    ]
+    return Resolved(loaded.reader, tuple(described), tuple(Head(task="unsupported", reason=reason) for _ in described))
+
+
 def _first_batch(files: tuple[str, ...]) -> np.ndarray:
+    """The first records of a side; none where it has none."""
     for path in files:
         for batch in scoring.dataset(path):
             return np.asarray(batch.numpy())
-    raise DataError("A split holds no record.")
+    return np.zeros(0, object)

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfx_privacy.attacks.evaluation import WHOLE_SET
 from tfx_privacy.attacks.membership import counts, multiplicity
+from tfx_privacy.attacks.membership.counts import Counts
 from tfx_privacy.attacks.membership.evaluate import LOSS
 from tfx_privacy.attacks.membership.heads import Head
 from tfx_privacy.attacks.membership.multiplicity import RecordRisks
@@ -17,6 +18,7 @@ from tfx_privacy.attacks.membership.tally import Tally
 from tfx_privacy.components.privacy_evaluator import reader as reading
 from tfx_privacy.components.privacy_evaluator import scoring
 from tfx_privacy.components.privacy_evaluator.reader import ModelReader
+from tfx_privacy.errors import TFXPrivacyError
 from tfx_privacy.records import strict_json
 
 FOLDER = "record_risks"
@@ -36,6 +38,13 @@ class RiskFn(beam.DoFn):
           path: Of a file of members.
           risks: By key of the score.
         """
+        try:
+            yield from self._lines(path, risks)
+        except TFXPrivacyError:
+            # Who scores the file meets the same, and tells of it.
+            return
+
+    def _lines(self, path: str, risks: RecordRisks) -> Iterator[str]:
         loaded = reading.load(self._reader)
         key = self._reader.record_id_key
         assert key is not None
@@ -83,4 +92,8 @@ def write(
 
 def of_tally(total: Tally) -> RecordRisks:
     """The risk of members by the key of their score, "loss" on the whole set."""
-    return multiplicity.record_risks(total.counts[LOSS, (WHOLE_SET, "")])
+    found = total.counts.get((LOSS, (WHOLE_SET, "")))
+    # No record has a score, or not one was read.
+    return multiplicity.record_risks(
+        Counts(np.zeros(0, np.int64), np.zeros((0, 2, 2), np.int64)) if found is None else found
+    )

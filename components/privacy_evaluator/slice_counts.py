@@ -18,6 +18,7 @@ from tfx_privacy.attacks.membership.slice_values import ValueCounts
 from tfx_privacy.components.privacy_evaluator import reader as reading
 from tfx_privacy.components.privacy_evaluator import scoring, slicing
 from tfx_privacy.components.privacy_evaluator.reader import ModelReader
+from tfx_privacy.errors import TFXPrivacyError
 
 _PARTITIONS = 64
 # What is held of a file's counts before they are passed on.
@@ -36,6 +37,13 @@ class CountValuesFn(beam.DoFn):
 
     def process(self, path: str) -> Iterator[tuple[Partition, ValueCounts]]:
         """Yields counts of the file's values; together those of all its records."""
+        try:
+            yield from self._counts(path)
+        except TFXPrivacyError:
+            # Who scores the file meets the same, and tells of it.
+            return
+
+    def _counts(self, path: str) -> Iterator[tuple[Partition, ValueCounts]]:
         parse = _parser(self._reader)
         pending: dict[str, list[ValueCounts]] = {spec.name: [] for spec in self._reader.slices}
         size = 0
