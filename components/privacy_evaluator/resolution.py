@@ -22,6 +22,11 @@ _TEXT = (
     "probabilities, as an output or a signature that takes the same examples, and attack that (output_key, "
     "signature_name)"
 )
+_TEXT_LABEL = (
+    "the label {!r} is text, and nothing says which output stands for which text: map it to the numbers of the classes in "
+    "preprocessing_fn (tft.compute_and_apply_vocabulary, or a tf.lookup table of the texts), wire transform_graph, and name "
+    "that feature as label_key"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,10 +68,13 @@ def resolve(reader: ModelReader, files: tuple[tuple[str, ...], ...]) -> Resolved
         batch = loaded.read(tf.constant(records))
     except UnjudgedError as error:
         return _unresolved(loaded, str(error).rstrip("."))
-    labels_are_float = {name: spec.dtype.is_floating for name, spec in reader.label_spec().items()}
+    label_spec = reader.label_spec()
+    labels_are_float = {name: spec.dtype.is_floating for name, spec in label_spec.items()}
     described, tasks = [], []
     for spec, outputs, labels in zip(reader.heads, loaded.of_heads(batch.outputs), batch.labels, strict=True):
         task, reason = _task(spec, outputs, labels, labels_are_float.get(spec.label_key or "", False))
+        if spec.label_key and label_spec[spec.label_key].dtype == tf.string:
+            task, reason = "unsupported", _TEXT_LABEL.format(spec.label_key)
         if not answers.holds_numbers(answers.output(batch.outputs, spec.output_key)):
             task, reason = "unsupported", _TEXT
         from_logits = spec.from_logits if task in heads.OF_CLASSES else None

@@ -56,8 +56,8 @@ def changed(records: Records, **values: Callable[[int], list[Any]]) -> Records:
     return [{**record, **{name: make(place) for name, make in values.items()}} for place, record in enumerate(records)]
 
 
-def both(**values: Callable[[int], list[Any]]) -> tuple[Records, Records]:
-    return changed(MEMBERS, **values), changed(OTHERS, **values)
+def both(size: int = 600, **values: Callable[[int], list[Any]]) -> tuple[Records, Records]:
+    return changed(disk.make_records(size, 1), **values), changed(disk.make_records(size, 2), **values)
 
 
 UNJUDGED: dict[str, tuple[str | None, tuple[Records, Records], dict[str, Any], str, str]] = {
@@ -78,6 +78,17 @@ UNJUDGED: dict[str, tuple[str | None, tuple[Records, Records], dict[str, Any], s
     ),
     "classes that the model lacks": (
         None, (MEMBERS, changed(OTHERS, label=lambda place: [2 if place == 500 else place % 2])), {}, "UNSUPPORTED", "task",
+    ),
+    "text labels": (
+        OPTIONAL.replace('name: "label" type: INT', 'name: "label" type: BYTES'),
+        both(label=lambda place: [b"BROKEN" if place % 2 else b"NORMAL"]), {}, "UNSUPPORTED", "the label 'label' is text",
+    ),
+    "measurements that begin as classes": (
+        REAL, both(size=1_100, label=lambda place: [float(place % 2) if place < 1_060 else 3.5]), {}, "UNSUPPORTED",
+        "look like task='binary', and others do not. Set task",
+    ),
+    "classes after the first batch": (
+        None, both(size=1_100, label=lambda place: [place % 2 if place < 1_060 else 2]), {}, "UNSUPPORTED", "Set task",
     ),
     "features that are no numbers": (
         None, (changed(MEMBERS, features=lambda place: [NAN] * 3 + [1.0 + place]),
@@ -110,7 +121,7 @@ def test_data_that_no_attack_can_be_judged_on_end_in_a_record_and_a_refusal(
         bench.schema(schema)
     if crossed := arguments.get("slicing"):
         arguments = {"slice_features": [], "slicing_specs": [config_pb2.SlicingSpec(feature_keys=crossed)]}
-    bench.examples({"train": sides[0], "eval": sides[1]}, shards=2, name="other")
+    bench.examples({"train": sides[0], "eval": sides[1]}, shards=1 + (len(sides[0]) < 1_000), name="other")
     record = bench.run(**{"slice_features": [], **arguments})
     whole = by_slice(record)["all records"]
     assert whole.status == status
@@ -187,3 +198,40 @@ def test_risks_of_records_without_a_score_are_none(bench: Bench) -> None:
     record = bench.run(task="binary", record_id_key="group")
     assert by_slice(record)["all records"].status == "UNSUPPORTED"
     assert written_risks(bench) == []
+
+
+@pytest.mark.parametrize("task", [None, "binary"])
+def test_a_file_without_a_label_is_counted_record_by_record(bench: Bench, task: str | None) -> None:
+    bench.schema(OPTIONAL)
+    bench.examples({"train": MEMBERS, "eval": OTHERS}, name="labelled")
+    disk.write_examples(bench.root / "more", {"train": without(disk.make_records(7, 9), "label")})
+    (path,) = (bench.root / "more" / "Split-train").iterdir()
+    path.rename(bench.root / "labelled" / "Split-train" / "aaa_tfrecord.gz")  # the first of its split
+    record = bench.run(task=task)
+    assert (record.num_members, record.num_unusable_members, record.num_unusable_nonmembers) == (807, 7, 0)
+    assert by_slice(record)["all records"].num_members == 800
+
+
+def test_an_attack_beyond_membership_that_the_data_do_not_allow_says_why(bench: Bench) -> None:
+    """An empty text, and a text that a record must have: no record without it can be asked about."""
+    sides = [changed(side, group=lambda place: [b"" if place % 3 else b"a"]) for side in (MEMBERS, OTHERS)]
+    bench.examples({"train": sides[0], "eval": sides[1]}, name="empty")
+    spec = {"features": tf_feature(4), "group": tf_feature(1, text=True)}
+    bench.save(spec, answer_of)
+    record = bench.run(sensitive_features=["group"], slice_features=[])
+    assert by_slice(record)["all records"].status == "OK"
+    (finding,) = record.findings
+    assert (finding.status, finding.subject) == ("UNSUPPORTED", "group")
+    assert "does not fit" in finding.reason
+
+
+def tf_feature(width: int, *, text: bool = False) -> Any:
+    import tensorflow as tf
+
+    return tf.io.FixedLenFeature([width], tf.string if text else tf.float32)
+
+
+def answer_of(parsed: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.sigmoid(parsed["features"][:, :1] + tf.cast(tf.strings.length(parsed["group"]), tf.float32))
