@@ -19,7 +19,7 @@ from tfx_privacy import compat
 from tfx_privacy.attacks import record_keys
 from tfx_privacy.attacks.membership.slice_values import SliceColumn
 from tfx_privacy.attacks.record_keys import Padded
-from tfx_privacy.components import serving
+from tfx_privacy.components import serving, text_labels
 from tfx_privacy.components.privacy_evaluator import answers, grouping, slicing
 from tfx_privacy.components.privacy_evaluator import columns as columns_of
 from tfx_privacy.components.privacy_evaluator.equality import RecordHashes
@@ -71,6 +71,15 @@ class ModelReader:
         if self.transform_graph_path:
             return dict(tft.TFTransformOutput(self.transform_graph_path).transformed_feature_spec())
         return self.raw_feature_spec()
+
+    def label_texts(self, name: str) -> list[str] | None:
+        """What the classes of a label that is text are called, in their order: by the transform graph, or by the schema."""
+        schemas = []
+        if self.transform_graph_path:
+            schemas.append(tft.TFTransformOutput(self.transform_graph_path).transformed_metadata.schema)
+        if self.schema_path:
+            schemas.append(io_utils.parse_pbtxt_file(self.schema_path, schema_pb2.Schema()))
+        return next(filter(None, (text_labels.texts_of(schema, name) for schema in schemas)), None)
 
     @property
     def label_features(self) -> FeatureKind:
@@ -174,6 +183,12 @@ class LoadedReader:
         if reader.transform_graph_path:
             self._transform = tft.TFTransformOutput(reader.transform_graph_path).transform_features_layer()
         self._label_keys = [name for head in reader.heads for name in (head.label_key, head.mask_key) if name]
+        spec = reader.label_spec() if self._label_keys else {}
+        self.label_texts = {
+            name: texts
+            for name in self._label_keys
+            if spec[name].dtype == tf.string and (texts := reader.label_texts(name))
+        }
         # Converting the transform graph's Python for each trace would take longer than scoring a
         # hundred thousand records.
         on_records = {"input_signature": [tf.TensorSpec([None], tf.string)], "autograph": False}
@@ -217,7 +232,10 @@ class LoadedReader:
         """
         with named_errors(self.reader):
             columns = self._parse(records)
-        labels = {name: columns_of.number(columns[f"label/{name}"].numpy()) for name in self._label_keys}
+        labels = {
+            name: columns_of.number(columns[f"label/{name}"].numpy(), self.label_texts.get(name))
+            for name in self._label_keys
+        }
         fused = {
             key.removeprefix(_OUTPUT): columns_of.array(value)
             for key, value in columns.items()

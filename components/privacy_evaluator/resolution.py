@@ -11,6 +11,7 @@ from tfx_privacy.attacks import evaluation
 from tfx_privacy.attacks.evaluation import Task
 from tfx_privacy.attacks.membership import heads
 from tfx_privacy.attacks.membership.heads import Head
+from tfx_privacy.components import text_labels
 from tfx_privacy.components.privacy_evaluator import answers, scoring
 from tfx_privacy.components.privacy_evaluator import reader as reading
 from tfx_privacy.components.privacy_evaluator.failures import UnjudgedError
@@ -23,9 +24,9 @@ _TEXT = (
     "signature_name)"
 )
 _TEXT_LABEL = (
-    "the label {!r} is text, and nothing says which output stands for which text: map it to the numbers of the classes in "
-    "preprocessing_fn (tft.compute_and_apply_vocabulary, or a tf.lookup table of the texts), wire transform_graph, and name "
-    "that feature as label_key"
+    "the label {!r} is text, and no schema says which class each text is: give the feature a string_domain in the schema, "
+    "whose values are the classes in the order that the model was trained with, or encode it in preprocessing_fn, wire "
+    "transform_graph, and name that feature as label_key"
 )
 
 
@@ -73,7 +74,8 @@ def resolve(reader: ModelReader, files: tuple[tuple[str, ...], ...]) -> Resolved
     described, tasks = [], []
     for spec, outputs, labels in zip(reader.heads, loaded.of_heads(batch.outputs), batch.labels, strict=True):
         task, reason = _task(spec, outputs, labels, labels_are_float.get(spec.label_key or "", False))
-        if spec.label_key and label_spec[spec.label_key].dtype == tf.string:
+        texts = loaded.label_texts.get(spec.label_key or "")
+        if spec.label_key and label_spec[spec.label_key].dtype == tf.string and texts is None:
             task, reason = "unsupported", _TEXT_LABEL.format(spec.label_key)
         if not answers.holds_numbers(answers.output(batch.outputs, spec.output_key)):
             task, reason = "unsupported", _TEXT
@@ -89,6 +91,7 @@ def resolve(reader: ModelReader, files: tuple[tuple[str, ...], ...]) -> Resolved
                 label_key=spec.label_key or "",
                 label_features=reader.label_features if spec.label_key else None,
                 from_logits=from_logits,
+                label_texts_digest=None if texts is None else text_labels.digest_of(texts),
             )
         )
     fused = loaded.can_fuse(tf.constant(records))

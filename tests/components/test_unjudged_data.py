@@ -235,3 +235,30 @@ def answer_of(parsed: Any) -> Any:
     import tensorflow as tf
 
     return tf.sigmoid(parsed["features"][:, :1] + tf.cast(tf.strings.length(parsed["group"]), tf.float32))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_text_labels_are_the_places_in_the_schemas_domain(bench: Bench, shared: bool) -> None:
+    """In its order, which is not that of the alphabet; a text that it lacks is no label of the task's."""
+    from tfx_privacy.components import text_labels
+
+    plain = bench.run()
+    domain = '{ name: "kinds" value: "yes" value: "no" }'
+    own = 'domain: "kinds"' if shared else f"string_domain {domain}"
+    text = OPTIONAL.replace(
+        "type: INT value_count { min: 1 max: 1 }", f"type: BYTES value_count {{ min: 1 max: 1 }} {own}"
+    )
+    bench.schema(text + (f"string_domain {domain}" if shared else ""))
+    named = [
+        [{**record, "label": [b"no" if record["label"] == [1] else b"yes"]} for record in side]
+        for side in (MEMBERS, OTHERS)
+    ]
+    bench.examples(
+        {"train": [*named[0], {**named[0][0], "features": [9.0] * 4, "label": [b"never"]}], "eval": named[1]}, name="t"
+    )
+    record = bench.run()
+    assert (record.num_members, record.num_unusable_members) == (801, 1)
+    found, expected = by_slice(record)["all records"], by_slice(plain)["all records"]
+    assert (found.status, found.auc) == ("OK", expected.auc)
+    (head,) = record.heads
+    assert head.label_texts_digest == text_labels.digest_of(["yes", "no"]) != text_labels.digest_of(["no", "yes"])

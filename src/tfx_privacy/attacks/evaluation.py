@@ -225,6 +225,8 @@ class Head(Record):
     """Whether the label was read from the examples, or from what the transform graph gives; None without one."""
     from_logits: bool | None = None
     """Whether outputs were taken as logits (else as probabilities); None where they are neither."""
+    label_texts_digest: Digest | None = None
+    """Of the texts whose places are the labels, in their order; None where the labels are numbers."""
 
 
 class Groups(Record):

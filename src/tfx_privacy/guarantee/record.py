@@ -78,6 +78,8 @@ class TrainedLabel(Record):
     loss: Literal["classes", "keras", "own", "without_label"]
     """"classes": Keras' own, of labels that are class numbers; "keras": another of Keras' own; "own": one that reads the
     label; "without_label": one that does not, so an output may be a loss itself."""
+    texts_digest: Digest | None = None
+    """Of the texts, in the order of the classes, that stand in the examples; None where the labels are numbers there."""
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -6,6 +6,10 @@ from mutants.mutant import Mutant
 
 EVALUATIONS = [
     Mutant(
+        "gate-evaluation: errors of records quote values", "records.base:Record", "hide_input_in_errors=True",
+        "hide_input_in_errors=False", "test_no_value_in_errors",
+    ),
+    Mutant(
         "gate-evaluation: a contradiction is read", "PrivacyEvaluation._consistent",
         'info.mode == "json" and self.contradictions', "False",
         "test_consistency::test_a_record_that_contradicts_itself_is_neither_read_nor_blessed",

@@ -55,6 +55,11 @@ def _of_heads(heads: list[Head], labels: list[TrainedLabel], policy: GatePolicy)
                 f"{output} was compared with {_shown(head)}, but no feature is known to have the labels that it was "
                 "trained on, which input_fn made. Make them in preprocessing_fn, or give DPTrainer the label_key."
             )
+        elif any(_is_of_other_texts(label, head) for label in found):
+            yield (
+                f"{output} was compared with {_shown(head)} as classes in another order than the model was trained with. Wire "
+                "to PrivacyEvaluator the schema that DPTrainer had."
+            )
         elif any(_has(label, head) for label in found):
             yield (
                 f"{output} was attacked with task={head.task!r}, but its loss is of class numbers. Leave out "
@@ -82,7 +87,14 @@ def _is_compared(head: Head, label: TrainedLabel, policy: GatePolicy) -> bool:
 
 
 def _has(label: TrainedLabel, head: Head) -> bool:
-    return any((each.name, each.features) == (head.label_key, head.label_features) for each in label.features)
+    # The same texts in another order are other labels.
+    return label.texts_digest == head.label_texts_digest and any(
+        (each.name, each.features) == (head.label_key, head.label_features) for each in label.features
+    )
+
+
+def _is_of_other_texts(label: TrainedLabel, head: Head) -> bool:
+    return label.texts_digest != head.label_texts_digest and any(each.name == head.label_key for each in label.features)
 
 
 def _not_compared(heads: list[Head], labels: list[TrainedLabel], policy: GatePolicy) -> Iterator[str]:
