@@ -102,7 +102,9 @@ def _ours(files: Sequence[str], *, fused: bool) -> int:
         scored = attack_pipeline.scored(
             pipeline, own, scoring.ScoreFn(own, TASKS, SAMPLE), (tuple(sides[0]), tuple(sides[1])), judged
         )
-        total = [side.tallies for side in scored] | beam.Flatten() | beam.CombineGlobally(scoring.MergeTallies(SAMPLE))
+        total = (
+            [side.tallies for side in scored[:2]] | beam.Flatten() | beam.CombineGlobally(scoring.MergeTallies(SAMPLE))
+        )
         _ = total | beam.Map(_num_scored) | beam.Map(_keep)
     return max(_results)
 

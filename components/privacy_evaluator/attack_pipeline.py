@@ -83,10 +83,11 @@ class Task:
 def build(pipeline: beam.Pipeline, task: Task, files: tuple[tuple[str, ...], ...]) -> None:
     """Adds all steps to a pipeline; running it writes the evaluation, or why there is none."""
     size = task.settings.sample_size
-    judged = slice_counts.judged(pipeline, task.reader, files[MEMBERS], task.settings.min_slice_size)
+    judged, uncounted = slice_counts.judged(pipeline, task.reader, files[MEMBERS], task.settings.min_slice_size)
     matcher = None if task.trained_on is None else Matcher(task.trained_on)
     score = scoring.ScoreFn(task.reader, task.tasks, size, matcher)
-    members, others = scored(pipeline, task.reader, score, files, judged)
+    members, others, unhashed = scored(pipeline, task.reader, score, files, judged)
+    failed = [members[scoring.FAILURES], others[scoring.FAILURES], uncounted, unhashed]
 
     def both(tag: str, name: str) -> beam.PCollection:
         return (members[tag], others[tag]) | name >> beam.Flatten()
@@ -94,7 +95,7 @@ def build(pipeline: beam.Pipeline, task: Task, files: tuple[tuple[str, ...], ...
     total = both("tallies", "Tallies") | "Merge" >> beam.CombineGlobally(scoring.MergeTallies(size))
     matches = both(scoring.MATCHES, "Matches") | "MergeMatches" >> beam.CombineGlobally(scoring.MergeMatches())
     if task.reader.record_id_key is not None:
-        risks.write(pipeline, total, task.reader, task.tasks, files[MEMBERS], task.uri)
+        failed.append(risks.write(pipeline, total, task.reader, task.tasks, files[MEMBERS], task.uri))
     groups = (
         both(scoring.GROUPS, "OfGroups")
         | "GroupsByPartition" >> beam.GroupByKey()
@@ -104,7 +105,7 @@ def build(pipeline: beam.Pipeline, task: Task, files: tuple[tuple[str, ...], ...
     found = [
         *map(beam.pvalue.AsSingleton, (total, groups, matches)),
         beam.pvalue.AsDict(judged),
-        beam.pvalue.AsList(both(scoring.FAILURES, "Failures")),
+        beam.pvalue.AsList(failed | "Failures" >> beam.Flatten()),
     ]
     _ = pipeline | "Once" >> beam.Create([task]) | "AttackAndWrite" >> beam.Map(attack_and_write, *found)
 
@@ -115,11 +116,15 @@ def scored(
     score: scoring.ScoreFn,
     files: tuple[tuple[str, ...], ...],
     judged: beam.PCollection,
-) -> tuple[Any, Any]:
-    """Adds the steps that score both sides: the members, and then the non-members without those that equal one."""
+) -> tuple[Any, Any, beam.PCollection]:
+    """Adds the steps that score both sides: the members, and then the non-members without those that equal one.
+
+    Returns:
+      Outputs of both sides, and why some non-members could not be held against members.
+    """
     members = _scored(pipeline, "Members", score, (MEMBERS, files[MEMBERS]), judged)
-    on_both_sides = overlap.on_both_sides(pipeline, members[scoring.HASHES], reader, files[OTHERS])
-    return members, _scored(pipeline, "Others", score, (OTHERS, files[OTHERS]), judged, on_both_sides)
+    on_both_sides, unhashed = overlap.on_both_sides(pipeline, members[scoring.HASHES], reader, files[OTHERS])
+    return members, _scored(pipeline, "Others", score, (OTHERS, files[OTHERS]), judged, on_both_sides), unhashed
 
 
 def _scored(

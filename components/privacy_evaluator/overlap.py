@@ -18,26 +18,30 @@ from tfx_privacy.attacks.membership import equal_records, tally
 from tfx_privacy.components.privacy_evaluator import reader as reading
 from tfx_privacy.components.privacy_evaluator import scoring
 from tfx_privacy.components.privacy_evaluator.equality import RecordHashes
+from tfx_privacy.components.privacy_evaluator.failures import Failure
 from tfx_privacy.components.privacy_evaluator.reader import ModelReader
 from tfx_privacy.errors import TFXPrivacyError
 
 
 class HashFn(beam.DoFn):
-    """Reads files of non-members, and yields (partition, (side, hashes)), each hash of a file once."""
+    """Reads files of non-members, and yields (partition, (side, hashes)), each hash of a file once.
+
+    The output `scoring.FAILURES` says why a file could not be read: without its hashes nothing may be judged.
+    """
 
     def __init__(self, reader: ModelReader) -> None:
         """Keeps plain values."""
         self._reader = reader
 
-    def process(self, path: str) -> Iterator[tuple[int, tuple[int, np.ndarray]]]:
+    def process(self, path: str) -> Iterator[Any]:
         """Yields the hashes of one file."""
         found = [np.zeros(0, np.uint64)]
         try:
             for batch in scoring.dataset(path):
                 with reading.named_errors(self._reader):
                     found.append(np.unique(_hashes(self._reader, batch)))
-        except TFXPrivacyError:
-            # Who scores the file meets the same, and tells of it.
+        except TFXPrivacyError as error:
+            yield beam.pvalue.TaggedOutput(scoring.FAILURES, Failure.of(error))
             return
         for partition, part in scoring.partitioned(np.unique(np.concatenate(found))):
             yield partition, (tally.OTHERS, part)
@@ -45,27 +49,31 @@ class HashFn(beam.DoFn):
 
 def on_both_sides(
     pipeline: beam.Pipeline, members: beam.PCollection, reader: ModelReader, files: tuple[str, ...]
-) -> beam.PCollection:
-    """Adds the steps that find the hashes of records on both sides, as (partition, hashes).
+) -> tuple[beam.PCollection, beam.PCollection]:
+    """Adds the steps that find the hashes of records on both sides.
 
     Args:
       pipeline: Of the evaluation.
       members: Hashes of the members, as (partition, (side, hashes)).
       reader: How examples are read.
       files: Of the non-members.
+
+    Returns:
+      The hashes, as (partition, hashes), and why some could not be read.
     """
     others = (
         pipeline
         | "FilesToHash" >> beam.Create(list(files))
         | "SpreadToHash" >> beam.Reshuffle()
-        | "HashOthers" >> beam.ParDo(HashFn(reader))
+        | "HashOthers" >> beam.ParDo(HashFn(reader)).with_outputs(scoring.FAILURES, main="hashes")
     )
-    return (
-        (members, others)
+    found = (
+        (members, others.hashes)
         | "BothSides" >> beam.Flatten()
         | "ByPartition" >> beam.GroupByKey()
         | "OnBothSides" >> beam.MapTuple(lambda partition, found: (partition, equal_records.common(found)))
     )
+    return found, others[scoring.FAILURES]
 
 
 def _hashes(reader: ModelReader, batch: Any) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -17,6 +18,7 @@ from tfx_privacy.attacks.membership.multiplicity import RecordRisks
 from tfx_privacy.attacks.membership.tally import Tally
 from tfx_privacy.components.privacy_evaluator import reader as reading
 from tfx_privacy.components.privacy_evaluator import scoring
+from tfx_privacy.components.privacy_evaluator.failures import Failure
 from tfx_privacy.components.privacy_evaluator.reader import ModelReader
 from tfx_privacy.errors import TFXPrivacyError
 from tfx_privacy.records import strict_json
@@ -31,8 +33,8 @@ class RiskFn(beam.DoFn):
         """Keeps plain values; the model is loaded by the worker."""
         self._reader, self._tasks = reader, tasks
 
-    def process(self, path: str, risks: RecordRisks) -> Iterator[str]:
-        """Yields a line for each record with a finite score.
+    def process(self, path: str, risks: RecordRisks) -> Iterator[Any]:
+        """Yields a line for each record with a finite score, or to `scoring.FAILURES` why there is none.
 
         Args:
           path: Of a file of members.
@@ -40,9 +42,8 @@ class RiskFn(beam.DoFn):
         """
         try:
             yield from self._lines(path, risks)
-        except TFXPrivacyError:
-            # Who scores the file meets the same, and tells of it.
-            return
+        except TFXPrivacyError as error:
+            yield beam.pvalue.TaggedOutput(scoring.FAILURES, Failure.of(error))
 
     def _lines(self, path: str, risks: RecordRisks) -> Iterator[str]:
         loaded = reading.load(self._reader)
@@ -69,7 +70,7 @@ def write(
     tasks: tuple[Head, ...],
     files: tuple[str, ...],
     uri: str,
-) -> None:
+) -> beam.PCollection:
     """Adds the steps that write all members' risks below `uri`.
 
     Args:
@@ -79,15 +80,24 @@ def write(
       tasks: Of its heads.
       files: Of the members.
       uri: Of the evaluation's artifact.
+
+    Returns:
+      Why files could not be read.
     """
     risks = total | "Risks" >> beam.Map(of_tally)
-    _ = (
+    lines = (
         pipeline
         | "MemberFiles" >> beam.Create(list(files))
         | "SpreadMembers" >> beam.Reshuffle()
-        | "Risk" >> beam.ParDo(RiskFn(reader, tasks), beam.pvalue.AsSingleton(risks))
-        | "WriteRisks" >> beam.io.WriteToText(os.path.join(uri, FOLDER, "members"), file_name_suffix=".jsonl.gz")
+        | "Risk"
+        >> beam.ParDo(RiskFn(reader, tasks), beam.pvalue.AsSingleton(risks)).with_outputs(
+            scoring.FAILURES, main="lines"
+        )
     )
+    _ = lines.lines | "WriteRisks" >> beam.io.WriteToText(
+        os.path.join(uri, FOLDER, "members"), file_name_suffix=".jsonl.gz"
+    )
+    return lines[scoring.FAILURES]
 
 
 def of_tally(total: Tally) -> RecordRisks:

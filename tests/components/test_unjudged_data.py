@@ -262,3 +262,18 @@ def test_text_labels_are_the_places_in_the_schemas_domain(bench: Bench, shared: 
     assert (found.status, found.auc) == ("OK", expected.auc)
     (head,) = record.heads
     assert head.label_texts_digest == text_labels.digest_of(["yes", "no"]) != text_labels.digest_of(["no", "yes"])
+
+
+def test_non_members_that_could_not_be_held_against_members_are_not_judged(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system that failed once, and not for who scores: equal records would be compared in silence."""
+    from tfx_privacy.components.privacy_evaluator import overlap
+
+    def fail(*_: object) -> None:
+        raise DataError("It failed once.")
+
+    monkeypatch.setattr(overlap, "_hashes", fail)
+    with pytest.raises(DataError, match="It failed once"):
+        bench.run()
+    assert not list((bench.root / "privacy_evaluation").glob("*.json"))
