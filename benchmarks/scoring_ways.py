@@ -23,7 +23,7 @@ from benchmarks.usage import Meter, Usage
 from tfx_privacy.attacks.membership import tally
 from tfx_privacy.attacks.membership.heads import Head
 from tfx_privacy.attacks.membership.tally import Tally
-from tfx_privacy.components.privacy_evaluator import scoring
+from tfx_privacy.components.privacy_evaluator import attack_pipeline, scoring
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, SliceSpec
 from tfx_privacy.components.privacy_evaluator.reader import BATCH_SIZE, ModelReader
 
@@ -92,28 +92,20 @@ def _outputs(signature: Any, batch: Any) -> np.ndarray:
 
 
 def _ours(files: Sequence[str], *, fused: bool) -> int:
-    """`attack_pipeline.build` without its last step: the merged tally and the number of equal records."""
-    listed = [
-        (tally.MEMBERS if number % 5 < _MEMBER_SHARDS else tally.OTHERS, path) for number, path in enumerate(files)
-    ]
+    """`attack_pipeline.build` without its last step: the merged tally, after non-members were held against members."""
+    sides: tuple[list[str], list[str]] = ([], [])
+    for number, path in enumerate(files):
+        sides[tally.MEMBERS if number % 5 < _MEMBER_SHARDS else tally.OTHERS].append(path)
+    own = reader(fused=fused)
     with beam.Pipeline(runner="DirectRunner") as pipeline:
-        scored = (
-            pipeline
-            | "Files" >> beam.Create(listed)
-            | "Spread" >> beam.Reshuffle()
-            | "Score"
-            >> beam.ParDo(scoring.ScoreFn(reader(fused=fused), TASKS, SAMPLE)).with_outputs(
-                scoring.HASHES, main="tallies"
-            )
+        judged = pipeline | "NoSlices" >> beam.Create([])
+        scored = attack_pipeline.scored(
+            pipeline, own, scoring.ScoreFn(own, TASKS, SAMPLE), (tuple(sides[0]), tuple(sides[1])), judged
         )
-        total = scored.tallies | "Merge" >> beam.CombineGlobally(scoring.MergeTallies(SAMPLE))
-        overlapping = (
-            scored[scoring.HASHES]
-            | "ByPartition" >> beam.GroupByKey()
-            | "OnBothSides" >> beam.Map(scoring.num_overlapping)
-            | "Overlap" >> beam.CombineGlobally(sum)
+        total = (
+            [side.tallies for side in scored[:2]] | beam.Flatten() | beam.CombineGlobally(scoring.MergeTallies(SAMPLE))
         )
-        _ = (total | beam.Map(_num_scored), overlapping) | beam.Flatten() | beam.Map(_keep)
+        _ = total | beam.Map(_num_scored) | beam.Map(_keep)
     return max(_results)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfx_privacy.attacks import same_outputs
-from tfx_privacy.errors import DataError, ParameterError
+from tfx_privacy.components.privacy_evaluator.failures import UnjudgedError
+from tfx_privacy.errors import ParameterError
 
 
 def served_tags(graphs: list[list[str]]) -> list[str]:
@@ -40,7 +41,9 @@ def rows(found: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
     """Outputs, of which each has a row per record."""
     for name, value in found.items():
         if not (value.ndim and len(value) == size):
-            raise DataError(f"The model gives {value.shape} as output {name!r} for {size} records.")
+            raise UnjudgedError(
+                f"The model gives {value.shape} as output {name!r} for {size} records. Serve an output with a row per record."
+            )
     return found
 
 
@@ -55,9 +58,18 @@ def output(found: Mapping[str, np.ndarray], key: str | None) -> np.ndarray:
     Raises:
       ParameterError: If it is unknown, or one of several is not named.
     """
+    return found[output_name(found, key)]
+
+
+def output_name(found: Collection[str], key: str | None) -> str:
+    """The name of the output to attack, among those of the signature.
+
+    Raises:
+      ParameterError: As `output`.
+    """
     if key is None and len(found) != 1:
         raise ParameterError(f"The signature has several outputs: {', '.join(sorted(found))}. Set output_key.")
     name = next(iter(found)) if key is None else key
     if name not in found:
         raise ParameterError(f"Unknown output_key={name!r}. The signature has: {', '.join(sorted(found))}.")
-    return found[name]
+    return name

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from tfx_privacy.components import text_labels
 
 _HASH_BUCKETS = 1 << 62
 # Text as one number for trees: they can take apart this many values.
@@ -17,7 +20,8 @@ def dense(feature: Any) -> Any:
     if isinstance(feature, tf.Tensor):
         return feature
     if feature.dtype == tf.string:
-        return tf.sparse.to_dense(sparse(feature), default_value="")
+        texts = tf.sparse.to_dense(sparse(feature), default_value="")
+        return tf.pad(texts, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(texts)[1])]], constant_values="")
     values = tf.sparse.to_dense(tf.cast(sparse(feature), tf.float64), default_value=float("nan"))
     # A batch in which no record has one: its records have a missing label, not none.
     missing = tf.maximum(0, 1 - tf.shape(values)[1])
@@ -31,8 +35,16 @@ def array(values: Any) -> np.ndarray:
     return np.asarray(values.numpy())
 
 
-def number(values: np.ndarray) -> np.ndarray:
-    """A label as numbers; what cannot be one becomes NaN, which no task accepts."""
+def number(values: np.ndarray, texts: Sequence[str] | None = None) -> np.ndarray:
+    """A label as numbers; what cannot be one becomes NaN, which no task accepts.
+
+    Args:
+      values: Of shape (num_records, ...).
+      texts: What the classes are called, where labels are texts and that is known.
+    """
+    if texts is not None and values.dtype.kind not in "fiub":
+        places = text_labels.as_numbers(values, texts)
+        return np.where(places < 0, np.nan, places.astype(np.float64))
     return values.astype(np.float64) if values.dtype.kind in "fiub" else np.full(len(values), np.nan)
 
 

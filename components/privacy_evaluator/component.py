@@ -11,6 +11,7 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import channel_utils, component_spec, standard_artifacts
 
 from tfx_privacy import _validate
+from tfx_privacy.attacks.evaluation import MAX_OVERLAP
 from tfx_privacy.components import artifacts, keys
 from tfx_privacy.components.privacy_evaluator import executor
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, parse_heads, parse_slices, slicing_json
@@ -105,7 +106,7 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
         min_records: int = 300,
         min_slice_size: int = 100,
         sample_size: int = 20_000,
-        max_overlap: float = 0.0,
+        max_overlap: float = MAX_OVERLAP,
         confidence_level: float = 0.95,
         false_positive_rates: Sequence[float] = (0.01, 0.001),
     ) -> None:
@@ -152,7 +153,8 @@ class PrivacyEvaluator(base_beam_component.BaseBeamComponent):
           min_records: Smallest side of the whole set that is judged.
           min_slice_size: Members that a value needs to be judged by itself; it also needs 20 non-members.
           sample_size: Records per side for attacks that need a classifier or reference models.
-          max_overlap: Largest share of the smaller side that may be equal to a record of the other side.
+          max_overlap: Largest share of the non-members that may equal a member. They are left out of the comparison and
+            counted; with more of them no attack is judged. The gate refuses more than 5 %, whatever is set here.
           confidence_level: Of the two-sided intervals.
           false_positive_rates: At which the true-positive rate is given.
 

@@ -20,7 +20,7 @@ from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.attacks.membership.evaluate import Settings
 from tfx_privacy.attacks.trained_records import TrainedRecords
 from tfx_privacy.components import _files, _signatures, keys
-from tfx_privacy.components.privacy_evaluator import attack_pipeline, findings, grouping, heads, resolution
+from tfx_privacy.components.privacy_evaluator import attack_pipeline, failures, findings, grouping, heads, resolution
 from tfx_privacy.components.privacy_evaluator.attack_pipeline import Task
 from tfx_privacy.components.privacy_evaluator.findings import Wanted
 from tfx_privacy.components.privacy_evaluator.reader import ModelReader
@@ -55,7 +55,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
           exec_properties: As PrivacyEvaluatorSpec declares them.
 
         Raises:
-          TFXPrivacyError: If a split, feature or label is unknown, or the sides overlap.
+          TFXPrivacyError: If a split, feature or label is unknown, a file is broken, or evidence is of another model. Data
+            that no attack can be judged on are no error: the evaluation says so.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         _signatures.check_signing_key()
@@ -87,6 +88,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         )
         with self._make_beam_pipeline() as pipeline:
             attack_pipeline.build(pipeline, task, files)
+        failures.raise_written(target.uri)
         record = statement.from_json(PrivacyEvaluation, _files.read_text(target.uri, evaluation.FILE_NAME))
         # Again, and signed: a worker of Beam, which wrote it, need not have the key.
         _signatures.write_signed_text(target.uri, evaluation.FILE_NAME, statement.to_json(record))

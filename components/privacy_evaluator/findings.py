@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from tfx_privacy.components.privacy_evaluator import inversion, scoring
 from tfx_privacy.components.privacy_evaluator.calibration import Calibrated
 from tfx_privacy.components.privacy_evaluator.reader import BATCH_SIZE, LoadedReader
 from tfx_privacy.components.privacy_evaluator.sampled import SampledRecords
-from tfx_privacy.errors import EvidenceError
+from tfx_privacy.errors import DataError, EvidenceError, ModelError, ParameterError
 
 MAX_VALUES = 20
 """Candidate values of a sensitive feature: the model is asked about each record with each of them."""
@@ -75,13 +77,29 @@ def find(
     Raises:
       EvidenceError: If canaries are of other splits, or their file was changed.
     """
-    found = [_attribute(loaded, tasks, feature, sides, confidence_level) for feature in wanted.sensitive_features]
+    found = [
+        _or_reason(
+            "attribute_inference",
+            feature,
+            functools.partial(_attribute, loaded, tasks, feature, sides, confidence_level),
+        )
+        for feature in wanted.sensitive_features
+    ]
     if wanted.canaries_uri is not None:
         found += _canaries(loaded, tasks, wanted, member_splits, confidence_level)
     if wanted.model_inversion:
-        found.append(_inversion(loaded, tasks, sides, confidence_level))
+        attack = functools.partial(_inversion, loaded, tasks, sides, confidence_level)
+        found.append(_or_reason("model_inversion", "all classes", attack))
     found += [_property(loaded, name, value, sides, calibrated, confidence_level) for name, value in wanted.properties]
     return found
+
+
+def _or_reason(family: Family, subject: str, attack: Callable[[], Finding]) -> Finding:
+    """What an attack found; the reason, where the data or the model do not allow it."""
+    try:
+        return attack()
+    except (DataError, ModelError, ParameterError) as error:
+        return _absent(family, subject, str(error))
 
 
 def _attribute(

@@ -15,7 +15,8 @@ import tensorflow as tf
 from tfx_privacy.attacks.evaluation import Groups
 from tfx_privacy.attacks.membership import hashing
 from tfx_privacy.components.privacy_evaluator import columns as columns_of
-from tfx_privacy.errors import DataError, ParameterError
+from tfx_privacy.components.privacy_evaluator.failures import UnjudgedError
+from tfx_privacy.errors import ParameterError
 
 _VALUE, _ROW = "group/value", "group/row"
 
@@ -79,11 +80,11 @@ def hashes(group_key: str, columns: Mapping[str, Any], size: int) -> np.ndarray:
       uint64 of shape (size,).
 
     Raises:
-      DataError: If a record has no value, or several.
+      UnjudgedError: If a record has no value, or several.
     """
     values, rows = columns[_VALUE].numpy(), columns[_ROW].numpy()
     if not np.array_equal(rows, np.arange(size)):
-        raise DataError(
+        raise UnjudgedError(
             f"Some records have no value of group_key={group_key!r}, or several. Each record needs one: give those of "
             "nobody known an id of their own."
         )
@@ -132,8 +133,8 @@ def added(parts: Iterable[tuple[int, int, int]]) -> tuple[int, int, int]:
 
 
 def described(group_key: str | None, found: tuple[int, int, int]) -> Groups | None:
-    """The groups, for the record; None without them."""
-    if group_key is None:
+    """The groups, for the record; None without them, and where a side has none."""
+    if group_key is None or not min(found[:2]) > 0:
         return None
     return Groups(
         group_key=group_key, num_member_groups=found[0], num_nonmember_groups=found[1], num_on_both_sides=found[2]

@@ -17,12 +17,13 @@ from tfx.utils import io_utils
 
 from tfx_privacy import compat
 from tfx_privacy.attacks import record_keys
-from tfx_privacy.attacks.membership import hashing
 from tfx_privacy.attacks.membership.slice_values import SliceColumn
 from tfx_privacy.attacks.record_keys import Padded
-from tfx_privacy.components import serving
+from tfx_privacy.components import serving, text_labels
 from tfx_privacy.components.privacy_evaluator import answers, grouping, slicing
 from tfx_privacy.components.privacy_evaluator import columns as columns_of
+from tfx_privacy.components.privacy_evaluator.equality import RecordHashes
+from tfx_privacy.components.privacy_evaluator.failures import UnjudgedError
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, SliceSpec
 from tfx_privacy.errors import DataError, ModelError, ParameterError
 from tfx_privacy.guarantee.record import FeatureKind
@@ -70,6 +71,15 @@ class ModelReader:
         if self.transform_graph_path:
             return dict(tft.TFTransformOutput(self.transform_graph_path).transformed_feature_spec())
         return self.raw_feature_spec()
+
+    def label_texts(self, name: str) -> list[str] | None:
+        """What the classes of a label that is text are called, in their order: by the transform graph, or by the schema."""
+        schemas = []
+        if self.transform_graph_path:
+            schemas.append(tft.TFTransformOutput(self.transform_graph_path).transformed_metadata.schema)
+        if self.schema_path:
+            schemas.append(io_utils.parse_pbtxt_file(self.schema_path, schema_pb2.Schema()))
+        return next(filter(None, (text_labels.texts_of(schema, name) for schema in schemas)), None)
 
     @property
     def label_features(self) -> FeatureKind:
@@ -168,10 +178,17 @@ class LoadedReader:
             )
         self._signature = signatures[reader.signature_name]
         self._raw_spec = reader.raw_feature_spec()
+        self._hashes = RecordHashes(self._raw_spec)
         self._transform = None
         if reader.transform_graph_path:
             self._transform = tft.TFTransformOutput(reader.transform_graph_path).transform_features_layer()
         self._label_keys = [name for head in reader.heads for name in (head.label_key, head.mask_key) if name]
+        spec = reader.label_spec() if self._label_keys else {}
+        self.label_texts = {
+            name: texts
+            for name in self._label_keys
+            if spec[name].dtype == tf.string and (texts := reader.label_texts(name))
+        }
         # Converting the transform graph's Python for each trace would take longer than scoring a
         # hundred thousand records.
         on_records = {"input_signature": [tf.TensorSpec([None], tf.string)], "autograph": False}
@@ -182,6 +199,11 @@ class LoadedReader:
     def signatures(self) -> Mapping[str, Any]:
         """All signatures of the model."""
         return dict(self._model.signatures)
+
+    @property
+    def output_names(self) -> list[str]:
+        """The outputs of the signature that is attacked."""
+        return sorted(self._signature.structured_outputs)
 
     def predict(self, records: Any) -> dict[str, np.ndarray]:
         """The outputs of the signature that is served, with one row per record.
@@ -210,14 +232,17 @@ class LoadedReader:
         """
         with named_errors(self.reader):
             columns = self._parse(records)
-        labels = {name: columns_of.number(columns[f"label/{name}"].numpy()) for name in self._label_keys}
+        labels = {
+            name: columns_of.number(columns[f"label/{name}"].numpy(), self.label_texts.get(name))
+            for name in self._label_keys
+        }
         fused = {
             key.removeprefix(_OUTPUT): columns_of.array(value)
             for key, value in columns.items()
             if key.startswith(_OUTPUT)
         }
         return Batch(
-            hashes=self._hashes(columns, len(records)),
+            hashes=self._hashes.of(columns, len(records)),
             outputs=answers.rows(fused, len(records)) if self.reader.fused else self.predict(records),
             labels=[labels.get(head.label_key or "") for head in self.reader.heads],
             masks=[labels.get(head.mask_key or "") for head in self.reader.heads],
@@ -338,19 +363,7 @@ class LoadedReader:
     def _columns(self, records: Any) -> dict[str, Any]:
         """In the graph: what `read` needs of the records, as few tensors as possible."""
         raw = dict(tf.io.parse_example(records, self._raw_spec))
-        found: dict[str, Any] = {}
-        dense = {name: value for name, value in raw.items() if isinstance(value, tf.Tensor)}
-        if dense:
-            flat = [
-                tf.reshape(columns_of.as_integers(dense[name]), [tf.shape(records)[0], -1]) for name in sorted(dense)
-            ]
-            found["dense"] = tf.concat(flat, axis=1)
-        entries = [columns_of.sparse(raw[name]) for name in self._sparse_names]
-        if entries:
-            found["sizes"] = tf.stack([tf.size(value.values) for value in entries])
-            found["rows"] = tf.concat([value.indices[:, 0] for value in entries], axis=0)
-            found["positions"] = tf.concat([value.indices[:, -1] for value in entries], axis=0)
-            found["values"] = tf.concat([columns_of.as_integers(value.values) for value in entries], axis=0)
+        found = self._hashes.tensors(raw, tf.shape(records)[0])
         features = dict(self._transform(dict(raw))) if self._transform else raw
         found |= {f"label/{name}": columns_of.dense(features[name]) for name in self._label_keys}
         keyed = features if self.reader.keys_of_transformed else raw
@@ -364,17 +377,6 @@ class LoadedReader:
             found |= grouping.tensors(raw[self.reader.group_key])
         return found | slicing.tensors(self.reader.slices, raw)
 
-    def _hashes(self, columns: Mapping[str, Any], size: int) -> np.ndarray:
-        total = np.zeros(size, np.uint64)
-        if "dense" in columns:
-            total += hashing.of_dense(self._dense_seeds, columns["dense"].numpy())
-        if "sizes" in columns:
-            sizes, rows, positions, values = (
-                columns[name].numpy() for name in ("sizes", "rows", "positions", "values")
-            )
-            total += hashing.of_features(self._sparse_names, sizes, size, rows, positions, values)
-        return hashing.finished(total)
-
     def _keys(self, columns: Mapping[str, Any]) -> np.ndarray | None:
         if not self.reader.key_features:
             return None
@@ -382,20 +384,6 @@ class LoadedReader:
         return record_keys.record_keys(
             {name: column if isinstance(column, np.ndarray) else Padded(*column) for name, column in found.items()}
         )
-
-    @functools.cached_property
-    def _sparse_names(self) -> list[str]:
-        """Features with any number of values per record."""
-        return sorted(name for name, spec in self._raw_spec.items() if not isinstance(spec, tf.io.FixedLenFeature))
-
-    @functools.cached_property
-    def _dense_seeds(self) -> np.ndarray:
-        widths = {
-            name: int(np.prod(spec.shape, dtype=np.int64))
-            for name, spec in self._raw_spec.items()
-            if isinstance(spec, tf.io.FixedLenFeature)
-        }
-        return np.concatenate([hashing.seeds(name, np.arange(widths[name])) for name in sorted(widths)])
 
 
 def named_errors(reader: ModelReader) -> contextlib.AbstractContextManager[None]:
@@ -412,4 +400,6 @@ def _without_records(message: str) -> Iterator[None]:
     try:
         yield
     except tf.errors.InvalidArgumentError:
-        raise DataError(message) from None
+        raise UnjudgedError(message) from None
+    except tf.errors.OpError as error:
+        raise ModelError(f"The model or its transform graph failed on some records: {type(error).__name__}.") from None

@@ -13,9 +13,11 @@ import tensorflow as tf
 from tfx_privacy.attacks import trained_records
 from tfx_privacy.attacks.evaluation import CLASS_FEATURE, CORRECTNESS_FEATURE
 from tfx_privacy.attacks.membership import (
+    equal_records,
     evaluate,
     heads,
     sample,
+    slice_values,
     tally,
 )
 from tfx_privacy.attacks.membership.heads import Head, Signals
@@ -25,11 +27,12 @@ from tfx_privacy.attacks.membership.tally import Tally
 from tfx_privacy.attacks.trained_records import Matcher, Matches
 from tfx_privacy.components.privacy_evaluator import reader as reading
 from tfx_privacy.components.privacy_evaluator import slicing
+from tfx_privacy.components.privacy_evaluator.failures import Failure, UnjudgedError
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec
 from tfx_privacy.components.privacy_evaluator.reader import Batch, LoadedReader, ModelReader
-from tfx_privacy.errors import DataError
+from tfx_privacy.errors import DataError, TFXPrivacyError
 
-HASHES, GROUPS, MATCHES = "hashes", "groups", "matches"
+HASHES, GROUPS, MATCHES, FAILURES = "hashes", "groups", "matches", "failures"
 _PARTITIONS = 64
 # What is held before it is counted; counting many records at once is cheaper.
 _FLUSH_RECORDS = 1 << 16
@@ -44,7 +47,7 @@ class ScoreFn(beam.DoFn):
 
     The output `HASHES` has the hashes of the records in partitions, as (partition, (side, hashes)); `GROUPS` has those of
     the groups that they belong to, each once, where groups are known; `MATCHES` says which records were trained on, as
-    (side, matches), where the trainer told.
+    (side, matches), where the trainer told; `FAILURES` why a file could not be scored, in the place of all else.
     """
 
     def __init__(
@@ -57,13 +60,22 @@ class ScoreFn(beam.DoFn):
         """Loads the model, unless this process has it already."""
         reading.load(self._reader)
 
-    def process(self, file: File, judged: Mapping[str, Judged]) -> Iterator[Any]:
+    def process(
+        self, file: File, judged: Mapping[str, Judged], on_both_sides: Mapping[int, np.ndarray] | None = None
+    ) -> Iterator[Any]:
         """Yields the file's tally, its hashes and its groups.
 
         Args:
           file: Side and path.
           judged: Values of slices that are counted by themselves; the others are pooled.
+          on_both_sides: Hashes of records that are left out, by partition; of non-members alone.
         """
+        try:
+            yield from self._outputs(file, judged, list((on_both_sides or {}).values()))
+        except TFXPrivacyError as error:
+            yield beam.pvalue.TaggedOutput(FAILURES, Failure.of(error))
+
+    def _outputs(self, file: File, judged: Mapping[str, Judged], left_out: list[np.ndarray]) -> Iterator[Any]:
         side, path = file
         loaded = reading.load(self._reader)
         pending, matches = _Pending(side, self._sample_size, judged), trained_records.merged([])
@@ -71,15 +83,16 @@ class ScoreFn(beam.DoFn):
             if number == 0 and self._reader.fused:
                 loaded.check_fused(batch)
             found = scored(loaded, self._tasks, batch)
-            pending.add(found, batch)
+            pending.add(found, batch, equal_records.compared(side, found.batch.hashes, left_out))
+            # Of all that are read: this is about the splits, and shows that those left out were trained on.
             if self._matcher is not None and found.batch.keys is not None:
                 matches = trained_records.merged([matches, self._matcher.match(found.batch.keys)])
         total, hashes = pending.finish()
         yield total
         yield beam.pvalue.TaggedOutput(MATCHES, (side, matches))
-        for partition, part in _partitioned(hashes):
+        for partition, part in partitioned(hashes):
             yield beam.pvalue.TaggedOutput(HASHES, (partition, (side, part)))
-        for partition, part in _partitioned(pending.groups):
+        for partition, part in partitioned(pending.groups):
             yield beam.pvalue.TaggedOutput(GROUPS, (partition, (side, part)))
 
 
@@ -135,12 +148,12 @@ def _check_guess(spec: HeadSpec, head: Head, outputs: np.ndarray, labels: np.nda
     """Refuses records that contradict what the first ones looked like; what a user said himself is not questioned."""
     of = f" of output {spec.output_key!r}" if spec.output_key else ""
     if spec.task is None and labels is not None and heads.has_other_labels(head, outputs, labels):
-        raise DataError(
+        raise UnjudgedError(
             f"The labels {spec.label_key!r} of the first records look like task={head.task!r}, and others do not. Set "
             f"task{of} to what the model is for; labels that do not fit it are counted as unusable then."
         )
     if spec.from_logits is None and heads.has_other_outputs(head, outputs):
-        raise DataError(
+        raise UnjudgedError(
             f"The outputs{of} of the first records look like probabilities, and others do not. Set from_logits{of} to "
             "what the model gives; outputs that do not fit it are counted as unusable then."
         )
@@ -191,26 +204,39 @@ class _Pending:
         self._hashes: list[np.ndarray] = []
         self.groups = np.zeros(0, np.uint64)
         self._waiting: list[Scored] = []
-        self._candidates = [sample.empty()]
-        self._size = self._bytes = 0
+        self._candidates, self._left_out = [sample.empty()], [sample.empty()]
+        self._size = self._bytes = self._num_left_out = 0
 
-    def add(self, found: Scored, records: Any) -> None:
-        hashes, kept = found.batch.hashes, self._candidates[0]
-        full = len(kept.hashes) >= self._sample_size
-        near = np.flatnonzero(hashes <= kept.hashes[-1]) if full else np.arange(len(hashes))
-        # Most batches of a large file have no record near enough; their bytes never leave TensorFlow.
-        chosen = tuple(records.numpy()[near].tolist()) if len(near) else ()
-        self._candidates.append(Sample(hashes[near], chosen))
+    def add(self, found: Scored, records: Any, compared: np.ndarray) -> None:
+        """Takes scored records; those that are not `compared` are counted, and sampled apart."""
+        if not compared.all():
+            self._num_left_out += int((~compared).sum())
+            self._sample(self._left_out, found.batch.hashes, records, ~compared)
+        self._sample(self._candidates, found.batch.hashes, records, compared)
+        found = _of_records(found, compared)
         self._waiting.append(found)
-        self._hashes.append(hashes)
-        self._size += len(hashes)
-        self._bytes += sum(map(len, chosen))
+        self._hashes.append(found.batch.hashes)
+        self._size += len(found.batch.hashes)
         if self._size >= _FLUSH_RECORDS or self._bytes >= _FLUSH_BYTES:
             self._flush()
 
+    def _sample(self, candidates: list[Sample], hashes: np.ndarray, records: Any, among: np.ndarray) -> None:
+        kept = candidates[0]
+        full = len(kept.hashes) >= self._sample_size
+        near = np.flatnonzero(among & (hashes <= kept.hashes[-1]) if full else among)
+        # Most batches of a large file have no record near enough; their bytes never leave TensorFlow.
+        chosen = tuple(records.numpy()[near].tolist()) if len(near) else ()
+        candidates.append(Sample(hashes[near], chosen))
+        self._bytes += sum(map(len, chosen))
+
     def finish(self) -> tuple[Tally, np.ndarray]:
         self._flush()
-        total = dataclasses.replace(self._tally, samples=_on_side(self._side, self._candidates[0]))
+        total = dataclasses.replace(
+            self._tally,
+            samples=_on_side(self._side, self._candidates[0]),
+            num_left_out=self._num_left_out,
+            left_out=self._left_out[0],
+        )
         return total, np.concatenate(self._hashes) if self._hashes else np.zeros(0, np.uint64)
 
     def _flush(self) -> None:
@@ -218,6 +244,7 @@ class _Pending:
             return
         parts, self._waiting, self._size, self._bytes = self._waiting, [], 0, 0
         self._candidates = [sample.smallest(self._candidates, self._sample_size)]
+        self._left_out = [sample.smallest(self._left_out, self._sample_size)]
         groups = joined_groups(parts)
         if groups is not None:
             self.groups = np.union1d(self.groups, groups)
@@ -230,6 +257,21 @@ class _Pending:
             groups,
         )
         self._tally = tally.merged([self._tally, counted], self._sample_size)
+
+
+def _of_records(found: Scored, kept: np.ndarray) -> Scored:
+    """What is counted of some of the records: scores, hashes, groups and slices."""
+    if kept.all():
+        return found
+    groups = found.batch.groups
+    return Scored(
+        scores={name: values[kept] for name, values in found.scores.items()},
+        signals=[],
+        batch=dataclasses.replace(
+            found.batch, hashes=found.batch.hashes[kept], groups=None if groups is None else groups[kept]
+        ),
+        slices={name: slice_values.restricted(column, kept) for name, column in found.slices.items()},
+    )
 
 
 def joined_groups(parts: list[Scored]) -> np.ndarray | None:
@@ -261,7 +303,8 @@ def _on_side(side: int, found: Sample) -> tuple[Sample, Sample]:
     return (found, sample.empty()) if side == tally.MEMBERS else (sample.empty(), found)
 
 
-def _partitioned(hashes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def partitioned(hashes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Hashes by part, so no worker needs all of them."""
     partitions = hashes % np.uint64(_PARTITIONS)
     for partition in np.unique(partitions):
         yield int(partition), hashes[partitions == partition]
@@ -315,13 +358,3 @@ class MergeMatches(beam.CombineFn):
 
 def _replaced(both: tuple[Matches, Matches], side: int, found: Matches) -> tuple[Matches, Matches]:
     return (found, both[tally.OTHERS]) if side == tally.MEMBERS else (both[tally.MEMBERS], found)
-
-
-def num_overlapping(partition: tuple[int, Iterable[tuple[int, np.ndarray]]]) -> int:
-    """Non-members of one partition whose hash a member has too."""
-    sides: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-    for side, hashes in partition[1]:
-        sides[side].append(hashes)
-    if not (sides[0] and sides[1]):
-        return 0
-    return int(np.isin(np.concatenate(sides[1]), np.concatenate(sides[0])).sum())

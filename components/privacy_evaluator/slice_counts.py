@@ -17,7 +17,9 @@ from tfx_privacy.attacks.membership import slice_values
 from tfx_privacy.attacks.membership.slice_values import ValueCounts
 from tfx_privacy.components.privacy_evaluator import reader as reading
 from tfx_privacy.components.privacy_evaluator import scoring, slicing
+from tfx_privacy.components.privacy_evaluator.failures import Failure
 from tfx_privacy.components.privacy_evaluator.reader import ModelReader
+from tfx_privacy.errors import TFXPrivacyError
 
 _PARTITIONS = 64
 # What is held of a file's counts before they are passed on.
@@ -34,8 +36,14 @@ class CountValuesFn(beam.DoFn):
         """Keeps plain values."""
         self._reader = reader
 
-    def process(self, path: str) -> Iterator[tuple[Partition, ValueCounts]]:
-        """Yields counts of the file's values; together those of all its records."""
+    def process(self, path: str) -> Iterator[Any]:
+        """Yields counts of the file's values, together those of all its records; or to `scoring.FAILURES` why not."""
+        try:
+            yield from self._counts(path)
+        except TFXPrivacyError as error:
+            yield beam.pvalue.TaggedOutput(scoring.FAILURES, Failure.of(error))
+
+    def _counts(self, path: str) -> Iterator[tuple[Partition, ValueCounts]]:
         parse = _parser(self._reader)
         pending: dict[str, list[ValueCounts]] = {spec.name: [] for spec in self._reader.slices}
         size = 0
@@ -74,7 +82,9 @@ class MergeCounts(beam.CombineFn):
         return accumulator
 
 
-def judged(pipeline: beam.Pipeline, reader: ModelReader, files: tuple[str, ...], min_size: int) -> beam.PCollection:
+def judged(
+    pipeline: beam.Pipeline, reader: ModelReader, files: tuple[str, ...], min_size: int
+) -> tuple[beam.PCollection, beam.PCollection]:
     """Adds the steps that find the values to judge.
 
     Args:
@@ -84,18 +94,22 @@ def judged(pipeline: beam.Pipeline, reader: ModelReader, files: tuple[str, ...],
       min_size: Members that a value needs.
 
     Returns:
-      One `Judged` for each slice specification that has a value, as (name, judged).
+      One `Judged` for each slice specification that has a value, as (name, judged); and why files could not be read.
     """
-    return (
+    counted = (
         pipeline
         | "FilesToSlice" >> beam.Create(list(files) if reader.slices else [])
         | "SpreadToSlice" >> beam.Reshuffle()
-        | "CountValues" >> beam.ParDo(CountValuesFn(reader))
+        | "CountValues" >> beam.ParDo(CountValuesFn(reader)).with_outputs(scoring.FAILURES, main="counts")
+    )
+    found = (
+        counted.counts
         | "AddUpValues" >> beam.CombinePerKey(MergeCounts())
         | "FrequentValues" >> beam.MapTuple(lambda key, counts: (key[0], slice_values.frequent(counts, min_size)))
         | "OfSlice" >> beam.CombinePerKey(MergeCounts())
         | "ToJudge" >> beam.MapTuple(lambda name, counts: (name, slice_values.chosen(counts)))
     )
+    return found, counted[scoring.FAILURES]
 
 
 @functools.lru_cache(maxsize=2)

@@ -12,8 +12,8 @@ from tfx_privacy.attacks.evaluation import CLASS_FEATURE, CORRECTNESS_FEATURE
 from tfx_privacy.attacks.membership import slice_values
 from tfx_privacy.attacks.membership.slice_values import Judged, SliceColumn
 from tfx_privacy.components.privacy_evaluator import columns as columns_of
+from tfx_privacy.components.privacy_evaluator.failures import UnjudgedError
 from tfx_privacy.components.privacy_evaluator.heads import SliceSpec
-from tfx_privacy.errors import DataError
 
 MISSING = ""
 _MAX_CROSSED = 1 << 22
@@ -41,7 +41,7 @@ def columns(specs: Sequence[SliceSpec], found: Mapping[str, Any], size: int) -> 
       One column for each.
 
     Raises:
-      DataError: If features with many values are crossed.
+      UnjudgedError: If features with many values are crossed.
     """
     features = {
         name: column(
@@ -96,7 +96,7 @@ def crossed(spec: SliceSpec, columns: Mapping[str, SliceColumn], size: int) -> S
       The column; its value is "" where no feature is left to cross.
 
     Raises:
-      DataError: If there are more than four million combinations in one batch of records.
+      UnjudgedError: If there are more than four million combinations in one batch of records.
     """
     kept = np.ones(size, bool)
     for name, value in spec.values:
@@ -107,7 +107,7 @@ def crossed(spec: SliceSpec, columns: Mapping[str, SliceColumn], size: int) -> S
         entries = _entries(columns[name], size)
         repeats = np.bincount(entries[0], minlength=size)
         if not repeats[rows].sum() <= _MAX_CROSSED:
-            raise DataError(
+            raise UnjudgedError(
                 f"The values of {', '.join(spec.keys)} have more than {_MAX_CROSSED} combinations in {size} records. Cross "
                 "features with fewer values."
             )

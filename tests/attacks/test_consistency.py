@@ -236,7 +236,8 @@ CONTRADICTIONS: dict[str, tuple[list[AttackResult], dict[str, Any], str]] = {
     "the same in another rank": (evidence.rows(), {"served": serving(shape="(None, 1, 1)")}, "is the same as"),
     "the same in another dtype": (evidence.rows(), {"served": serving(dtype="string")}, "emb, string"),
     "text that was attacked": (evidence.rows(), {"served": serving(attacked="string")}, "its dtype is string"),
-    "an overlap of more than there are": (evidence.rows(), {"num_overlapping": 5_001}, "on both sides"),
+    "judged beside too many that were left out": (evidence.rows(), {"num_overlapping": 264}, "on both sides"),
+    "judged with more left out than it says": (evidence.rows(), {"num_overlapping": 6, "max_overlap": 0.001}, "on both sides"),
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from evaluator_bench import MEMBERS, OTHERS, Bench, by_slice
 
-from tfx_privacy.errors import ParameterError, TFXPrivacyError
+from tfx_privacy.errors import ModelError, ParameterError, TFXPrivacyError
 from tfx_privacy.gate import attack_limit
 
 pytestmark = pytest.mark.slow
@@ -241,7 +241,7 @@ def test_signatures_that_part_later_are_an_error(bench: Bench) -> None:
     later = next(pathlib.Path(extra.uri, "Split-train").iterdir())
     later.rename(pathlib.Path(folder.uri, "Split-train", "later_tfrecord.gz"))
     bench.inputs["examples"] = [folder]
-    with pytest.raises((TFXPrivacyError, RuntimeError), match="disagree on the same records"):
+    with pytest.raises(ModelError, match="disagree on the same records"):
         bench.run()
 
 
@@ -265,31 +265,10 @@ def test_risks_of_records_are_written_only_when_asked(bench: Bench) -> None:
     assert len(called - leaking) <= 0.35 * len(called)
 
 
-def _identical(bench: Bench) -> None:
-    bench.examples({"train": MEMBERS, "eval": MEMBERS}, name="identical")
-
-
-def _one_on_both_sides(bench: Bench) -> None:
-    bench.examples({"train": MEMBERS, "eval": [*OTHERS, dict(reversed(list(MEMBERS[0].items())))]}, name="one")
-
-
-def _unlabelled(bench: Bench) -> None:
-    stripped = [{name: value for name, value in record.items() if name != "label"} for record in MEMBERS]
-    bench.examples({"train": stripped, "eval": OTHERS}, name="unlabelled")
-
-
-def _empty(bench: Bench) -> None:
-    bench.examples({"train": MEMBERS, "eval": []}, name="empty")
-
-
 FAULTS: dict[str, tuple[Callable[[Bench], object], dict[str, Any], dict[str, Any], str]] = {
     "unknown split": (lambda b: None, {}, {"nonmember_splits": ["holdout"]}, "Unknown split 'holdout'.*eval, train"),
     "one split on both sides": (lambda b: None, {}, {"nonmember_splits": ["train"]}, "'train' is in member_splits and"),
     "no split": (lambda b: None, {}, {"member_splits": []}, "at least one split"),
-    "equal records": (_identical, {}, {}, "800 non-members are equal to members"),
-    "one equal record": (_one_on_both_sides, {}, {}, "1 non-members are equal to members"),
-    "empty split": (_empty, {}, {}, "holds no record"),
-    "label missing in the records": (_unlabelled, {}, {}, "does not fit signature"),
     "another payload": (
         lambda b: b.inputs["examples"][0].set_string_custom_property("payload_format", "FORMAT_TF_SEQUENCE_EXAMPLE"), {}, {},
         "payload_format='FORMAT_TF_SEQUENCE_EXAMPLE'",
@@ -321,18 +300,11 @@ def test_bad_input_is_an_error_and_leaves_no_evaluation(
     arguments: dict[str, Any],
     message: str,
 ) -> None:
-    """Beam wraps errors of its workers; the message is still there."""
     bench.model(**options)
     break_it(bench)
-    with pytest.raises((TFXPrivacyError, RuntimeError), match=message):
+    with pytest.raises(TFXPrivacyError, match=message):
         bench.run(**arguments)
     assert not (bench.root / "privacy_evaluation" / "privacy_evaluation.json").exists()
-
-
-def test_equal_records_can_be_tolerated(bench: Bench) -> None:
-    bench.model()
-    _one_on_both_sides(bench)
-    assert bench.run(max_overlap=0.002).num_overlapping == 1
 
 
 def test_the_component_checks_what_it_is_given() -> None:

@@ -159,6 +159,7 @@ def make(**changes: Any) -> PrivacyEvaluation:
         "num_nonmembers": 2_000,
         "num_unusable_members": 3,
         "num_overlapping": 0,
+        "max_overlap": 0.05,
         "heads": [head(name="main", output_key="score")],
         "signature_name": "serving_default",
         "served": served_signatures("score"),

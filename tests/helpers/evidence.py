@@ -119,11 +119,15 @@ def rows(**changes: Any) -> list[AttackResult]:
     ]
 
 
-def trained_records(num_members: int = 10_000, num_nonmembers: int = 5_000, **changes: Any) -> TrainedRecordsFound:
-    """All members were trained on and no other record, by a sketch of as many of them as it holds."""
+def trained_records(
+    num_members: int = 10_000, num_nonmembers: int = 5_000, num_overlapping: int = 0, **changes: Any
+) -> TrainedRecordsFound:
+    """All members were trained on and no other record but equal ones, by a sketch of as many of them as it holds."""
+    num_nonmembers += num_overlapping
     size = min(num_members, SKETCH_SIZE)
     complete = is_complete(size)
     others = num_nonmembers if complete else size * num_nonmembers // num_members
+    left_out = num_overlapping * others // max(num_nonmembers, 1)
     values: dict[str, Any] = {
         "digest": TRAINED_RECORDS_DIGEST,
         "reader": "default",
@@ -134,7 +138,7 @@ def trained_records(num_members: int = 10_000, num_nonmembers: int = 5_000, **ch
         "sketch_size": size,
         "num_seen": size,
         "members": SideFound(num_records=num_members, num_sampled=size, num_trained_on=size),
-        "nonmembers": SideFound(num_records=num_nonmembers, num_sampled=others, num_trained_on=0),
+        "nonmembers": SideFound(num_records=num_nonmembers, num_sampled=others, num_trained_on=left_out),
     }
     return TrainedRecordsFound(**{**values, **changes})
 
@@ -148,6 +152,7 @@ def make_evaluation(results: list[AttackResult] | None = None, **changes: Any) -
         "num_members": 10_000,
         "num_nonmembers": 5_000,
         "num_overlapping": 0,
+        "max_overlap": 0.05,
         "heads": [evaluations.head()],
         "signature_name": "serving_default",
         "served": evaluations.served_signatures("outputs"),
@@ -162,7 +167,8 @@ def make_evaluation(results: list[AttackResult] | None = None, **changes: Any) -
     }
     numbers = {**values, **changes}
     members, others = numbers["num_members"], numbers["num_nonmembers"]
-    values["trained_records"] = trained_records(members, others)
+    if "trained_records" not in changes:
+        values["trained_records"] = trained_records(members, others, numbers["num_overlapping"])
     values["num_compared"] = min(members + others, 2 * numbers["sample_size"])
     if results is None and numbers.get("groups") is not None:
         values["results"] = [in_groups(found, numbers["groups"]) for found in rows()]

@@ -58,9 +58,11 @@ class Totals:
 
     members: int
     others: int
+    """Without those that equal a member."""
     unusable_members: int
     unusable_others: int
     overlapping: int
+    max_overlap: float
     min_records: int
     min_slice_size: int
     sample_size: int
@@ -76,6 +78,11 @@ class Totals:
     def sizes(self) -> tuple[int, int]:
         """All records of both sides."""
         return self.members, self.others
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether too many non-members were left out because they equal a member, for anything to be judged."""
+        return not self.overlapping <= self.max_overlap * (self.others + self.overlapping)
 
     @property
     def usable(self) -> tuple[int, int]:
@@ -129,8 +136,6 @@ class Curve(Protocol):
 def _of_totals(totals: Totals) -> Iterator[str]:
     if not min(totals.usable) >= 0:
         yield "more records are unusable than were read"
-    if not totals.overlapping <= totals.others:
-        yield f"{totals.overlapping} non-members are on both sides, of {totals.others}"
     if len(set(totals.heads)) != len(totals.heads):
         yield "two heads have one name"
     if totals.groups is not None:
@@ -171,7 +176,7 @@ def _of_counts(row: AttackResult, totals: Totals) -> Iterator[str]:
         yield f"it was judged on {_show(sizes)} records, and {needed} are needed"
     # A classifier's folds, and classes, may each lack a side.
     is_excused = name in _STRATIFIED or row.slice_value == UNJUDGED or _has_few_groups(row)
-    if row.status == "INSUFFICIENT" and not is_excused and _within(smallest, sizes):
+    if row.status == "INSUFFICIENT" and not (is_excused or totals.overlaps) and _within(smallest, sizes):
         yield f"it is INSUFFICIENT, and {_show(sizes)} records are enough"
 
 
@@ -211,6 +216,8 @@ def _of_kind(row: AttackResult, totals: Totals) -> Iterator[str]:
         yield "the whole set has no value"
     if row.status == "OK" and not totals.is_supported:
         yield "it was judged, though the output of a head is unsupported"
+    if row.auc is not None and totals.overlaps:
+        yield f"it was judged, though {totals.overlapping} non-members are on both sides, besides {totals.others} others"
     if row.status == "OK" and row.attack in _OF_REFERENCES and not totals.has_references:
         yield "it was judged without reference models"
 

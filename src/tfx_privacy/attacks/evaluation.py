@@ -47,6 +47,7 @@ __all__ = [
     "CORRECTNESS_FEATURE",
     "EXPOSURE_METRICS",
     "FILE_NAME",
+    "MAX_OVERLAP",
     "POOLED",
     "UNJUDGED",
     "WHOLE_SET",
@@ -67,6 +68,9 @@ __all__ = [
 ]
 
 FILE_NAME = "privacy_evaluation.json"
+MAX_OVERLAP = 0.05
+"""Share of the non-members that may equal a member and be left out. Those that are left out may be unlike the others, so the
+AUC of a model that leaks nothing moves, by half of this share at most."""
 
 Family = Literal["attribute_inference", "canary_exposure", "model_inversion", "property_inference"]
 
@@ -271,11 +275,14 @@ class PrivacyEvaluation(ModelRecord):
     num_members: Count
     """All that were read, those without a finite score included."""
     num_nonmembers: Count
+    """Likewise, without those that equal a member: they are in nothing but `num_overlapping` and `trained_records`."""
     num_unusable_members: Count = 0
     """Without a finite score: a NaN or infinite output, or a label outside the task's."""
     num_unusable_nonmembers: Count = 0
     num_overlapping: Count
-    """Records that stand, feature by feature, on both sides."""
+    """Non-members that were left out because they equal a member, feature by feature."""
+    max_overlap: Probability
+    """Largest share of the non-members, with those that were left out, on which attacks are judged."""
     trained_records: TrainedRecordsFound | None = None
     """How many records of both sides the model was trained on; None where no trainer's file stands next to the model."""
     heads: Annotated[list[Head], pydantic.Field(min_length=1)]
@@ -326,6 +333,11 @@ class PrivacyEvaluation(ModelRecord):
         return self
 
     @property
+    def overlap_share(self) -> float:
+        """Of the non-members, those that were left out because they equal a member."""
+        return self.num_overlapping / max(1, self.num_nonmembers + self.num_overlapping)
+
+    @property
     def attacked_outputs(self) -> list[str]:
         """Full names of the heads' outputs."""
         return [served.full_name(self.signature_name, head.output_key) for head in self.heads]
@@ -339,6 +351,7 @@ class PrivacyEvaluation(ModelRecord):
             unusable_members=self.num_unusable_members,
             unusable_others=self.num_unusable_nonmembers,
             overlapping=self.num_overlapping,
+            max_overlap=self.max_overlap,
             min_records=self.min_records,
             min_slice_size=self.min_slice_size,
             sample_size=self.sample_size,

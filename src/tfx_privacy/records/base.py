@@ -37,7 +37,9 @@ SchemaVersion = Annotated[Literal[1], pydantic.BeforeValidator(_whole_number)]
 class Record(pydantic.BaseModel):
     """Immutable; no coercion (a bool is no number, an int no text), no unknown field."""
 
-    model_config = pydantic.ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+    model_config = pydantic.ConfigDict(
+        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
+    )
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

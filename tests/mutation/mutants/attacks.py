@@ -238,7 +238,53 @@ ATTACKS = [
     ),
     Mutant(
         "any number of records on both sides", "check_splits",
-        "record.num_overlapping <= MAX_OVERLAP * smaller", "record.num_overlapping <= smaller", "test_gate",
+        "record.num_overlapping <= MAX_OVERLAP * read", "record.num_overlapping <= read", "test_gate",
+    ),
+    Mutant(
+        "equal non-members are compared", "equal_records:compared",
+        "~np.isin(hashes, np.concatenate([np.zeros(0, np.uint64), *on_both_sides]))", "np.ones(len(hashes), bool)",
+        "test_equal_records::test_only_non_members_are_left_out",
+    ),
+    Mutant(
+        "equal members are left out too", "equal_records:compared", "if side != OTHERS: ...", "",
+        "test_equal_records::test_only_non_members_are_left_out",
+    ),
+    Mutant(
+        "what is left out is not added up", "tally:merged", "sum(tally.num_left_out for tally in tallies)",
+        "tallies[0].num_left_out", "test_equal_records::test_tallies_add_up_what_was_left_out",
+    ),
+    Mutant(
+        "slices keep the rows of other records", "slice_values:restricted",
+        "(np.cumsum(kept) - 1)[column.rows[inside]]", "column.rows[inside]",
+        "test_equal_records::test_the_rows_of_a_slice_follow_the_records_that_are_left",
+    ),
+    Mutant(
+        "any share of equal records is judged", "unjudged:row",
+        "not total.num_left_out <= max_overlap * (total.records[OTHERS] + total.num_left_out)", "False",
+        "test_equal_records::test_what_is_not_judged_says_why_and_is_a_consistent_record",
+    ),
+    Mutant(
+        "files that could not be scored are no matter", "unjudged:row", "if failed: ...", "",
+        "test_equal_records::test_files_that_could_not_be_scored_come_first",
+    ),
+    Mutant(
+        "the evaluation says how much overlap the gate takes", "check_splits",
+        "record.num_overlapping <= MAX_OVERLAP * read", "record.num_overlapping <= record.max_overlap * read",
+        "test_equal_records::test_the_gate_has_its_own_limit_whatever_the_evaluation_was_allowed",
+    ),
+    Mutant(
+        "rows beside too many that were left out", "consistency:_of_kind", "row.auc is not None and totals.overlaps", "False",
+        "test_consistency::test_a_record_that_contradicts_itself_is_neither_read_nor_blessed",
+    ),
+    Mutant(
+        "what was left out need not have been read", "gate.rules.trained_records:_of_numbers",
+        "record.num_nonmembers + record.num_overlapping", "found.nonmembers.num_records",
+        "test_equal_records::test_how_many_were_left_out_is_held_against_what_was_read",
+    ),
+    Mutant(
+        "what was left out need not have been trained on", "gate.rules.trained_records:_of_numbers",
+        "found.is_complete and not found.nonmembers.num_trained_on >= MIN_SHARE * record.num_overlapping - 1", "False",
+        "test_equal_records::test_what_was_left_out_was_trained_on",
     ),
     Mutant(
         "the control need not have been run", "REQUIRED_ATTACKS",

@@ -63,6 +63,14 @@ class Judged:
     left_out: np.ndarray
 
 
+def restricted(column: SliceColumn, kept: np.ndarray) -> SliceColumn:
+    """The column of some of the records: `kept` is bool of shape (num_records,)."""
+    if column.rows is None:
+        return SliceColumn(column.values, column.codes[kept])
+    inside = kept[column.rows]
+    return SliceColumn(column.values, column.codes[inside], (np.cumsum(kept) - 1)[column.rows[inside]])
+
+
 NONE_JUDGED = Judged(np.zeros(0, np.uint64), np.zeros(0, np.uint64))
 
 

@@ -37,12 +37,16 @@ class Tally:
       unusable: Those among them without a finite score, of shape (2,).
       counts: By attack, feature and value.
       samples: Of each side.
+      num_left_out: Non-members that equal a member: they are in nothing of the above.
+      left_out: A sample of them.
     """
 
     records: np.ndarray
     unusable: np.ndarray
     counts: dict[tuple[str, SliceKey], Counts]
     samples: tuple[Sample, Sample]
+    num_left_out: int = 0
+    left_out: Sample = dataclasses.field(default_factory=sample.empty)
 
 
 def empty() -> Tally:
@@ -103,6 +107,8 @@ def merged(tallies: Sequence[Tally], sample_size: int) -> Tally:
             sample.smallest([tally.samples[MEMBERS] for tally in tallies], sample_size),
             sample.smallest([tally.samples[OTHERS] for tally in tallies], sample_size),
         ),
+        sum(tally.num_left_out for tally in tallies),
+        sample.smallest([tally.left_out for tally in tallies], sample_size),
     )
 
 

@@ -18,6 +18,7 @@ from tfx_privacy.attacks.evaluation import (
     CLASS_FEATURE,
     CONTROL,
     CORRECTNESS_FEATURE,
+    MAX_OVERLAP,
     POOLED,
     UNJUDGED,
     WHOLE_SET,
@@ -43,8 +44,6 @@ MIN_CONTROL, MIN_CONTROL_OF_MANY = 300, 1000
 """Records a side that the control must have compared: with fewer it calls splits alike that differ. 300 see a shift of 0.6
 standard deviations; who has more records can have it compare 1,000."""
 MAX_SHOWN = 3
-MAX_OVERLAP = 0.01
-"""Share of the smaller side that may be on both sides: between equal records an attack finds nothing."""
 _TASKS_WITH_CLASSES = ("binary", "multiclass")
 
 _Rows = Mapping[tuple[str, str], list[AttackResult]]
@@ -59,7 +58,9 @@ def check_attack_auc(evidence: Evidence, policy: GatePolicy, now: datetime.datet
         differing = shift.confounded(record, (CONTROL, LOSS))
         if differing:
             raise EvidenceError(f"No attack could be judged on any slice. {shift.explained(differing)}")
-        raise EvidenceError("No attack could be judged on any slice. Give PrivacyEvaluator more records.")
+        reasons = [row.reason for row in record.rows(attack=LOSS, feature=WHOLE_SET) if row.reason]
+        why = f"{reasons[0]}." if reasons else "Give PrivacyEvaluator more records."
+        raise EvidenceError(f"No attack could be judged on any slice. {why}")
     limits = SliceLimits(record, policy)
     by_standing: dict[Standing, list[AttackResult]] = {kind: [] for kind in Standing}
     for row in judged:
@@ -251,13 +252,14 @@ def check_splits(evidence: Evidence, policy: GatePolicy, now: datetime.datetime)
         )
     if members & others:
         return Finding(False, value, f"Split {min(members & others)!r} is on both sides of the attack.")
-    smaller = min(record.num_members, record.num_nonmembers)
-    if not record.num_overlapping <= MAX_OVERLAP * smaller:
+    read = record.num_nonmembers + record.num_overlapping
+    if not record.num_overlapping <= MAX_OVERLAP * read:
         return Finding(
             False,
             f"{record.num_overlapping} on both sides",
-            f"{record.num_overlapping} records are on both sides of the attack, more than {MAX_OVERLAP:.0%} of the "
-            f"smaller one ({smaller}). Split the data without duplicates.",
+            f"{record.num_overlapping} of {read} non-members equal a member and were left out, more than {MAX_OVERLAP:.0%}: "
+            "the others may be unlike them. Drop duplicates before the data are split, and train again; or give "
+            "PrivacyEvaluator nonmember_splits of records that were not trained on.",
         )
     size, of_users = trained.population, groups.problem_of_users(trained, record)
     if of_users:
@@ -278,7 +280,10 @@ def check_splits(evidence: Evidence, policy: GatePolicy, now: datetime.datetime)
             "Give PrivacyEvaluator the examples that the trainer read; where input_fn drops records, drop them before "
             "either reads.",
         )
-    return Finding(True, value, "The attack's members are the splits that the model was trained on.")
+    left_out = f" {record.num_overlapping} of {read} non-members equal a member and were left out." * (
+        record.num_overlapping > 0
+    )
+    return Finding(True, value, f"The attack's members are the splits that the model was trained on.{left_out}")
 
 
 def _not_judged(rows: _Rows, attack: str) -> str:

@@ -3,11 +3,12 @@
 The trainer's file next to the model (`attacks.trained_records`) samples what it read. Members that were not trained on
 dilute an attack: with a share s of them trained on, an AUC of A shows as 1/2 + s (A - 1/2). Trained records that are no
 members were not attacked. So both shares are bounded from below, exactly where the sketch is of every record, else by
-Clopper and Pearson (1934). Non-members that were trained on dilute it as well: those that equal a member are counted
-exactly by `attack_splits`, and after both shares hardly any others can be; the limit here is on what their sample proves,
-because the model may see two different records as one. Where it takes coarse features it sees many as one, on both sides:
-a record that nobody read is like a trained one as often as a trained record is like another one. At most twice the
-share that is left out when each is counted once are like another one, so the limit is higher by that.
+Clopper and Pearson (1934). Non-members that were trained on dilute it as well. Those that equal a member were left out,
+which `attack_splits` limits, and a sketch of every record shows that they were trained on. After both shares hardly any
+others can be; the limit here is on what the sample of all non-members that were read proves, because the model may see two
+different records as one. Where it takes coarse features it sees many as one, on both sides: a record that nobody read is
+like a trained one as often as a trained record is like another one. At most twice the share that is left out when each is
+counted once are like another one, so the limit is higher by that.
 
 How many different records there were tells how large a sample of each side had to be. A sketch of fewer is of them all; a
 share of the non-members is bounded by their sample, and by the sample that they should have given.
@@ -93,10 +94,10 @@ def _check_consistent(found: TrainedRecordsFound) -> None:
 
 def _of_numbers(trained: PrivacyGuarantee, record: PrivacyEvaluation, found: TrainedRecordsFound) -> Iterator[str]:
     """What the numbers of records contradict."""
-    attacked = (record.num_members, record.num_nonmembers)
+    attacked = (record.num_members, record.num_nonmembers + record.num_overlapping)
     if (found.members.num_records, found.nonmembers.num_records) != attacked:
         yield (
-            f"The attack scored {attacked[0]} members and {attacked[1]} others, but {found.members.num_records} and "
+            f"The attack read {attacked[0]} members and {attacked[1]} others, but {found.members.num_records} and "
             f"{found.nonmembers.num_records} were held against the records trained on. Evaluate again."
         )
     if record.num_members != found.num_read:
@@ -116,6 +117,13 @@ def _of_numbers(trained: PrivacyGuarantee, record: PrivacyEvaluation, found: Tra
             f"Only {found.num_distinct} of the {found.num_read} records that the trainer read are different, fewer than "
             f"the min_records={record.min_records} that an attack needs: intervals take the others for independent of "
             "them. Train on different records."
+        )
+    # The key of one may lie at an edge of two roundings.
+    if found.is_complete and not found.nonmembers.num_trained_on >= MIN_SHARE * record.num_overlapping - 1:
+        yield (
+            f"{record.num_overlapping} non-members were left out because they equal a member, but only "
+            f"{found.nonmembers.num_trained_on} non-members were trained on: the others would have to be attacked. Evaluate "
+            "again."
         )
     yield from _of_population(trained, found.num_units)
 
