@@ -120,7 +120,8 @@ def train(
         _run(training, resolved, resolved.steps, on_progress, progress_every, model=model, strategy=strategy)
         _require_finite(model)
         return Outcome(NoMechanism(steps=training.steps))
-    found = probe.examine(model, data, resolved)
+    # Whether it has gradients is asked before a charge (`check_model_beforehand`).
+    found = probe.examine(model, data, resolved, may_be_noise=True)
     for line in found.notes:
         _LOG.warning("DPTrainer: %s", line)
     performance = performance or Performance()

@@ -54,16 +54,20 @@ class Examined:
     """Classes and functions that see whole batches on their author's word alone."""
 
 
-def examine(model: Any, data: ColumnarDataset, resolved: ResolvedParameters) -> Examined:
+def examine(model: Any, data: ColumnarDataset, resolved: ResolvedParameters, *, may_be_noise: bool = False) -> Examined:
     """Compares the two ways to per-record gradients on made-up records.
 
     Args:
       model: A compiled model that `validation` accepts.
       data: Names, shapes and types of the features; no value is used.
       resolved: The run, for the size of a chunk.
+      may_be_noise: Whether a model without gradients may be trained, e.g. to measure the noise.
 
     Returns:
       How to train it.
+
+    Raises:
+      ModelError: If it has no gradients.
     """
     records_each = resolved.parameters.max_records_per_user or 1
     made = validation.finite_records(model, data, _RECORDS) or data.synthetic(_RECORDS)
@@ -74,10 +78,12 @@ def examine(model: Any, data: ColumnarDataset, resolved: ResolvedParameters) -> 
             fast = _Traced(model, batched)
             found = fast(made)
         except UnsupportedCallError as error:
-            alone = _Traced(model, clipping.RecordByRecord(model, units))
-            require_gradients(model, data, alone, alone(made))
+            if not may_be_noise:
+                alone = _Traced(model, clipping.RecordByRecord(model, units))
+                require_gradients(model, data, alone, alone(made))
             return _slow(model, records_each, resolved, str(error))
-        require_gradients(model, data, fast, found)
+        if not may_be_noise:
+            require_gradients(model, data, fast, found)
         slow = _Traced(model, clipping.RecordByRecord(model, units, in_loop=True))
         if not _agree(found, slow(made)):
             return _slow(
