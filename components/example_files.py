@@ -65,7 +65,7 @@ def check_whole(files: Sequence[str]) -> None:
     """
     for file in files:
         if _compression(file) and not _is_whole(file):
-            raise _damaged(file)
+            raise damaged(file)
 
 
 def records_of(files: Sequence[str]) -> Any:
@@ -95,10 +95,11 @@ def require_readable(files: Sequence[str]) -> None:
         else:
             continue
         # Outside of the handler: TensorFlow's text may quote what is in the file.
-        raise _damaged(broken)
+        raise damaged(broken)
 
 
-def _damaged(file: str) -> DataError:
+def damaged(file: str) -> DataError:
+    """What is said of a file that cannot be read to its end."""
     return DataError(
         f"The file {file} is cut short or damaged: its records cannot be read to the end. Write it anew. {_WANTED}"
     )

@@ -147,6 +147,9 @@ class Executor(trainer_executor.GenericExecutor):
         if plan is None:
             plan = _plan(request, records)
             check(plan)
+        if run.plan is None or request.input_fn is not None:
+            # Without a ledger nothing was looked at before; and what an input_fn gives may not have been known.
+            training.check_model_beforehand(model, records, plan.resolved)
         if pool is not None:
             reference_models.check(plan.resolved, pool, request.num_references)
         outcome, history = self._train(

@@ -29,8 +29,6 @@ from tfx_privacy.gate import attack_limit, false_refusals
 from tfx_privacy.gate.false_refusals import Design
 from tfx_privacy.records import statement, strict_json
 
-_FILE_FORMATS = (_files.GZIPPED_RECORDS, "tfrecords")
-
 
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Executor of PrivacyEvaluator."""
@@ -115,8 +113,7 @@ def _files_of(examples: list[types.Artifact], splits: tuple[str, ...]) -> tuple[
     """Files of the splits, each of which has one."""
     found: list[str] = []
     for artifact in examples:
-        if problem := _files.problem_of_format(artifact, "PrivacyEvaluator", _FILE_FORMATS):
-            raise DataError(problem)
+        _files.check_payload_format(artifact, "PrivacyEvaluator")
         present = sorted(artifact_utils.decode_split_names(artifact.split_names))
         for split in splits:
             if split not in present:

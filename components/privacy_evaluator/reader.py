@@ -177,6 +177,7 @@ class LoadedReader:
                 f"Unknown signature_name={reader.signature_name!r}. The model has: {', '.join(sorted(signatures))}."
             )
         self._signature = signatures[reader.signature_name]
+        _require_records(reader.signature_name, signatures)
         self._raw_spec = reader.raw_feature_spec()
         self._hashes = RecordHashes(self._raw_spec)
         self._transform = None
@@ -384,6 +385,35 @@ class LoadedReader:
         return record_keys.record_keys(
             {name: column if isinstance(column, np.ndarray) else Padded(*column) for name, column in found.items()}
         )
+
+
+def _require_records(name: str, signatures: Mapping[str, Any]) -> None:
+    """Checks that a signature takes serialized records.
+
+    Raises:
+      ParameterError: If it takes anything else.
+    """
+    inputs = signatures[name].structured_input_signature[1]
+    if _takes_records(inputs):
+        return
+    others = [other for other, one in signatures.items() if _takes_records(one.structured_input_signature[1])]
+    taken = ", ".join(f"{key} ({spec.dtype.name}, shape {spec.shape})" for key, spec in sorted(inputs.items()))
+    remedy = (
+        f"Set signature_name to one that takes them: {', '.join(sorted(others))}."
+        if others
+        else "Serve one that takes them: DPTrainer's own does, or let signatures_fn give a tf.function of one string tensor, "
+        "tf.TensorSpec([None], tf.string)."
+    )
+    raise ParameterError(
+        f"The signature {name!r} takes {taken or 'nothing'}; PrivacyEvaluator gives it serialized tf.Examples. "
+        f"{remedy}"
+    )
+
+
+def _takes_records(inputs: Mapping[str, Any]) -> bool:
+    return len(inputs) == 1 and all(
+        spec.dtype == tf.string and spec.shape.is_compatible_with([None]) for spec in inputs.values()
+    )
 
 
 def named_errors(reader: ModelReader) -> contextlib.AbstractContextManager[None]:

@@ -25,12 +25,13 @@ from tfx_privacy.attacks.membership.sample import Sample
 from tfx_privacy.attacks.membership.slice_values import Judged, SliceColumn
 from tfx_privacy.attacks.membership.tally import Tally
 from tfx_privacy.attacks.trained_records import Matcher, Matches
+from tfx_privacy.components import example_files
 from tfx_privacy.components.privacy_evaluator import reader as reading
 from tfx_privacy.components.privacy_evaluator import slicing
 from tfx_privacy.components.privacy_evaluator.failures import Failure, UnjudgedError
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec
 from tfx_privacy.components.privacy_evaluator.reader import Batch, LoadedReader, ModelReader
-from tfx_privacy.errors import DataError, TFXPrivacyError
+from tfx_privacy.errors import TFXPrivacyError
 
 HASHES, GROUPS, MATCHES, FAILURES = "hashes", "groups", "matches", "failures"
 _PARTITIONS = 64
@@ -119,15 +120,17 @@ def dataset(path: str) -> Iterator[Any]:
     Raises:
       DataError: If the file is damaged, or of another format.
     """
-    compression = "GZIP" if path.endswith(".gz") else ""
-    records = tf.data.TFRecordDataset(path, compression_type=compression, buffer_size=1 << 20)
+    example_files.check_beginnings([path])
+    example_files.check_whole([path])
     try:
-        yield from records.batch(reading.BATCH_SIZE).prefetch(2)
-    except tf.errors.OpError as error:
-        raise DataError(
-            f"{path!r} cannot be read to its end ({type(error).__name__}): it is damaged, or no file of TFRecords"
-            f"{' compressed by gzip, as its name says' if compression else ' without compression'}. Make the examples again."
-        ) from None
+        yield from example_files.records_of([path]).batch(reading.BATCH_SIZE).prefetch(2)
+    except tf.errors.OpError:
+        damaged = True
+    else:
+        damaged = False
+    # Outside of the handler: TensorFlow's text may quote what is in the file.
+    if damaged:
+        raise example_files.damaged(path)
 
 
 def scored(loaded: LoadedReader, tasks: tuple[Head, ...], records: Any) -> Scored:

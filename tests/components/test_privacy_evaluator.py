@@ -1,6 +1,7 @@
 import gzip
 import json
 import pathlib
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -265,6 +266,19 @@ def test_risks_of_records_are_written_only_when_asked(bench: Bench) -> None:
     assert len(called - leaking) <= 0.35 * len(called)
 
 
+def serve_tensors(bench: Bench) -> None:
+    """As Keras exports a model by itself."""
+    import tensorflow as tf
+
+    model = tf.Module()
+    model.function = tf.function(
+        lambda x: {"outputs": tf.sigmoid(x[:, :1])}, input_signature=[tf.TensorSpec([None, 4], tf.float32, name="x")]
+    )
+    path = pathlib.Path(bench.inputs["model"][0].uri) / "Format-Serving"
+    shutil.rmtree(path)
+    tf.saved_model.save(model, str(path), signatures={"serving_default": model.function})
+
+
 FAULTS: dict[str, tuple[Callable[[Bench], object], dict[str, Any], dict[str, Any], str]] = {
     "unknown split": (lambda b: None, {}, {"nonmember_splits": ["holdout"]}, "Unknown split 'holdout'.*eval, train"),
     "one split on both sides": (lambda b: None, {}, {"nonmember_splits": ["train"]}, "'train' is in member_splits and"),
@@ -285,6 +299,7 @@ FAULTS: dict[str, tuple[Callable[[Bench], object], dict[str, Any], dict[str, Any
     "unknown slice feature": (lambda b: None, {}, {"slice_features": ["city"]}, "Unknown feature 'city'"),
     "unknown sensitive feature": (lambda b: None, {}, {"sensitive_features": ["age"]}, "Unknown feature 'age'"),
     "unknown signature": (lambda b: None, {}, {"signature_name": "other"}, "Unknown signature_name='other'"),
+    "a signature of tensors": (lambda b: serve_tensors(b), {}, {}, r"takes x \(float32, shape \(None, 4\)\)"),
     "several outputs": (lambda b: None, {"outputs": 2}, {}, "several outputs: more, outputs"),
     "unknown output": (lambda b: None, {}, {"output_key": "scores"}, "Unknown output_key='scores'"),
     "no schema": (lambda b: b.inputs.pop("schema"), {}, {}, "Neither transform_graph nor schema"),
