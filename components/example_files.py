@@ -50,7 +50,7 @@ def check_beginnings(files: Sequence[str]) -> None:
     for file in files:
         with tf.io.gfile.GFile(file, "rb") as opened:
             begin = bytes(opened.read(_HEADER.size))
-        if not begin or begin.startswith(_GZIP) or _is_header(begin):
+        if not begin or _is_header(begin) or begin.startswith(_GZIP):
             continue
         known = next((name for magic, name in _OTHER_FORMATS.items() if begin.startswith(magic)), None)
         what = f"is {known}" if known else "does not begin as a TFRecord file does"
@@ -107,7 +107,9 @@ def damaged(file: str) -> DataError:
 
 def _compression(file: str) -> str:
     with tf.io.gfile.GFile(file, "rb") as opened:
-        return "GZIP" if bytes(opened.read(len(_GZIP))) == _GZIP else ""
+        begin = bytes(opened.read(_HEADER.size))
+    # The length of a first record may begin like gzip; with its checksum that is no chance.
+    return "GZIP" if begin.startswith(_GZIP) and not _is_header(begin) else ""
 
 
 def _is_whole(file: str) -> bool:

@@ -243,7 +243,8 @@ def reading(function: Callable[[], _Result], files: Sequence[str]) -> _Result:
       DataError: If it cannot; the message names the file where that is at fault.
     """
     try:
-        return function()
+        with without_values.quiet():
+            return function()
     except TFXPrivacyError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it may quote a record

@@ -99,8 +99,9 @@ def _of_variable_length(label_key: str, column: Any) -> tuple[np.ndarray, np.nda
     if not np.any(present):
         raise DataError(f"No record has a label {label_key!r}. Check label_key, and the training splits.")
     logging.warning(
-        "DPTrainer: records without a label %r are left out of training. If they are more than 1 %% BudgetValidator refuses "
-        "the model, because they are attacked as if they had been trained on: drop them upstream, or fill in the label.",
+        "DPTrainer: records without a label %r are left out of training, and attacked as if they had been trained on. "
+        "BudgetValidator refuses the model for them, unless population is declared and they are 1 %% at most: drop them "
+        "upstream, or fill in the label.",
         label_key,
     )
     return column.values[present, :1], present

@@ -27,6 +27,7 @@ from tfx_privacy.components.privacy_evaluator.failures import UnjudgedError
 from tfx_privacy.components.privacy_evaluator.heads import HeadSpec, SliceSpec
 from tfx_privacy.errors import DataError, ModelError, ParameterError
 from tfx_privacy.guarantee.record import FeatureKind
+from tfx_privacy.training import without_values
 from tfx_privacy.training.variable_length import of_value
 
 BATCH_SIZE = 1024
@@ -308,8 +309,9 @@ class LoadedReader:
         else:
             return {}
         try:
-            outputs = function(**given)
-        except (tf.errors.OpError, TypeError, ValueError):
+            with without_values.quiet():
+                outputs = function(**given)
+        except (*without_values.ERRORS, TypeError, ValueError):
             return {}
         return {key: columns_of.array(value) for key, value in outputs.items() if isinstance(value, tf.Tensor)}
 
@@ -405,8 +407,7 @@ def _require_records(name: str, signatures: Mapping[str, Any]) -> None:
         "tf.TensorSpec([None], tf.string)."
     )
     raise ParameterError(
-        f"The signature {name!r} takes {taken or 'nothing'}; PrivacyEvaluator gives it serialized tf.Examples. "
-        f"{remedy}"
+        f"The signature {name!r} takes {taken or 'nothing'}; PrivacyEvaluator gives it serialized tf.Examples. {remedy}"
     )
 
 
@@ -428,8 +429,9 @@ def named_errors(reader: ModelReader) -> contextlib.AbstractContextManager[None]
 def _without_records(message: str) -> Iterator[None]:
     """Puts a message in the place of TensorFlow's own, which quotes the record."""
     try:
-        yield
-    except tf.errors.InvalidArgumentError:
+        with without_values.quiet():
+            yield
+    except (tf.errors.InvalidArgumentError, UnicodeDecodeError):
         raise UnjudgedError(message) from None
     except tf.errors.OpError as error:
         raise ModelError(f"The model or its transform graph failed on some records: {type(error).__name__}.") from None

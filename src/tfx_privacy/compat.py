@@ -66,7 +66,10 @@ def tensorflow_privacy_statement(arguments: Mapping[str, Any]) -> tuple[str, str
         library = tensorflow_privacy("privacy.analysis.compute_dp_sgd_privacy_lib")
     except ImportError:
         return None
-    said = library.compute_dp_sgd_privacy_statement(**arguments)
+    try:
+        said = library.compute_dp_sgd_privacy_statement(**arguments)
+    except Exception:  # noqa: BLE001 - for display alone: where it has no answer, ours stands by itself
+        return None
     return sys.modules[_TENSORFLOW_PRIVACY].__version__, said
 
 

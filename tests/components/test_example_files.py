@@ -91,3 +91,10 @@ def test_a_damaged_file_is_named(tmp_path: pathlib.Path) -> None:
     file.write_bytes(content)
     with pytest.raises(DataError, match=f"{file} is cut short or damaged"):
         example_files.check_whole([str(file)])
+
+
+def test_a_first_record_whose_length_begins_like_gzip_is_a_record(tmp_path: pathlib.Path) -> None:
+    record = bytes(0x8B1F)
+    path = write(tmp_path / "a", "", [record, b"another"])
+    assert (tmp_path / "a").read_bytes()[:2] == b"\x1f\x8b"
+    assert read([path]) == [record, b"another"]

@@ -94,6 +94,11 @@ def test_a_model_becomes_keras_own(tmp_path: pathlib.Path, make: str, plain: str
             "tf.keras.optimizers.SGD(learning_rate=0.1, momentum=0.9)",
         ),
         (
+            "",
+            "tensorflow_privacy.DPKerasAdamOptimizer(CLIP, NOISE, lr=0.15)",
+            "tf.keras.optimizers.Adam(learning_rate=0.15)",
+        ),
+        (
             "from tensorflow_privacy.privacy.optimizers import dp_optimizer_keras_vectorized as v",
             "v.VectorizedDPKerasAdagradOptimizer(CLIP, NOISE, 32, True, 0.1)",
             "tf.keras.optimizers.Adagrad(0.1)",
@@ -126,6 +131,10 @@ def test_an_optimizer_becomes_keras_own(tmp_path: pathlib.Path, imported: str, c
         ("tensorflow_privacy.DPKerasSGDOptimizer(1.0, 1.1, 8)", "num_microbatches=8: several records"),
         ("tensorflow_privacy.DPKerasSGDOptimizer(1.0, 1.1, given())", "num_microbatches=given(): several records"),
         ("tensorflow_privacy.DPKerasSGDOptimizer(1.0, 1.1, None, 4)", "gradient_accumulation_steps"),
+        (
+            "tensorflow_privacy.DPKerasSGDOptimizer(1.0, 1.1, gradient_accumulation_steps=given())",
+            "gradient_accumulation_steps",
+        ),
         ("tensorflow_privacy.DPKerasSGDOptimizer(1.0, 1.1, decay=0.1)", "decay is of Keras' earlier optimizers"),
         ("tensorflow_privacy.DPKerasSGDOptimizer(**settings)", "not written out, so it was left"),
         ("(tensorflow_privacy.DPKerasSGDOptimizer if private else tf.keras.optimizers.SGD)(0.1)", "is not called here"),

@@ -55,6 +55,9 @@ def test_nothing_is_promised_that_was_not_established_or_is_infinite() -> None:
     wrong = evidence.charged_guarantee().model_copy(update={"epsilon_pld": 0.125, "epsilon_rdp": 0.125})
     assert said(guarantee=wrong)["Promise"] == "Nothing is promised that the gate could establish."
     assert said(guarantee=NOTHING)["Promise"] == "Nothing is promised that the gate could establish."
+    assert said(model_digest="sha256:" + "9" * 64)["Promise"] == "Nothing is promised that the gate could establish."
+    forged = said(signatures={"guarantee": EvidenceError("forged"), "evaluation": EvidenceError("forged")})
+    assert forged["Promise"] == "Nothing is promised that the gate could establish."
     without = evidence.make_guarantee(NoMechanism(steps=10))
     assert "0.125" not in " ".join(said(guarantee=wrong).values())
     assert said(guarantee=without)["Promise"].startswith("Nothing is promised: epsilon is infinite")
@@ -155,3 +158,11 @@ def test_outputs_and_exceptions_that_were_accepted_are_waived() -> None:
 def test_a_budget_that_was_not_read_is_not_known() -> None:
     assert said(ledger=None)["Budget"].startswith("No ledger was read")
     assert said(ledger=NOTHING)["Budget"] == "What is left of the budget is not known: It is not there."
+
+
+def test_a_looser_limit_of_a_slice_is_a_waiver_where_it_is_needed() -> None:
+    loose = {"slice_limits": [{"feature": "class", "max_attack_auc": 1.0}]}
+    policy = GatePolicy.from_value({**evidence.CHARGED_POLICY.model_dump(mode="json"), **loose, "max_attack_auc": 0.51})
+    assert "slice_limits: limits above max_attack_auc=0.51 for class=" in said(policy=policy)["Waived"]
+    high = GatePolicy.from_value({**evidence.CHARGED_POLICY.model_dump(mode="json"), **loose, "max_attack_auc": 0.99})
+    assert "slice_limits" not in said(policy=high)["Waived"]

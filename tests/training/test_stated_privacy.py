@@ -248,6 +248,14 @@ def unknown_base() -> Any:
     return compiled(theirs("make_vectorized_keras_optimizer_class")(tf_keras.optimizers.legacy.Ftrl)(1.0, 1.1))
 
 
+def another_noise() -> Any:
+    class Own(theirs("DPSequential")):  # type: ignore[misc]
+        def _reduce_per_example_grads(self, stacked_grads: Any) -> Any:
+            return super()._reduce_per_example_grads(stacked_grads)
+
+    return compiled("sgd", Own, l2_norm_clip=1.0, noise_multiplier=1.0)
+
+
 def clipped_to_zero() -> Any:
     return compiled(theirs("DPKerasSGDOptimizer")(0.0, 1.1))
 
@@ -261,6 +269,7 @@ def clipped_to_zero() -> Any:
         (tree, "releases by a TreeResidualSumQuery.*algorithm='dp_ftrl'"),
         (inside, "is a DPSequential of tensorflow-privacy inside of another model"),
         (altered, "Its optimizer is Own, made from tensorflow-privacy's VectorizedDPKerasSGDOptimizer"),
+        (another_noise, "Own changes _reduce_per_example_grads of tensorflow-privacy's DPSequential"),
         (unknown_base, "VectorizedDPKerasFtrlOptimizer; DPTrainer reads that class alone, over Keras' SGD"),
         (clipped_to_zero, "l2_norm_clip=0.0 and noise of standard deviation 0.0"),
     ],

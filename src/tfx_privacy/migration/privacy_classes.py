@@ -88,7 +88,7 @@ def parameters(draft: Draft, uses: list[Use]) -> None:
             if stated.setdefault(name, line) != line:
                 _ask(draft, use, f"another {name} than that of the first class of tensorflow-privacy, which was taken.")
         _microbatches(draft, use)
-        if _number(use, "gradient_accumulation_steps") not in (1, None):
+        if "gradient_accumulation_steps" in use.own and _number(use, "gradient_accumulation_steps") != 1:
             _ask(draft, use, "gradient_accumulation_steps: set expected_batch_size to the whole batch instead.")
     draft.proposal.privacy += stated.values()
     draft.proposal.states_noise = "noise_multiplier" in stated
@@ -155,11 +155,18 @@ def _rewrite(draft: Draft, use: Use, keras: str) -> None:
     if starred or any(isinstance(part, ast.keyword) and part.arg is None for part in use.rest):
         _ask(draft, use, "its arguments are not written out, so it was left: DPTrainer reads clip and noise from it.")
         return
-    rest = ", ".join(use.module.source.of(part) for part in use.rest)
+    rest = ", ".join(_written(use, part) for part in use.rest)
     draft.edits.append(Edit(*use.module.source.span(use.call), f"{keras}.{use.plain}({rest})"))
     draft.decide(use.call, f"{use.name} is Keras' {use.plain} now; its clip and noise are arguments of DPParameters")
     if any(isinstance(part, ast.keyword) and part.arg == "decay" for part in use.rest):
         _ask(draft, use, "decay is of Keras' earlier optimizers alone: use a schedule, e.g. InverseTimeDecay.")
+
+
+def _written(use: Use, part: ast.expr | ast.keyword) -> str:
+    """An argument as Keras takes it: of `lr`, which its earlier optimizers took, it warns and goes on without."""
+    if isinstance(part, ast.keyword) and part.arg == "lr":
+        return f"learning_rate={use.module.source.of(part.value)}"
+    return use.module.source.of(part)
 
 
 def _keras(draft: Draft) -> str:

@@ -40,7 +40,7 @@ def sentences(
 
 def _promised(verdict: Verdict, record: PrivacyGuarantee | None) -> str:
     rule = verdict.rule("epsilon")
-    if record is None or rule is None or rule.status == "unknown":
+    if record is None or rule is None or rule.status == "unknown" or not _is_established(verdict, record):
         return "Nothing is promised that the gate could establish."
     if rule.value == "infinite":
         return "Nothing is promised: epsilon is infinite, so nothing limits what the model reveals of its records."
@@ -49,6 +49,14 @@ def _promised(verdict: Verdict, record: PrivacyGuarantee | None) -> str:
         f"Training promises epsilon {rule.value} at delta {record.target_delta:g}{together}, with {wording.unit(record)} as "
         "privacy unit."
     )
+
+
+def _is_established(verdict: Verdict, record: PrivacyGuarantee) -> bool:
+    """Whether the guarantee is of this model, and neither forged nor disproved."""
+    signature, proved = verdict.rule("signature"), verdict.rule("proved_epsilon")
+    forged = signature is not None and signature.value == "invalid"
+    disproved = proved is not None and proved.status == "failed"
+    return record.model_digest == verdict.model_digest and not forged and not disproved
 
 
 def _attacks(verdict: Verdict, attacked: PrivacyEvaluation | None) -> str:
@@ -103,10 +111,26 @@ def allowed(
     declared = [] if record is None else record.declared_record_wise
     if declared and policy.allow_declared_record_wise:
         yield "allow_declared_record_wise", f"the author's word for {_listed(declared)}"
+    looser = _of_looser_limits(policy, attacked)
+    if looser:
+        yield "slice_limits", f"limits above max_attack_auc={policy.max_attack_auc:g} for {_listed(looser)}"
+    losses = [] if attacked is None else [head.name for head in attacked.heads if head.task == "loss"]
+    if losses and "loss" in policy.required_tasks:
+        yield "required_tasks", f"outputs taken for losses on the author's word: {_listed(losses)}"
     unseen = [] if attacked is None else served.unattacked(attacked.served)
     accepted = [name for name in unseen if name in policy.unattacked_outputs]
     if accepted:
         yield "unattacked_outputs", f"{_listed(accepted)}, which no attack saw"
+
+
+def _of_looser_limits(policy: GatePolicy, attacked: PrivacyEvaluation | None) -> list[str]:
+    """Slices with a row above the general limit, which one of their own may let through."""
+    features = {limit.feature for limit in policy.slice_limits if limit.max_attack_auc > policy.max_attack_auc}
+    rows = [] if attacked is None else attacked.results
+    above = [
+        row for row in rows if row.slice_feature in features and attack_limit.upper_bound(row) > policy.max_attack_auc
+    ]
+    return list(dict.fromkeys(row.slice_name for row in above))
 
 
 def _taken(item: ScopeItem) -> str:

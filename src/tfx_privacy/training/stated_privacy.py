@@ -212,12 +212,25 @@ def _take_model(model: Any, dp_class: type) -> Stated:
         num_microbatches=model._num_microbatches,
     )
     kind = type(model)
+    _check_methods(kind, dp_class)
     plain = dp_class.__bases__[0] if kind is dp_class else _without(kind, dp_class)
     # With use_xla, the default, its compiled step is an attribute of the model.
     if "train_step" in vars(model):
         del model.train_step
     object.__setattr__(model, "__class__", plain)
     return stated
+
+
+def _check_methods(kind: type, dp_class: type) -> None:
+    """What a user's class changes of tensorflow-privacy's own steps would not run, and is not passed over in silence."""
+    before = kind.__mro__[: kind.__mro__.index(dp_class)]
+    own = {name for name in vars(dp_class) if not name.startswith("__")} - {"train_step"}
+    changed = sorted({name for base in before for name in vars(base) if name in own})
+    if changed:
+        raise ModelError(
+            f"{kind.__name__} changes {', '.join(changed)} of tensorflow-privacy's {_model_name(dp_class)}, which DPTrainer "
+            "does not run: it clips and adds the noise itself. Derive from Keras' own class, without them."
+        )
 
 
 def _without(kind: type, dp_class: type) -> type:

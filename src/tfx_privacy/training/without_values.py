@@ -6,6 +6,7 @@ TensorFlow also logs the same text by itself, to the process' standard error: th
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import re
 import tempfile
@@ -83,9 +84,15 @@ def _redirect(stack: contextlib.ExitStack) -> None:
         return  # there is no standard error, so nothing is logged
     held = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
     os.dup2(held.fileno(), _STDERR)
+    # If the process dies inside, what Python knows of it is not lost with what is held.
+    enabled = faulthandler.is_enabled()
+    if enabled:
+        faulthandler.enable(file=real)
 
     def restore() -> None:
         os.dup2(real, _STDERR)
+        if enabled:
+            faulthandler.enable(file=_STDERR)
         held.seek(0)
         with os.fdopen(real, "wb") as log:
             log.write(_without_failures(held.read()))
