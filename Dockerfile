@@ -25,8 +25,8 @@ COPY locks/tfx-${TFX}-image.lock ./
 # No test tools, and nothing without a hash: the lock's own setuptools and wheel build what has no wheel.
 RUN python -m venv /opt/venv \
  && awk '/^[^ #]/ { wanted = /^(setuptools|wheel)==/ } wanted' tfx-${TFX}-image.lock > build-tools.txt \
- && for file in build-tools.txt tfx-${TFX}-image.lock; do \
-      /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes --no-deps --no-build-isolation -r $file || exit; done
+ && /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes --no-deps --no-build-isolation -r build-tools.txt \
+ && /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes --no-deps --no-build-isolation -r tfx-${TFX}-image.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 COPY components ./components

@@ -214,6 +214,7 @@ class Executor(trainer_executor.GenericExecutor):
         )
         privacy = requests.read_parameters(exec_properties)
         reads_held_out = bool(num_references or num_attacks)
+        held_out_splits = requests.eval_splits(input_dict, exec_properties, splits) if reads_held_out else []
         known = exec_properties if reads_held_out else requests.without_held_out(input_dict, exec_properties)
         fn_args = self._GetFnArgs(input_dict, output_dict, known)
         if known is not exec_properties:
@@ -224,7 +225,7 @@ class Executor(trainer_executor.GenericExecutor):
             label_key=label_key,
             label_keys=label_keys,
             splits=splits,
-            held_out_splits=requests.eval_splits(input_dict, exec_properties, splits) if reads_held_out else [],
+            held_out_splits=held_out_splits,
             num_references=num_references,
             num_attacks=num_attacks,
             strategy=requests.distribution_strategy(exec_properties),

@@ -126,7 +126,8 @@ def test_values_are_counted_exactly_and_in_parts(tmp_path: pathlib.Path, monkeyp
     visits = slice_values.merged([counts for (name, _), counts in parts if name == "visit"])
     assert visits.members.tolist() == [1] * len(MEMBERS)
     with beam.Pipeline() as pipeline:
-        found = slice_counts.judged(pipeline, reader, files, 37) | beam.MapTuple(
+        counted, _ = slice_counts.judged(pipeline, reader, files, 37)
+        found = counted | beam.MapTuple(
             lambda name, judged: (name, sorted(judged.alone.tolist()), judged.left_out.tolist())
         )
         expected = sorted(slice_values.hashes_of([f"s{index}" for index in range(60)]).tolist())

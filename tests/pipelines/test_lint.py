@@ -918,8 +918,8 @@ def test_the_command_finds_the_pipeline_of_a_file(tmp_path: pathlib.Path, monkey
         ("", ":nothing", "There is no 'nothing'"),
         ("", ":helper", "returned a int, not a TFX pipeline"),
         ("X = 3\n", ":X", "'X' is a int"),
-        ("1 / 0\n", "", "ZeroDivisionError: division by zero"),
-        ("import sys; sys.exit(0)\n", "", "ended with status 0"),
+        ("def create_pipeline():\n    return _build('p')\n\n1 / 0\n", "", "ZeroDivisionError: division by zero"),
+        ("def create_pipeline():\n    return _build('p')\n\nimport sys; sys.exit(0)\n", "", "ended with status 0"),
     ],
 )
 def test_no_pipeline_is_a_usage_error(tmp_path: pathlib.Path, more: str, name: str, message: str) -> None:
