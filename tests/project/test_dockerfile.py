@@ -151,7 +151,7 @@ def test_the_image_is_also_a_worker_of_beam() -> None:
 def test_every_install_demands_hashes_or_fetches_nothing() -> None:
     commands = " && ".join(instruction.arguments for stage in STAGES for instruction in stage.all("RUN"))
     installs = [command for command in commands.split("&&") if "pip install" in command]
-    assert len(installs) == 2
+    assert len(installs) == 3
     for command in installs:
         assert "--no-deps" in command
         assert "--require-hashes" in command or "--no-index" in command
