@@ -164,5 +164,8 @@ def test_a_looser_limit_of_a_slice_is_a_waiver_where_it_is_needed() -> None:
     loose = {"slice_limits": [{"feature": "class", "max_attack_auc": 1.0}]}
     policy = GatePolicy.from_value({**evidence.CHARGED_POLICY.model_dump(mode="json"), **loose, "max_attack_auc": 0.51})
     assert "slice_limits: limits above max_attack_auc=0.51 for class=" in said(policy=policy)["Waived"]
+    few = evidence.row(feature="class", value="few", status="INSUFFICIENT", reason="Too few records.", auc=None)
+    with_few = evidence.make_evaluation([*evidence.rows(), few])
+    assert "class=few" not in said(policy=policy, evaluation=with_few)["Waived"]
     high = GatePolicy.from_value({**evidence.CHARGED_POLICY.model_dump(mode="json"), **loose, "max_attack_auc": 0.99})
     assert "slice_limits" not in said(policy=high)["Waived"]

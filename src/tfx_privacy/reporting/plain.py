@@ -127,9 +127,8 @@ def _of_looser_limits(policy: GatePolicy, attacked: PrivacyEvaluation | None) ->
     """Slices with a row above the general limit, which one of their own may let through."""
     features = {limit.feature for limit in policy.slice_limits if limit.max_attack_auc > policy.max_attack_auc}
     rows = [] if attacked is None else attacked.results
-    above = [
-        row for row in rows if row.slice_feature in features and attack_limit.upper_bound(row) > policy.max_attack_auc
-    ]
+    judged = [row for row in rows if row.slice_feature in features and row.auc is not None]
+    above = [row for row in judged if attack_limit.upper_bound(row) > policy.max_attack_auc]
     return list(dict.fromkeys(row.slice_name for row in above))
 
 
