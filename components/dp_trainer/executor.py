@@ -147,9 +147,6 @@ class Executor(trainer_executor.GenericExecutor):
         if plan is None:
             plan = _plan(request, records)
             check(plan)
-        if run.plan is None or request.input_fn is not None:
-            # Without a ledger nothing was looked at before; and what an input_fn gives may not have been known.
-            training.check_model_beforehand(model, records, plan.resolved)
         if pool is not None:
             reference_models.check(plan.resolved, pool, request.num_references)
         outcome, history = self._train(
@@ -260,6 +257,7 @@ class Executor(trainer_executor.GenericExecutor):
                 on_progress=report,
                 progress_every=max(1, every),
                 strategy=request.strategy,
+                may_be_noise=False,
                 **options,
             )
         return outcome, history

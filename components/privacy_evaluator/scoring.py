@@ -78,6 +78,8 @@ class ScoreFn(beam.DoFn):
 
     def _outputs(self, file: File, judged: Mapping[str, Judged], left_out: list[np.ndarray]) -> Iterator[Any]:
         side, path = file
+        # Once for each file, here where all of them are read: it costs a pass of its own.
+        example_files.check_whole([path])
         loaded = reading.load(self._reader)
         pending, matches = _Pending(side, self._sample_size, judged), trained_records.merged([])
         for number, batch in enumerate(dataset(path)):
@@ -121,7 +123,6 @@ def dataset(path: str) -> Iterator[Any]:
       DataError: If the file is damaged, or of another format.
     """
     example_files.check_beginnings([path])
-    example_files.check_whole([path])
     try:
         yield from example_files.records_of([path]).batch(reading.BATCH_SIZE).prefetch(2)
     except tf.errors.OpError:

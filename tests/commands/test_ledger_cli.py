@@ -178,24 +178,29 @@ def test_the_ledgers_address_is_taken_before_and_after_the_subcommand(
     assert "hunter2" not in refused
 
 
+def place_of_a_run(ledger: Ledger) -> dict[str, Any]:
+    """Where a guarantee says that its run is, of one that was committed."""
+    found = ledger.run(committed(ledger))
+    return {
+        "ledger_id": found.ledger_id,
+        "blocks": [],
+        "sequence": found.sequence,
+        "entry_hash": found.entry_hash,
+    }
+
+
 def test_each_guarantee_is_named(ledger: Ledger, tmp_path: pathlib.Path) -> None:
     """Of several files it must show which one is not in the ledger."""
     paths = [tmp_path / name for name in ("one.json", "two.json")]
     for path in paths:
-        found = ledger.run(committed(ledger))
-        place: dict[str, Any] = {
-            "ledger_id": found.ledger_id,
-            "blocks": [],
-            "sequence": found.sequence,
-            "entry_hash": found.entry_hash,
-        }
+        place = place_of_a_run(ledger)
         record = evidence.charged_guarantee(dataset_id="trips", ledger=evidence.position(**place))
         path.write_text(statement.to_json(record))
     given = [text for path in paths for text in ("--guarantee", str(path))]
     shown = run("verify", *given).output
     assert f"guarantee {paths[0]}: its run is entry 4 of trips" in shown
     assert f"guarantee {paths[1]}: its run is entry 7 of trips" in shown
-    for text in (paths[1].read_text().replace(str(found.entry_hash), DIGEST), "no JSON"):
+    for text in (paths[1].read_text().replace(str(place["entry_hash"]), DIGEST), "no JSON"):
         paths[1].write_text(text)
         assert f"{str(paths[1])!r}: " in refusal("verify", *given)
 
@@ -278,13 +283,7 @@ def test_without_a_ledger_the_next_step_is_said(address: str, monkeypatch: pytes
 
 
 def test_a_guarantees_place_is_looked_up(ledger: Ledger, tmp_path: pathlib.Path) -> None:
-    found = ledger.run(committed(ledger))
-    place: dict[str, Any] = {
-        "ledger_id": found.ledger_id,
-        "blocks": [],
-        "sequence": found.sequence,
-        "entry_hash": found.entry_hash,
-    }
+    place = place_of_a_run(ledger)
     path = tmp_path / "privacy_guarantee.json"
     for record, message in (
         (evidence.charged_guarantee(dataset_id="trips", ledger=evidence.position(**place)), None),

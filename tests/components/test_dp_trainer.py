@@ -287,6 +287,14 @@ def test_bad_input_is_an_error_and_leaves_no_guarantee(
     assert not (bench.root / "privacy_guarantee").exists()
 
 
+def test_a_training_of_noise_alone_is_refused_without_a_ledger_too(bench: Bench) -> None:
+    bench.module(
+        MODULE.replace("'binary_crossentropy'", "lambda labels, outputs: 0.0 * tf.reduce_mean(outputs, axis=1)")
+    )
+    with pytest.raises(ModelError, match="trained by noise alone"):
+        bench.run()
+
+
 MEMORIZING = """
 import tensorflow as tf
 

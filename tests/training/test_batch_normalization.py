@@ -138,7 +138,13 @@ def test_an_argument_of_the_call_counts_as_it_arrives() -> None:
     def body(layers: Any, features: Any) -> Any:
         return layers.Dense(1, "sigmoid")(layers.BatchNormalization(name="bn")(features, training=False))
 
-    training.check_model(make_model(body), make_data())
+    model = make_model(body)
+    layer = model.get_layer("bn")
+    statistics_of_keras_2 = [np.array(part) for part in (layer.moving_mean, layer.moving_variance)]
+    training.check_model_beforehand(model, make_data(), resolved(40))
+    training.train(model, make_data(), resolved(40), noise_multiplier=1.0)
+    for before, after in zip(statistics_of_keras_2, (layer.moving_mean, layer.moving_variance), strict=True):
+        assert np.array_equal(before, np.array(after))
     keras_3 = make_model(body, generation="keras")
     statistics = keras_3.get_layer("bn").moving_mean
     before = np.array(statistics)

@@ -83,6 +83,7 @@ def train(
     strategy: Any = None,
     checkpoints: Checkpoints | None = None,
     deterministic_noise_for_tests: int | None = None,
+    may_be_noise: bool = True,
 ) -> Outcome:
     """Trains a model in place, by DP-SGD or DP-FTRL, or without privacy where the parameters say so.
 
@@ -97,6 +98,7 @@ def train(
       strategy: A tf.distribute strategy that the model was made under.
       checkpoints: Where the run's state is kept, and found again if an earlier attempt was killed.
       deterministic_noise_for_tests: Seed of a noise that protects nothing; the result is stamped with it.
+      may_be_noise: Whether a model without any gradient may be trained, e.g. to measure the noise; DPTrainer refuses one.
 
     Returns:
       The mechanism that was executed, and what the audit found.
@@ -110,9 +112,7 @@ def train(
     """
     progress_every = _validate.positive_integer(progress_every=progress_every)
     plan = check_run(model, resolved, noise_multiplier, strategy=strategy)
-    validation.check_structure(model)
-    data = validation.taken(model, validation.relevant_features(model, data))
-    validation.check_model(model, data)
+    data = validation.check_model(model, validation.relevant_features(model, data))
     record_values.check(model, data)
     training: PrivateMechanism | OrdinaryTraining
     if isinstance(plan, NoMechanism):
@@ -120,8 +120,7 @@ def train(
         _run(training, resolved, resolved.steps, on_progress, progress_every, model=model, strategy=strategy)
         _require_finite(model)
         return Outcome(NoMechanism(steps=training.steps))
-    # Whether it has gradients is asked before a charge (`check_model_beforehand`).
-    found = probe.examine(model, data, resolved, may_be_noise=True)
+    found = probe.examine(model, data, resolved, may_be_noise=may_be_noise)
     for line in found.notes:
         _LOG.warning("DPTrainer: %s", line)
     performance = performance or Performance()
@@ -209,9 +208,7 @@ def check_model_beforehand(
         return
     made_up = validation.relevant_features(model, made_up)
     try:
-        validation.check_structure(model)
-        made_up = validation.taken(model, made_up)
-        validation.check_model(model, made_up)
+        made_up = validation.check_model(model, made_up)
         if declared is not None:
             record_values.check_declared(model, made_up, validation.relevant_features(model, declared))
         if resolved.parameters.enabled:

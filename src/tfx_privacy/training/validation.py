@@ -40,20 +40,24 @@ _TOLERANCE = 1e-4
 _SMALLEST = 1e-6
 
 
-def check_model(model: Any, data: ColumnarDataset) -> None:
+def check_model(model: Any, data: ColumnarDataset) -> ColumnarDataset:
     """Checks a compiled model before it sees a record.
 
     Args:
       model: What `model_fn` returned, of Keras 2 or Keras 3.
       data: The training data; only its names, shapes and types are used.
 
+    Returns:
+      The data, for which `synthetic` makes up values that the model takes.
+
     Raises:
       ModelError: With every problem that was found.
     """
     _require_model(model)
     _refuse([*_structural_problems(model)])
+    data = taken(model, data)
     try:
-        problems = [*_behavioural_problems(model, taken(model, data))]
+        problems = [*_behavioural_problems(model, data)]
     except tf.errors.OpError as error:
         # No record was used, so the text may be quoted.
         raise ModelError(
@@ -61,6 +65,7 @@ def check_model(model: Any, data: ColumnarDataset) -> None:
             f"are looked at: {type(error).__name__}: {_validate.short(error.message)}. Let both take any values."
         ) from error
     _refuse(problems)
+    return data
 
 
 def taken(model: Any, data: ColumnarDataset) -> ColumnarDataset:

@@ -122,7 +122,7 @@ VALIDATION = [
     ),
     Mutant(
         "a model is not looked at beforehand", "check_model_beforehand",
-        "validation.check_model(model, made_up)", "pass",
+        "made_up = validation.check_model(model, made_up)", "pass",
         "test_refusals::test_a_model_is_refused_before_there_are_records",
     ),
     Mutant(
