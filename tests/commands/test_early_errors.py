@@ -149,3 +149,10 @@ def test_the_plan_fits_80_columns_and_no_number_is_folded(arguments: list[str]) 
             f"{row['noise_of_mean_gradient']:.3g}",
         }
         assert any(cells <= set(line.split()) for line in shown.splitlines())
+
+
+def test_the_demo_imports_tfx_where_it_keeps_its_messages() -> None:
+    """Not before: they would stand on the terminal, and the time that the import took would be said to be none."""
+    code = "import sys; from tfx_privacy.pipelines.taxi import demo; print('tensorflow' in sys.modules, 'tfx' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"
