@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import gc
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -46,6 +47,14 @@ SHARED = (
     "attr",
     "scipy.fft",
     "scipy.signal",
+    "sqlalchemy.dialects.postgresql",
+    "sqlalchemy.dialects.sqlite",
+    "alembic.command",
+    "click.testing",
+    "jinja2",
+    "pygments.lexers",
+    "sklearn.linear_model",
+    "google.protobuf.json_format",
 )
 
 
@@ -135,7 +144,10 @@ def run_tests(bug: Bug, log: pathlib.Path) -> None:
 
     # A test that is named is run, slow or not.
     chosen = "not long" if all("::" in test for test in bug.tests) else "not slow"
-    arguments = ["-x", "-q", "-m", chosen, "-p", "no:cacheprovider", "-p", "no:randomly", f"--rootdir={ROOT}"]
+    # What costs half of the time of a small test: plugins, collections of garbage, assertions rewritten.
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    without = [argument for name in ("cacheprovider", "unraisableexception") for argument in ("-p", f"no:{name}")]
+    arguments = ["-x", "-q", "-m", chosen, *without, "--assert=plain", f"--rootdir={ROOT}"]
     basetemp = log.with_suffix(".tmp")
     os._exit(int(pytest.main([*arguments, f"--basetemp={basetemp}", *bug.tests])))
 
@@ -179,6 +191,8 @@ def _import_shared() -> None:
         importlib.import_module(module)
     loaded = [name for name in sys.modules if name.startswith("tfx_privacy")]
     assert not loaded, loaded
+    gc.collect()
+    gc.freeze()  # the forked processes need not look at what is shared
 
 
 def _run_all(chosen: Sequence[Bug], logs: pathlib.Path, processes: int) -> list[str]:

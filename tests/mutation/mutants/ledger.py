@@ -134,7 +134,7 @@ LEDGER = [
         "os.O_CREAT | os.O_EXCL | os.O_WRONLY", "os.O_CREAT | os.O_TRUNC | os.O_WRONLY", "test_ledger_cli",
     ),
     Mutant(
-        "escape sequences reach the terminal", "terminal:echo", "printable(text, lines=True)", "text", "test_ledger_cli",
+        "escape sequences reach the terminal", "terminal:echo", "printable(text, lines=True)", "text", "test_terminal",
     ),
     Mutant(
         "a guarantee's run is not looked up", "ledger:_require_runs",
