@@ -180,7 +180,7 @@ def test_random_words_stay_as_they_are_while_somebody_holds_them() -> None:
     """Their memory is used again only when nobody does: else one step's noise would turn into another's."""
     import tensorflow as tf
 
-    from tfx_privacy.training.random_bits import RandomBits
+    from tfx_privacy.random_bits import RandomBits
 
     bits = RandomBits(b"k" * 32)
     held = bits(1000)

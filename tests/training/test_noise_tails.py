@@ -31,7 +31,7 @@ def rare_bits(zeros: int, *, width: int = 32, calls: int = 2) -> Any:
     Of each `calls` calls the first gives the words that u begins with, of `width` bits, and the second those that go
     on where these begin with eleven zeros; zeros are put in front of both.
     """
-    from tfx_privacy.training.random_bits import RandomBits
+    from tfx_privacy.random_bits import RandomBits
 
     class RareBits(RandomBits):
         made = 0
@@ -195,8 +195,8 @@ def sum_of_four(bits: Any, size: int) -> np.ndarray:
 
 def test_the_source_that_is_stamped_is_the_one_that_drew(monkeypatch: pytest.MonkeyPatch) -> None:
     """On known bits each source gives other noise: that of a run is recomputed from its stamp."""
+    from tfx_privacy.random_bits import RandomBits
     from tfx_privacy.training.noise import BoxMuller
-    from tfx_privacy.training.random_bits import RandomBits
 
     class Known(RandomBits):
         @classmethod
@@ -218,7 +218,7 @@ def test_the_source_that_is_stamped_is_the_one_that_drew(monkeypatch: pytest.Mon
 
 
 def test_bits_of_a_known_key_are_not_secret() -> None:
-    from tfx_privacy.training.random_bits import RandomBits
+    from tfx_privacy.random_bits import RandomBits
 
     assert RandomBits.of_system().secret
     assert not RandomBits.of_seed(1).secret

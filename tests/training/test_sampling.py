@@ -167,7 +167,8 @@ def test_the_probability_is_rounded_down_to_the_last_bit(monkeypatch: pytest.Mon
     """A unit is drawn if its 64 bits are below floor(q 2^64): one bit more would draw more often than is accounted."""
     from fractions import Fraction
 
-    from tfx_privacy.training import random_bits, sampling
+    from tfx_privacy import random_bits
+    from tfx_privacy.training import sampling
 
     limit = math.floor(Fraction(probability) * 2**64)
     assert 0 <= Fraction(probability) - Fraction(limit, 2**64) < Fraction(1, 2**64)
@@ -196,7 +197,7 @@ def test_everything_is_drawn_from_the_cryptographic_generator(monkeypatch: pytes
 
 
 def test_places_of_few() -> None:
-    from tfx_privacy.training.random_bits import places_of_few
+    from tfx_privacy.random_bits import places_of_few
 
     random = np.random.default_rng(0)
     for length in [*range(20), 1000, 1001]:

@@ -1,4 +1,4 @@
-"""Evidence as in-toto Statements: a record is the predicate, and the model that it is about is the subject.
+"""Evidence as in-toto Statements: a record is the predicate, and what it is about, mostly a model, is the subject.
 
 https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md. Tools that check supply chains read this form,
 and the predicate's type is what tells a guarantee from an evaluation and a verdict.
@@ -18,15 +18,29 @@ STATEMENT_TYPE: Literal["https://in-toto.io/Statement/v1"] = "https://in-toto.io
 PREDICATE_TYPES = "https://tfx-privacy.dev"
 """What the types of all our predicates begin with."""
 SUBJECT_NAME: Literal["model"] = "model"
+RELEASE_NAME: Literal["release"] = "release"
+"""Of the subject where it is what preprocessing or statistics took from records."""
 
-_Kind = TypeVar("_Kind", bound="ModelRecord")
+_Kind = TypeVar("_Kind", bound="SubjectRecord")
 
 
-class ModelRecord(VersionedRecord):
-    """A record about one model, which is written as a Statement."""
+class SubjectRecord(VersionedRecord):
+    """A record about one thing that has a digest, which is written as a Statement."""
 
     predicate_type: ClassVar[str]
     """Of the Statement; ends in the schema's version."""
+    subject_name: ClassVar[str]
+
+    @property
+    def subject_digest(self) -> str | None:
+        """Of what it is about; None where there is nothing to be about."""
+        raise NotImplementedError
+
+
+class ModelRecord(SubjectRecord):
+    """A record about one model."""
+
+    subject_name: ClassVar[str] = SUBJECT_NAME
 
     if TYPE_CHECKING:
 
@@ -34,13 +48,18 @@ class ModelRecord(VersionedRecord):
         def model_digest(self) -> str | None:
             """Digest of the model's directory: a field of each record. None where there is no model to be about."""
 
+    @property
+    def subject_digest(self) -> str | None:
+        """Digest of the model."""
+        return self.model_digest
+
 
 class _Digests(Record):
     sha256: Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Subject(Record):
-    name: Literal["model"]
+    name: Literal["model", "release"]
     digest: _Digests
 
 
@@ -51,8 +70,8 @@ class _Statement(Record):
     predicate: dict[str, Any]
 
 
-def to_json(record: ModelRecord) -> str:
-    """Writes a record as a Statement about its model; without a digest it has no subject, and no tool takes it."""
+def to_json(record: SubjectRecord) -> str:
+    """Writes a record as a Statement about its subject; without a digest it has no subject, and no tool takes it."""
     statement = {
         "_type": STATEMENT_TYPE,
         "subject": _subjects(record),
@@ -70,7 +89,7 @@ def from_json(kind: type[_Kind], text: str | bytes) -> _Kind:
       text: The file.
 
     Raises:
-      EvidenceError: If it is no strict JSON, no Statement, of another type, or about another model than its predicate.
+      EvidenceError: If it is no strict JSON, no Statement, of another type, or about something else than its predicate.
     """
     found = _Statement.from_value(strict_json.loads(text))
     if found.predicate_type != kind.predicate_type:
@@ -83,13 +102,14 @@ def from_json(kind: type[_Kind], text: str | bytes) -> _Kind:
     if subjects != _subjects(record):
         digests = ", ".join(f"sha256:{subject.digest.sha256}" for subject in found.subject[:5]) or "none"
         raise EvidenceError(
-            f"The statement's subject must be the one model that its predicate is about, {record.model_digest}. It "
+            f"The statement's subject must be the one {record.subject_name} that its predicate is about, "
+            f"{record.subject_digest}. It "
             f"names {len(subjects)}: {digests}. The file was changed, or put together from others."
         )
     return record
 
 
-def _subjects(record: ModelRecord) -> list[dict[str, Any]]:
-    if record.model_digest is None:
+def _subjects(record: SubjectRecord) -> list[dict[str, Any]]:
+    if record.subject_digest is None:
         return []
-    return [{"name": SUBJECT_NAME, "digest": {"sha256": record.model_digest.removeprefix("sha256:")}}]
+    return [{"name": record.subject_name, "digest": {"sha256": record.subject_digest.removeprefix("sha256:")}}]

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 import tensorflow as tf
 
-from tfx_privacy.training.random_bits import RandomBits, places_of_few
+from tfx_privacy.random_bits import RandomBits, places_of_few
 
 NoiseSource = Literal["os_entropy", "os_entropy_secure", "deterministic_test"]
 

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from tfx_privacy import _validate
-from tfx_privacy.training.random_bits import RandomBits, places_of_few
+from tfx_privacy.random_bits import RandomBits, places_of_few
 
 
 class Sampler(Protocol):

@@ -117,7 +117,7 @@ SIGNING = [
     ),
     Mutant(
         "a refusal of no model names one", "statement:_subjects",
-        "if record.model_digest is None: ...", 'if record.model_digest is None:\n    return [{"name": SUBJECT_NAME}]',
+        "if record.subject_digest is None: ...", 'if record.model_digest is None:\n    return [{"name": SUBJECT_NAME}]',
         "test_statement",
     ),
     Mutant(
