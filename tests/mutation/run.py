@@ -210,7 +210,10 @@ def _import_shared() -> None:
 
 
 def _run_all(chosen: Sequence[Bug], logs: pathlib.Path, processes: int) -> tuple[list[str], list[str]]:
-    """The lines of those that survived, and of those whose tests were all skipped: they are printed again at the end, hundreds of lines after they ran."""
+    """The lines of those that survived, and of those whose tests were all skipped.
+
+    They are printed again at the end, hundreds of lines after they ran.
+    """
     waiting = list(enumerate(chosen))
     running: dict[int, _Running] = {}
     survived, skipped = [], []
