@@ -6,30 +6,46 @@ import dataclasses
 import math
 
 from tfx_privacy.accounting.composition import MAX_NOISE_MULTIPLIER
-from tfx_privacy.accounting.rounding import percent, rounded_up
-from tfx_privacy.budget import renyi_filter
+from tfx_privacy.accounting.rounding import percent, rounded_up, significant_down, significant_up
+from tfx_privacy.budget import renyi_filter, thresholds
 from tfx_privacy.budget.runs import PlannedRun
 from tfx_privacy.errors import TFXPrivacyError
 from tfx_privacy.ledger import admission, entries
 from tfx_privacy.ledger.state import DatasetRow
 
 _NOISE_TOLERANCE = 1e-4
+_DIGITS = 3
+_NOTHING = "Nothing was charged, and no record was read."
 
 
-def refusal(dataset: DatasetRow, blocks: list[str], planned: PlannedRun, cost: int) -> str:
+def refusal(dataset: DatasetRow, blocks: list[str], planned: PlannedRun, cost: int, delta_spent: int) -> str:
     """Why a run does not fit, what is left, and what would fit."""
+    where = f"dataset {dataset.dataset_id!r}" + (f", blocks {', '.join(blocks)}" if blocks else "")
     rest = admission.left(dataset, blocks)
-    spent = renyi_filter.epsilon_of(dataset.order, dataset.budget - rest, delta=dataset.delta)
-    where = f", blocks {', '.join(blocks)}" if blocks else ""
-    lines = [
-        f"The budget of dataset {dataset.dataset_id!r}{where} does not suffice: this run would take "
-        f"{percent(cost / dataset.budget)} of epsilon={dataset.epsilon:g} at delta={dataset.delta:g}, and "
-        f"{percent(rest / dataset.budget, down=True)} is left (runs so far, those that died included, spent "
-        f"epsilon={rounded_up(spent, 3, trimmed=True)}).",
-        "Nothing was charged, and no record was read.",
-    ]
-    lines.append(_fitting(dataset.order, planned, rest))
-    return " ".join(lines)
+    reasons = []
+    if not cost <= rest:
+        spent = renyi_filter.epsilon_of(dataset.order, dataset.budget - rest, delta=dataset.conversion_delta)
+        reasons.append(
+            f"The budget of {where} does not suffice: this run would take "
+            f"{percent(cost / dataset.budget)} of epsilon={dataset.epsilon:g} at delta={dataset.delta:g}, and "
+            f"{percent(rest / dataset.budget, down=True)} is left (runs so far, those that died included, spent "
+            f"epsilon={rounded_up(spent, 3, trimmed=True)}). {_NOTHING} {_fitting(dataset.order, planned, rest)}"
+        )
+    delta_rest = admission.delta_left(dataset, blocks)
+    if not delta_spent <= delta_rest:
+        reasons.append(
+            f"The delta of {where} does not suffice: this release's thresholds would spend {delta(delta_spent)}, and "
+            f"{delta(delta_rest, down=True)} is left of the {delta(dataset.threshold_delta, down=True)} that is set aside for "
+            f"thresholds (of delta={dataset.delta:g}). {_NOTHING} Lower what the thresholds spend, or have more set aside by "
+            "whoever owns the budget (`tfx-privacy ledger budget --threshold-delta`)."
+        )
+    return " ".join(reasons)
+
+
+def delta(units: int, *, down: bool = False) -> str:
+    """What thresholds spend, as a probability of a few digits: rounded up, or down as what is left is."""
+    rounded = significant_down if down else significant_up
+    return f"{rounded(thresholds.delta_of(units), _DIGITS):g}"
 
 
 def _fitting(order: float, planned: PlannedRun, rest: int) -> str:
@@ -93,7 +109,9 @@ class BlockStatus:
     """Units of runs that were reserved or have started, and of those that died."""
     left: int
     spent_epsilon: float
-    """Committed and pending together, at the budget's delta."""
+    """Committed and pending together, at the budget's delta without what is set aside for thresholds."""
+    delta_charged: int
+    """What thresholds of all these runs spend, in units of `budget.thresholds`."""
 
 
 def status(dataset: DatasetRow) -> list[BlockStatus]:
@@ -108,7 +126,8 @@ def status(dataset: DatasetRow) -> list[BlockStatus]:
                 committed=committed,
                 pending=block.charged - committed,
                 left=admission.left(dataset, [name]),
-                spent_epsilon=renyi_filter.epsilon_of(dataset.order, block.charged, delta=dataset.delta),
+                spent_epsilon=renyi_filter.epsilon_of(dataset.order, block.charged, delta=dataset.conversion_delta),
+                delta_charged=block.delta_charged,
             )
         )
     return found
