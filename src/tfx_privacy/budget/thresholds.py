@@ -22,12 +22,15 @@ import math
 from fractions import Fraction
 
 from tfx_privacy import _validate
+from tfx_privacy.accounting.rounding import significant_down, significant_up
 from tfx_privacy.errors import ParameterError
 
 UNIT = 2.0**-60
 """Of probability: amounts are whole multiples, so sums do not depend on their order."""
 MAX_UNITS = 2**53
 """Amounts are below it, which is a probability of 1/128: canonical JSON keeps such numbers exactly (RFC 8785)."""
+
+_DIGITS = 3
 
 
 def spent(delta: float) -> int:
@@ -62,6 +65,24 @@ def set_aside(delta: float) -> int:
 def delta_of(units: int) -> float:
     """An amount as a probability, exactly."""
     return units * UNIT
+
+
+def shown(units: int, *, down: bool = False) -> str:
+    """An amount as people read it, to three digits: rounded up as what is spent is, or down as what is left is.
+
+    What was asked for is shown as it was asked for, although it was rounded to whole units.
+
+    >>> shown(spent(1e-8)), shown(spent(1e-8) + 1), shown(set_aside(1e-7), down=True), shown(set_aside(1e-7) - 1, down=True)
+    ('1e-08', '1.01e-08', '1e-07', '9.99e-08')
+
+    Args:
+      units: The amount.
+      down: Whether less may be shown than it is, and not more.
+    """
+    nearest = float(f"{delta_of(units):.{_DIGITS}g}")
+    is_fair = math.floor(nearest / UNIT) <= units if down else math.ceil(nearest / UNIT) >= units
+    rounded = significant_down if down else significant_up
+    return f"{nearest if is_fair else rounded(delta_of(units), _DIGITS):g}"
 
 
 def left(delta: float, units: int) -> float:

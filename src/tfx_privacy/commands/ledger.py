@@ -208,13 +208,13 @@ def show(context: click.Context, dataset_id: str | None, form: str) -> None:
 
 def _print_pending(dataset: DatasetRow) -> None:
     from tfx_privacy.accounting.rounding import percent
-    from tfx_privacy.ledger import budgets
+    from tfx_privacy.budget import thresholds
 
     pending = [run for run in dataset.runs.values() if run.state in ("RESERVED", "STARTED")]
     for run in pending[:_MAX_PENDING]:
         terminal.echo(
             f"{dataset.dataset_id}: run {run.run_id} is {run.state}, with {percent(run.cost / dataset.budget)} of the "
-            f"budget{f' and delta {budgets.delta(run.delta_spent)} of its thresholds' if run.delta_spent else ''}."
+            f"budget{f' and delta {thresholds.shown(run.delta_spent)} of its thresholds' if run.delta_spent else ''}."
         )
     if len(pending) > _MAX_PENDING:
         terminal.echo(f"{dataset.dataset_id}: and {len(pending) - _MAX_PENDING} more runs that did not end.")
@@ -241,9 +241,9 @@ def log(context: click.Context, dataset_id: str, form: str) -> None:
 
 def _shown(value: Any, name: str = "") -> str:
     if name in _DELTAS:
-        from tfx_privacy.ledger import budgets
+        from tfx_privacy.budget import thresholds
 
-        return budgets.delta(value, down=name == "threshold_delta")
+        return thresholds.shown(value, down=name == "threshold_delta")
     if isinstance(value, str) and value.startswith("0x"):
         return f"{float.fromhex(value):g}"
     if isinstance(value, str) and value.startswith("sha256:"):

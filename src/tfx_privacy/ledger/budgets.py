@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 from tfx_privacy.accounting.composition import MAX_NOISE_MULTIPLIER
-from tfx_privacy.accounting.rounding import percent, rounded_up, significant_down, significant_up
+from tfx_privacy.accounting.rounding import percent, rounded_up
 from tfx_privacy.budget import renyi_filter, thresholds
 from tfx_privacy.budget.runs import PlannedRun
 from tfx_privacy.errors import TFXPrivacyError
@@ -14,45 +14,47 @@ from tfx_privacy.ledger import admission, entries
 from tfx_privacy.ledger.state import DatasetRow
 
 _NOISE_TOLERANCE = 1e-4
-_DIGITS = 3
 _NOTHING = "Nothing was charged, and no record was read."
 
 
 def refusal(dataset: DatasetRow, blocks: list[str], planned: PlannedRun, cost: int, delta_spent: int) -> str:
     """Why a run does not fit, what is left, and what would fit."""
     where = f"dataset {dataset.dataset_id!r}" + (f", blocks {', '.join(blocks)}" if blocks else "")
-    rest = admission.left(dataset, blocks)
+    rest, delta_rest = admission.left(dataset, blocks), admission.delta_left(dataset, blocks)
     reasons = []
     if not cost <= rest:
-        spent = renyi_filter.epsilon_of(dataset.order, dataset.budget - rest, delta=dataset.conversion_delta)
-        reasons.append(
-            f"The budget of {where} does not suffice: this run would take "
-            f"{percent(cost / dataset.budget)} of epsilon={dataset.epsilon:g} at delta={dataset.delta:g}, and "
-            f"{percent(rest / dataset.budget, down=True)} is left (runs so far, those that died included, spent "
-            f"epsilon={rounded_up(spent, 3, trimmed=True)}). {_NOTHING} {_fitting(dataset.order, planned, rest)}"
-        )
-    delta_rest = admission.delta_left(dataset, blocks)
+        reasons.append(_too_much_divergence(dataset, where, planned, cost, rest))
     if not delta_spent <= delta_rest:
-        reasons.append(
-            f"The delta of {where} does not suffice: this release's thresholds would spend {delta(delta_spent)}, and "
-            f"{delta(delta_rest, down=True)} is left of the {delta(dataset.threshold_delta, down=True)} that is set aside for "
-            f"thresholds (of delta={dataset.delta:g}). {_NOTHING} Lower what the thresholds spend, or have more set aside by "
-            "whoever owns the budget (`tfx-privacy ledger budget --threshold-delta`)."
-        )
+        reasons.append(_too_much_delta(dataset, where, delta_spent, delta_rest))
     return " ".join(reasons)
 
 
-def delta(units: int, *, down: bool = False) -> str:
-    """What thresholds spend, as a probability of a few digits: rounded up, or down as what is left is."""
-    rounded = significant_down if down else significant_up
-    return f"{rounded(thresholds.delta_of(units), _DIGITS):g}"
+def _too_much_divergence(dataset: DatasetRow, where: str, planned: PlannedRun, cost: int, rest: int) -> str:
+    spent = renyi_filter.epsilon_of(dataset.order, dataset.budget - rest, delta=dataset.conversion_delta)
+    return (
+        f"The budget of {where} does not suffice: this run would take {percent(cost / dataset.budget)} of "
+        f"epsilon={dataset.epsilon:g} at delta={dataset.delta:g}, and {percent(rest / dataset.budget, down=True)} is left "
+        f"(runs so far, those that died included, spent epsilon={rounded_up(spent, 3, trimmed=True)}). {_NOTHING} "
+        f"{_fitting(dataset.order, planned, rest)}"
+    )
+
+
+def _too_much_delta(dataset: DatasetRow, where: str, delta_spent: int, rest: int) -> str:
+    set_aside = thresholds.shown(dataset.threshold_delta, down=True)
+    return (
+        f"The delta of {where} does not suffice: this release's thresholds would spend {thresholds.shown(delta_spent)}, and "
+        f"{thresholds.shown(rest, down=True)} is left of the {set_aside} that is set aside for thresholds (of "
+        f"delta={dataset.delta:g}). {_NOTHING} Lower what the thresholds spend, or have more set aside by whoever owns the "
+        "budget (`tfx-privacy ledger budget --threshold-delta`)."
+    )
 
 
 def _fitting(order: float, planned: PlannedRun, rest: int) -> str:
     found = []
     noise = fitting_noise_multiplier(order, planned, rest)
     if noise is not None:
-        found.append(f"a noise_multiplier of at least {noise:g} with the same {planned.steps} steps")
+        same = f" with the same {planned.steps} steps" if planned.steps > 1 else ""
+        found.append(f"a noise_multiplier of at least {noise:g}{same}")
     steps = fitting_steps(order, planned, rest)
     if steps:
         found.append(f"at most {steps} steps with the same noise")

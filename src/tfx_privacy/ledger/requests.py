@@ -22,7 +22,7 @@ _LARGEST_EPSILON = renyi_filter.MAX_UNITS * renyi_filter.UNIT
 
 
 class RefusedError(Exception):
-    """A run's cost, or what its thresholds spend, does not fit into what is left. It ends the transaction; the refusal is worded afterwards."""
+    """A run does not fit into what is left. It ends the transaction; the refusal is worded afterwards."""
 
     def __init__(self, dataset: DatasetRow) -> None:
         """Keeps the dataset as it was in the transaction."""

@@ -71,7 +71,7 @@ def table(found: Sequence[dict[str, Any]]) -> rich.table.Table:
 
 def _spent_by_thresholds(row: dict[str, Any]) -> str:
     spent, may_spend = (thresholds.spent(row[name]) for name in ("delta_spent", "threshold_delta"))
-    return f"{budgets.delta(spent)} of {budgets.delta(may_spend, down=True)}" if may_spend else "-"
+    return f"{thresholds.shown(spent)} of {thresholds.shown(may_spend, down=True)}" if may_spend else "-"
 
 
 def _row(dataset: DatasetRow, block: budgets.BlockStatus) -> dict[str, Any]:

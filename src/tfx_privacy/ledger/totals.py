@@ -22,7 +22,8 @@ def bounds_if_planned(dataset: DatasetRow, block: str) -> EpsilonBounds | None:
       block: One of its blocks.
 
     Returns:
-      Both bounds, at the budget's delta without what thresholds spent of it; None without a run, or with more kinds of runs than are worth the wait.
+      Both bounds, at the budget's delta without what thresholds spent of it; None without a run, or with more kinds of
+      runs than are worth the wait.
     """
     kinds: dict[tuple[float, float], int] = {}
     for run in dataset.runs.values():
