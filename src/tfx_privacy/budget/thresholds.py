@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
 from tfx_privacy import _validate
 from tfx_privacy.accounting.rounding import significant_down, significant_up
@@ -105,7 +106,7 @@ def left(delta: float, units: int) -> float:
     return found if Fraction(found) <= exact else math.nextafter(found, 0.0)
 
 
-def _checked(**kwargs: float) -> float:
+def _checked(**kwargs: Any) -> float:
     ((name, value),) = kwargs.items()
     number = _validate.real(**kwargs)
     if not 0.0 <= number < MAX_UNITS * UNIT:
