@@ -121,7 +121,7 @@ class DPTransform(base_beam_component.BaseBeamComponent):
                 "them."
             )
         account = accounts.check(ledger, dataset_id, dataset_blocks)
-        transformed = channel_utils.as_channel([standard_artifacts.Examples()]) if materialize else None
+        transformed = types.Channel(type=standard_artifacts.Examples) if materialize else None
         if transformed is not None:
             transformed.matching_channel_name = keys.EXAMPLES
         super().__init__(
