@@ -10,7 +10,7 @@ from tfx_privacy.accounting.epsilon import FINE_INTERVAL, EpsilonBounds
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism, same_noise
 from tfx_privacy.guarantee.record import Epsilon, PrivacyGuarantee
-from tfx_privacy.guarantee.spending import Beside, largest, spendings, spendings_with
+from tfx_privacy.guarantee.spending import Beside, largest, spendings, spendings_of
 
 # Where a guarantee is read numpy and scipy may be others than where it was made, and with them the last bits of PLD's sums:
 # 8e-6 in a million steps (tests/accounting/test_golden_epsilons.py). The larger of both numbers is what counts anyway.
@@ -198,7 +198,7 @@ def epsilon_with_references(
         return math.inf
     run, other = terms(mechanism.event), terms(reference.event)
     together = run._replace(steps=run.steps + trainings_per_record * other.steps)
-    found = spendings_with(dp_sgd_event(**together._asdict()), beside)
+    found = spendings_of(dp_sgd_event(**together._asdict()), beside, everywhere=True)
     bounds = largest(found, target_delta, interval=FINE_INTERVAL)
     return math.inf if bounds is None else bounds.best
 

@@ -229,18 +229,19 @@ def spendings(mechanism: DPMechanism | NoMechanism, beside: Beside) -> list[Spen
     Raises:
       ParameterError: If a number is outside the accountants' range.
     """
-    groups = beside.groups()
-    if groups is None or isinstance(mechanism, NoMechanism) or not mechanism.is_private:
+    if isinstance(mechanism, NoMechanism) or not mechanism.is_private:
         return None
     if not beside.is_nothing and RELATION_OF_SAMPLING[mechanism.sampling] != beside.neighboring_relation:
         return None
-    return [_together(group, mechanism.event if group.is_trained_on else None) for group in groups]
+    return spendings_of(mechanism.event, beside)
 
 
-def spendings_with(event: DpEvent, beside: Beside) -> list[Spending] | None:
-    """The same with a composition of which a record of any split may be a part, in the training's place."""
+def spendings_of(event: DpEvent, beside: Beside, *, everywhere: bool = False) -> list[Spending] | None:
+    """The same of a composition in the training's place; `everywhere` if records of other splits may be a part of it too."""
     groups = beside.groups()
-    return None if groups is None else [_together(group, event) for group in groups]
+    if groups is None:
+        return None
+    return [_together(group, event if everywhere or group.is_trained_on else None) for group in groups]
 
 
 def _together(group: Group, event: DpEvent | None) -> Spending:

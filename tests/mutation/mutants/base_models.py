@@ -47,7 +47,7 @@ BASE_MODELS = [
     ),
     Mutant(
         "an unsigned base guarantee", "_rests_on_unsigned",
-        "return record.base_model.is_private and not record.base_model.signed_by", "return False",
+        "base is not None and base.is_private and not base.signed_by", "False",
         "test_base_model_rules",
     ),
     Mutant(
