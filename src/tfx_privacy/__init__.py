@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tfx_privacy.components.artifacts import Canaries as Canaries
     from tfx_privacy.components.artifacts import PrivacyEvaluation as PrivacyEvaluation
     from tfx_privacy.components.artifacts import PrivacyGuarantee as PrivacyGuarantee
+    from tfx_privacy.components.artifacts import PrivacyRelease as PrivacyRelease
     from tfx_privacy.components.artifacts import PrivacyReport as PrivacyReport
     from tfx_privacy.components.artifacts import ReferenceModels as ReferenceModels
     from tfx_privacy.components.budget_validator.component import BudgetValidator as BudgetValidator
@@ -54,6 +55,7 @@ _HOMES = {
     "PrivacyEvaluation": "components.artifacts",
     "PrivacyEvaluator": "components",
     "PrivacyGuarantee": "components.artifacts",
+    "PrivacyRelease": "components.artifacts",
     "PrivacyReport": "components.artifacts",
     "ReferenceModels": "components.artifacts",
     "VerifyingPusher": "components",
