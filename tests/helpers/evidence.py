@@ -89,9 +89,7 @@ def make_guarantee(executed: DPMechanism | NoMechanism | None = None, **changes:
 
 
 def _beside(changes: Mapping[str, Any]) -> Beside:
-    """Of releases alone: tests of base models state what they mean."""
-    if not changes.get("releases"):
-        return Beside()
+    """What a guarantee of these changes is of, beside its training."""
     terms = {"neighboring_relation": "ADD_OR_REMOVE_ONE", "privacy_unit": "example", "train_splits": ["train"]}
     names = [field.name for field in dataclasses.fields(Beside)]
     return Beside(**{**terms, **{name: changes[name] for name in names if name in changes}})
