@@ -103,5 +103,5 @@ def _draws_by_hash(node: Any) -> bool:
     return (
         isinstance(executor, type)
         and issubclass(executor, base)
-        and executor.GenerateExamplesByBeam is base.GenerateExamplesByBeam
+        and getattr(executor, "GenerateExamplesByBeam", None) is base.GenerateExamplesByBeam
     )

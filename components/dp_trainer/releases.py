@@ -13,7 +13,7 @@ from tfx.dsl.io import fileio
 from tfx_privacy import training
 from tfx_privacy.accounting.parameters import DPParameters
 from tfx_privacy.components import _signatures
-from tfx_privacy.components.dp_trainer.request import Account
+from tfx_privacy.components.accounts import Account
 from tfx_privacy.errors import CheckpointError, EvidenceError, ParameterError
 from tfx_privacy.guarantee.record import MAX_RELEASES, CoveredRelease
 from tfx_privacy.guarantee.spending import Beside, delta_left
