@@ -138,7 +138,7 @@ LEDGER = [
     ),
     Mutant(
         "a guarantee's run is not looked up", "ledger:_require_runs",
-        "verification.require_heads(verified, [head])", "head", "test_ledger_cli",
+        "verification.require_heads(verified, heads)", "assert heads", "test_ledger_cli",
     ),
     Mutant(
         "one of two ledgers is taken", "ledger:_remember",
