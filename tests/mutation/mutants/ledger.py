@@ -36,7 +36,7 @@ LEDGER = [
     ),
     Mutant(
         "the log may overspend", "_reserve",
-        "not admission.fits(dataset, body.blocks, body.cost)", "not admission.fits(dataset, body.blocks, 0)",
+        "not admission.fits(dataset, body.blocks, body.cost, delta_spent)", "not admission.fits(dataset, body.blocks, 0, 0)",
         "test_ledger_replay",
     ),
     Mutant(
