@@ -95,11 +95,6 @@ CHARGED_RELEASES = [
         "name not in unchanged", "name", "test_golden_records test_ledger_upgrade",
     ),
     Mutant(
-        "a run's delta may be edited", "r0002_thresholds:_RUN_MAY_NOT",
-        'f"{r0001_ledger.RUN_MAY_NOT.rstrip()} OR NEW.delta_spent <> OLD.delta_spent\\n"', "r0001_ledger.RUN_MAY_NOT",
-        "test_ledger_upgrade",
-    ),
-    Mutant(
         "an edited log is brought to this version", "initialising:_verify_log",
         "replay.replay(rows.read_log(connection, rows.read_ledger_id(connection)))", "assert replay and rows",
         "test_ledger_upgrade",
