@@ -245,6 +245,7 @@ def _split(text: bytes, count: int) -> list[bytes]:
 
 def _batches(file: str) -> Iterator[Any]:
     """The records of a file, string tensors of shape (at most BATCH_SIZE,)."""
+    example_files.check_whole([file])
     try:
         yield from example_files.records_of([file]).batch(BATCH_SIZE)
     except without_values.ERRORS:
