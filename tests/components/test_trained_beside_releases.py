@@ -303,83 +303,85 @@ def test_what_orchestrators_make_of_a_number_is_the_same_number() -> None:
     assert found.fingerprint.startswith("sha256:")
 
 
-class TestScope:
-    """A graph is covered by its digest alone: by the release that it came of, and by no other."""
+def a_graph(folder: pathlib.Path) -> str:
+    from tensorflow.core.protobuf import saved_model_pb2
 
-    def graph(self, folder: pathlib.Path) -> str:
-        from tensorflow.core.protobuf import saved_model_pb2
+    saved = saved_model_pb2.SavedModel()
+    meta = saved.meta_graphs.add()
+    root = meta.object_graph_def.nodes.add()
+    root.user_object.identifier = "x"
+    child = root.children.add()
+    child.local_name, child.node_id = "transform_fn", 0
+    meta.object_graph_def.nodes.add().constant.operation = "mean"
+    (folder / "transform_fn").mkdir(parents=True)
+    (folder / "transform_fn" / "saved_model.pb").write_bytes(saved.SerializeToString())
+    return str(folder)
 
-        saved = saved_model_pb2.SavedModel()
-        meta = saved.meta_graphs.add()
-        root = meta.object_graph_def.nodes.add()
-        root.user_object.identifier = "x"
-        child = root.children.add()
-        child.local_name, child.node_id = "transform_fn", 0
-        meta.object_graph_def.nodes.add().constant.operation = "mean"
-        (folder / "transform_fn").mkdir(parents=True)
-        (folder / "transform_fn" / "saved_model.pb").write_bytes(saved.SerializeToString())
-        return str(folder)
 
-    def of(self, uri: str, **changes: Any) -> Any:
-        from tfx_privacy.components import _files
+def of_graph(uri: str, **changes: Any) -> Any:
+    from tfx_privacy.components import _files
 
-        return evidence.release(**{"artifact_digest": _files.directory_digest(uri), **changes})
+    return evidence.release(**{"artifact_digest": _files.directory_digest(uri), **changes})
 
-    def test_a_releases_own_graph_is_covered_and_no_other(self, tmp_path: pathlib.Path) -> None:
-        from tfx_privacy.components.dp_trainer import scope
 
-        uri = self.graph(tmp_path / "graph")
-        assert not scope.of_transform_graph(uri).covered
-        item = scope.of_transform_graph(uri, [evidence.release("statistics"), self.of(uri)])
-        assert item.covered
-        assert item.covered_by == ["5" * 32]
-        assert "release 55555555" in item.detail
-        for foreign in (evidence.release(), self.of(uri, component="statistics")):
-            other = scope.of_transform_graph(uri, [foreign])
-            assert not other.covered
-            assert other.num_constants == 1
-        assert (
-            "None of the releases in epsilon is of this graph"
-            in scope.of_transform_graph(uri, [evidence.release()]).detail
-        )
-        release = self.of(uri)
-        (tmp_path / "graph" / "transform_fn" / "vocabulary").write_text("somebody")
-        assert not scope.of_transform_graph(uri, [release]).covered
+def test_a_releases_own_graph_is_covered_and_no_other(tmp_path: pathlib.Path) -> None:
+    """By its digest alone."""
+    from tfx_privacy.components.dp_trainer import scope
 
-    @pytest.mark.parametrize(
-        "names", [{"files_read": ["means.txt"]}, {"uncovered_analyzers": ["mean"]}], ids=["files", "analyzers"]
+    uri = a_graph(tmp_path / "graph")
+    assert not scope.of_transform_graph(uri).covered
+    item = scope.of_transform_graph(uri, [evidence.release("statistics"), of_graph(uri)])
+    assert item.covered
+    assert item.covered_by == ["5" * 32]
+    assert "release 55555555" in item.detail
+    for foreign in (evidence.release(), of_graph(uri, component="statistics")):
+        other = scope.of_transform_graph(uri, [foreign])
+        assert not other.covered
+        assert other.num_constants == 1
+    assert (
+        "None of the releases in epsilon is of this graph" in scope.of_transform_graph(uri, [evidence.release()]).detail
     )
-    def test_what_is_beside_a_releases_answers_is_named(self, tmp_path: pathlib.Path, names: dict[str, Any]) -> None:
-        from tfx_privacy.components.dp_trainer import scope
+    release = of_graph(uri)
+    (tmp_path / "graph" / "transform_fn" / "vocabulary").write_text("somebody")
+    assert not scope.of_transform_graph(uri, [release]).covered
 
-        uri = self.graph(tmp_path / "graph")
-        item = scope.of_transform_graph(uri, [self.of(uri, **names)])
-        assert not item.covered
-        assert next(iter(names.values()))[0] in item.detail
 
-    def test_a_graph_without_constants_may_have_files_in_its_code(self, tmp_path: pathlib.Path) -> None:
-        """What preprocessing_fn read from a file is in the function itself, where nothing tells it from code."""
-        from tensorflow.core.protobuf import saved_model_pb2
+@pytest.mark.parametrize(
+    "names", [{"files_read": ["means.txt"]}, {"uncovered_analyzers": ["mean"]}], ids=["files", "analyzers"]
+)
+def test_what_is_beside_a_releases_answers_is_named(tmp_path: pathlib.Path, names: dict[str, Any]) -> None:
+    from tfx_privacy.components.dp_trainer import scope
 
-        from tfx_privacy.components.dp_trainer import scope
+    uri = a_graph(tmp_path / "graph")
+    item = scope.of_transform_graph(uri, [of_graph(uri, **names)])
+    assert not item.covered
+    assert next(iter(names.values()))[0] in item.detail
 
-        uri = self.graph(tmp_path / "graph")
-        path = tmp_path / "graph" / "transform_fn" / "saved_model.pb"
-        saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-        del saved.meta_graphs[0].object_graph_def.nodes[1:]
-        path.write_bytes(saved.SerializeToString())
-        assert scope.of_transform_graph(uri, [self.of(uri)]).covered
-        assert scope.of_transform_graph(uri).covered
-        assert not scope.of_transform_graph(uri, [self.of(uri, files_read=["means.txt"])]).covered
 
-    def test_a_schema_is_covered_by_the_statistics_that_it_was_made_of(self) -> None:
-        from tfx_privacy.components.dp_trainer import scope
+def test_a_graph_without_constants_may_have_files_in_its_code(tmp_path: pathlib.Path) -> None:
+    """What preprocessing_fn read from a file is in the function itself, where nothing tells it from code."""
+    from tensorflow.core.protobuf import saved_model_pb2
 
-        released = [evidence.release("statistics")]
-        item = scope.of_schema(parses_records=True, releases=released)
-        assert item.covered_by == ["6" * 32]
-        for others in ([], [evidence.release()], [*released, evidence.release()]):
-            assert scope.of_schema(parses_records=True, releases=others).covered_by == []
+    from tfx_privacy.components.dp_trainer import scope
+
+    uri = a_graph(tmp_path / "graph")
+    path = tmp_path / "graph" / "transform_fn" / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    del saved.meta_graphs[0].object_graph_def.nodes[1:]
+    path.write_bytes(saved.SerializeToString())
+    assert scope.of_transform_graph(uri, [of_graph(uri)]).covered
+    assert scope.of_transform_graph(uri).covered
+    assert not scope.of_transform_graph(uri, [of_graph(uri, files_read=["means.txt"])]).covered
+
+
+def test_a_schema_is_covered_by_the_statistics_that_it_was_made_of() -> None:
+    from tfx_privacy.components.dp_trainer import scope
+
+    released = [evidence.release("statistics")]
+    item = scope.of_schema(parses_records=True, releases=released)
+    assert item.covered_by == ["6" * 32]
+    for others in ([], [evidence.release()], [*released, evidence.release()]):
+        assert scope.of_schema(parses_records=True, releases=others).covered_by == []
 
 
 def test_a_schema_made_of_released_statistics_is_in_the_guarantee(bench: Bench) -> None:
