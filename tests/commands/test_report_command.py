@@ -38,6 +38,9 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 def test_a_report_is_found_from_each_of_its_parts(outputs: pathlib.Path, path: str, headline: str) -> None:
     lines = run(outputs / path).output.splitlines()
     assert lines[0] == headline
+    # The report's own first sentences stand before anything else.
+    assert lines[1].startswith("  Promise: epsilon = 2.5890 at delta = 1e-05 covers the training, ")
+    assert [line.split(":")[0].strip() for line in lines[1:5]] == ["Promise", "Attacks", "Waived", "Budget"]
     assert any(line.startswith("  Epsilon: 2.5890; at delta 1e-05") for line in lines)
     assert any(line.startswith("  epsilon fails:") for line in lines) is (headline == "NOT BLESSED")
     assert lines[-1].endswith("report.json")

@@ -148,7 +148,7 @@ def _rendered(facts: ReportFacts, form: str) -> str:
 
 
 def _summary(facts: ReportFacts, path: str) -> str:
-    lines = [facts.verdict.headline]
+    lines = [facts.verdict.headline, *(f"  {said.about}: {_line(said.text)}" for said in facts.plain)]
     lines += [f"  {tile.label}: {_line(tile.value)}; {_line(tile.detail)}" for tile in facts.summary]
     lines += [f"  excepted: {used.rule}, by {_line(used.approver)}" for used in facts.verdict.exceptions_used]
     lines += [

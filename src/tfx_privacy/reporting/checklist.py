@@ -231,7 +231,7 @@ def _dp_fy(record: PrivacyGuarantee | None, signatures: Mapping[str, str | Evide
         "Setting of differential privacy": (
             "Central: the pipeline reads the raw records and is trusted with them; who receives the model is not."
         ),
-        "Uses of the data that are covered": "The training of this model. All other uses stand in the list above.",
+        "Uses of the data that are covered": _covered(record),
         "What the mechanism releases": (
             "The weights after every step, so checkpoints are covered as well as the final model."
         )
@@ -255,6 +255,12 @@ def _dp_fy(record: PrivacyGuarantee | None, signatures: Mapping[str, str | Evide
             f"Software: {record.engine}. The gate recomputes epsilon from the mechanism. {_signed(signatures)}"
         ),
     }
+
+
+def _covered(record: PrivacyGuarantee) -> str:
+    covers, left_out = wording.covers(record), wording.left_out(record)
+    said = f"{_capital(covers)}{f'; {left_out}' if left_out else ''}." if covers else "None, as nothing bounds epsilon."
+    return f"{said} All other uses stand in the list above."
 
 
 def _nist(record: PrivacyGuarantee | None, run: LedgerRun | None, attacked: PrivacyEvaluation | None) -> dict[str, str]:
