@@ -25,12 +25,22 @@ NOT_STATED = "Not stated"
 UNKNOWN = f"{NOT_STATED}: there is no readable guarantee."
 NOT_ESTABLISHED = f"{NOT_STATED}: the gate could not establish what the guarantee states."
 
+BASE_MODEL = "Model that training started from"
+OTHER_TRAININGS = "Other trainings on the same data"
+_STATISTICS = "Statistics (StatisticsGen), validation (ExampleValidator)"
 _ARTIFACTS = {
     "transform_graph": "Transform's analyzers (vocabularies, means, quantiles)",
     "schema": "Schema",
-    "base_model": "Model that training started from",
+    "base_model": BASE_MODEL,
     "hyperparameters": "Hyperparameters and their tuning",
 }
+BEFORE_TRAINING = frozenset({*_ARTIFACTS.values(), _STATISTICS} - {BASE_MODEL})
+"""Uses of the data before the training."""
+RELEASED = (
+    "The final weights, all intermediate ones, and whatever is computed from them without the records, predictions "
+    "included."
+)
+"""What is private of a private training."""
 
 
 class Answer(Record):
@@ -94,7 +104,7 @@ def _uses(record: PrivacyGuarantee) -> list[Coverage]:
         *_upstream(record),
         *_several_runs(record),
         Coverage(
-            use="Statistics (StatisticsGen), validation (ExampleValidator)",
+            use=_STATISTICS,
             covered="no",
             detail=(
                 "Computed from the records without differential privacy. They are no part of the model; keep them as "
@@ -119,10 +129,7 @@ def _training(record: PrivacyGuarantee) -> Coverage:
     return Coverage(
         use="Training of this model, each of its steps",
         covered="yes",
-        detail=(
-            "The final weights, all intermediate ones, and whatever is computed from them without the records, "
-            f"predictions included.{f' If, as declared, these treat each record by itself: {declared}.' if declared else ''}"
-        ),
+        detail=RELEASED + (f" If, as declared, these treat each record by itself: {declared}." if declared else ""),
     )
 
 
@@ -153,7 +160,7 @@ def _upstream(record: PrivacyGuarantee) -> Iterator[Coverage]:
 
 
 def _several_runs(record: PrivacyGuarantee) -> Iterator[Coverage]:
-    use = "Other trainings on the same data"
+    use = OTHER_TRAININGS
     if record.ledger is None:
         detail = "No budget ledger was used: each adds its own epsilon, and nothing counts them."
     else:
@@ -237,7 +244,7 @@ def _dp_fy(record: PrivacyGuarantee | None, signatures: Mapping[str, str | Evide
         )
         if _is_private(record)
         else "A model without any guarantee.",
-        "Unit of privacy": f"{_capital(wording.unit(record))}. {_unit_note(record)}",
+        "Unit of privacy": f"{_capital(wording.unit(record))}. {unit_note(record)}",
         "Neighbouring relation": f"{record.neighboring_relation}: {wording.relation(record)}.",
         "Accounting": (
             f"{record.accountant.library} {record.accountant.version}: privacy loss distributions, with Renyi DP as a "
@@ -268,7 +275,7 @@ def _nist(record: PrivacyGuarantee | None, run: LedgerRun | None, attacked: Priv
     private = mechanism if isinstance(mechanism, DPMechanism) else None
     without = UNKNOWN if record is None else "Without differential privacy there is none."
     return {
-        "Is the unit a person?": UNKNOWN if record is None else _unit_note(record),
+        "Is the unit a person?": UNKNOWN if record is None else unit_note(record),
         "Loss over all releases": _all_releases(record, run),
         "Were the attacked records trained on?": _trained_on(record, attacked),
         "Is the mechanism proved and tested?": without
@@ -314,7 +321,8 @@ def _is_private(record: PrivacyGuarantee) -> bool:
     return isinstance(mechanism, DPMechanism) and mechanism.is_private and math.isfinite(record.stated_epsilon)
 
 
-def _unit_note(record: PrivacyGuarantee) -> str:
+def unit_note(record: PrivacyGuarantee) -> str:
+    """What the privacy unit leaves open."""
     if record.privacy_unit == "example":
         return "Somebody with several records has weaker protection: no bound on records per person is enforced."
     return "The unit is all of a user's records that were used; a person with several user ids counts as several."
