@@ -20,6 +20,7 @@ from mutants.noise import NOISE
 from mutants.planning import PLANNING
 from mutants.policy import POLICY
 from mutants.record_wise import RECORD_WISE
+from mutants.registry import REGISTRY
 from mutants.report import REPORT
 from mutants.sampling import SAMPLING
 from mutants.served import SERVED
@@ -32,6 +33,6 @@ __all__ = ["MUTANTS", "POSTGRESQL", "Mutant"]
 
 MUTANTS = [
     *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *EVALUATIONS, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER,
-    *KUBEFLOW, *MIGRATION, *REPORT, *BASE_MODELS, *INPUTS, *SERVED, *RECORD_WISE, *TRAINED_RECORDS, *TRAINED_LABELS,
+    *KUBEFLOW, *MIGRATION, *REPORT, *REGISTRY, *BASE_MODELS, *INPUTS, *SERVED, *RECORD_WISE, *TRAINED_RECORDS, *TRAINED_LABELS,
     *POSTGRESQL,
 ]  # fmt: skip

@@ -12,9 +12,10 @@ from tfx_privacy.errors import EvidenceError
 from tfx_privacy.gate.verdict import Verdict
 from tfx_privacy.guarantee.recomputation import recomputed_epsilon
 from tfx_privacy.guarantee.record import PrivacyGuarantee
-from tfx_privacy.reporting import checklist, plain
-from tfx_privacy.reporting.checklist import Coverage, Metric
+from tfx_privacy.reporting import checklist, plain, uses
+from tfx_privacy.reporting.checklist import Metric
 from tfx_privacy.reporting.facts import Problem, ReportFacts
+from tfx_privacy.reporting.uses import Coverage
 
 INFINITE = "Epsilon is infinite: nothing limits what the model reveals of its records."
 NOT_ESTABLISHED = "No epsilon is established: nothing is promised."
@@ -54,7 +55,7 @@ class Basis:
     @property
     def coverage(self) -> list[Coverage]:
         """Each use of the data, and whether epsilon covers it."""
-        return checklist.coverage(self.guarantee, is_established=self.epsilon is not None)
+        return uses.coverage(self.guarantee, is_established=self.epsilon is not None)
 
     @property
     def answers(self) -> dict[str, str]:

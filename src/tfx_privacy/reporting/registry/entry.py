@@ -15,7 +15,7 @@ import yaml
 from tfx_privacy.errors import EvidenceError, InternalError, ParameterError
 from tfx_privacy.guarantee.record import PrivacyGuarantee
 from tfx_privacy.records.base import parse_time
-from tfx_privacy.reporting import checklist, wording
+from tfx_privacy.reporting import uses, wording
 from tfx_privacy.reporting.markdown import escaped
 from tfx_privacy.reporting.registry import texts
 from tfx_privacy.reporting.registry.basis import Basis
@@ -50,7 +50,7 @@ def build(found: Basis, declared: Declared) -> dict[str, Any]:
     if is_private:
         deployment["deployment_model"] = _deployment_model(found)
     deployment["accounting"] = {
-        "post_processing": escaped(checklist.RELEASED) if is_private else "None: nothing is protected.",
+        "post_processing": escaped(uses.RELEASED) if is_private else "None: nothing is protected.",
         "composition": texts.composition(found),
     }
     deployment["implementation"] = {

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tfx_privacy.gate.verdict import Verdict
 from tfx_privacy.guarantee.mechanism import DPMechanism
 from tfx_privacy.guarantee.record import PrivacyGuarantee
-from tfx_privacy.reporting import checklist, wording
+from tfx_privacy.reporting import checklist, uses, wording
 from tfx_privacy.reporting.markdown import escaped
 from tfx_privacy.reporting.registry.basis import Basis
 
@@ -116,9 +116,9 @@ def composition(found: Basis) -> str:
     record = found.guarantee
     rows = [("Steps", f"Sequential composition. {found.answers['Accounting']}")]
     if record is not None and record.base_model is not None:
-        rows += [(row.use, row.detail) for row in found.coverage if row.use == checklist.BASE_MODEL]
+        rows += [(row.use, row.detail) for row in found.coverage if row.use == uses.BASE_MODEL]
     rows.append(("All releases", found.answers["Loss over all releases"]))
-    rows += [(row.use, row.detail) for row in found.coverage if row.use == checklist.OTHER_TRAININGS]
+    rows += [(row.use, row.detail) for row in found.coverage if row.use == uses.OTHER_TRAININGS]
     return _list(rows)
 
 
@@ -128,7 +128,7 @@ def before_training(found: Basis) -> str:
     rows += [
         (row.use, f"{_COVERED[row.covered]} {row.detail}")
         for row in found.coverage
-        if row.use in {*checklist.BEFORE_TRAINING, checklist.OTHER_TRAININGS}
+        if row.use in {*uses.BEFORE_TRAINING, uses.OTHER_TRAININGS}
     ]
     return _list(rows)
 
