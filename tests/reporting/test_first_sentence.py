@@ -75,9 +75,28 @@ def test_a_private_base_model_is_part_of_what_is_covered_and_a_public_one_is_not
     )
 
 
-@pytest.mark.parametrize("executed", [NoMechanism(steps=10), evidence.mechanism(noise_source="deterministic_test")])
-def test_an_infinite_epsilon_covers_nothing(executed: Any) -> None:
-    record = evidence.make_guarantee(executed, epsilon_pld=None, epsilon_rdp="inf")
+def on_base_without_privacy() -> PrivacyGuarantee:
+    base = evidence.make_guarantee(NoMechanism(steps=10), model_digest=evidence.OTHER_DIGEST)
+    begun = begin_from([(base, None)], evidence.OTHER_DIGEST)
+    return evidence.make_guarantee(base_model=begun, epsilon_pld=None, epsilon_rdp="inf")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        evidence.make_guarantee(NoMechanism(steps=10)),
+        evidence.make_guarantee(
+            evidence.mechanism(noise_source="deterministic_test"), epsilon_pld=None, epsilon_rdp="inf"
+        ),
+        on_base_without_privacy(),
+        # Not even where the file claims a number.
+        evidence.make_guarantee(
+            evidence.mechanism(noise_source="deterministic_test"), epsilon_pld=1.0, epsilon_rdp=1.0
+        ),
+    ],
+    ids=["without", "test noise", "base", "claimed"],
+)
+def test_an_infinite_epsilon_covers_nothing(record: PrivacyGuarantee) -> None:
     assert coverage.covered(record) == []
     assert wording.covers(record) == ""
     whole = evidence.make_evidence(guarantee=record)
