@@ -6,12 +6,14 @@ What only one component reads is in its own executor.
 from __future__ import annotations
 
 EXAMPLES = "examples"
+STATISTICS = "statistics"
 TRANSFORM_GRAPH = "transform_graph"
 SCHEMA = "schema"
 MODEL = "model"
 MODEL_RUN = "model_run"
 MODEL_BLESSING = "model_blessing"
 PRIVACY_GUARANTEE = "privacy_guarantee"
+PRIVACY_RELEASE = "privacy_release"
 PRIVACY_EVALUATION = "privacy_evaluation"
 REFERENCE_MODELS = "reference_models"
 CANARIES = "canaries"

@@ -17,8 +17,8 @@ from absl import logging
 from tfx_privacy import training
 from tfx_privacy.accounting.parameters import DPParameters, ResolvedParameters
 from tfx_privacy.budget.runs import LedgerPosition, PlannedRun
+from tfx_privacy.components.accounts import Account
 from tfx_privacy.components.dp_trainer.guarantee import calibrated_noise, placed
-from tfx_privacy.components.dp_trainer.request import Account
 from tfx_privacy.errors import (
     CheckpointError,
     EvidenceError,

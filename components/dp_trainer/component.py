@@ -16,7 +16,7 @@ from tfx.utils import json_utils
 from tfx_privacy import _validate, training
 from tfx_privacy.accounting.parameters import DPParameters
 from tfx_privacy.attacks import reference_models as references
-from tfx_privacy.components import artifacts, keys
+from tfx_privacy.components import accounts, artifacts, keys
 from tfx_privacy.components.dp_trainer import base_model as base_models
 from tfx_privacy.components.dp_trainer import executor, request
 from tfx_privacy.errors import ParameterError
@@ -37,8 +37,8 @@ class DPTrainerSpec(component_spec.ComponentSpec):
         request.NUM_REFERENCE_MODELS_KEY: component_spec.ExecutionParameter(type=int, optional=True),
         request.ATTACKS_DURING_TRAINING_KEY: component_spec.ExecutionParameter(type=int, optional=True),
         keys.LEDGER: component_spec.ExecutionParameter(type=str, optional=True),
-        request.DATASET_ID_KEY: component_spec.ExecutionParameter(type=str, optional=True),
-        request.DATASET_BLOCKS_KEY: component_spec.ExecutionParameter(type=str, optional=True),
+        accounts.DATASET_ID_KEY: component_spec.ExecutionParameter(type=str, optional=True),
+        accounts.DATASET_BLOCKS_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         base_models.BASE_MODEL_IS_PUBLIC_KEY: component_spec.ExecutionParameter(type=int, optional=True),
         request.HYPERPARAMETERS_ARE_PUBLIC_KEY: component_spec.ExecutionParameter(type=int, optional=True),
         "train_args": component_spec.ExecutionParameter(type=trainer_pb2.TrainArgs, use_proto=False),

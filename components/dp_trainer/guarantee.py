@@ -19,8 +19,8 @@ from tfx_privacy.accounting.epsilon import dp_accounting_version
 from tfx_privacy.accounting.parameters import ResolvedParameters
 from tfx_privacy.budget.runs import LedgerPosition
 from tfx_privacy.components import _signatures, keys
+from tfx_privacy.components.accounts import Account
 from tfx_privacy.components.dp_trainer import reference_models, scope
-from tfx_privacy.components.dp_trainer.request import Account
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.guarantee import planned as planned_guarantee
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism

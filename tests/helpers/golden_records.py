@@ -10,6 +10,7 @@ import os
 import pathlib
 import sys
 import tempfile
+from typing import Any
 from unittest import mock
 
 import evidence
@@ -319,7 +320,7 @@ def ledger_export() -> str:
 
 
 def _fill(ledger: Ledger) -> None:
-    kind = {"privacy_unit": "example", "neighboring_relation": "ADD_OR_REMOVE_ONE"}
+    kind: dict[str, Any] = {"privacy_unit": "example", "neighboring_relation": "ADD_OR_REMOVE_ONE"}
     ledger.register("taxi", epsilon=8.0, delta=1e-6, approver="Dana \u2028 \u00df", blocks=["2025"])
     ledger.register("text", epsilon=1.0, delta=1e-7, approver="Dana", population=1000)
     ledger.add_blocks("taxi", ["2026"], approver="Dana")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _FORMATS = click.Choice(["table", "json"])
 _MAX_PENDING = 10
 _DIGEST = len("sha256:") + 12
+_DELTAS = ("delta_spent", "threshold_delta")
+"""Fields of entries that are whole units; `--format json` has these."""
 _FACTS: dict[str, Any] = {
     "width": 79,
     "initial_indent": " " * 7,
@@ -120,6 +122,10 @@ def init(context: click.Context, new: bool) -> None:
     "--neighboring-relation", type=click.Choice(["ADD_OR_REMOVE_ONE", "REPLACE_SPECIAL"]), default="ADD_OR_REMOVE_ONE",
     show_default=True, help="ADD_OR_REMOVE_ONE for Poisson sampling, REPLACE_SPECIAL for training in passes.",
 )  # fmt: skip
+@click.option(
+    "--threshold-delta", type=FINITE,
+    help="What of delta is set aside for the thresholds of releases, such as vocabularies. Without it there is none.",
+)  # fmt: skip
 @click.option("--population", type=int, help="Declared number of records or users, for runs that declare none.")
 @click.option(
     "--block",
@@ -153,12 +159,19 @@ def add_blocks(context: click.Context, dataset_id: str, blocks: tuple[str, ...],
 @ledger.command()
 @click.argument("dataset_id")
 @click.option("--epsilon", required=True, type=FINITE, help="The new budget (nats), at the delta of the registration.")
+@click.option(
+    "--threshold-delta", type=FINITE,
+    help="What of that delta is set aside for thresholds from now on; as before where it is not given.",
+)  # fmt: skip
 @click.option("--approver", required=True, help="Who decided it.")
 @click.option("--reason", required=True, help="Why.")
 @click.pass_context
-def budget(context: click.Context, dataset_id: str, epsilon: float, approver: str, reason: str) -> None:
-    """Set another budget; below what is spent it stops every further run."""
-    _open(context).change_budget(dataset_id, epsilon=epsilon, approver=approver, reason=reason)
+def budget(context: click.Context, /, dataset_id: str, epsilon: float, **facts: Any) -> None:
+    """Set another budget; below what is spent it stops every further run.
+
+    Decide what is set aside for thresholds before anything is released that has some, not by what was released.
+    """
+    _open(context).change_budget(dataset_id, epsilon=epsilon, **facts)
     terminal.echo(f"The budget of {dataset_id!r} is epsilon={epsilon:g}.")
 
 
@@ -195,12 +208,13 @@ def show(context: click.Context, dataset_id: str | None, form: str) -> None:
 
 def _print_pending(dataset: DatasetRow) -> None:
     from tfx_privacy.accounting.rounding import percent
+    from tfx_privacy.budget import thresholds
 
     pending = [run for run in dataset.runs.values() if run.state in ("RESERVED", "STARTED")]
     for run in pending[:_MAX_PENDING]:
         terminal.echo(
             f"{dataset.dataset_id}: run {run.run_id} is {run.state}, with {percent(run.cost / dataset.budget)} of the "
-            "budget."
+            f"budget{f' and delta {thresholds.shown(run.delta_spent)} of its thresholds' if run.delta_spent else ''}."
         )
     if len(pending) > _MAX_PENDING:
         terminal.echo(f"{dataset.dataset_id}: and {len(pending) - _MAX_PENDING} more runs that did not end.")
@@ -221,11 +235,15 @@ def log(context: click.Context, dataset_id: str, form: str) -> None:
             terminal.data(strict_json.canonical(entry.model_dump(mode="json")) + "\n")
             continue
         body = entry.body.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
-        facts = ", ".join(f"{name}={_shown(value)}" for name, value in body.items())
+        facts = ", ".join(f"{name}={_shown(value, name)}" for name, value in body.items())
         terminal.echo(f"{entry.sequence:5}  {entry.at}  {entry.body.kind}\n{textwrap.fill(printable(facts), **_FACTS)}")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, name: str = "") -> str:
+    if name in _DELTAS:
+        from tfx_privacy.budget import thresholds
+
+        return thresholds.shown(value, down=name == "threshold_delta")
     if isinstance(value, str) and value.startswith("0x"):
         return f"{float.fromhex(value):g}"
     if isinstance(value, str) and value.startswith("sha256:"):

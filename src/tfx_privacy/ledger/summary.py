@@ -9,7 +9,7 @@ import rich.box
 import rich.table
 
 from tfx_privacy.accounting.rounding import percent, rounded_up
-from tfx_privacy.budget import renyi_filter
+from tfx_privacy.budget import renyi_filter, thresholds
 from tfx_privacy.ledger import budgets, totals
 from tfx_privacy.ledger.state import DatasetRow
 
@@ -24,6 +24,8 @@ _OF_A_RUN = (
     "A single run's own epsilon is computed at the order that suits that run, and is lower than what it shows as spent."
 )
 _HEADINGS = ("dataset", "budget", "spent", "reserved", "left", "epsilon", "by PLD", "runs left")
+_THRESHOLDS = "by thresholds"
+"""Heading of a further column, where some dataset has something set aside for them."""
 
 
 def rows(dataset: DatasetRow) -> list[dict[str, Any]]:
@@ -48,7 +50,8 @@ def table(found: Sequence[dict[str, Any]]) -> rich.table.Table:
     made = rich.table.Table(
         title="Privacy budgets", title_justify="left", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
     )
-    for heading in _HEADINGS:
+    has_thresholds = any(row["threshold_delta"] for row in found)
+    for heading in (*_HEADINGS, *([_THRESHOLDS] if has_thresholds else [])):
         made.add_column(heading, overflow="fold", max_width=_MAX_WIDTH)
     for row in found:
         pld = row["pld_epsilon_if_planned"]
@@ -61,8 +64,14 @@ def table(found: Sequence[dict[str, Any]]) -> rich.table.Table:
             rounded_up(row["charged_epsilon"], 3, trimmed=True),
             "-" if pld is None else rounded_up(pld, 3, trimmed=True),
             "-" if row["runs_left"] is None else str(row["runs_left"]),
+            *([_spent_by_thresholds(row)] if has_thresholds else []),
         )
     return made
+
+
+def _spent_by_thresholds(row: dict[str, Any]) -> str:
+    spent, may_spend = (thresholds.spent(row[name]) for name in ("delta_spent", "threshold_delta"))
+    return f"{thresholds.shown(spent)} of {thresholds.shown(may_spend, down=True)}" if may_spend else "-"
 
 
 def _row(dataset: DatasetRow, block: budgets.BlockStatus) -> dict[str, Any]:
@@ -79,8 +88,10 @@ def _row(dataset: DatasetRow, block: budgets.BlockStatus) -> dict[str, Any]:
         "spent_share": block.committed / dataset.budget,
         "reserved_share": block.pending / dataset.budget,
         "left_share": block.left / dataset.budget,
-        "spent_epsilon": renyi_filter.epsilon_of(dataset.order, block.committed, delta=dataset.delta),
+        "spent_epsilon": renyi_filter.epsilon_of(dataset.order, block.committed, delta=dataset.conversion_delta),
         "charged_epsilon": block.spent_epsilon,
+        "threshold_delta": thresholds.delta_of(dataset.threshold_delta),
+        "delta_spent": thresholds.delta_of(block.delta_charged),
         "pld_epsilon_if_planned": None if bounds is None else bounds.best,
         "runs_left": budgets.runs_left(dataset, block.name),
         "num_runs": sum(run.state == "COMMITTED" for run in dataset.runs.values()),

@@ -1,0 +1,121 @@
+"""Gaussian noise, rounded to whole numbers without error.
+
+What is released is a sum of whole numbers with noise, rounded: post-processing of the Gaussian mechanism, so the
+accountants' Gaussian is exact, and no last bit of a float says anything (Mironov 2012,
+https://doi.org/10.1145/2382196.2382264). A normal number is sqrt(2 e) times a coordinate of a random direction, with
+e = -log(u) of a uniform u (Box and Muller 1958). All three are drawn as intervals, to 53 bits: in double precision the
+rounded number is certain unless it lies near a half, and then further bits and digits decide.
+"""
+
+from __future__ import annotations
+
+import decimal
+
+import numpy as np
+
+from tfx_privacy.errors import ParameterError
+from tfx_privacy.random_bits import RandomBits
+
+MAX_STANDARD_DEVIATION = 2.0**40
+"""Beyond it more numbers than a few lie near a half, and doubles hold no whole numbers at all soon after."""
+
+_BITS = 53
+# What double precision and the intervals' widths may be off, as a multiple of a standard deviation; the largest error seen
+# against many digits is a tenth of it (tests/releases/test_rounded_gaussian.py).
+_ULP = 2.0**-50
+# Further bits of an interval, where they are needed: beyond them it is never undecided.
+_FURTHER_WORDS = 4
+_DIGITS = decimal.Context(prec=120)
+_DRAWN_AT_ONCE = 1 << 16
+
+
+def rounded_gaussian(standard_deviations: np.ndarray, bits: RandomBits) -> np.ndarray:
+    """Independent normal numbers, each rounded to the nearest whole number.
+
+    Args:
+      standard_deviations: float64 of shape (size,), each in (0, 2^40].
+      bits: Where the randomness comes from.
+
+    Returns:
+      int64 of shape (size,).
+
+    Raises:
+      ParameterError: If a standard deviation is out of its range.
+    """
+    scales = np.asarray(standard_deviations, np.float64)
+    if not np.all((scales > 0.0) & (scales <= MAX_STANDARD_DEVIATION)):
+        wrong = scales[~((scales > 0.0) & (scales <= MAX_STANDARD_DEVIATION))][0]
+        raise ParameterError(f"Expected standard_deviation={wrong!r} in (0, {MAX_STANDARD_DEVIATION:g}].")
+    parts = [_some(scales[start : start + _DRAWN_AT_ONCE], bits) for start in range(0, len(scales), _DRAWN_AT_ONCE)]
+    return np.concatenate([np.zeros(0, np.int64), *parts])
+
+
+def _some(scales: np.ndarray, bits: RandomBits) -> np.ndarray:
+    zeros, fraction = _uniform(len(scales), bits)
+    along, across = _directions(len(scales), bits)
+    uniform = (fraction + 0.5) * 2.0**-_BITS
+    radius = np.sqrt(-2.0 * (np.log((1.0 + uniform) / 2.0) - zeros * np.log(2.0)))
+    square = along**2 + across**2
+    cosine = along / np.sqrt(square)
+    numbers = scales * radius * cosine
+    rounded = np.rint(numbers)
+    unsure = scales * _ULP * (1.0 / radius + radius * (1.0 + 1.0 / np.sqrt(square)))
+    for place in np.flatnonzero(np.abs(np.abs(numbers - rounded) - 0.5) <= unsure):
+        rounded[place] = _exactly(
+            float(scales[place]),
+            int(zeros[place]),
+            int(fraction[place]),
+            float(along[place]),
+            float(across[place]),
+            bits,
+        )
+    return rounded.astype(np.int64)
+
+
+def _uniform(size: int, bits: RandomBits) -> tuple[np.ndarray, np.ndarray]:
+    """A uniform number in (0, 1), as the zeros after its point and the 53 bits after its first one: every scale has its share."""
+    zeros = np.zeros(size)
+    open_places = np.arange(size)
+    while len(open_places):
+        word = (bits.long(len(open_places)) >> np.uint64(64 - _BITS)).astype(np.float64)
+        # A double holds 53 bits exactly, and frexp tells where they begin.
+        zeros[open_places] += np.where(word > 0.0, _BITS - np.frexp(word)[1], _BITS)
+        open_places = open_places[word == 0.0]
+    return zeros, (bits.long(size) >> np.uint64(64 - _BITS)).astype(np.float64)
+
+
+def _directions(size: int, bits: RandomBits) -> tuple[np.ndarray, np.ndarray]:
+    """Points in the unit disc but not its middle, as the odd multiples of 2^-53 that their cells have in their middle.
+
+    The few cells on the disc's edge are left out, whole: that moves a direction's probability by less than 2^-49 of itself.
+    """
+    found: list[np.ndarray] = []
+    missing = size
+    while missing:
+        drawn = bits.long(2 * (missing + missing // 3 + 8)) >> np.uint64(64 - _BITS)
+        points = ((2.0 * drawn.astype(np.float64) + 1.0) - 2.0**_BITS) * 2.0**-_BITS
+        pairs = points.reshape(2, -1)
+        square = pairs[0] ** 2 + pairs[1] ** 2
+        inside = pairs[:, (square < 1.0 - 2.0**-50) & (square > 2.0**-40)][:, :missing]
+        found.append(inside)
+        missing -= inside.shape[1]
+    along, across = np.concatenate([np.zeros((2, 0)), *found], axis=1)
+    return along, across
+
+
+def _exactly(scale: float, zeros: int, fraction: int, along: float, across: float, bits: RandomBits) -> int:
+    """The number whose first bits these are, with more of them, rounded."""
+    with decimal.localcontext(_DIGITS):
+        cell = decimal.Decimal(2) ** -_BITS
+        uniform = (1 + (fraction + _further(bits)) * cell) / 2 / decimal.Decimal(2) ** zeros
+        x = decimal.Decimal(along) + (2 * _further(bits) - 1) * cell
+        y = decimal.Decimal(across) + (2 * _further(bits) - 1) * cell
+        number = decimal.Decimal(scale) * (-2 * uniform.ln()).sqrt() * x / (x * x + y * y).sqrt()
+        return int(number.to_integral_value(decimal.ROUND_HALF_EVEN))
+
+
+def _further(bits: RandomBits) -> decimal.Decimal:
+    """A uniform number in (0, 1), of so many bits that it ends far beyond any double."""
+    words = [int(word) for word in bits.long(_FURTHER_WORDS)]
+    whole = sum(word << (64 * place) for place, word in enumerate(words))
+    return (decimal.Decimal(whole) + decimal.Decimal("0.5")) / decimal.Decimal(2) ** (64 * _FURTHER_WORDS)

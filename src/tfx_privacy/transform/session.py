@@ -1,0 +1,400 @@
+"""What connects the analyzers of a `preprocessing_fn` with the component that runs it.
+
+The function is traced several times. In a draft each analyzer notes what it asks and of which tensor, and gives a stand-in
+where nothing was released yet; what depends on a stand-in has to wait for the next draft. In the last tracing, TFX's own,
+every analyzer gives what was released, as a constant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tfx_privacy import _validate, compat
+from tfx_privacy.errors import ParameterError
+from tfx_privacy.releases.noisy import Values
+from tfx_privacy.releases.queries import Query, Vocabulary
+from tfx_privacy.releases.record import Answer
+from tfx_privacy.transform import reads
+
+_MAX_ANALYZERS = 1000
+_SERIALIZED = "serialized"
+# A line of a vocabulary's file that holds no value: TensorFlow makes no table of an empty file.
+_NO_VALUE, _NO_NUMBER = "00000000-no-value-was-common-enough", "-9223372036854775808"
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What one analyzer asks in a draft, and of which tensors."""
+
+    place: int
+    query: Query
+    values: tf.Tensor
+    rows: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """A traced function: from serialized records to what can be asked of them now."""
+
+    module: tf.Module
+    """Its `columns.traced` takes serialized records, string of shape (num_records,), and gives values and rows of each asked;
+    where users are the unit, its `users.traced` gives them and the record of each."""
+    asked: Sequence[Asked]
+    uncovered: Sequence[str]
+    """tft's own analyzers in the function."""
+    files_read: Sequence[str]
+
+
+class Session:
+    """One run of a component: what was asked so far, and what was released."""
+
+    def __init__(self, folder: str) -> None:
+        """Args: where vocabularies are written, which TFX copies into the graph."""
+        self._folder = folder
+        self.queries: list[Query] = []
+        """Of all analyzers, in the order in which the function calls them."""
+        self.answers: Sequence[Answer] = ()
+        """How much noise each has, once that is planned."""
+        self.released: dict[int, Any] = {}
+        """Arrays or `Values`, by place."""
+        self.uncovered: list[str] = []
+        """tft's own analyzers, of a function that was called in a draft."""
+        self._drafting: _Drafting | None = None
+        self._graph: Any = None
+        self._questions: list[tuple[Query, Any, int]] = []
+        self._place = 0
+        self._awaited: int | None = None
+        self._provisional: set[int] = set()
+        self._files: dict[str, int] = {}
+
+    def draft(
+        self,
+        preprocessing_fn: Callable[[dict[str, Any]], Any],
+        feature_spec: Mapping[str, Any],
+        user_id_key: str | None = None,
+    ) -> Draft:
+        """Traces the function with what was released so far.
+
+        Args:
+          preprocessing_fn: The user's.
+          feature_spec: How records are parsed.
+          user_id_key: Name of the feature that tells users apart, where they are the unit.
+
+        Raises:
+          ParameterError: If an analyzer is called wrongly, or the function asks something else than in an earlier draft.
+        """
+        drafting = _Drafting(self.released)
+        module = tf.Module()
+
+        def columns(serialized: Any) -> list[tuple[Any, Any]]:
+            self._call(drafting, preprocessing_fn, tf.io.parse_example(serialized, dict(feature_spec)))
+            return [(asked.values, asked.rows) for asked in drafting.ready()]
+
+        compat.trace_transform(module, columns=_traceable(columns))
+        if user_id_key is not None:
+            compat.trace_transform(module, users=_traceable(_users(feature_spec, user_id_key)))
+        if not self.queries:
+            self.queries = [asked.query for asked in drafting.asked]
+        if len(drafting.asked) != len(self.queries):
+            raise _changed(f"{len(drafting.asked)} analyzers and not {len(self.queries)}")
+        return Draft(module, drafting.ready(), drafting.uncovered, drafting.files_read)
+
+    def call_in_draft(self, preprocessing_fn: Callable[[dict[str, Any]], Any], features: Mapping[str, Any]) -> Any:
+        """Calls the function while a graph is traced; what its analyzers ask is noted, and nothing is released."""
+        drafting = _Drafting({})
+        made = self._call(drafting, preprocessing_fn, features)
+        self.queries, self.uncovered = [asked.query for asked in drafting.asked], drafting.uncovered
+        return made
+
+    def _call(self, drafting: _Drafting, preprocessing_fn: Callable[..., Any], features: Mapping[str, Any]) -> Any:
+        inputs = drafting.name_inputs(features)
+        with self._active(drafting), reads.watched() as files:
+            made = preprocessing_fn(inputs)
+        drafting.files_read = files.found
+        drafting.find_uncovered()
+        return made
+
+    @contextlib.contextmanager
+    def last_tracing(self) -> Iterator[None]:
+        """While this lasts, tracing the function makes the graph that leaves: every analyzer gives what was released."""
+        with self._active(None):
+            yield
+
+    @contextlib.contextmanager
+    def _active(self, drafting: _Drafting | None) -> Iterator[None]:
+        global _current
+        before, self._drafting, self._graph = _current, drafting, None
+        _current = self
+        try:
+            yield
+        finally:
+            _current = before
+
+    def ask(self, query: Query, x: Any) -> int:
+        """Asks something of a tensor; the same question of the same tensor is asked once.
+
+        Args:
+          query: What; its name is made here where it has none.
+          x: A tensor, a SparseTensor or a RaggedTensor with records along its first dimension.
+
+        Returns:
+          The question's place, to find its answer by.
+        """
+        self._begin_if_new()
+        drafting, awaited, self._awaited = self._drafting, self._awaited, None
+        for known, tensor, place in self._questions:
+            if tensor is x and _same(query, known):
+                return place
+        place, self._place = self._place, self._place + 1
+        self._questions.append((query, x, place))
+        if awaited is not None:
+            self._provisional.add(place)
+        if drafting is not None:
+            query = drafting.named(query, x)
+        if self.queries:
+            drafted = self.queries[place] if place < len(self.queries) else None
+            if drafted is None or not _same(query, drafted, but_for_bounds=place in self._provisional):
+                raise _changed(f"{_validate.short(query)} as number {place + 1}")
+            query = self.queries[place] = dataclasses.replace(query, name=drafted.name)
+        elif place >= _MAX_ANALYZERS:
+            raise ParameterError(f"preprocessing_fn asks more than {_MAX_ANALYZERS} questions, which no budget allows.")
+        if drafting is not None:
+            drafting.note(place, query, x, awaited)
+        elif place not in self.released:
+            raise ParameterError(
+                f"Nothing was released of {query.name!r}: the function was not traced by DPTransform before."
+            )
+        return place
+
+    def _begin_if_new(self) -> None:
+        """TFX traces the function more than once: each time in a graph of its own, in which questions are counted anew."""
+        graph = tf.compat.v1.get_default_graph()
+        if graph is not self._graph:
+            self._graph, self._place, self._questions, self._awaited = graph, 0, [], None
+
+    def answer(self, place: int) -> Any:
+        """What was released; None while that is to come."""
+        return self.released.get(place)
+
+    def stand_in(self, place: int, value: Any) -> Any:
+        """A tensor that stands for an answer that is to come: what is made of it has to wait."""
+        assert self._drafting is not None
+        return self._drafting.stand_in(place, value)
+
+    def noise_standard_deviation(self, place: int) -> float:
+        """Of an answer that was released."""
+        return self.answers[place].noise_standard_deviation
+
+    def wait_for_all(self, place: int) -> None:
+        """Lets every later question wait for an answer: where nothing in the graph shows what is made of it."""
+        assert self._drafting is not None
+        self._drafting.hidden.add(place)
+
+    def wait_for_next(self, place: int) -> None:
+        """Lets the next question wait for an answer, from which its bounds follow."""
+        self._awaited = place
+
+    def vocabulary_file(self, place: int, name: str, values: Values | None, *, numbers: bool) -> str:
+        """Writes a vocabulary's file.
+
+        Args:
+          place: Of its question.
+          name: Of the file.
+          values: What is written; None before its release, for a file without values.
+          numbers: Whether the values are whole numbers.
+
+        Returns:
+          Its path.
+
+        Raises:
+          ParameterError: If another vocabulary has the name.
+        """
+        if self._files.setdefault(name, place) != place:
+            raise ParameterError(f"Two vocabularies are called {name!r}. Give each its own vocab_filename.")
+        folder = os.path.join(self._folder, f"{'draft' if values is None else 'released'}_{place}")
+        path = os.path.join(folder, name)
+        if not tf.io.gfile.exists(path):
+            tf.io.gfile.makedirs(folder)
+            empty = (_NO_NUMBER if numbers else _NO_VALUE).encode()
+            lines = list(values.keys) if values is not None else []
+            with tf.io.gfile.GFile(path, "wb") as file:
+                file.write(b"\n".join(lines or [empty]) + b"\n")
+        return path
+
+    @property
+    def vocabularies(self) -> dict[str, int]:
+        """The places of vocabularies' questions, by their files' names."""
+        return dict(self._files)
+
+
+class _Drafting:
+    """State of one draft: what was asked of which tensor, and what depends on a stand-in."""
+
+    def __init__(self, released: Mapping[int, Any]) -> None:
+        self.asked: list[Asked] = []
+        self.hidden: set[int] = set()
+        self.uncovered: list[str] = []
+        self.files_read: list[str] = []
+        self._released = released
+        self._stand_ins: dict[Any, int] = {}
+        self._inputs: dict[Any, str] = {}
+        self._waits: dict[int, bool] = {}
+        self._graph: Any = None
+
+    def name_inputs(self, features: Mapping[str, Any]) -> dict[str, Any]:
+        """Copies of the features, so that each is known by its name."""
+        self._graph = tf.compat.v1.get_default_graph()
+        copies = {}
+        for name, feature in features.items():
+            copies[name] = tf.nest.map_structure(tf.identity, feature, expand_composites=True)
+            for part in tf.nest.flatten(copies[name], expand_composites=True):
+                self._inputs[part.op] = name
+        return copies
+
+    def named(self, query: Query, x: Any) -> Query:
+        """The query with the names of the features that it is of; two of one name get numbers."""
+        name = query.name
+        if name.endswith("()"):
+            features = sorted({self._inputs[op] for op in self._above(x) if op in self._inputs})
+            name = f"{name[:-1]}{', '.join(features[:3])}{', ...' if len(features) > 3 else ''})"
+        taken = {asked.query.name for asked in self.asked}
+        numbered = (name if number == 1 else f"{name} {number}" for number in itertools.count(1))
+        return dataclasses.replace(query, name=next(found for found in numbered if found not in taken))
+
+    def note(self, place: int, query: Query, x: Any, awaited: int | None) -> None:
+        values, rows = values_and_rows(x)
+        _check_kind(query, values)
+        above = self._above(x)
+        if above & self._uncovered_outputs():
+            raise ParameterError(
+                f"{query.name!r} is asked of what tft's own analyzer gives. Let one of tfx_privacy.transform take its place."
+            )
+        pending = {self._stand_ins[op] for op in above if op in self._stand_ins} | self.hidden | {awaited} - {None}
+        self._waits[place] = any(other not in self._released for other in pending)
+        self.asked.append(Asked(place, query, values, rows))
+
+    def ready(self) -> list[Asked]:
+        """What can be asked of the records now: it has no answer yet, and depends on none that is to come."""
+        return [asked for asked in self.asked if asked.place not in self._released and not self._waits[asked.place]]
+
+    def stand_in(self, place: int, value: Any) -> Any:
+        default = tf.convert_to_tensor(value)
+        found = tf.raw_ops.PlaceholderWithDefault(input=default, shape=default.shape)
+        self._stand_ins[found.op] = place
+        return found
+
+    def find_uncovered(self) -> None:
+        self.uncovered = compat.transform_analyzers(self._graph)
+
+    def _uncovered_outputs(self) -> set[Any]:
+        return {tensor.op for tensor in compat.transform_analyzer_outputs(self._graph)}
+
+    def _above(self, x: Any) -> set[Any]:
+        """All operations that a tensor is computed from."""
+        parts = tf.nest.flatten(x, expand_composites=True)
+        found: set[Any] = set()
+        waiting = [part.op for part in parts]
+        while waiting:
+            op = waiting.pop()
+            if op not in found:
+                found.add(op)
+                waiting += [tensor.op for tensor in op.inputs]
+                waiting += list(op.control_inputs)
+        return found
+
+
+def values_and_rows(x: Any) -> tuple[Any, Any]:
+    """The values of a tensor, one after the other, and the record that each is of.
+
+    Args:
+      x: A tensor, a SparseTensor or a RaggedTensor with records along its first dimension.
+
+    Returns:
+      A tensor of shape (num_values,), and an int64 tensor of that shape.
+
+    Raises:
+      ParameterError: If it is none of these.
+    """
+    if isinstance(x, tf.SparseTensor):
+        return x.values, x.indices[:, 0]
+    if isinstance(x, tf.RaggedTensor):
+        rows = tf.cast(x.value_rowids(), tf.int64)
+        inner = x.values
+        while isinstance(inner, tf.RaggedTensor):
+            rows = tf.gather(rows, inner.value_rowids())
+            inner = inner.values
+        values, repeated = values_and_rows(inner)
+        return values, tf.gather(rows, repeated)
+    if not tf.is_tensor(x) or x.shape.rank == 0:
+        raise ParameterError(f"Expected a tensor with records along its first dimension, not {_validate.short(x)}.")
+    num_records = tf.shape(x, tf.int64)[0]
+    values = tf.reshape(x, [-1])
+    of_each = tf.size(x, tf.int64) // tf.maximum(num_records, 1)
+    return values, tf.repeat(tf.range(num_records), of_each)
+
+
+def _traceable(function: Callable[[Any], Any]) -> Any:
+    signature = [tf.TensorSpec([None], tf.string, name=_SERIALIZED)]
+    return tf.function(function, input_signature=signature, autograph=False)
+
+
+def _users(feature_spec: Mapping[str, Any], user_id_key: str) -> Callable[[Any], tuple[Any, Any]]:
+    """Gives of serialized records their users, and which record each is of."""
+    if user_id_key not in feature_spec:
+        raise ParameterError(
+            f"Unknown user_id_key={user_id_key!r}. The examples have: {', '.join(sorted(feature_spec))}."
+        )
+    spec = {user_id_key: feature_spec[user_id_key]}
+    return lambda serialized: values_and_rows(tf.io.parse_example(serialized, spec)[user_id_key])
+
+
+def current(analyzer: str) -> Session:
+    """The session that an analyzer belongs to.
+
+    Raises:
+      ParameterError: If the function is run by something that adds no noise.
+    """
+    if _current is None:
+        raise ParameterError(
+            f"tfx_privacy.transform.{analyzer} was called outside of DPTransform, which alone adds its noise. Put "
+            "DPTransform in the place of Transform."
+        )
+    return _current
+
+
+_current: Session | None = None
+
+
+def _same(query: Query, other: Query, *, but_for_bounds: bool = False) -> bool:
+    """Whether they ask the same, whatever they are called; those of a search's bounds differ until it has ended."""
+    if type(query) is not type(other):
+        return False
+    ours, theirs = (dataclasses.asdict(each) | {"name": ""} for each in (query, other))
+    if but_for_bounds:
+        ours["bounds"] = theirs["bounds"] = None
+    return ours == theirs
+
+
+def _changed(found: str) -> ParameterError:
+    return ParameterError(
+        f"preprocessing_fn asks something else each time it is traced: now {found}. Let it call the same analyzers in the "
+        "same order, whatever they give."
+    )
+
+
+def _check_kind(query: Query, values: Any) -> None:
+    """Texts and numbers are told apart while nothing is charged."""
+    takes_texts = isinstance(query, Vocabulary) or isinstance(getattr(query, "keys", (0,))[0], bytes)
+    if values.dtype == tf.string and not takes_texts:
+        raise ParameterError(f"{query.name} needs numbers, and its feature holds texts.")
+    if isinstance(query, Vocabulary) and not (values.dtype == tf.string or values.dtype.is_integer):
+        raise ParameterError(f"{query.name} needs texts or whole numbers, and its feature holds {values.dtype.name}.")
+    if not (values.dtype == tf.string or values.dtype.is_integer or values.dtype.is_floating):
+        raise ParameterError(f"{query.name} cannot be asked of values of type {values.dtype.name}.")
