@@ -287,7 +287,7 @@ def test_examples_that_do_not_say_which_they_are(tmp_path: pathlib.Path) -> None
 def test_what_orchestrators_make_of_a_number_is_the_same_number() -> None:
     from tfx.types import standard_artifacts
 
-    from tfx_privacy.components.examples_read import examples_read
+    from tfx_privacy.components import examples_read
 
     made = []
     for set_span in ("set_int_custom_property", "set_float_custom_property", "set_string_custom_property"):

@@ -21,6 +21,7 @@ from mutants.noise import NOISE
 from mutants.planning import PLANNING
 from mutants.policy import POLICY
 from mutants.record_wise import RECORD_WISE
+from mutants.registry import REGISTRY
 from mutants.releases import RELEASES
 from mutants.report import REPORT
 from mutants.sampling import SAMPLING
@@ -34,6 +35,6 @@ __all__ = ["MUTANTS", "POSTGRESQL", "Mutant"]
 
 MUTANTS = [
     *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *EVALUATIONS, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER,
-    *CHARGED_RELEASES, *RELEASES, *KUBEFLOW, *MIGRATION, *REPORT, *BASE_MODELS, *INPUTS, *SERVED, *RECORD_WISE, *TRAINED_RECORDS,
-    *TRAINED_LABELS, *POSTGRESQL,
+    *CHARGED_RELEASES, *RELEASES, *KUBEFLOW, *MIGRATION, *REPORT, *REGISTRY, *BASE_MODELS, *INPUTS, *SERVED, *RECORD_WISE,
+    *TRAINED_RECORDS, *TRAINED_LABELS, *POSTGRESQL,
 ]  # fmt: skip
