@@ -6,7 +6,7 @@ from mutants.mutant import Mutant
 
 CHARGED_RELEASES = [
     Mutant("what thresholds spend is rounded down", "thresholds:spent", "math.ceil", "math.floor", "test_thresholds"),
-    Mutant("what is set aside is rounded up", "thresholds:set_aside", "math.floor", "math.ceil", "test_thresholds"),
+    Mutant("less is set aside than its parts", "thresholds:_SLACK", "2.0**-20", "0.0", "test_thresholds"),
     Mutant(
         "what is left of delta is rounded up", "thresholds:left",
         "math.nextafter(found, 0.0)", "found", "test_thresholds",
