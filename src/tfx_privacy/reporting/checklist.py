@@ -258,7 +258,8 @@ def _all_releases(record: PrivacyGuarantee | None, run: LedgerRun | None) -> str
         )
     if record is None:
         return UNKNOWN
-    return f"{NOT_STATED}: no ledger was read. This epsilon is of one training run."
+    released = " and of what was released besides" if record.releases else ""
+    return f"{NOT_STATED}: no ledger was read. This epsilon is of one training run{released}."
 
 
 def _tested(record: PrivacyGuarantee, mechanism: DPMechanism) -> str:

@@ -68,10 +68,11 @@ def _uses(record: PrivacyGuarantee) -> list[Coverage]:
     """Every use of the data, and whether a finite epsilon would cover it."""
     return [
         _training(record),
+        *_releases(record),
         *_upstream(record),
         *_several_runs(record),
         Coverage(
-            use=_STATISTICS,
+            use=_statistics(record),
             covered="no",
             detail=(
                 "Computed from the records without differential privacy. They are no part of the model; keep them as "
@@ -98,6 +99,23 @@ def _training(record: PrivacyGuarantee) -> Coverage:
         covered="yes",
         detail=RELEASED + (f" If, as declared, these treat each record by itself: {declared}." if declared else ""),
     )
+
+
+def _statistics(record: PrivacyGuarantee) -> str:
+    """How those without noise are called, where others are among the releases."""
+    if any(release.component == "statistics" for release in record.releases):
+        return f"Other {_STATISTICS[0].lower()}{_STATISTICS[1:]}"
+    return _STATISTICS
+
+
+def _releases(record: PrivacyGuarantee) -> Iterator[Coverage]:
+    for release in record.releases:
+        thresholds = f", and thresholds spent delta {release.delta_spent:g}" if release.delta_spent else ""
+        yield Coverage(
+            use=f"Released by {release.component}: {', '.join(release.kinds)} of {', '.join(release.splits)}",
+            covered="yes",
+            detail=f"One Gaussian mechanism of noise multiplier {release.noise_multiplier:.6g}{thresholds}; it is in epsilon.",
+        )
 
 
 def _upstream(record: PrivacyGuarantee) -> Iterator[Coverage]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
 
 from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.attacks.evaluation import AttackResult
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.guarantee import coverage
+from tfx_privacy.guarantee.coverage import listed as listed
 from tfx_privacy.guarantee.record import PrivacyGuarantee
 from tfx_privacy.records.base import parse_time
 
@@ -36,11 +36,6 @@ def left_out(record: PrivacyGuarantee) -> str:
     """A clause on what is in the model and not covered; empty where nothing is."""
     found = coverage.uncovered(record)
     return f"{listed(found)} {'is' if len(found) == 1 else 'are'} not covered" if found else ""
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words in a row: "a, b and c"."""
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def epsilon(value: float) -> str:
