@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tfx_privacy.gate.verdict import Verdict
-from tfx_privacy.guarantee.coverage import listed
+from tfx_privacy.guarantee import coverage
 from tfx_privacy.guarantee.mechanism import DPMechanism
 from tfx_privacy.guarantee.record import PrivacyGuarantee
 from tfx_privacy.reporting import checklist, uses, wording
@@ -93,7 +93,7 @@ def _evaluated(found: Basis) -> Iterator[tuple[str, str]]:
         results += ["losses and accuracies during training"] if attacked.over_training else []
         yield (
             "Results of this model's evaluation",
-            f"Not protected: {listed(results)}, computed without noise. None of them is in this entry.",
+            f"Not protected: {coverage.listed(results)}, computed without noise. None of them is in this entry.",
         )
     if found.utility:
         names = ", ".join(metric.name for metric in found.utility)
