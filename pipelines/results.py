@@ -31,9 +31,9 @@ class RunResult:
     metrics: dict[str, float]
     """The Evaluator's metrics over all records, by name; empty without an Evaluator."""
     transform_graph: str
-    """URI of Transform's graph."""
+    """URI of the graph of Transform or DPTransform."""
     transformed_examples: str
-    """URI of Transform's examples."""
+    """URI of its examples."""
 
 
 def read(metadata_path: str, pipeline_name: str) -> RunResult:
@@ -49,7 +49,7 @@ def read(metadata_path: str, pipeline_name: str) -> RunResult:
     store = metadata_store.MetadataStore(metadata.sqlite_metadata_connection_config(metadata_path))
     validated = latest_outputs(store, pipeline_name, "BudgetValidator")
     pushed = latest_outputs(store, pipeline_name, "Pusher")["pushed_model"]
-    transformed = latest_outputs(store, pipeline_name, "Transform")
+    transformed = latest_outputs(store, pipeline_name, "Transform", "DPTransform")
     blessing = validated["blessing"]
     folder = validated["report"].uri
     with open(os.path.join(folder, "report.json"), encoding="utf-8") as file:
@@ -69,22 +69,23 @@ def read(metadata_path: str, pipeline_name: str) -> RunResult:
 
 
 def latest_outputs(
-    store: metadata_store.MetadataStore, pipeline_name: str, node_id: str
+    store: metadata_store.MetadataStore, pipeline_name: str, *node_ids: str
 ) -> dict[str, metadata_store_pb2.Artifact]:
-    """The output artifacts, by key, of the latest finished execution of a node (a cached one counts).
+    """The output artifacts, by key, of the latest finished execution of a node, or of one of several (a cached one counts).
 
     Raises:
-      EvidenceError: If the node never finished in this pipeline.
+      EvidenceError: If none ever finished in this pipeline.
     """
-    node = store.get_context_by_type_and_name("node", f"{pipeline_name}.{node_id}")
     finished = (metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED)
+    nodes = [store.get_context_by_type_and_name("node", f"{pipeline_name}.{node_id}") for node_id in node_ids]
     executions = [
         execution
+        for node in nodes
         for execution in (store.get_executions_by_context(node.id) if node else [])
         if execution.last_known_state in finished
     ]
     if not executions:
-        raise EvidenceError(f"{node_id} has not finished in pipeline {pipeline_name!r}.")
+        raise EvidenceError(f"{' or '.join(node_ids)} has not finished in pipeline {pipeline_name!r}.")
     latest = max(executions, key=lambda execution: execution.id)
     keys = {
         event.artifact_id: event.path.steps[0].key
