@@ -70,7 +70,7 @@ EXAMPLES = (
         "taxi_template",
         "experimental/templates/taxi",
         ("pipeline/pipeline.py", "pipeline/configs.py", "local_runner.py", "kubeflow_v2_runner.py"),
-        ("models/keras_model/model.py",),
+        ("models/keras_model/model.py", "models/preprocessing.py"),
     ),
     Example(
         "mnist",

@@ -40,6 +40,7 @@ from tfx_privacy.guarantee.record import (
     Accountant,
     Audit,
     BaseModel,
+    CoveredRelease,
     ParameterSource,
     Population,
     PrivacyGuarantee,
@@ -49,12 +50,14 @@ from tfx_privacy.guarantee.record import (
 from tfx_privacy.ledger import DEFAULT_SOURCE, Ledger, database, exports
 from tfx_privacy.records import envelope, statement
 from tfx_privacy.records.base import Record
+from tfx_privacy.releases.record import ExamplesRead
 from tfx_privacy.reporting.build import build
 
 RECORDS, LEDGER = GOLDEN / "records", GOLDEN / "ledger"
 SIGNED = "verdict_blessed"
 KEY_ID = "golden"
 _VERSION = Accountant(version="0.4.4")
+_EXAMPLES = ExamplesRead(span="2", version="3", fingerprint="split:single_split,num_files:1,total_bytes:9")
 _INTERVAL = Interval(estimate=0.5, low=0.4375, high=0.5625)
 
 
@@ -112,6 +115,21 @@ def _full_mechanism() -> DPMechanism:
     )
 
 
+def _full_release(run_id: str, **changes: Any) -> CoveredRelease:
+    values: dict[str, Any] = {
+        "run_id": run_id,
+        "splits_disjoint_for": "user",
+        "privacy_unit": "user",
+        "max_records_per_user": 8,
+        "neighboring_relation": "REPLACE_SPECIAL",
+        "examples": [_EXAMPLES, ExamplesRead()],
+        "dataset_id": "taxi",
+        "ledger": evidence.position(),
+        "signed_by": "team-key",
+    }
+    return evidence.release(**{**values, **changes})
+
+
 def _full_guarantee() -> PrivacyGuarantee:
     """Everything that is optional; only its form is golden, as its numbers are nobody's."""
     base_model = BaseModel(
@@ -122,6 +140,7 @@ def _full_guarantee() -> PrivacyGuarantee:
         epsilon=1.5,
         target_delta=1e-6,
         trainings=[evidence.mechanism(), _full_mechanism()],
+        releases=[_full_release("7" * 32)],
         neighboring_relation="REPLACE_SPECIAL",
         privacy_unit="user",
         ledger_id=evidence.LEDGER_ID,
@@ -142,7 +161,14 @@ def _full_guarantee() -> PrivacyGuarantee:
             declared_record_wise=["model.Gate", "model.model_fn.<locals>.loss"],
             scope=[
                 ScopeItem(artifact="schema", covered=False, detail="inferred from the data"),
+                ScopeItem(artifact="transform_graph", covered=True, detail="released", covered_by=["8" * 32]),
                 ScopeItem(artifact="base_model", covered=True, detail='gr\u00f6\u00dfer\u2028\U0001f600 "quoted"\n'),
+            ],
+            examples=[_EXAMPLES, ExamplesRead()],
+            splits_disjoint_for="user",
+            releases=[
+                _full_release("8" * 32),
+                _full_release("9" * 32, files_read=["means.txt"], uncovered_analyzers=["mean"]),
             ],
             base_model=base_model,
             audit=Audit(

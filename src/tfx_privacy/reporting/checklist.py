@@ -14,6 +14,7 @@ from typing import Literal, get_args
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.budget.runs import LedgerRun
 from tfx_privacy.errors import EvidenceError
+from tfx_privacy.guarantee.coverage import covered, listed
 from tfx_privacy.guarantee.mechanism import DPMechanism
 from tfx_privacy.guarantee.record import PrivacyGuarantee, ScopeItem
 from tfx_privacy.records.base import Record, Text
@@ -91,10 +92,11 @@ def _uses(record: PrivacyGuarantee) -> list[Coverage]:
     """Every use of the data, and whether a finite epsilon would cover it."""
     return [
         _training(record),
+        *_releases(record),
         *_upstream(record),
         *_several_runs(record),
         Coverage(
-            use="Statistics (StatisticsGen), validation (ExampleValidator)",
+            use=f"{_other(record, 'statistics')}tatistics (StatisticsGen), validation (ExampleValidator)",
             covered="no",
             detail=(
                 "Computed from the records without differential privacy. They are no part of the model; keep them as "
@@ -124,6 +126,21 @@ def _training(record: PrivacyGuarantee) -> Coverage:
             f"predictions included.{f' If, as declared, these treat each record by itself: {declared}.' if declared else ''}"
         ),
     )
+
+
+def _other(record: PrivacyGuarantee, component: str) -> str:
+    """How a heading begins, of which a part may be among the releases."""
+    return "Other s" if any(release.component == component for release in record.releases) else "S"
+
+
+def _releases(record: PrivacyGuarantee) -> Iterator[Coverage]:
+    for release in record.releases:
+        thresholds = f", and thresholds spent delta {release.delta_spent:g}" if release.delta_spent else ""
+        yield Coverage(
+            use=f"Released by {release.component}: {', '.join(release.kinds)} of {', '.join(release.splits)}",
+            covered="yes",
+            detail=f"One Gaussian mechanism of noise multiplier {release.noise_multiplier:.6g}{thresholds}; it is in epsilon.",
+        )
 
 
 def _upstream(record: PrivacyGuarantee) -> Iterator[Coverage]:
@@ -231,7 +248,7 @@ def _dp_fy(record: PrivacyGuarantee | None, signatures: Mapping[str, str | Evide
         "Setting of differential privacy": (
             "Central: the pipeline reads the raw records and is trusted with them; who receives the model is not."
         ),
-        "Uses of the data that are covered": "The training of this model. All other uses stand in the list above.",
+        "Uses of the data that are covered": f"{_covered(record)} All other uses stand in the list above.",
         "What the mechanism releases": (
             "The weights after every step, so checkpoints are covered as well as the final model."
         )
@@ -255,6 +272,11 @@ def _dp_fy(record: PrivacyGuarantee | None, signatures: Mapping[str, str | Evide
             f"Software: {record.engine}. The gate recomputes epsilon from the mechanism. {_signed(signatures)}"
         ),
     }
+
+
+def _covered(record: PrivacyGuarantee) -> str:
+    words = covered(record) if record.releases else []
+    return f"{_capital(listed(words))} of this model." if words else "The training of this model."
 
 
 def _nist(record: PrivacyGuarantee | None, run: LedgerRun | None, attacked: PrivacyEvaluation | None) -> dict[str, str]:
@@ -397,7 +419,8 @@ def _all_releases(record: PrivacyGuarantee | None, run: LedgerRun | None) -> str
         )
     if record is None:
         return UNKNOWN
-    return f"{NOT_STATED}: no ledger was read. This epsilon is of one training run."
+    released = " and of what was released besides" if record.releases else ""
+    return f"{NOT_STATED}: no ledger was read. This epsilon is of one training run{released}."
 
 
 def _tested(record: PrivacyGuarantee, mechanism: DPMechanism) -> str:

@@ -15,6 +15,7 @@ from tfx_privacy.gate import attack_limit
 from tfx_privacy.gate.evidence import Evidence
 from tfx_privacy.gate.policy import GatePolicy
 from tfx_privacy.gate.verdict import Verdict
+from tfx_privacy.guarantee.coverage import covered, listed
 from tfx_privacy.guarantee.record import PrivacyGuarantee, ScopeItem
 from tfx_privacy.reporting import wording
 from tfx_privacy.reporting.facts import Sentence, leaks
@@ -44,11 +45,12 @@ def _promised(verdict: Verdict, record: PrivacyGuarantee | None) -> str:
         return "Nothing is promised that the gate could establish."
     if rule.value == "infinite":
         return "Nothing is promised: epsilon is infinite, so nothing limits what the model reveals of its records."
-    together = ", its base model's training included" if record.base_model and record.base_model.is_private else ""
-    return (
-        f"Training promises epsilon {rule.value} at delta {record.target_delta:g}{together}, with {wording.unit(record)} as "
-        "privacy unit."
-    )
+    beside = ", its base model's training included" if record.base_model and record.base_model.is_private else ""
+    terms = f"{beside}, with {wording.unit(record)} as privacy unit."
+    words = covered(record) if record.releases else []
+    if words:
+        return f"epsilon = {rule.value} at delta = {record.target_delta:g} covers {listed(words)}{terms}"
+    return f"Training promises epsilon {rule.value} at delta {record.target_delta:g}{terms}"
 
 
 def _is_established(verdict: Verdict, record: PrivacyGuarantee) -> bool:

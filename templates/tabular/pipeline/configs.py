@@ -52,8 +52,8 @@ FEATURES: dict[str, Number | Text] = {
     "pickup_longitude": Number(bounds=(-87.95, -87.52)),
 }
 
-# TODO: what all of this spends together, preprocessing and training, and how; at most what the policy allows. `tfx-privacy plan --population 10000` shows what
-# other values buy.
+# TODO: what all of this spends together, training included, and how; at most what the policy allows.
+# `tfx-privacy plan --population 10000` shows what other values buy.
 PRIVACY = DPParameters(
     target_epsilon=3.0,
     target_delta=DELTA,

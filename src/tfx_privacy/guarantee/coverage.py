@@ -1,0 +1,56 @@
+"""What the one epsilon of a guarantee covers, in words.
+
+Statement, gate and report have them from here, so none promises more than another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from tfx_privacy.guarantee.record import CoveredRelease, PrivacyGuarantee
+
+_OF_TRANSFORM = {
+    "vocabulary": "the vocabulary",
+    "moments": "the scaling",
+    "bounds": "the scaling",
+    "quantiles": "the buckets",
+    "counts": "the counts",
+}
+_OF_COMPONENT = {"evaluation": "the metrics", "synthetic": "the synthetic records"}
+_STATISTICS, _SCHEMA = "the statistics", "the statistics and the schema"
+_TRAINING = "the training"
+_ORDER = (*dict.fromkeys(_OF_TRANSFORM.values()), _STATISTICS, _SCHEMA, *_OF_COMPONENT.values(), _TRAINING)
+
+
+def covered(guarantee: PrivacyGuarantee) -> list[str]:
+    """What the guarantee's epsilon covers, the training last.
+
+    What a transform graph or a schema holds is named only where it is shown to be of a release: a release that the model
+    took nothing from is in epsilon, and says nothing of the model's own graph.
+
+    Returns:
+      Words such as "the vocabulary", "the scaling", "the statistics and the schema", "the training", each once; none where
+      epsilon is infinite.
+    """
+    if not math.isfinite(guarantee.stated_epsilon):
+        return []
+    found = {word for release in guarantee.releases for word in _words(guarantee, release)} | {_TRAINING}
+    if _SCHEMA in found:
+        found.discard(_STATISTICS)
+    return [word for word in _ORDER if word in found]
+
+
+def listed(words: list[str]) -> str:
+    """Words as a sentence says them: "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def _words(guarantee: PrivacyGuarantee, release: CoveredRelease) -> Iterator[str]:
+    made = {item.artifact for item in guarantee.scope if release.run_id in item.covered_by}
+    if release.component == "transform":
+        yield from (_OF_TRANSFORM[kind] for kind in release.kinds if "transform_graph" in made)
+    elif release.component == "statistics":
+        yield _SCHEMA if "schema" in made else _STATISTICS
+    else:
+        yield _OF_COMPONENT[release.component]
