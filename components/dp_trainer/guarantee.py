@@ -40,7 +40,7 @@ from tfx_privacy.guarantee.record import (
     ScopeItem,
     TrainedLabel,
 )
-from tfx_privacy.guarantee.spending import Beside, Group, Spending, delta_left
+from tfx_privacy.guarantee.spending import Beside, Group, Spending, delta_after_thresholds
 from tfx_privacy.guarantee.statement import write_statement
 from tfx_privacy.records import base, statement, strict_json
 from tfx_privacy.releases.record import ExamplesRead
@@ -86,7 +86,7 @@ def _noise_for(group: Group, run: DPParameters, target_delta: float) -> float:
     return calibrate_noise_multiplier(
         run,
         target_epsilon=run.target_epsilon,
-        target_delta=delta_left(target_delta, group.delta_spent),
+        target_delta=delta_after_thresholds(target_delta, group.delta_spent),
         accountant=run.accountant,
         beside=group.events,
     )

@@ -16,7 +16,7 @@ from tfx_privacy.components import _signatures
 from tfx_privacy.components.accounts import Account
 from tfx_privacy.errors import CheckpointError, EvidenceError, ParameterError
 from tfx_privacy.guarantee.record import MAX_RELEASES, CoveredRelease
-from tfx_privacy.guarantee.spending import Beside, delta_left
+from tfx_privacy.guarantee.spending import Beside, delta_after_thresholds
 from tfx_privacy.records import statement, strict_json
 from tfx_privacy.releases.record import FILE_NAME, Release, file_name
 
@@ -140,7 +140,7 @@ def check(beside: Beside, privacy: DPParameters, account: Account | None) -> Non
         _check_account(release, account)
     assert privacy.target_delta is not None
     for group in beside.groups() or ():
-        if not delta_left(privacy.target_delta, group.delta_spent) > 0.0:
+        if not delta_after_thresholds(privacy.target_delta, group.delta_spent) > 0.0:
             raise ParameterError(
                 f"The thresholds of what was released have spent delta={group.delta_spent:g} of target_delta="
                 f"{privacy.target_delta:g}: nothing is left for the training. Raise target_delta, or release with a smaller "

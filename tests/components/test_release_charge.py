@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -235,7 +236,7 @@ def test_a_killed_release_loses_nothing_and_overspends_nothing(
     renyi_filter.cost(ledger.dataset(DATASET).order, RUN.event)  # which the processes inherit
     points = [*POINTS, *((name, at + 1) for name in ("begin", "commit") for at in range(TRANSACTIONS))]
     for number, point in enumerate(points, 1):
-        assert ended(forked(lambda point=point: _release(address, world, point))) == -signal.SIGKILL, point
+        assert ended(forked(functools.partial(_release, address, world, point))) == -signal.SIGKILL, point
         _check_killed(ledger, world, number)
     assert ended(forked(lambda: _release(address, world, None))) == 0
     assert ended(forked(lambda: _release(address, world, ("commit", TRANSACTIONS + 1)))) == 0

@@ -10,6 +10,7 @@ import os
 import pathlib
 import sys
 import tempfile
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -33,6 +34,7 @@ from tfx_privacy.attacks.evaluation import (
 )
 from tfx_privacy.attacks.reference_models import ReferenceSet, SampleKeys
 from tfx_privacy.attacks.trained_records import TrainedRecords
+from tfx_privacy.budget.runs import PlannedRun
 from tfx_privacy.gate.decide import decide
 from tfx_privacy.gate.policy import GatePolicy, PolicyException, SliceLimit
 from tfx_privacy.guarantee.mechanism import AdaptiveClipping, DPMechanism
@@ -329,8 +331,8 @@ def signed(payload: bytes) -> str:
     return envelope.seal(payload, key_pairs.signer("ed25519", KEY_ID))
 
 
-def ledger_export() -> str:
-    """A ledger in which every kind of entry is, as text."""
+def ledger_export(fill: Callable[[Ledger], None]) -> str:
+    """A ledger as text."""
     ids = (f"{number:032x}" for number in itertools.count(1))
     times = (f"2026-01-02T12:00:{second:02d}.000Z" for second in itertools.count())
     with (
@@ -341,11 +343,12 @@ def ledger_export() -> str:
         address = f"sqlite:///{os.path.join(folder, 'ledger.db')}"
         ledger = Ledger(DEFAULT_SOURCE, {"TFX_PRIVACY_LEDGER": address})
         ledger.initialise()
-        _fill(ledger)
+        fill(ledger)
         return "".join(exports.lines(ledger.verify()))
 
 
 def _fill(ledger: Ledger) -> None:
+    """Every kind of entry."""
     kind: dict[str, Any] = {"privacy_unit": "example", "neighboring_relation": "ADD_OR_REMOVE_ONE"}
     ledger.register("taxi", epsilon=8.0, delta=1e-6, approver="Dana \u2028 \u00df", blocks=["2025"])
     ledger.register("text", epsilon=1.0, delta=1e-7, approver="Dana", population=1000)
@@ -364,12 +367,30 @@ def _fill(ledger: Ledger) -> None:
     ledger.abort(names[3], reason="Not needed.")
 
 
+def _fill_with_releases(ledger: Ledger) -> None:
+    """What thresholds spend, in every kind of entry that says it, and a release without any."""
+    kind: dict[str, Any] = {
+        "privacy_unit": "example", "neighboring_relation": "ADD_OR_REMOVE_ONE", "purpose": "release", "blocks": ["2025"],
+    }  # fmt: skip
+    ledger.register("taxi", epsilon=8.0, delta=1e-6, threshold_delta=1e-7, approver="Dana", blocks=["2025", "2026"])
+    run = PlannedRun.of(noise_multiplier=40.0, sampling_probability=1.0, steps=1)
+    names = [f"{letter}" * 32 for letter in "abcd"]
+    for name, delta in zip(names, (1e-8, 3e-9, 2e-9, 0.0), strict=True):
+        ledger.reserve(name, "taxi", run, delta_spent=delta, labels={"node": "DPTransform"}, **kind)
+    ledger.start(names[0], attempt_id="9" * 32)
+    ledger.commit(names[0], run, model_digest=evidence.DIGEST, guarantee_digest=evidence.OTHER_DIGEST)
+    ledger.start(names[1], attempt_id="9" * 32)
+    ledger.abort(names[2], reason="Not needed.")
+    ledger.change_budget("taxi", epsilon=8.0, threshold_delta=2e-7, approver="Grace", reason="More vocabularies.")
+
+
 def files() -> dict[pathlib.Path, str]:
     """What is to be in tests/golden/, by its path."""
     texts = {name: text(record) for name, record in records().items()}
     made = {RECORDS / f"{name}.json": content for name, content in texts.items()}
     made[RECORDS / f"{SIGNED}.intoto.jsonl"] = signed(texts[SIGNED].encode())
-    made[LEDGER / "export.jsonl"] = ledger_export()
+    made[LEDGER / "export.jsonl"] = ledger_export(_fill)
+    made[LEDGER / "export_with_releases.jsonl"] = ledger_export(_fill_with_releases)
     return made
 
 

@@ -218,7 +218,9 @@ def test_registering_again_must_say_the_same_share(ledger: Ledger) -> None:
 
 def test_blocks_are_charged_one_by_one(ledger: Ledger) -> None:
     ledger.register("spans", **BUDGET, threshold_delta=SET_ASIDE, blocks=["2024", "2025"])
-    request = functools.partial(ledger.reserve, dataset_id="spans", planned=RELEASE, **KIND, purpose="release")
+    request: Callable[..., Any] = functools.partial(
+        ledger.reserve, dataset_id="spans", planned=RELEASE, **KIND, purpose="release"
+    )
     both = new_run_id()
     request(both, blocks=["2024", "2025"], delta_spent=6e-8)
     request(new_run_id(), blocks=["2024"], delta_spent=3e-8)
@@ -307,7 +309,9 @@ def test_what_is_admitted_is_within_the_budget_by_an_independent_composition(tmp
     epsilon, delta = rng.uniform(0.8, 12.0), 10 ** rng.uniform(-9, -4)
     share = rng.choice([0.02, 0.1, 0.5, 0.9])
     ledger = new_ledger(f"sqlite:///{tmp_path}/ledger.db", epsilon=epsilon, delta=delta, threshold_delta=share * delta)
-    admitted, asked, refused = [], [], 0
+    admitted: list[PlannedRun] = []
+    asked: list[float] = []
+    refused = 0
     kinds = [
         PlannedRun.of(noise_multiplier=rng.uniform(2.0, 60.0), sampling_probability=1.0, steps=1),
         PlannedRun.of(noise_multiplier=rng.uniform(2.0, 60.0), sampling_probability=1.0, steps=1),

@@ -1,4 +1,4 @@
-"""What the one epsilon of a guarantee covers, in words.
+"""What the one epsilon of a guarantee covers, and what is in the model without being covered: the words for both.
 
 Statement, gate and report have them from here, so none promises more than another.
 """
@@ -18,9 +18,18 @@ _OF_TRANSFORM = {
     "counts": "the counts",
 }
 _OF_COMPONENT = {"evaluation": "the metrics", "synthetic": "the synthetic records"}
-_STATISTICS, _SCHEMA = "the statistics", "the statistics and the schema"
-_TRAINING = "the training"
-_ORDER = (*dict.fromkeys(_OF_TRANSFORM.values()), _STATISTICS, _SCHEMA, *_OF_COMPONENT.values(), _TRAINING)
+_STATISTICS, _SCHEMA = "the statistics", "the schema"
+_BASE_MODEL, _TRAINING = "the base model's training", "the training"
+_ORDER = (
+    *dict.fromkeys(_OF_TRANSFORM.values()), _STATISTICS, _SCHEMA, *_OF_COMPONENT.values(), _BASE_MODEL, _TRAINING,
+)  # fmt: skip
+# By upstream artifact, what is in the model without noise where the artifact is not covered.
+_TAKEN = {
+    "transform_graph": "what Transform's analyzers took from the records",
+    "schema": "what the schema took from the records",
+    "base_model": "what the base model took from the records",
+    "hyperparameters": "what the choice of hyperparameters took from the records",
+}
 
 
 def covered(guarantee: PrivacyGuarantee) -> list[str]:
@@ -30,15 +39,20 @@ def covered(guarantee: PrivacyGuarantee) -> list[str]:
     took nothing from is in epsilon, and says nothing of the model's own graph.
 
     Returns:
-      Words such as "the vocabulary", "the scaling", "the statistics and the schema", "the training", each once; none where
-      epsilon is infinite.
+      Words such as "the vocabulary", "the scaling", "the schema", "the training", each once; none where epsilon is infinite.
     """
     if not math.isfinite(guarantee.stated_epsilon):
         return []
     found = {word for release in guarantee.releases for word in _words(guarantee, release)} | {_TRAINING}
-    if _SCHEMA in found:
-        found.discard(_STATISTICS)
+    if guarantee.base_model is not None and guarantee.base_model.is_private:
+        found.add(_BASE_MODEL)
     return [word for word in _ORDER if word in found]
+
+
+def uncovered(guarantee: PrivacyGuarantee) -> list[str]:
+    """What the model holds of the records without noise, each once; epsilon says nothing of it."""
+    outside = [item.artifact for item in guarantee.scope if not item.covered]
+    return [_TAKEN[artifact] for artifact in dict.fromkeys(outside)]
 
 
 def listed(words: list[str]) -> str:
@@ -51,6 +65,8 @@ def _words(guarantee: PrivacyGuarantee, release: CoveredRelease) -> Iterator[str
     if release.component == "transform":
         yield from (_OF_TRANSFORM[kind] for kind in release.kinds if "transform_graph" in made)
     elif release.component == "statistics":
-        yield _SCHEMA if "schema" in made else _STATISTICS
+        yield _STATISTICS
+        if "schema" in made:
+            yield _SCHEMA
     else:
         yield _OF_COMPONENT[release.component]

@@ -7,7 +7,7 @@ from tfx_privacy.accounting.epsilon import EpsilonBounds
 from tfx_privacy.errors import EvidenceError, ParameterError
 from tfx_privacy.guarantee.recomputation import recomputed_epsilon
 from tfx_privacy.guarantee.record import MAX_STATEMENT, PrivacyGuarantee
-from tfx_privacy.guarantee.spending import Beside, delta_left, spendings
+from tfx_privacy.guarantee.spending import Beside, delta_after_thresholds, spendings
 from tfx_privacy.records import statement, strict_json
 
 # Characters that an audit, lost steps and longer numbers may add to what was planned.
@@ -38,6 +38,6 @@ def check(planned: PrivacyGuarantee) -> None:
     pld = None if planned.epsilon_pld is None else float(planned.epsilon_pld)
     stated = EpsilonBounds(pld=pld, rdp=float(planned.epsilon_rdp))
     for spending in found or ():
-        left = delta_left(planned.target_delta, spending.delta_spent)
+        left = delta_after_thresholds(planned.target_delta, spending.delta_spent)
         if left > 0.0:
             lower_bound.check(spending.event, stated, target_delta=left)

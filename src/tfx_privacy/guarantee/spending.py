@@ -56,13 +56,13 @@ class Spending(NamedTuple):
         Raises:
           ParameterError, AccountingError: As `epsilon_bounds`.
         """
-        left = delta_left(target_delta, self.delta_spent)
+        left = delta_after_thresholds(target_delta, self.delta_spent)
         if not left > 0.0:
             return None
         return epsilon_bounds(self.event, target_delta=left, value_discretization_interval=interval)
 
 
-def delta_left(target_delta: float, delta_spent: float) -> float:
+def delta_after_thresholds(target_delta: float, delta_spent: float) -> float:
     """What thresholds leave of delta for the accountants; not positive where they have spent all of it."""
     return target_delta - delta_spent * _UP
 

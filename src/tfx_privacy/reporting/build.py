@@ -24,7 +24,7 @@ from tfx_privacy.guarantee.mechanism import DPMechanism
 from tfx_privacy.guarantee.record import PrivacyGuarantee
 from tfx_privacy.guarantee.spending import Beside
 from tfx_privacy.guarantee.statement import write_statement
-from tfx_privacy.reporting import checklist
+from tfx_privacy.reporting import checklist, uses
 from tfx_privacy.reporting.checklist import Metric
 from tfx_privacy.reporting.facts import (
     BudgetPoint,
@@ -95,7 +95,7 @@ def build(
         is_established=is_established,
         gaussian_dp=_gaussian_dp(record, spent) if is_established else None,
         epsilon_over_steps=spent,
-        coverage=checklist.coverage(record, is_established=is_established),
+        coverage=uses.coverage(record, is_established=is_established),
         disclosure=checklist.answers(
             record, attacked, run, signatures=evidence.signatures, is_established=is_established, utility=utility
         ),

@@ -144,7 +144,7 @@ ACCOUNTING = [
     ),
     Mutant(
         "a run is begun whose epsilon is impossible", "planned:check",
-        "if event is not None: ...", "pass", "test_planned",
+        "for spending in found or (): ...", "pass", "test_planned",
     ),
     Mutant(
         "averages are dropped", "keras_api:finish",

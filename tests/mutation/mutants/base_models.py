@@ -11,7 +11,7 @@ BASE_MODELS = [
     ),
     Mutant(
         "only the last base model counts", "begin_from",
-        "trainings=[*earlier, record.mechanism]", "trainings=[record.mechanism]", "test_base_model_rules",
+        "earlier.trainings if earlier is not None else []", "[]", "test_base_model_rules",
     ),
     Mutant(
         "trainings on other terms are added up", "Beside._of_base",
