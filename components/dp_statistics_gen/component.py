@@ -103,7 +103,7 @@ class DPStatisticsGen(base_beam_component.BaseBeamComponent):
             spec=DPStatisticsGenSpec(
                 examples=examples,
                 features=feature_list.to_json(features),
-                splits=None if splits is None else strict_json.canonical(executor.check_splits(splits)),
+                splits=None if splits is None else strict_json.canonical(executor.distinct_splits(splits)),
                 statistics=channel_utils.as_channel([standard_artifacts.ExampleStatistics()]),
                 privacy_release=channel_utils.as_channel([artifacts.PrivacyRelease()]),
                 **arguments,
