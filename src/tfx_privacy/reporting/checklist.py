@@ -14,11 +14,10 @@ from typing import Literal, get_args
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.budget.runs import LedgerRun
 from tfx_privacy.errors import EvidenceError
-from tfx_privacy.guarantee.coverage import covered, listed
 from tfx_privacy.guarantee.mechanism import DPMechanism
 from tfx_privacy.guarantee.record import PrivacyGuarantee, ScopeItem
 from tfx_privacy.records.base import Record, Text
-from tfx_privacy.reporting import wording
+from tfx_privacy.reporting import released, wording
 
 DP_FY: Literal["How to DP-fy ML, 5.3.3"] = "How to DP-fy ML, 5.3.3"
 NIST: Literal["NIST SP 800-226"] = "NIST SP 800-226"
@@ -92,11 +91,11 @@ def _uses(record: PrivacyGuarantee) -> list[Coverage]:
     """Every use of the data, and whether a finite epsilon would cover it."""
     return [
         _training(record),
-        *_releases(record),
+        *(Coverage(use=use, covered="yes", detail=detail) for use, detail in released.uses(record)),
         *_upstream(record),
         *_several_runs(record),
         Coverage(
-            use=f"{_other(record, 'statistics')}tatistics (StatisticsGen), validation (ExampleValidator)",
+            use=released.of_others(record, "Statistics (StatisticsGen), validation (ExampleValidator)"),
             covered="no",
             detail=(
                 "Computed from the records without differential privacy. They are no part of the model; keep them as "
@@ -126,21 +125,6 @@ def _training(record: PrivacyGuarantee) -> Coverage:
             f"predictions included.{f' If, as declared, these treat each record by itself: {declared}.' if declared else ''}"
         ),
     )
-
-
-def _other(record: PrivacyGuarantee, component: str) -> str:
-    """How a heading begins, of which a part may be among the releases."""
-    return "Other s" if any(release.component == component for release in record.releases) else "S"
-
-
-def _releases(record: PrivacyGuarantee) -> Iterator[Coverage]:
-    for release in record.releases:
-        thresholds = f", and thresholds spent delta {release.delta_spent:g}" if release.delta_spent else ""
-        yield Coverage(
-            use=f"Released by {release.component}: {', '.join(release.kinds)} of {', '.join(release.splits)}",
-            covered="yes",
-            detail=f"One Gaussian mechanism of noise multiplier {release.noise_multiplier:.6g}{thresholds}; it is in epsilon.",
-        )
 
 
 def _upstream(record: PrivacyGuarantee) -> Iterator[Coverage]:
@@ -248,7 +232,7 @@ def _dp_fy(record: PrivacyGuarantee | None, signatures: Mapping[str, str | Evide
         "Setting of differential privacy": (
             "Central: the pipeline reads the raw records and is trusted with them; who receives the model is not."
         ),
-        "Uses of the data that are covered": f"{_covered(record)} All other uses stand in the list above.",
+        "Uses of the data that are covered": f"{released.covers(record)} All other uses stand in the list above.",
         "What the mechanism releases": (
             "The weights after every step, so checkpoints are covered as well as the final model."
         )
@@ -272,11 +256,6 @@ def _dp_fy(record: PrivacyGuarantee | None, signatures: Mapping[str, str | Evide
             f"Software: {record.engine}. The gate recomputes epsilon from the mechanism. {_signed(signatures)}"
         ),
     }
-
-
-def _covered(record: PrivacyGuarantee) -> str:
-    words = covered(record) if record.releases else []
-    return f"{_capital(listed(words))} of this model." if words else "The training of this model."
 
 
 def _nist(record: PrivacyGuarantee | None, run: LedgerRun | None, attacked: PrivacyEvaluation | None) -> dict[str, str]:
