@@ -69,7 +69,7 @@ def adaptive() -> Any:
 def with_releases(**changes: Any) -> PrivacyGuarantee:
     """Preprocessing, whose vocabulary and scaling the graph holds, and statistics."""
     graph = ScopeItem(artifact="transform_graph", covered=True, detail="It is a release's.", covered_by=["5" * 32])
-    values = {"examples": [evidence.EXAMPLES], "scope": [graph], "splits_disjoint_for": "example"}
+    values: dict[str, Any] = {"examples": [evidence.EXAMPLES], "scope": [graph], "splits_disjoint_for": "example"}
     released = [evidence.release(**changes), evidence.release("statistics", **changes)]
     return evidence.make_guarantee(releases=released, **values)
 
