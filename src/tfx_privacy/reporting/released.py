@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfx_privacy.guarantee.coverage import covered, listed
 from tfx_privacy.guarantee.record import PrivacyGuarantee
 
 
@@ -23,9 +22,3 @@ def of_others(record: PrivacyGuarantee, use: str) -> str:
     has_own = any(release.component == "statistics" for release in record.releases)
     return f"Other {use[:1].lower()}{use[1:]}" if has_own else use
 
-
-def covers(record: PrivacyGuarantee) -> str:
-    """What epsilon covers, as a sentence about the model."""
-    words = covered(record) if record.releases else []
-    text = listed(words) if words else "the training"
-    return f"{text[:1].upper()}{text[1:]} of this model."
