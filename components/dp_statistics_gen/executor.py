@@ -91,7 +91,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                     component="statistics",
                     examples=examples,
                     names=[name],
-                    splits_disjoint_for=exec_properties.get(releasing.SPLITS_DISJOINT_FOR_KEY),
+                    splits_disjoint_for=exec_properties.get(keys.SPLITS_DISJOINT_FOR),
                     bits=bits,
                     artifact_digest=_files.directory_digest(uri),
                 )

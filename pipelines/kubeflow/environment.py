@@ -120,8 +120,9 @@ def _receivers(secret: Secret, wanted: Sequence[Need]) -> list[str]:
 
 
 def _needs_of(node: Any, signed: bool) -> Iterator[Need]:
-    trains, attacks, decides = roles.is_dp_trainer(node), roles.is_privacy_evaluator(node), roles.is_validator(node)
-    if trains or attacks or decides:
+    attacks, decides = roles.is_privacy_evaluator(node), roles.is_validator(node)
+    spends = roles.is_dp_trainer(node) or roles.is_releasing(node)
+    if spends or attacks or decides:
         yield Need(node.id, signing.SIGNING_KEY_VARIABLE, required=signed and not decides)
     if decides:
         yield Need(node.id, signing.VERIFICATION_KEYS_VARIABLE, required=signed)
@@ -130,7 +131,7 @@ def _needs_of(node: Any, signed: bool) -> Iterator[Need]:
         unsigned = pusher.Settings.from_custom_config(text).allow_missing_keys
         yield Need(node.id, signing.VERIFICATION_KEYS_VARIABLE, required=not unsigned)
     ledger = node.exec_properties.get(keys.LEDGER)
-    if (trains or decides) and isinstance(ledger, str):
+    if (spends or decides) and isinstance(ledger, str):
         yield Need(node.id, source.check_name(ledger), required=True)
 
 

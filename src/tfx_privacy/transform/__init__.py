@@ -24,6 +24,8 @@ from tfx_privacy.transform.analyzers import min as min
 from tfx_privacy.transform.analyzers import quantiles as quantiles
 from tfx_privacy.transform.analyzers import var as var
 from tfx_privacy.transform.analyzers import vocabulary as vocabulary
+from tfx_privacy.transform.dry_run import DryRun as DryRun
+from tfx_privacy.transform.dry_run import dry_run as dry_run
 from tfx_privacy.transform.mappers import apply_buckets as apply_buckets
 from tfx_privacy.transform.mappers import bucketize as bucketize
 from tfx_privacy.transform.mappers import scale_by_min_max as scale_by_min_max

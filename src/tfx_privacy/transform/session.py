@@ -64,6 +64,8 @@ class Session:
         """How much noise each has, once that is planned."""
         self.released: dict[int, Any] = {}
         """Arrays or `Values`, by place."""
+        self.uncovered: list[str] = []
+        """tft's own analyzers, of a function that was called in a draft."""
         self._drafting: _Drafting | None = None
         self._graph: Any = None
         self._questions: list[tuple[Query, Any, int]] = []
@@ -92,11 +94,7 @@ class Session:
         module = tf.Module()
 
         def columns(serialized: Any) -> list[tuple[Any, Any]]:
-            inputs = drafting.name_inputs(tf.io.parse_example(serialized, dict(feature_spec)))
-            with self._active(drafting), reads.watched() as files:
-                preprocessing_fn(inputs)
-            drafting.files_read = files.found
-            drafting.find_uncovered()
+            self._call(drafting, preprocessing_fn, tf.io.parse_example(serialized, dict(feature_spec)))
             return [(asked.values, asked.rows) for asked in drafting.ready()]
 
         compat.trace_transform(module, columns=_traceable(columns))
@@ -107,6 +105,21 @@ class Session:
         if len(drafting.asked) != len(self.queries):
             raise _changed(f"{len(drafting.asked)} analyzers and not {len(self.queries)}")
         return Draft(module, drafting.ready(), drafting.uncovered, drafting.files_read)
+
+    def call_in_draft(self, preprocessing_fn: Callable[[dict[str, Any]], Any], features: Mapping[str, Any]) -> Any:
+        """Calls the function while a graph is traced; what its analyzers ask is noted, and nothing is released."""
+        drafting = _Drafting({})
+        made = self._call(drafting, preprocessing_fn, features)
+        self.queries, self.uncovered = [asked.query for asked in drafting.asked], drafting.uncovered
+        return made
+
+    def _call(self, drafting: _Drafting, preprocessing_fn: Callable[..., Any], features: Mapping[str, Any]) -> Any:
+        inputs = drafting.name_inputs(features)
+        with self._active(drafting), reads.watched() as files:
+            made = preprocessing_fn(inputs)
+        drafting.files_read = files.found
+        drafting.find_uncovered()
+        return made
 
     @contextlib.contextmanager
     def last_tracing(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from mutants.accounting import ACCOUNTING
 from mutants.attacks import ATTACKS
 from mutants.base_models import BASE_MODELS
+from mutants.charged_releases import CHARGED_RELEASES
 from mutants.clipping import CLIPPING
 from mutants.evaluations import EVALUATIONS
 from mutants.gate import GATE
@@ -20,6 +21,8 @@ from mutants.noise import NOISE
 from mutants.planning import PLANNING
 from mutants.policy import POLICY
 from mutants.record_wise import RECORD_WISE
+from mutants.registry import REGISTRY
+from mutants.releases import RELEASES
 from mutants.report import REPORT
 from mutants.sampling import SAMPLING
 from mutants.served import SERVED
@@ -33,6 +36,6 @@ __all__ = ["MUTANTS", "POSTGRESQL", "Mutant"]
 
 MUTANTS = [
     *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *EVALUATIONS, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER,
-    *KUBEFLOW, *MIGRATION, *REPORT, *BASE_MODELS, *INPUTS, *SERVED, *RECORD_WISE, *TRAINED_RECORDS, *TRAINED_LABELS, *STATISTICS,
-    *POSTGRESQL,
+    *CHARGED_RELEASES, *RELEASES, *KUBEFLOW, *MIGRATION, *REPORT, *REGISTRY, *BASE_MODELS, *INPUTS, *SERVED, *RECORD_WISE,
+    *STATISTICS, *TRAINED_RECORDS, *TRAINED_LABELS, *POSTGRESQL,
 ]  # fmt: skip
