@@ -383,7 +383,8 @@ def test_the_sums_are_exact_for_any_number_of_files(tmp_path: pathlib.Path, shar
         exact_sums.build(
             pipeline, exact_sums.Questions(reader.of_queries(FEATURES, queries), queries), files, str(folder)
         )
-    for query, ours, theirs in zip(queries, exact_sums.read(str(folder), queries), naive(records), strict=True):
+    found: list[Any] = exact_sums.read(str(folder), queries)
+    for query, ours, theirs in zip(queries, found, naive(records), strict=True):
         assert ours == theirs if isinstance(query, Vocabulary) else np.array_equal(ours, theirs), query.name
 
 

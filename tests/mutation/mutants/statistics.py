@@ -43,7 +43,7 @@ STATISTICS = [
     ),
     Mutant(
         "bounds that are to be searched are some", "releases.features:Number.__post_init__",
-        'self.bounds == "private"', 'False', _FEATURES,
+        "isinstance(self.bounds, str)", "False", _FEATURES,
     ),
     Mutant(
         "one release is charged for two", "release_charge:_reserve_all", "zip(releases, labels, strict=True)",
@@ -75,8 +75,8 @@ STATISTICS = [
         f"{_EXECUTOR}::test_each_split_has_statistics_and_the_record_of_its_release",
     ),
     Mutant(
-        "a user has any number of records", "exact_sums:build", "beam.combiners.Top.SmallestPerKey(questions.max_records_per_user)",
-        "beam.combiners.Top.SmallestPerKey(1000)",
+        "a user has any number of records", "exact_sums:build",
+        "beam.combiners.Top.SmallestPerKey(questions.max_records_per_user)", "beam.combiners.Top.SmallestPerKey(1000)",
         f"{_EXECUTOR}::test_people_are_the_unit_where_they_are_told_apart",
     ),
     Mutant(
