@@ -21,4 +21,3 @@ def of_others(record: PrivacyGuarantee, use: str) -> str:
     """A use of the data by components of TFX, where statistics may have been released as well."""
     has_own = any(release.component == "statistics" for release in record.releases)
     return f"Other {use[:1].lower()}{use[1:]}" if has_own else use
-
