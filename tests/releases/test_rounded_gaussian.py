@@ -186,10 +186,7 @@ def test_what_lies_near_a_half_is_decided_by_further_bits() -> None:
     decided, otherwise = 0, 0
     for place, row in enumerate(zip(*parts, strict=True)):
         near = abs(abs(numbers[place] - np.rint(numbers[place])) - 0.5) <= unsure[place]
-        if near:
-            wanted = [exact(scale, row, stream)]
-        else:
-            wanted = [exact(scale, row, LOW), exact(scale, row, HIGH)]
+        wanted = [exact(scale, row, further) for further in ([stream] if near else [LOW, HIGH])]
         decided += near
         otherwise += near and rounded[place] != np.rint(numbers[place])
         assert {int(each.to_integral_value(decimal.ROUND_HALF_EVEN)) for each in wanted} == {int(rounded[place])}
@@ -218,7 +215,7 @@ def test_a_standard_deviation_is_positive_and_has_its_limit(wrong: float) -> Non
 def test_no_seed_of_anybody_repeats_the_noise() -> None:
     draws = []
     for _ in range(2):
-        np.random.seed(1)  # noqa: NPY002 - the generator that a seed of a pipeline reaches
+        np.random.seed(1)
         draws.append(drawn(1e9, 100))
     assert not np.any(draws[0] == draws[1])
     np.testing.assert_array_equal(drawn(5.0, 100, RandomBits.of_seed(1)), drawn(5.0, 100, RandomBits.of_seed(1)))
