@@ -8,14 +8,13 @@ Beam through a folder, which whoever adds the noise removes.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import os
 import struct
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import apache_beam as beam
 import numpy as np
@@ -40,16 +39,27 @@ _Key: TypeAlias = "tuple[int, int]"
 """A query's place, and the part of a vocabulary; -1 for a vector."""
 
 
+class Reader(Protocol):
+    """What finds the queries' values in records: plain values, so it travels anywhere.
+
+    What it finds in a record depends on no other record, or the queries' sensitivities do not hold.
+    """
+
+    def columns(self, records: Any) -> Sequence[Column]:
+        """Of each query, its values in serialized records, a string tensor of shape (num_records,)."""
+
+    def users(self, records: Any) -> Column:
+        """Whom the records are of, where users are the unit."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Questions:
     """What a worker needs to answer them; plain values, so it travels anywhere."""
 
-    model_path: str
-    """Of a SavedModel whose `columns.traced` takes serialized records and gives values and rows for each query."""
+    reader: Reader
     queries: Sequence[Query]
     max_records_per_user: int | None = None
-    """Where users are the unit, whom the SavedModel's `users.traced` tells: of each, so many records with the smallest hashes
-    count."""
+    """Where users are the unit: of each, so many records with the smallest hashes count."""
 
 
 Sums: TypeAlias = "list[np.ndarray | Counter[bytes]]"
@@ -64,7 +74,7 @@ def build(pipeline: beam.Pipeline, questions: Questions, files: Sequence[str], f
     else:
         sums = (
             read
-            | "Users" >> beam.ParDo(_Users(questions.model_path))
+            | "Users" >> beam.ParDo(_Users(questions.reader))
             | "Bounded" >> beam.combiners.Top.SmallestPerKey(questions.max_records_per_user)
             | "Records" >> beam.FlatMap(_records)
             | "Batches" >> beam.BatchElements(min_batch_size=64, max_batch_size=BATCH_SIZE)
@@ -119,15 +129,8 @@ class _Sums:
 
     def add(self, records: Any) -> bool:
         """Adds a batch of serialized records; whether there is so much that it should be given on."""
-        columns = without_values.call(
-            lambda: [
-                (values.numpy(), rows.numpy())
-                for values, rows in _model(self._questions.model_path).columns.traced(records)
-            ],
-            "What preprocessing_fn makes of the records",
-        )
-        for place, (query, (values, rows)) in enumerate(zip(self._questions.queries, columns, strict=True)):
-            column = Column(values, rows)
+        columns = self._questions.reader.columns(records)
+        for place, (query, column) in enumerate(zip(self._questions.queries, columns, strict=True)):
             if isinstance(query, Vocabulary):
                 self._values.setdefault(place, Counter()).update(query.counts(column))
             else:
@@ -180,15 +183,12 @@ class _SumBatches(beam.DoFn):
 class _Users(beam.DoFn):
     """Gives each record under its user, with a hash that orders the user's records; records of nobody are left out."""
 
-    def __init__(self, model_path: str) -> None:
-        self._model_path = model_path
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
 
     def process(self, file: str) -> Iterator[tuple[bytes, tuple[bytes, bytes]]]:
         for records in _batches(file):
-            values, rows = without_values.call(
-                functools.partial(_model(self._model_path).users.traced, records), "What tells users apart"
-            )
-            kept = Column(values.numpy(), rows.numpy()).first(1)
+            kept = self._reader.users(records).first(1)
             serialized = records.numpy()
             for user, row in zip(kept.values.tolist(), kept.rows.tolist(), strict=True):
                 record = serialized[row]
@@ -245,6 +245,7 @@ def _split(text: bytes, count: int) -> list[bytes]:
 
 def _batches(file: str) -> Iterator[Any]:
     """The records of a file, string tensors of shape (at most BATCH_SIZE,)."""
+    example_files.check_whole([file])
     try:
         yield from example_files.records_of([file]).batch(BATCH_SIZE)
     except without_values.ERRORS:
@@ -253,12 +254,6 @@ def _batches(file: str) -> Iterator[Any]:
         broken = False
     if broken:
         raise example_files.damaged(file)
-
-
-@functools.lru_cache(maxsize=4)
-def _model(path: str) -> Any:
-    """The SavedModel, once in a process."""
-    return tf.saved_model.load(path)
 
 
 def check_files(files: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ is told what came out, and only then does the release exist.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from absl import logging
 
@@ -17,7 +17,7 @@ from tfx_privacy import ledger as ledgers
 from tfx_privacy.budget import thresholds
 from tfx_privacy.budget.runs import LedgerPosition, PlannedRun
 from tfx_privacy.components.accounts import Account
-from tfx_privacy.errors import LedgerError
+from tfx_privacy.errors import LedgerError, TFXPrivacyError
 from tfx_privacy.releases.record import Release, release_digest
 
 
@@ -52,8 +52,8 @@ class MeteredRelease:
         self._run, self._delta_spent = run, delta_spent
         self._kind = {"privacy_unit": privacy_unit, "neighboring_relation": neighboring_relation}
 
-    def begin(self, labels: Mapping[str, str]) -> None:
-        """Charges the release, and says that it starts.
+    def reserve(self, labels: Mapping[str, str]) -> None:
+        """Charges the release, which may be given back until it starts.
 
         Raises:
           BudgetError: If the budget does not suffice.
@@ -70,8 +70,22 @@ class MeteredRelease:
             delta_spent=self._delta_spent,
             labels=labels,
         )
+
+    def start(self) -> None:
+        """Says that records are read from now on: the charge stays.
+
+        Raises:
+          LedgerError: If the ledger does not take it; nothing must be read then.
+        """
         self._ledger.start(self.run_id, attempt_id=ledgers.new_run_id())
         logging.info("Charged to dataset %r as release %s", self._account.dataset_id, self.run_id)
+
+    def give_back(self) -> None:
+        """Takes back the charge of a release that did not start."""
+        try:
+            self._ledger.abort(self.run_id, reason="A release beside it could not be charged; no record was read.")
+        except LedgerError as error:
+            logging.error("Release %s could not be given back, and stays charged: %s", self.run_id, error)
 
     def commit(self, release: Release) -> Release:
         """Tells the ledger what was released.
@@ -141,16 +155,74 @@ def charged(
       BudgetError: If the budget does not suffice; no record was read.
       LedgerError: If it cannot be charged for another reason.
     """
+    with all_charged(
+        account,
+        run=run,
+        delta_spent=delta_spent,
+        privacy_unit=privacy_unit,
+        neighboring_relation=neighboring_relation,
+        labels=[labels],
+    ) as (release,):
+        yield release
+
+
+@contextlib.contextmanager
+def all_charged(
+    account: Account | None,
+    *,
+    run: PlannedRun,
+    delta_spent: float,
+    privacy_unit: str,
+    neighboring_relation: str,
+    labels: Sequence[Mapping[str, str]],
+) -> Iterator[Sequence[MeteredRelease | UnmeteredRelease]]:
+    """Several releases of the same kind, as `charged`: where one is refused, none starts, and the others are given back.
+
+    Args:
+      account: Whose budget; None without a ledger.
+      run: Of each by itself.
+      delta_spent: By the thresholds of each.
+      privacy_unit: The releases'.
+      neighboring_relation: The releases'.
+      labels: Of each; as many releases as there are.
+
+    Yields:
+      The releases, in the order of `labels`.
+
+    Raises:
+      BudgetError: If the budget does not suffice for all; no record was read, and nothing is charged.
+      LedgerError: If they cannot be charged for another reason.
+    """
     if account is None:
-        yield UnmeteredRelease()
+        yield [UnmeteredRelease() for _ in labels]
         return
     with ledgers.Ledger(account.source) as ledger:
-        release = MeteredRelease(ledger, account, run, delta_spent, privacy_unit, neighboring_relation)
-        release.begin(labels)
+        releases = [
+            MeteredRelease(ledger, account, run, delta_spent, privacy_unit, neighboring_relation) for _ in labels
+        ]
+        _reserve(releases, labels)
         try:
-            yield release
+            for release in releases:
+                release.start()
+            yield releases
         finally:
-            if not release.is_committed:
-                logging.error(
-                    "Release %s was not committed; it stays charged to dataset %r", release.run_id, account.dataset_id
-                )
+            for release in releases:
+                if not release.is_committed:
+                    logging.error(
+                        "Release %s was not committed; it stays charged to dataset %r",
+                        release.run_id,
+                        account.dataset_id,
+                    )
+
+
+def _reserve(releases: Sequence[MeteredRelease], labels: Sequence[Mapping[str, str]]) -> None:
+    """Charges all or none."""
+    charged_before: list[MeteredRelease] = []
+    try:
+        for release, said in zip(releases, labels, strict=True):
+            release.reserve(said)
+            charged_before.append(release)
+    except TFXPrivacyError:
+        for release in charged_before:
+            release.give_back()
+        raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,8 +17,17 @@ from tfx.utils import io_utils
 
 from tfx_privacy import _validate
 from tfx_privacy._version import __version__
-from tfx_privacy.components import _files, _signatures, accounts, exact_sums, examples_read, keys, splits
-from tfx_privacy.errors import ParameterError
+from tfx_privacy.components import (
+    _files,
+    _signatures,
+    accounts,
+    exact_sums,
+    examples_read,
+    keys,
+    release_charge,
+    splits,
+)
+from tfx_privacy.errors import ParameterError, TFXPrivacyError
 from tfx_privacy.random_bits import RandomBits
 from tfx_privacy.records import base, statement, strict_json
 from tfx_privacy.releases import noisy
@@ -109,7 +117,7 @@ def files_of(examples: Sequence[types.Artifact], names: Sequence[str], component
 
 def released(
     make_pipeline: Callable[[], beam.Pipeline],
-    module: tf.Module,
+    reader: exact_sums.Reader,
     files: Sequence[str],
     plan: ReleasePlan,
     places: Sequence[int],
@@ -120,7 +128,7 @@ def released(
 
     Args:
       make_pipeline: Of Beam.
-      module: Whose `columns` gives the values of each query, and whose `users` gives the records' users where they are the unit.
+      reader: Of the records; its columns are those of `places`.
       files: Of the records.
       plan: Of the whole release.
       places: Of the queries that are answered now.
@@ -131,9 +139,8 @@ def released(
       Arrays or `noisy.Values`, by place.
     """
     queries: list[Query] = [plan.queries[place] for place in places]
-    questions = exact_sums.Questions(os.path.join(folder, "columns"), queries, plan.privacy.max_records_per_user)
+    questions = exact_sums.Questions(reader, queries, plan.privacy.max_records_per_user)
     try:
-        tf.saved_model.save(module, questions.model_path)
         with make_pipeline() as pipeline:
             exact_sums.build(pipeline, questions, files, folder)
         sums = exact_sums.read(folder, queries)
@@ -192,6 +199,27 @@ def make_release(
         uncovered_analyzers=list(uncovered_analyzers),
         engine=f"tfx-privacy {__version__}, tensorflow {tf.__version__}, apache-beam {importlib.metadata.version('apache-beam')}",
     )
+
+
+def commit(
+    run: release_charge.MeteredRelease | release_charge.UnmeteredRelease,
+    release: Release,
+    output_dict: Mapping[str, Sequence[types.Artifact]],
+) -> Release:
+    """Tells the ledger what was released, before the record of it is written.
+
+    What a release whose charge the ledger does not know has shown must not lie about for others to find, so it is removed.
+
+    Raises:
+      TFXPrivacyError: If the ledger does not take it.
+    """
+    try:
+        return run.commit(release)
+    except TFXPrivacyError:
+        for artifact in (artifact for artifacts in output_dict.values() for artifact in artifacts):
+            if tf.io.gfile.exists(artifact.uri):
+                tf.io.gfile.rmtree(artifact.uri)
+        raise
 
 
 def write_release(artifact: types.Artifact, release: Release, split: str | None = None) -> None:

@@ -27,7 +27,8 @@ from tfx_privacy.components import (
     release_charge,
     releasing,
 )
-from tfx_privacy.errors import ParameterError, TFXPrivacyError
+from tfx_privacy.components.dp_transform.traced_reader import TracedReader
+from tfx_privacy.errors import ParameterError
 from tfx_privacy.random_bits import RandomBits
 from tfx_privacy.releases import plan as plans
 from tfx_privacy.transform.session import Draft, Session
@@ -93,11 +94,10 @@ class Executor(transform_executor.Executor):
                 bits = RandomBits.of_system()
                 while draft.asked:
                     places = [asked.place for asked in draft.asked]
-                    round_folder = os.path.join(work, f"sums_{places[0]}")
+                    reader = TracedReader.save(draft.module, os.path.join(work, f"columns_{places[0]}"))
+                    sums = os.path.join(work, f"sums_{places[0]}")
                     session.released.update(
-                        releasing.released(
-                            self._make_beam_pipeline, draft.module, files, plan, places, round_folder, bits
-                        )
+                        releasing.released(self._make_beam_pipeline, reader, files, plan, places, sums, bits)
                     )
                     draft = session.draft(function, spec, privacy.user_id_key)
                 with session.last_tracing():
@@ -115,12 +115,7 @@ class Executor(transform_executor.Executor):
                     files_read=[*draft.files_read, *_foreign_assets(graph.uri, session)],
                     uncovered_analyzers=draft.uncovered,
                 )
-                try:
-                    committed = run.commit(release)
-                except TFXPrivacyError:
-                    # What a release whose charge the ledger does not know has shown must not lie about for others to find.
-                    _remove(output_dict)
-                    raise
+                committed = releasing.commit(run, release, output_dict)
         finally:
             if tf.io.gfile.exists(work):
                 tf.io.gfile.rmtree(work)
@@ -166,10 +161,3 @@ def _foreign_assets(uri: str, session: Session) -> Sequence[str]:
     folder = os.path.join(uri, _ASSETS)
     present = tf.io.gfile.listdir(folder) if tf.io.gfile.exists(folder) else []
     return sorted(name for name in present if name.rstrip("/") not in session.vocabularies)
-
-
-def _remove(output_dict: dict[str, list[types.Artifact]]) -> None:
-    for artifacts in output_dict.values():
-        for artifact in artifacts:
-            if tf.io.gfile.exists(artifact.uri):
-                tf.io.gfile.rmtree(artifact.uri)
