@@ -100,9 +100,9 @@ def _draws_by_hash(node: Any) -> bool:
     from tfx.components.example_gen import base_example_gen_executor
 
     executor = getattr(getattr(node, "executor_spec", None), "executor_class", None)
+    if not inspect.isclass(executor):
+        return False
     base = base_example_gen_executor.BaseExampleGenExecutor
     return (
-        inspect.isclass(executor)
-        and issubclass(executor, base)
-        and getattr(executor, "GenerateExamplesByBeam", None) is base.GenerateExamplesByBeam
+        issubclass(executor, base) and getattr(executor, "GenerateExamplesByBeam", None) is base.GenerateExamplesByBeam
     )

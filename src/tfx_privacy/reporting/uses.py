@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from tfx_privacy.guarantee.mechanism import DPMechanism
 from tfx_privacy.guarantee.record import PrivacyGuarantee, ScopeItem
 from tfx_privacy.records.base import Record
-from tfx_privacy.reporting import wording
+from tfx_privacy.reporting import released, wording
 
 NOT_STATED = "Not stated"
 UNKNOWN = f"{NOT_STATED}: there is no readable guarantee."
@@ -79,11 +79,11 @@ def _uses(record: PrivacyGuarantee) -> list[Coverage]:
     """Every use of the data, and whether a finite epsilon would cover it."""
     return [
         _training(record),
-        *_releases(record),
+        *(Coverage(use=use, covered="yes", detail=detail) for use, detail in released.uses(record)),
         *_upstream(record),
         *_several_runs(record),
         Coverage(
-            use=_statistics(record),
+            use=released.of_others(record, _STATISTICS),
             covered="no",
             detail=(
                 "Computed from the records without differential privacy. They are no part of the model; keep them as "
@@ -110,23 +110,6 @@ def _training(record: PrivacyGuarantee) -> Coverage:
         covered="yes",
         detail=RELEASED + (f" If, as declared, these treat each record by itself: {declared}." if declared else ""),
     )
-
-
-def _statistics(record: PrivacyGuarantee) -> str:
-    """How those without noise are called, where others are among the releases."""
-    if any(release.component == "statistics" for release in record.releases):
-        return _OTHER_STATISTICS
-    return _STATISTICS
-
-
-def _releases(record: PrivacyGuarantee) -> Iterator[Coverage]:
-    for release in record.releases:
-        thresholds = f", and thresholds spent delta {release.delta_spent:g}" if release.delta_spent else ""
-        yield Coverage(
-            use=f"{_RELEASED_BY}{release.component}: {', '.join(release.kinds)} of {', '.join(release.splits)}",
-            covered="yes",
-            detail=f"One Gaussian mechanism of noise multiplier {release.noise_multiplier:.6g}{thresholds}; it is in epsilon.",
-        )
 
 
 def _upstream(record: PrivacyGuarantee) -> Iterator[Coverage]:
