@@ -37,7 +37,7 @@ class DPStatisticsGen(base_beam_component.BaseBeamComponent):
     """Computes statistics of examples with differential privacy, in the place of StatisticsGen.
 
     The statistics are standard, so SchemaGen, ExampleValidator and TFDV's display work on them; and whatever is made of them,
-    a schema first of all, is as private as they are. Each split is one release of its own records.
+    a schema above all, is as private as they are. Each split is one release of its own records.
 
     For example:
 

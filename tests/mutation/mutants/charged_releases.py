@@ -100,11 +100,11 @@ CHARGED_RELEASES = [
         "test_ledger_upgrade",
     ),
     Mutant(
-        "records are read before the release has started", "MeteredRelease.begin",
+        "records are read before the release has started", "MeteredRelease.start",
         "self._ledger.start(self.run_id, attempt_id=ledgers.new_run_id())", "pass", "test_release_charge",
     ),
     Mutant(
-        "a release is charged without its thresholds", "MeteredRelease.begin",
+        "a release is charged without its thresholds", "MeteredRelease.reserve",
         "delta_spent=self._delta_spent", "delta_spent=0.0", "test_release_charge",
     ),
     Mutant(
