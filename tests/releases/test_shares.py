@@ -8,7 +8,7 @@ from scipy import optimize, stats
 
 from tfx_privacy.accounting.calibration import calibrate_noise_multiplier
 from tfx_privacy.accounting.composition import composed, dp_sgd_event
-from tfx_privacy.accounting.epsilon import epsilon_bounds, rdp_epsilon
+from tfx_privacy.accounting.epsilon import epsilon_bounds
 from tfx_privacy.accounting.parameters import DPParameters
 from tfx_privacy.budget import planning
 from tfx_privacy.errors import ParameterError
