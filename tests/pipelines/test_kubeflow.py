@@ -465,7 +465,8 @@ def test_a_private_transform_is_given_a_module_with_its_function(
 
 def test_a_step_that_releases_needs_its_ledger_and_the_signing_key(tmp_path: pathlib.Path) -> None:
     """Without them it would charge nothing, or leave what the gate refuses."""
-    from tfx_privacy.components import BudgetValidator
+    from tfx_privacy import DPParameters
+    from tfx_privacy.components import BudgetValidator, DPTrainer
     from tfx_privacy.components.artifacts import PrivacyEvaluation, PrivacyGuarantee
     from tfx_privacy.pipelines.kubeflow import environment
     from tfx_privacy.records import signing
@@ -489,8 +490,22 @@ def test_a_step_that_releases_needs_its_ledger_and_the_signing_key(tmp_path: pat
     )
     sources = [channel.producer_component for channel in (model, guarantee, evaluation)]
     nodes = private_transform(preprocessing_fn="mine.preprocessing_fn")
-    found = environment.needs(pipeline(*nodes, *sources, validator))
+    plain, counting = (
+        DPTrainer(
+            examples=nodes[-1].outputs["transformed_examples"],
+            transform_graph=nodes[-1].outputs["transform_graph"],
+            privacy=DPParameters(noise_multiplier=1.0, target_delta=1e-5, expected_batch_size=10, steps=1),
+            module_path="mine",
+            privacy_releases=releases,
+        ).with_id(name)
+        for name, releases in (("plain", None), ("counting", nodes[-1].outputs["privacy_release"]))
+    )
+    found = environment.needs(pipeline(*nodes, *sources, validator, plain, counting))
     assert environment.required(found, "DPTransform") == ["LEDGER", signing.SIGNING_KEY_VARIABLE]
+    # What was signed is read, and so verified.
+    assert environment.required(found, "plain") == [signing.SIGNING_KEY_VARIABLE]
+    both = [signing.SIGNING_KEY_VARIABLE, signing.VERIFICATION_KEYS_VARIABLE]
+    assert environment.required(found, "counting") == both
 
 
 def standard_model() -> Any:
@@ -557,7 +572,7 @@ def test_limits_of_a_policy_are_no_parameters(tmp_path: pathlib.Path) -> None:
     # The policy demands signatures, and nobody is known to give the keys.
     assert [(finding.rule, finding.node) for finding in found] == [
         ("environment", node)
-        for node in ("DPStatisticsGen", "DPTransform", "DPTrainer", "PrivacyEvaluator", "BudgetValidator")
+        for node in ("DPStatisticsGen", "DPTransform", "DPTrainer", "DPTrainer", "PrivacyEvaluator", "BudgetValidator")
     ]
     arguments = compiled_summary.summary(output)["tasks"]["BudgetValidator"]["arguments"]
     assert arguments[-2:] == ["--requires_env", "TFX_PRIVACY_VERIFICATION_KEYS"]

@@ -173,7 +173,9 @@ def read(path: pathlib.Path) -> Module:
     """
     if path.suffix != ".py" or not path.is_file():
         what = "is a folder" if path.is_dir() else "is no Python file" if path.exists() else "does not exist"
-        raise ParameterError(f"{str(path)!r} {what}. Give the file of the module that has run_fn, e.g. model.py.")
+        raise ParameterError(
+            f"{str(path)!r} {what}. Give the file of the module that has run_fn or preprocessing_fn, e.g. model.py."
+        )
     try:
         with tokenize.open(path) as file:
             return Module(path, file.read())

@@ -15,6 +15,7 @@ from mutants.gate import GATE
 from mutants.inputs import INPUTS
 from mutants.kubeflow import KUBEFLOW
 from mutants.ledger import LEDGER, POSTGRESQL
+from mutants.lint import LINT
 from mutants.migration import MIGRATION
 from mutants.mutant import Mutant
 from mutants.noise import NOISE
@@ -36,6 +37,6 @@ __all__ = ["MUTANTS", "POSTGRESQL", "Mutant"]
 
 MUTANTS = [
     *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *EVALUATIONS, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER,
-    *CHARGED_RELEASES, *RELEASES, *KUBEFLOW, *MIGRATION, *REPORT, *REGISTRY, *BASE_MODELS, *INPUTS, *SERVED, *RECORD_WISE,
+    *CHARGED_RELEASES, *RELEASES, *KUBEFLOW, *LINT, *MIGRATION, *REPORT, *REGISTRY, *BASE_MODELS, *INPUTS, *SERVED, *RECORD_WISE,
     *STATISTICS, *TRAINED_RECORDS, *TRAINED_LABELS, *POSTGRESQL,
 ]  # fmt: skip

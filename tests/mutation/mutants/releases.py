@@ -121,9 +121,6 @@ RELEASES = [
         "a release that the model took nothing of is named as its vocabulary", "coverage:_words",
         '"transform_graph" in made', "True", _RULES,
     ),
-    Mutant(
-        "an infinite epsilon covers", "coverage:covered", "not math.isfinite(guarantee.stated_epsilon)", "False", _RULES,
-    ),
     # Calibration.
     Mutant(
         "calibrated as if nothing were beside the run", "calibrate_noise_multiplier",
