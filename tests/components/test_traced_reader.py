@@ -13,7 +13,7 @@ from tfx_privacy.errors import DataError
 
 pytestmark = pytest.mark.slow
 
-RECORDS = [{"fare": [1.0, 2.0], "id": [b"ann"]}, {"fare": [3.0]}, {"id": [b"bob"]}]
+RECORDS: list[dict[str, Any]] = [{"fare": [1.0, 2.0], "id": [b"ann"]}, {"fare": [3.0]}, {"id": [b"bob"]}]
 
 
 def preprocessing_fn(inputs: dict[str, Any]) -> dict[str, Any]:
