@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -98,10 +99,10 @@ def _draws_by_hash(node: Any) -> bool:
     """Whether a node is an ExampleGen whose executor splits as TFX's does."""
     from tfx.components.example_gen import base_example_gen_executor
 
-    executor: Any = getattr(getattr(node, "executor_spec", None), "executor_class", None)
+    executor = getattr(getattr(node, "executor_spec", None), "executor_class", None)
+    if not inspect.isclass(executor):
+        return False
     base = base_example_gen_executor.BaseExampleGenExecutor
     return (
-        isinstance(executor, type)
-        and issubclass(executor, base)
-        and getattr(executor, "GenerateExamplesByBeam", None) is base.GenerateExamplesByBeam
+        issubclass(executor, base) and getattr(executor, "GenerateExamplesByBeam", None) is base.GenerateExamplesByBeam
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -160,7 +160,7 @@ def _texts(answer: Answered, non_missing: int) -> list[tuple[str, int]]:
     most = non_missing
     if isinstance(answer.query, Counts):
         most *= answer.query.max_values  # of a record that repeats a value, each is counted
-        found: Sequence[tuple[bytes, int]] = list(zip(answer.query.keys, answer.noisy.tolist(), strict=True))
+        found: list[tuple[Any, int]] = list(zip(answer.query.keys, answer.noisy.tolist(), strict=True))
     else:
         assert isinstance(answer.query, Vocabulary)
         assert isinstance(answer.noisy, Values)

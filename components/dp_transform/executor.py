@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -31,7 +31,8 @@ from tfx_privacy.components.dp_transform.traced_reader import TracedReader
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.random_bits import RandomBits
 from tfx_privacy.releases import plan as plans
-from tfx_privacy.transform.session import Draft, Session
+from tfx_privacy.transform import reads
+from tfx_privacy.transform.session import Session
 
 ALLOW_UNCOVERED_KEY = "allow_uncovered_analyzers"
 
@@ -44,6 +45,7 @@ class Executor(transform_executor.Executor):
 
     def __init__(self, context: Any = None) -> None:
         super().__init__(context)
+        self._session: Session | None = None
         # Before those given, so that any other runner that is named there counts.
         self._beam_pipeline_args.insert(0, f"--runner={compat.LOCAL_BEAM_RUNNER}")
 
@@ -72,14 +74,15 @@ class Executor(transform_executor.Executor):
         names = list(config.analyze)
         files = releasing.files_of(examples, names, "DPTransform")
         spec = _feature_spec(input_dict[keys.SCHEMA])
-        function = self._function(exec_properties)
         graph = artifact_utils.get_single_instance(output_dict[keys.TRANSFORM_GRAPH])
         _files.check_writable([artifact.uri for found in output_dict.values() for artifact in found])
         work = os.path.join(graph.uri, _WORK)
-        session = Session(os.path.join(work, "vocabularies"))
+        session = self._session = Session(os.path.join(work, "vocabularies"))
+        allow_uncovered = exec_properties.get(ALLOW_UNCOVERED_KEY) == 1
         try:
+            function = self._function(exec_properties)
             draft = session.draft(function, spec, privacy.user_id_key)
-            _check(session, draft, allow_uncovered=exec_properties.get(ALLOW_UNCOVERED_KEY) == 1)
+            _check(session, allow_uncovered=allow_uncovered)
             plan = plans.plan(session.queries, privacy)
             session.answers = plan.answers
             logging.info("DPTransform: %d answers, noise_multiplier=%.6g", len(plan.answers), plan.noise_multiplier)
@@ -94,14 +97,16 @@ class Executor(transform_executor.Executor):
                 bits = RandomBits.of_system()
                 while draft.asked:
                     places = [asked.place for asked in draft.asked]
-                    reader = TracedReader.save(draft.module, os.path.join(work, f"columns_{places[0]}"))
+                    reader = TracedReader.save(draft, os.path.join(work, f"columns_{places[0]}"))
                     sums = os.path.join(work, f"sums_{places[0]}")
                     session.released.update(
                         releasing.released(self._make_beam_pipeline, reader, files, plan, places, sums, bits)
                     )
                     draft = session.draft(function, spec, privacy.user_id_key)
+                    _check(session, allow_uncovered=allow_uncovered)
                 with session.last_tracing():
                     super().Do(input_dict, output_dict, exec_properties)
+                foreign_assets = _foreign_assets(graph.uri, session)
                 tf.io.gfile.rmtree(work)
                 release = releasing.make_release(
                     plan,
@@ -112,8 +117,8 @@ class Executor(transform_executor.Executor):
                     splits_disjoint_for=exec_properties.get(keys.SPLITS_DISJOINT_FOR),
                     bits=bits,
                     artifact_digest=_files.directory_digest(graph.uri),
-                    files_read=[*draft.files_read, *_foreign_assets(graph.uri, session)],
-                    uncovered_analyzers=draft.uncovered,
+                    files_read=[*session.files.found, *foreign_assets],
+                    uncovered_analyzers=session.uncovered,
                 )
                 committed = releasing.commit(run, release, output_dict)
         finally:
@@ -123,17 +128,25 @@ class Executor(transform_executor.Executor):
         for transformed in output_dict.get(standard_component_specs.TRANSFORMED_EXAMPLES_KEY, []):
             examples_read.copy(examples, transformed)
 
+    def _GetPreprocessingFn(self, inputs: Mapping[str, Any], unused_outputs: Mapping[str, Any]) -> Callable[..., Any]:
+        """As Transform's, which calls it too: what the function's module reads where it is imported counts as well."""
+        assert self._session is not None
+        with reads.watched(self._session.files):
+            return self._session.in_last_tracing(super()._GetPreprocessingFn(inputs, unused_outputs))
+
     def _function(self, exec_properties: dict[str, Any]) -> Callable[..., Any]:
         """The user's `preprocessing_fn`, found as Transform finds it."""
-        return self._GetPreprocessingFn(
-            {
-                labels.MODULE_FILE: exec_properties.get(standard_component_specs.MODULE_FILE_KEY),
-                labels.MODULE_PATH: exec_properties.get(standard_component_specs.MODULE_PATH_KEY),
-                labels.PREPROCESSING_FN: exec_properties.get(standard_component_specs.PREPROCESSING_FN_KEY),
-                labels.CUSTOM_CONFIG: exec_properties.get(standard_component_specs.CUSTOM_CONFIG_KEY),
-            },
-            {},
-        )
+        assert self._session is not None
+        with reads.watched(self._session.files):
+            return super()._GetPreprocessingFn(
+                {
+                    labels.MODULE_FILE: exec_properties.get(standard_component_specs.MODULE_FILE_KEY),
+                    labels.MODULE_PATH: exec_properties.get(standard_component_specs.MODULE_PATH_KEY),
+                    labels.PREPROCESSING_FN: exec_properties.get(standard_component_specs.PREPROCESSING_FN_KEY),
+                    labels.CUSTOM_CONFIG: exec_properties.get(standard_component_specs.CUSTOM_CONFIG_KEY),
+                },
+                {},
+            )
 
 
 def _feature_spec(schema: list[types.Artifact]) -> dict[str, Any]:
@@ -142,11 +155,11 @@ def _feature_spec(schema: list[types.Artifact]) -> dict[str, Any]:
     return dict(schema_utils.schema_as_feature_spec(parsed).feature_spec)
 
 
-def _check(session: Session, draft: Draft, *, allow_uncovered: bool) -> None:
+def _check(session: Session, *, allow_uncovered: bool) -> None:
     """Refuses, before anything is charged, a function that no release comes of or that takes without noise."""
-    if draft.uncovered and not allow_uncovered:
+    if session.uncovered and not allow_uncovered:
         raise ParameterError(
-            f"preprocessing_fn calls tft's own analyzers, which add no noise: {', '.join(draft.uncovered)}. Take those of "
+            f"preprocessing_fn calls tft's own analyzers, which add no noise: {', '.join(session.uncovered)}. Take those of "
             "tfx_privacy.transform, which have the same names; or set allow_uncovered_analyzers, which the gate sees."
         )
     if not session.queries:
@@ -157,7 +170,13 @@ def _check(session: Session, draft: Draft, *, allow_uncovered: bool) -> None:
 
 
 def _foreign_assets(uri: str, session: Session) -> Sequence[str]:
-    """Files in the graph that no answer of the release stands in."""
+    """Files in the graph that are none of the released vocabularies, whatever they are called."""
     folder = os.path.join(uri, _ASSETS)
-    present = tf.io.gfile.listdir(folder) if tf.io.gfile.exists(folder) else []
-    return sorted(name for name in present if name.rstrip("/") not in session.vocabularies)
+    if not tf.io.gfile.exists(folder):
+        return []
+    known = {_files.file_digest(path) for path in session.vocabulary_files()}
+    return [
+        name
+        for name in sorted(tf.io.gfile.listdir(folder))
+        if _files.file_digest(os.path.join(folder, name)) not in known
+    ]

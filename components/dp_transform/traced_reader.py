@@ -10,8 +10,11 @@ from typing import Any
 import tensorflow as tf
 from typing_extensions import Self
 
+from tfx_privacy.errors import DataError
 from tfx_privacy.releases.queries import Column
 from tfx_privacy.training import without_values
+from tfx_privacy.transform import records_apart
+from tfx_privacy.transform.session import Draft
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,30 +23,44 @@ class TracedReader:
 
     model_path: str
     """Its `columns.traced` takes serialized records and gives values and rows for each query; `users.traced`, of users."""
+    names: tuple[str, ...]
+    """Of the queries."""
 
     @classmethod
-    def save(cls, module: tf.Module, path: str) -> Self:
-        """Saves the module to a folder that stays for as long as records are read."""
-        tf.saved_model.save(module, path)
-        return cls(path)
+    def save(cls, draft: Draft, path: str) -> Self:
+        """Saves what was traced to a folder that stays for as long as records are read."""
+        tf.saved_model.save(draft.module, path)
+        return cls(path, tuple(asked.query.name for asked in draft.asked))
 
     def columns(self, records: Any) -> Sequence[Column]:
-        """Of each query, its values."""
-        return without_values.call(
-            lambda: [_column(pair) for pair in _model(self.model_path).columns.traced(records)],
-            "What preprocessing_fn makes of the records",
-        )
+        """Of each query, its values.
+
+        Raises:
+          DataError: If what is asked of a record depends on the others, as far as some of the first records of a process show.
+        """
+        what = "What preprocessing_fn makes of the records"
+        if self.model_path not in _tried:
+            mixed = without_values.call(lambda: records_apart.first_mixed(self._of, records), what)
+            if mixed is not None:
+                raise DataError(
+                    f"{self.names[mixed]!r} gets something else of a record alone than of the same record among others. "
+                    f"{records_apart.REMEDY}"
+                )
+            _tried.add(self.model_path)
+        return [Column(*pair) for pair in without_values.call(lambda: self._of(records), what)]
 
     def users(self, records: Any) -> Column:
         """Whom the records are of."""
-        return without_values.call(
-            lambda: _column(_model(self.model_path).users.traced(records)), "What tells users apart"
+        values, rows = without_values.call(
+            lambda: _model(self.model_path).users.traced(records), "What tells users apart"
         )
+        return Column(values.numpy(), rows.numpy())
+
+    def _of(self, records: Any) -> records_apart.Columns:
+        return [(values.numpy(), rows.numpy()) for values, rows in _model(self.model_path).columns.traced(records)]
 
 
-def _column(values_and_rows: tuple[Any, Any]) -> Column:
-    values, rows = values_and_rows
-    return Column(values.numpy(), rows.numpy())
+_tried: set[str] = set()
 
 
 @functools.lru_cache(maxsize=4)

@@ -14,7 +14,7 @@ from tfx_privacy.components.dp_trainer import request
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.pipelines.lint import data, roles
 from tfx_privacy.pipelines.lint.finding import Finder, Finding, describe_origin
-from tfx_privacy.pipelines.lint.graph import Graph, Node, all_inputs, inputs_of_type, is_a, origin_of, reached
+from tfx_privacy.pipelines.lint.graph import Graph, Node, Output, all_inputs, inputs_of_type, is_a, origin_of, reached
 from tfx_privacy.releases.parameters import DPPreprocessing
 
 _MISSING, _OTHERS, _TERMS = "release-not-in-epsilon", "release-of-other-examples", "release-on-other-terms"
@@ -38,7 +38,7 @@ def check_wired_releases(graph: Graph, node: Node, runner: str) -> Iterator[Find
         )
     for key, channel in inputs_of_type(node, PrivacyRelease).items():
         origin = origin_of(channel)
-        if not roles.is_made_here(origin):
+        if not isinstance(origin, Output):
             yield found.warning(
                 _OTHERS,
                 f"It cannot be seen whether {key}, {describe_origin(graph, origin)}, is of the records that it trains on. The "

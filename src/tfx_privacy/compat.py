@@ -185,7 +185,7 @@ def transform_analyzer_outputs(graph: Any) -> list[Any]:
 
 def transform_analyzers(graph: Any) -> list[str]:
     """What tft's own analyzers in a graph are called: the scopes of their results, each once."""
-    names = [tensor.op.name.rsplit("/", 1)[0] for tensor in transform_analyzer_outputs(graph)]
+    names = [tensor.op.name.split("/temporary_analyzer_output")[0] for tensor in transform_analyzer_outputs(graph)]
     return list(dict.fromkeys(names))
 
 

@@ -22,26 +22,38 @@ def probabilities() -> list[float]:
     return [*drawn, 2.0**-60, 2.0**-59, 2.0**-30, 3 * 2.0**-60, 1e-9, 1e-6, 1e-5, math.nextafter(1 / 128, 0.0)]
 
 
-def test_what_is_spent_is_rounded_up_and_what_may_be_spent_down() -> None:
+def test_what_is_spent_is_rounded_up() -> None:
     for delta in probabilities():
-        spent, may_spend = thresholds.spent(delta), thresholds.set_aside(delta) if delta >= 2.0**-60 else 0
+        spent = thresholds.spent(delta)
         assert (spent - 1) * UNIT < Fraction(delta) <= spent * UNIT
-        assert may_spend * UNIT <= Fraction(delta) < (may_spend + 1) * UNIT
-        assert spent - may_spend in (0, 1)
         assert Fraction(thresholds.delta_of(spent)) == spent * UNIT
         assert spent < thresholds.MAX_UNITS
 
 
+def test_what_is_set_aside_pays_for_its_own_parts() -> None:
+    """Each is rounded up by itself; what is set aside is what is taken from delta, so more of it is no less privacy."""
+    for delta in probabilities():
+        if delta < 2.0**-60:
+            continue
+        units = thresholds.set_aside(delta)
+        assert thresholds.spent(delta) <= units <= thresholds.spent(delta) * (1 + 2e-6) + 1
+        assert units < thresholds.MAX_UNITS
+    for parts in (2, 3, 7, 10, 100, 1000):
+        assert parts * thresholds.spent(1e-7 / parts) <= thresholds.set_aside(1e-7)
+        assert (parts + 1) * thresholds.spent(1e-7 / parts) > thresholds.set_aside(1e-7)
+
+
 def test_the_smallest_probability_is_one_unit_and_none_is_none() -> None:
     assert thresholds.spent(0.0) == thresholds.spent(-0.0) == thresholds.set_aside(0.0) == 0
-    assert thresholds.spent(5e-324) == thresholds.spent(2.0**-60) == thresholds.set_aside(2.0**-60) == 1
+    assert thresholds.spent(5e-324) == thresholds.spent(2.0**-60) == 1
+    assert thresholds.set_aside(2.0**-60) == 2
     assert thresholds.spent(math.nextafter(2.0**-60, 1.0)) == 2
 
 
 def test_whole_units_are_kept_by_every_step() -> None:
     """A component computes a float, a ledger keeps units, and a gate compares: nothing creeps."""
     for units in (1, 2, 3, 10**6 + 1, 2**40 - 1, thresholds.MAX_UNITS - 1):
-        assert thresholds.spent(thresholds.delta_of(units)) == units == thresholds.set_aside(thresholds.delta_of(units))
+        assert thresholds.spent(thresholds.delta_of(units)) == units
 
 
 @pytest.mark.parametrize("value", BAD, ids=str)
@@ -149,3 +161,11 @@ def test_budget_that_moves_between_divergence_and_thresholds_gives_twice_the_del
     for share in (0.01, 0.1, 0.5, 0.9):
         fixed = revealed(set_aside=share * DELTA, divergence=conversion((1 - share) * DELTA))
         assert 0.9 * DELTA < fixed <= DELTA, share
+
+
+def test_a_tenth_of_delta_costs_less_than_a_hundredth_of_the_budget_and_pays_for_ten_releases() -> None:
+    """Of a budget of 8 at 1e-6, as docs/ledger.md says."""
+    share = thresholds.set_aside(1e-7)
+    rest = renyi_filter.budget(ORDER, epsilon=EPSILON, delta=thresholds.left(DELTA, share))
+    assert rest > 0.99 * renyi_filter.budget(ORDER, epsilon=EPSILON, delta=DELTA)
+    assert share // thresholds.spent(1e-8) == 10

@@ -295,10 +295,10 @@ def test_what_orchestrators_make_of_a_number_is_the_same_number() -> None:
         value: Any = {"int": 3, "float": 3.0, "string": "3"}[set_span.split("_")[1]]
         getattr(artifact, set_span)("span", value)
         made.append(artifact)
-    assert examples_read(made) == [ExamplesRead(span="3")] * 3
+    assert examples_read.of(made) == [ExamplesRead(span="3")] * 3
     long = standard_artifacts.Examples()
     long.set_string_custom_property("input_fingerprint", "x" * 5000)
-    (found,) = examples_read([long])
+    (found,) = examples_read.of([long])
     assert found.fingerprint is not None
     assert found.fingerprint.startswith("sha256:")
 

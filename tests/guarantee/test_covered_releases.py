@@ -186,7 +186,12 @@ def test_an_audit_is_held_against_the_training_alone() -> None:
     record = guarantee(evidence.release(noise_multiplier=0.5))
     alone = epsilon_of_this_run(record)
     assert alone < 0.5 * record.stated_epsilon
-    shown = {"num_canaries": 100, "num_members": 50, "confidence": 0.95, "epsilon_lower_bound_gaussian": 0.0}
+    shown: dict[str, Any] = {
+        "num_canaries": 100,
+        "num_members": 50,
+        "confidence": 0.95,
+        "epsilon_lower_bound_gaussian": 0.0,
+    }
     for bound, passes in ((alone * 0.99, True), (alone * 1.01, False)):
         audit = Audit(epsilon_lower_bound=bound, epsilon_lower_bound_one_run=0.0, **shown)
         audited = record.model_copy(update={"audit": audit})

@@ -132,4 +132,4 @@ def test_the_pages_say_it_before_anything_else_of_epsilon() -> None:
 
 
 def test_words_in_a_row() -> None:
-    assert [wording.listed(["a", "b", "c"][:count]) for count in range(4)] == ["", "a", "a and b", "a, b and c"]
+    assert [coverage.listed(["a", "b", "c"][:count]) for count in range(4)] == ["", "a", "a and b", "a, b and c"]

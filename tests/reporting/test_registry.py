@@ -66,6 +66,14 @@ def adaptive() -> Any:
     return evidence.mechanism(adaptive_clipping=clipping)
 
 
+def with_releases(**changes: Any) -> PrivacyGuarantee:
+    """Preprocessing, whose vocabulary and scaling the graph holds, and statistics."""
+    graph = ScopeItem(artifact="transform_graph", covered=True, detail="It is a release's.", covered_by=["5" * 32])
+    values: dict[str, Any] = {"examples": [evidence.EXAMPLES], "scope": [graph], "splits_disjoint_for": "example"}
+    released = [evidence.release(**changes), evidence.release("statistics", **changes)]
+    return evidence.make_guarantee(releases=released, **values)
+
+
 AUDIT = Audit(
     num_canaries=1000, num_members=500, confidence=0.95, epsilon_lower_bound=0.5, epsilon_lower_bound_one_run=0.2,
     epsilon_lower_bound_gaussian=1.0,
@@ -77,6 +85,7 @@ PRIVATE = {
     "DP-FTRL": lambda: evidence.make_guarantee(shuffled(kind="dp_ftrl", noise_multiplier=9.0), **ZERO_OUT),
     "users": lambda: evidence.make_guarantee(privacy_unit="user", max_records_per_user=8),
     "adaptive clip": lambda: evidence.make_guarantee(adaptive()),
+    "with releases": lambda: with_releases(),
     "on a private base": on_base,
     "on a public base": lambda: evidence.make_guarantee(base_model=declared_public(evidence.OTHER_DIGEST)),
     "reference models": evidence.with_references,
@@ -239,6 +248,33 @@ def test_whatever_is_not_covered_is_an_unprotected_quantity(artifact: str) -> No
     before = with_item["deployment"]["implementation"]["preprocessing_and_hyperparameter_tuning"]
     assert "**Covered by epsilon**: the training alone; what " in before
     assert ("Not covered. Taken from the records." in before) is (artifact != "base_model")
+
+
+def test_what_was_released_besides_is_covered_and_told() -> None:
+    record = with_releases()
+    read = written(of_guarantee(record))
+    assert parameters(read)["epsilon"] > evidence.make_guarantee().stated_epsilon
+    details = read["deployment"]["privacy_loss"]["privacy_parameters_details"]
+    assert "covers the vocabulary, the scaling, the statistics and the training." in details
+    before = read["deployment"]["implementation"]["preprocessing_and_hyperparameter_tuning"]
+    assert "**Covered by epsilon**: the vocabulary, the scaling, the statistics and the training." in before
+    assert "**Released by transform: moments, vocabulary of train**: Covered. One Gaussian mechanism" in before
+    # What StatisticsGen takes without noise is not the release.
+    assert "**Other statistics (StatisticsGen), validation (ExampleValidator)**: Not covered." in before
+    for part in ("accounting/composition", "implementation/mechanisms"):
+        section, name = part.split("/")
+        assert "of noise multiplier 20, and thresholds spent delta 1e-07" in read["deployment"][section][name]
+        assert "of noise multiplier 30" in read["deployment"][section][name]
+    assert "Released by" not in unprotected(read)
+    assert "Other statistics" in unprotected(read)
+
+
+def test_a_release_whose_noise_can_be_known_is_no_private_deployment() -> None:
+    record = with_releases(noise_source="deterministic_test")
+    assert record.stated_epsilon == math.inf
+    read = written(of_guarantee(record))
+    is_no_private_deployment(read, "NOT PRIVATE: ")
+    assert "Released by transform" in unprotected(read)
 
 
 def test_what_no_guarantee_covers_is_always_unprotected() -> None:

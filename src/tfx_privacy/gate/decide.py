@@ -22,7 +22,8 @@ what is served        `served_outputs`: `rules.served`
 no privacy            `epsilon` is infinite, for deterministic test noise as well; `guarantee_scope`, `ledger`
 what came before      `privacy_releases`: what preprocessing and statistics released is in epsilon, and of these records
 nobody's word         `declared_record_wise`: that a layer leaves the records of a batch apart
-binding               `model_digest`, `trained_records`, `trained_labels`, `ledger` (`rules.ledger`), `guarantee_terms`
+binding               `model_digest`, `trained_records`, `trained_labels`, `guarantee_terms`, `ledger` (`rules.ledger`: the run,
+                      and the releases that the guarantee names)
 freshness             `issued_at`, `freshness`; the driver keeps a verdict from being replayed
 signatures            `signature`
 explanation           `RuleResult`; digests of the policy, of the evidence and of the ledger's head

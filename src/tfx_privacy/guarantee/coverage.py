@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from tfx_privacy.guarantee.mechanism import DPMechanism
 from tfx_privacy.guarantee.record import CoveredRelease, PrivacyGuarantee
 
 _OF_TRANSFORM = {
@@ -41,7 +42,8 @@ def covered(guarantee: PrivacyGuarantee) -> list[str]:
     Returns:
       Words such as "the vocabulary", "the scaling", "the schema", "the training", each once; none where epsilon is infinite.
     """
-    if not math.isfinite(guarantee.stated_epsilon):
+    mechanism = guarantee.mechanism
+    if not (isinstance(mechanism, DPMechanism) and mechanism.is_private and math.isfinite(guarantee.stated_epsilon)):
         return []
     found = {word for release in guarantee.releases for word in _words(guarantee, release)} | {_TRAINING}
     if guarantee.base_model is not None and guarantee.base_model.is_private:

@@ -126,14 +126,14 @@ class _Rewriting:
         key = self._places.key(of) if needs == "bounds" else None
         if key is None:
             function = self._places.function(use.node)
-            helper = function is not None and function.name != "preprocessing_fn"
+            helper = "" if function is None or function.name == "preprocessing_fn" else function.name
             what = (
                 "the values that are counted" if needs == "keys" else '(lowest, highest); "private" has them searched'
             )
             self._notes.ask(
                 use.node,
                 f"fill in {needs} of {shown}: {what}. They must be known without the records."
-                + (f" {function.name} is called for several features perhaps: let it be given them." if helper else ""),
+                + (f" {helper} is called for several features perhaps: let it be given them." if helper else ""),
             )
             self._comment(use, needs)
             return "None"

@@ -69,6 +69,8 @@ class DPPreprocessing:
             "selection_delta",
             _validate.open_interval(0.0, self.target_delta, "It is a part of target_delta.", selection_delta=spent),
         )
+        if not isinstance(self.shares, Mapping) or not all(isinstance(name, str) for name in self.shares):
+            raise ParameterError(f"Expected shares={_validate.short(self.shares)} to be weights by name.")
         self._set(
             "shares",
             {name: _validate.positive("", **{f"shares[{name!r}]": share}) for name, share in self.shares.items()},
@@ -89,6 +91,8 @@ class DPPreprocessing:
         if not isinstance(values, dict) or not set(values) <= set(names):
             unknown = sorted(set(values) - set(names)) if isinstance(values, dict) else [values]
             raise ParameterError(f"Unknown privacy parameters {unknown}. Known: {', '.join(names)}.")
+        if "target_delta" not in values:
+            raise ParameterError("The privacy parameters set no target_delta. Give the training's.")
         return cls(**values)
 
     def to_json(self) -> str:

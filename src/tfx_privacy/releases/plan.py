@@ -111,6 +111,10 @@ def _answer(query: Query, noise_multiplier: float, delta: float, records_of_unit
             l2_sensitivity=query.l2_sensitivity,
             records_of_unit=records_of_unit,
         )
+        if not math.isfinite(least):
+            raise ParameterError(
+                f"Expected selection_delta to leave {query.name!r} more than {delta!r}. Give a larger one."
+            )
         selection = Selection(threshold=math.ceil(least), delta=delta, max_keys=query.max_values)
     return Answer(
         kind=query.kind,

@@ -43,7 +43,14 @@ class Column:
     values: np.ndarray
     """Of shape (num_values,): numbers, or bytes as objects."""
     rows: np.ndarray
-    """Which record each is of, int64 of shape (num_values,), never falling."""
+    """Which record each is of, int64 of shape (num_values,), never falling: what comes otherwise is put in order."""
+
+    def __post_init__(self) -> None:
+        # Values of one record in several places would count as those of several records.
+        if not bool(np.all(self.rows[1:] >= self.rows[:-1])):
+            order = np.argsort(self.rows, kind="stable")
+            object.__setattr__(self, "values", self.values[order])
+            object.__setattr__(self, "rows", self.rows[order])
 
     def first(self, max_values: int) -> Column:
         """At most so many values of each record."""
@@ -275,6 +282,10 @@ class Counts(VectorQuery):
             raise ParameterError(
                 f"Expected keys={_validate.short(self.keys)} of {self.name!r} to be different values, at least one."
             )
+        if not (all(isinstance(key, bytes) for key in self.keys) or all(_is_int64(key) for key in self.keys)):
+            raise ParameterError(
+                f"Expected keys={_validate.short(self.keys)} of {self.name!r} to be all texts, or all whole numbers of 64 bits."
+            )
 
     @property
     def length(self) -> int:
@@ -432,6 +443,10 @@ def check_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
             "have for reasons other than these records."
         )
     return low, high
+
+
+def _is_int64(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
 def _known(column: Column) -> Column:

@@ -21,7 +21,7 @@ MAX_STANDARD_DEVIATION = 2.0**40
 
 _BITS = 53
 # What double precision and the intervals' widths may be off, as a multiple of a standard deviation; the largest error seen
-# against many digits is a tenth of it (tests/releases/test_rounded_gaussian.py).
+# against many digits is a quarter of it (tests/releases/test_rounded_gaussian.py).
 _ULP = 2.0**-50
 # Further bits of an interval, where they are needed: beyond them it is never undecided.
 _FURTHER_WORDS = 4
@@ -53,15 +53,11 @@ def rounded_gaussian(standard_deviations: np.ndarray, bits: RandomBits) -> np.nd
 def _some(scales: np.ndarray, bits: RandomBits) -> np.ndarray:
     zeros, fraction = _uniform(len(scales), bits)
     along, across = _directions(len(scales), bits)
-    uniform = (fraction + 0.5) * 2.0**-_BITS
-    radius = np.sqrt(-2.0 * (np.log((1.0 + uniform) / 2.0) - zeros * np.log(2.0)))
-    square = along**2 + across**2
-    cosine = along / np.sqrt(square)
-    numbers = scales * radius * cosine
+    numbers, unsure = _in_doubles(scales, zeros, fraction, along, across)
     rounded = np.rint(numbers)
-    unsure = scales * _ULP * (1.0 / radius + radius * (1.0 + 1.0 / np.sqrt(square)))
-    for place in np.flatnonzero(np.abs(np.abs(numbers - rounded) - 0.5) <= unsure):
-        rounded[place] = _exactly(
+    # So written that what is not a number is unsure.
+    for place in np.flatnonzero(~(np.abs(np.abs(numbers - rounded) - 0.5) > unsure)):
+        number = _in_many_digits(
             float(scales[place]),
             int(zeros[place]),
             int(fraction[place]),
@@ -69,7 +65,20 @@ def _some(scales: np.ndarray, bits: RandomBits) -> np.ndarray:
             float(across[place]),
             bits,
         )
+        rounded[place] = int(number.to_integral_value(decimal.ROUND_HALF_EVEN))
     return rounded.astype(np.int64)
+
+
+def _in_doubles(
+    scales: np.ndarray, zeros: np.ndarray, fraction: np.ndarray, along: np.ndarray, across: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers whose first bits these are, and by how much they may be off, for any further bits."""
+    # Twice the uniform number without its zeros, less one, in the middle of its cell; below one, where -log is above zero.
+    uniform = np.minimum((fraction + 0.5) * 2.0**-_BITS, 1.0 - 2.0**-52)
+    radius = np.sqrt(-2.0 * (np.log((1.0 + uniform) / 2.0) - zeros * np.log(2.0)))
+    square = along**2 + across**2
+    unsure = scales * _ULP * (1.0 / radius + radius * (1.0 + 1.0 / np.sqrt(square)))
+    return scales * radius * (along / np.sqrt(square)), unsure
 
 
 def _uniform(size: int, bits: RandomBits) -> tuple[np.ndarray, np.ndarray]:
@@ -93,7 +102,8 @@ def _directions(size: int, bits: RandomBits) -> tuple[np.ndarray, np.ndarray]:
     missing = size
     while missing:
         drawn = bits.long(2 * (missing + missing // 3 + 8)) >> np.uint64(64 - _BITS)
-        points = ((2.0 * drawn.astype(np.float64) + 1.0) - 2.0**_BITS) * 2.0**-_BITS
+        # In whole numbers first: twice a drawn one, and one, has a bit more than a double holds.
+        points = (2 * drawn.astype(np.int64) + (1 - 2**_BITS)).astype(np.float64) * 2.0**-_BITS
         pairs = points.reshape(2, -1)
         square = pairs[0] ** 2 + pairs[1] ** 2
         inside = pairs[:, (square < 1.0 - 2.0**-50) & (square > 2.0**-40)][:, :missing]
@@ -103,15 +113,16 @@ def _directions(size: int, bits: RandomBits) -> tuple[np.ndarray, np.ndarray]:
     return along, across
 
 
-def _exactly(scale: float, zeros: int, fraction: int, along: float, across: float, bits: RandomBits) -> int:
-    """The number whose first bits these are, with more of them, rounded."""
+def _in_many_digits(
+    scale: float, zeros: int, fraction: int, along: float, across: float, bits: RandomBits
+) -> decimal.Decimal:
+    """The number whose first bits these are, with more of them."""
     with decimal.localcontext(_DIGITS):
         cell = decimal.Decimal(2) ** -_BITS
         uniform = (1 + (fraction + _further(bits)) * cell) / 2 / decimal.Decimal(2) ** zeros
         x = decimal.Decimal(along) + (2 * _further(bits) - 1) * cell
         y = decimal.Decimal(across) + (2 * _further(bits) - 1) * cell
-        number = decimal.Decimal(scale) * (-2 * uniform.ln()).sqrt() * x / (x * x + y * y).sqrt()
-        return int(number.to_integral_value(decimal.ROUND_HALF_EVEN))
+        return decimal.Decimal(scale) * (-2 * uniform.ln()).sqrt() * x / (x * x + y * y).sqrt()
 
 
 def _further(bits: RandomBits) -> decimal.Decimal:

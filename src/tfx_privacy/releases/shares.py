@@ -42,7 +42,8 @@ class Share:
 
     def __post_init__(self) -> None:
         _validate.open_interval(0.0, 1.0, "It is a share of epsilon.", **{f"{self.part}_share": self.share})
-        _validate.positive_integer(**{f"{self.part}_answers": self.answers})
+        answers: dict[str, Any] = {f"{self.part}_answers": self.answers}
+        _validate.positive_integer(**answers)
         if not 0 <= self.vocabularies <= self.answers:
             raise ParameterError(
                 f"Expected vocabularies={self.vocabularies} to be at most {self.part}_answers={self.answers}, of which they "

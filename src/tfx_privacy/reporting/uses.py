@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from tfx_privacy.guarantee.mechanism import DPMechanism
 from tfx_privacy.guarantee.record import PrivacyGuarantee, ScopeItem
 from tfx_privacy.records.base import Record
-from tfx_privacy.reporting import wording
+from tfx_privacy.reporting import released, wording
 
 NOT_STATED = "Not stated"
 UNKNOWN = f"{NOT_STATED}: there is no readable guarantee."
@@ -23,8 +23,9 @@ _ARTIFACTS = {
     "base_model": BASE_MODEL,
     "hyperparameters": "Hyperparameters and their tuning",
 }
-BEFORE_TRAINING = frozenset({*_ARTIFACTS.values(), _STATISTICS} - {BASE_MODEL})
-"""Uses of the data before the training."""
+_OTHER_STATISTICS = f"Other {_STATISTICS[0].lower()}{_STATISTICS[1:]}"
+_BEFORE_TRAINING = frozenset({*_ARTIFACTS.values(), _STATISTICS, _OTHER_STATISTICS} - {BASE_MODEL})
+_RELEASED_BY = "Released by "
 RELEASED = (
     "The final weights, all intermediate ones, and whatever is computed from them without the records, predictions "
     "included."
@@ -38,6 +39,16 @@ class Coverage(Record):
     use: str
     covered: Literal["yes", "no", "not stated"]
     detail: str
+
+    @property
+    def is_release(self) -> bool:
+        """Whether it is what was released beside the training, and counts in its epsilon."""
+        return self.use.startswith(_RELEASED_BY)
+
+    @property
+    def is_before_training(self) -> bool:
+        """Whether it is preprocessing, statistics, or the choice of hyperparameters."""
+        return self.is_release or self.use in _BEFORE_TRAINING
 
 
 def coverage(record: PrivacyGuarantee | None, *, is_established: bool) -> list[Coverage]:
@@ -68,11 +79,11 @@ def _uses(record: PrivacyGuarantee) -> list[Coverage]:
     """Every use of the data, and whether a finite epsilon would cover it."""
     return [
         _training(record),
-        *_releases(record),
+        *(Coverage(use=use, covered="yes", detail=detail) for use, detail in released.uses(record)),
         *_upstream(record),
         *_several_runs(record),
         Coverage(
-            use=_statistics(record),
+            use=released.of_others(record, _STATISTICS),
             covered="no",
             detail=(
                 "Computed from the records without differential privacy. They are no part of the model; keep them as "
@@ -99,23 +110,6 @@ def _training(record: PrivacyGuarantee) -> Coverage:
         covered="yes",
         detail=RELEASED + (f" If, as declared, these treat each record by itself: {declared}." if declared else ""),
     )
-
-
-def _statistics(record: PrivacyGuarantee) -> str:
-    """How those without noise are called, where others are among the releases."""
-    if any(release.component == "statistics" for release in record.releases):
-        return f"Other {_STATISTICS[0].lower()}{_STATISTICS[1:]}"
-    return _STATISTICS
-
-
-def _releases(record: PrivacyGuarantee) -> Iterator[Coverage]:
-    for release in record.releases:
-        thresholds = f", and thresholds spent delta {release.delta_spent:g}" if release.delta_spent else ""
-        yield Coverage(
-            use=f"Released by {release.component}: {', '.join(release.kinds)} of {', '.join(release.splits)}",
-            covered="yes",
-            detail=f"One Gaussian mechanism of noise multiplier {release.noise_multiplier:.6g}{thresholds}; it is in epsilon.",
-        )
 
 
 def _upstream(record: PrivacyGuarantee) -> Iterator[Coverage]:

@@ -15,6 +15,9 @@ from __future__ import annotations
 
 import builtins
 import math
+import operator
+import os
+import re
 from collections.abc import Sequence
 from typing import Any, TypeAlias, TypeVar
 
@@ -37,6 +40,8 @@ _Query = TypeVar("_Query", bound=Query)
 # Where a search finds nothing: noise hides all values, or there are none.
 _NOTHING_FOUND = (-1.0, 1.0)
 _MAX_TOP_K = 10_000_000
+# The square of a distance of so large numbers is a number of 32 bits still.
+_LARGEST = 1e18
 
 
 def mean(
@@ -123,24 +128,13 @@ def quantiles(
       float32 of shape (1, num_buckets - 1), or (columns, num_buckets - 1); never falling.
     """
     del epsilon
-    if isinstance(num_buckets, bool) or not isinstance(num_buckets, int) or not 2 <= num_buckets <= bins:
-        raise ParameterError(f"Expected num_buckets={num_buckets!r} to be a whole number, 2 to bins={bins}.")
 
     def boundaries(part: Any) -> Any:
-        found = _bounds("quantiles", part, bounds, max_values, share, name)
-        query = Quantiles(
-            name=name or "quantiles()", bounds=found, bins=bins, max_values=_max_values(part, max_values), share=share
-        )
-        session, place, noisy = _ask("quantiles", query, part)
-        evenly = np.linspace(*found, num_buckets + 1)[1:-1].astype(np.float32)
-        if noisy is None:
-            return session.stand_in(place, evenly)
-        shares = np.arange(1, num_buckets) / num_buckets
-        return tf.constant(query.quantiles(noisy, shares.tolist()).astype(np.float32))
+        return quantile_boundaries("quantiles", part, num_buckets, bounds, bins, max_values, share, name)
 
     if reduce_instance_dims:
         return boundaries(x)[tf.newaxis]
-    return tf.stack([boundaries(column) for column in columns(x, "quantiles")])
+    return tf.stack([boundaries(column) for column in columns("quantiles", x)])
 
 
 def compute_vocabulary(
@@ -287,6 +281,30 @@ def histogram(
     return _counts("histogram", query, x), tf.constant([list(boundaries)], tf.float32)
 
 
+def quantile_boundaries(
+    analyzer: str,
+    x: Any,
+    num_buckets: int,
+    bounds: BoundsOption,
+    bins: int,
+    max_values: int | None,
+    share: float,
+    name: str | None,
+) -> Any:
+    """Boundaries of buckets, float32 of shape (num_buckets - 1,)."""
+    if isinstance(num_buckets, bool) or not isinstance(num_buckets, int) or not 2 <= num_buckets <= bins:
+        raise ParameterError(f"Expected num_buckets={num_buckets!r} to be a whole number, 2 to bins={bins}.")
+    found = _bounds(analyzer, x, bounds, max_values, share, name)
+    query = Quantiles(
+        name=name or f"{analyzer}()", bounds=found, bins=bins, max_values=_max_values(x, max_values), share=share
+    )
+    session, place, noisy = _ask(analyzer, query, x)
+    if noisy is None:
+        return session.stand_in(place, np.linspace(*found, num_buckets + 1)[1:-1].astype(np.float32))
+    shares = np.arange(1, num_buckets) / num_buckets
+    return tf.constant(query.quantiles(noisy, shares.tolist()).astype(np.float32))
+
+
 def _moment(
     which: int,
     analyzer: str,
@@ -298,7 +316,7 @@ def _moment(
     name: str | None,
     output_dtype: Any,
 ) -> Any:
-    parts = [x] if reduce_instance_dims else columns(x, analyzer)
+    parts = [x] if reduce_instance_dims else columns(analyzer, x)
     found = [mean_and_variance(analyzer, part, bounds, max_values, share, name)[which] for part in parts]
     result = found[0] if reduce_instance_dims else tf.stack(found)
     return tf.cast(result, output_dtype or tf.float32)
@@ -307,17 +325,15 @@ def _moment(
 def mean_and_variance(
     analyzer: str, x: Any, bounds: BoundsOption, max_values: int | None, share: float, name: str | None
 ) -> tuple[Any, Any]:
-    """Both, as float32 scalars, of one question."""
+    """Both, as float64 scalars, of one question: the variance of small numbers is none in 32 bits."""
     found = _bounds(analyzer, x, bounds, max_values, share, name)
     query = Moments(name=name or f"{analyzer}()", bounds=found, max_values=_max_values(x, max_values), share=share)
     session, place, noisy = _ask(analyzer, query, x)
     if noisy is None:
         low, high = found
-        return session.stand_in(place, np.float32((low + high) / 2)), session.stand_in(
-            place, np.float32((high - low) ** 2 / 12)
-        )
+        return session.stand_in(place, (low + high) / 2), session.stand_in(place, (high - low) ** 2 / 12)
     mean_found, variance = query.mean_and_variance(noisy)
-    return tf.constant(mean_found, tf.float32), tf.constant(variance, tf.float32)
+    return tf.constant(mean_found, tf.float64), tf.constant(variance, tf.float64)
 
 
 def limits(
@@ -325,7 +341,7 @@ def limits(
 ) -> tuple[Any, Any]:
     """Lower and upper bound as float32 scalars."""
     if bounds != PRIVATE:
-        low, high = check_bounds(_given(analyzer, bounds))
+        low, high = _given(analyzer, bounds)
         sessions.current(analyzer)
         return tf.constant(low, tf.float32), tf.constant(high, tf.float32)
     session, place, found = _searched(analyzer, x, max_values, share, name)
@@ -339,7 +355,7 @@ def _bounds(
 ) -> tuple[float, float]:
     """As given, or as found: what depends on a search that is to come has to wait."""
     if bounds != PRIVATE:
-        return check_bounds(_given(analyzer, bounds))
+        return _given(analyzer, bounds)
     session, place, found = _searched(analyzer, x, max_values, share, name)
     if found is None:
         session.wait_for_next(place)
@@ -347,13 +363,19 @@ def _bounds(
     return found
 
 
-def _given(analyzer: str, bounds: Any) -> Any:
+def _given(analyzer: str, bounds: Any) -> tuple[float, float]:
     if bounds is None or isinstance(bounds, str):
         raise ParameterError(
             f"{analyzer} has bounds={bounds!r}. Give bounds=(lowest, highest), a range that the values have for reasons other "
             'than these records; or bounds="private" to have it searched, which takes a part of the budget.'
         )
-    return bounds
+    low, high = check_bounds(bounds)
+    if not (abs(low) < _LARGEST and abs(high) < _LARGEST and np.float32(low) < np.float32(high)):
+        raise ParameterError(
+            f"Expected bounds={bounds!r} of {analyzer} to be two different numbers below {_LARGEST:g} in 32 bits, in which "
+            "features are computed."
+        )
+    return low, high
 
 
 def _searched(
@@ -396,9 +418,10 @@ def _vocabulary_file(
     for option, value in (("top_k", top_k), ("frequency_threshold", frequency_threshold)):
         if value is not None:
             _validate.positive_integer("", _MAX_TOP_K, **{option: value})
-    if vocab_filename is not None and (not vocab_filename or not set(vocab_filename) <= _FILE_CHARACTERS):
+    if vocab_filename is not None and not _is_file_name(vocab_filename):
         raise ParameterError(
-            f"Expected vocab_filename={vocab_filename!r} to be made of letters, digits, dots, dashes and underscores."
+            f"Expected vocab_filename={vocab_filename!r} to be made of letters, digits, dots, dashes and underscores, and not to "
+            "begin with a dot."
         )
     values = session.answer(place)
     kept = values
@@ -409,13 +432,16 @@ def _vocabulary_file(
             if frequency_threshold is None or count >= frequency_threshold
         ][:top_k]
         kept = Values([key for key, _ in common], [count for _, count in common])
-    file_name = vocab_filename or f"vocab_compute_and_apply_vocabulary_{place}_vocabulary"
-    path = session.vocabulary_file(place, file_name, kept, numbers=flat(x).dtype != tf.string)
+    path = session.vocabulary_file(
+        place, vocab_filename, (top_k, frequency_threshold), kept, numbers=flat(x).dtype != tf.string
+    )
+    file_name = os.path.basename(path)
     tft.annotate_asset(file_name, file_name)
     return path
 
 
-_FILE_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+def _is_file_name(name: Any) -> bool:
+    return isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}", name) is not None
 
 
 def _counts(analyzer: str, query: Counts | Intervals, x: Any) -> Any:
@@ -432,8 +458,8 @@ def _domain(key: Any, keys: Sequence[str | bytes | int]) -> Any:
     if flat(key).dtype == tf.string:
         return tuple(value if isinstance(value, bytes) else str(value).encode() for value in keys)
     try:
-        return tuple(int(value) for value in keys)
-    except ValueError:
+        return tuple(operator.index(value) for value in keys)  # type: ignore[arg-type] # a text has none
+    except TypeError:
         raise ParameterError(
             f"Expected keys={_validate.short(keys)} to be whole numbers, as the feature holds."
         ) from None
@@ -443,20 +469,20 @@ def _max_values(x: Any, max_values: int | None) -> int:
     """As given; else all values of a dense record, and one of another."""
     if max_values is not None:
         return _validate.positive_integer(max_values=max_values)
-    if isinstance(x, (tf.SparseTensor, tf.RaggedTensor)):
+    if isinstance(x, (tf.SparseTensor, tf.RaggedTensor)) or not tf.is_tensor(x):
         return 1
-    if None in x.shape[1:]:
+    if x.shape.rank is None or None in x.shape[1:]:
         return 1
     return builtins.max(1, math.prod(x.shape[1:]))
 
 
-def columns(x: Any, analyzer: str) -> list[Any]:
+def columns(analyzer: str, x: Any) -> list[Any]:
     """The columns of a dense tensor, each of shape (num_records,)."""
     if isinstance(x, (tf.SparseTensor, tf.RaggedTensor)) or x.shape.rank != 2 or x.shape[1] is None:
         raise ParameterError(
             f"{analyzer} of each column needs a dense tensor of shape (num_records, columns), with columns known."
         )
-    return tf.unstack(x, axis=1)
+    return sessions.current(analyzer).columns(x, lambda tensor: tf.unstack(tensor, axis=1))
 
 
 def flat(x: Any) -> Any:

@@ -45,7 +45,8 @@ def scale_to_z_score(
     def scaled(part: Any) -> Any:
         mean, variance = analyzers.mean_and_variance("scale_to_z_score", part, bounds, max_values, share, name)
         values = _clipped(tf.cast(analyzers.flat(part), tf.float32), bounds)
-        return analyzers.like(part, tf.cast((values - mean) / tf.sqrt(variance), output_dtype or tf.float32))
+        scaled_values = (values - tf.cast(mean, tf.float32)) / tf.cast(tf.sqrt(variance), tf.float32)
+        return analyzers.like(part, tf.cast(scaled_values, output_dtype or tf.float32))
 
     return _elementwise(x, scaled, "scale_to_z_score") if elementwise else scaled(x)
 
@@ -80,13 +81,26 @@ def scale_by_min_max(
     """
     if not output_min < output_max:
         raise ParameterError(f"Expected output_min={output_min!r} < output_max={output_max!r}.")
+    return _scaled_between("scale_by_min_max", x, output_min, output_max, elementwise, bounds, max_values, share, name)
 
+
+def _scaled_between(
+    analyzer: str,
+    x: Any,
+    output_min: float,
+    output_max: float,
+    elementwise: bool,
+    bounds: BoundsOption,
+    max_values: int | None,
+    share: float,
+    name: str | None,
+) -> Any:
     def scaled(part: Any) -> Any:
-        low, high = analyzers.limits("scale_by_min_max", part, bounds, max_values, share, name)
+        low, high = analyzers.limits(analyzer, part, bounds, max_values, share, name)
         values = tf.clip_by_value(tf.cast(analyzers.flat(part), tf.float32), low, high)
         return analyzers.like(part, (values - low) / (high - low) * (output_max - output_min) + output_min)
 
-    return _elementwise(x, scaled, "scale_by_min_max") if elementwise else scaled(x)
+    return _elementwise(x, scaled, analyzer) if elementwise else scaled(x)
 
 
 def scale_to_0_1(
@@ -99,9 +113,7 @@ def scale_to_0_1(
     name: str | None = None,
 ) -> Any:
     """Values moved from their bounds to [0, 1], as `tft.scale_to_0_1`: `scale_by_min_max` with these outputs."""
-    return scale_by_min_max(
-        x, 0.0, 1.0, elementwise, bounds=bounds, max_values=max_values, share=share, name=name or "scale_to_0_1()"
-    )
+    return _scaled_between("scale_to_0_1", x, 0.0, 1.0, elementwise, bounds, max_values, share, name)
 
 
 def bucketize(
@@ -133,24 +145,19 @@ def bucketize(
       int64 in [0, num_buckets), of x's shape and kind.
     """
 
+    del epsilon
+
     def placed(part: Any) -> Any:
-        boundaries = analyzers.quantiles(
-            part,
-            num_buckets,
-            epsilon,
-            bounds=bounds,
-            bins=bins,
-            max_values=max_values,
-            share=share,
-            name=name or "bucketize()",
-        )
+        boundaries = analyzers.quantile_boundaries(
+            "bucketize", part, num_buckets, bounds, bins, max_values, share, name
+        )[tf.newaxis]
         return apply_buckets(part, boundaries)
 
     return _elementwise(x, placed, "bucketize") if elementwise else placed(x)
 
 
 def _elementwise(x: Any, mapper: Any, analyzer: str) -> Any:
-    return tf.stack([mapper(column) for column in analyzers.columns(x, analyzer)], axis=1)
+    return tf.stack([mapper(column) for column in analyzers.columns(analyzer, x)], axis=1)
 
 
 def _clipped(values: Any, bounds: BoundsOption) -> Any:

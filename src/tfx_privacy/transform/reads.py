@@ -1,7 +1,8 @@
-"""Which files a function opens while it is traced: figures that it reads from one are no constants of its source.
+"""Which files a function opens while it is imported or traced: figures that it reads are no constants of its source.
 
-Python tells of every file that it opens (PEP 578), and TensorFlow's files are asked for their names. A library that opens
-files by itself, such as Arrow, is not seen; so what a function writes into a graph is its author's word all the same.
+Python tells of every file that it opens and every address that it connects to (PEP 578), and TensorFlow's files are asked for
+their names. A library that opens files by itself, such as Arrow, is not seen; so what a function writes into a graph is its
+author's word all the same.
 """
 
 from __future__ import annotations
@@ -47,34 +48,42 @@ class Found:
 
 
 @contextlib.contextmanager
-def watched() -> Iterator[Found]:
+def watched(found: Found) -> Iterator[None]:
     """Notes the files that are opened while this lasts, by this thread or another."""
     global _watching, _hooked
     if not _hooked:
         sys.addaudithook(_heard)
         _hooked = True
-    before, found = _watching, Found()
-    own = tf.io.gfile.GFile.__init__
+    before = _watching
+    # tf.io.gfile.GFile is derived from it, and so is what reads files as a whole.
+    (kind,) = tf.io.gfile.GFile.__bases__
+    own = kind.__init__
 
-    def noted(self: Any, name: Any, mode: str = "r") -> None:
+    def noted(self: Any, name: Any, mode: str = "r", *arguments: Any, **more: Any) -> None:
         found.add(name, mode)
-        own(self, name, mode)
+        own(self, name, mode, *arguments, **more)
 
-    tf.io.gfile.GFile.__init__ = noted
+    kind.__init__ = noted
     _watching = found
     try:
-        yield found
+        yield
     finally:
         _watching = before
-        tf.io.gfile.GFile.__init__ = own
+        kind.__init__ = own
 
 
 def _heard(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "open" and _watching is not None:
+    if _watching is None:
+        return
+    if event == "open":
         name, mode, flags = arguments[0], arguments[1], arguments[2]
         if mode is None and isinstance(flags, int):
             mode = "w" if flags & (os.O_WRONLY | os.O_RDWR) == os.O_WRONLY else "r"
         _watching.add(name, mode)
+    elif event == "sqlite3.connect":
+        _watching.add(arguments[0])
+    elif event == "socket.connect":
+        _watching.add(f"address {arguments[1]}")
 
 
 _watching: Found | None = None
@@ -86,10 +95,15 @@ def _is_installed(path: str) -> bool:
     return absolute.startswith(_PLACES)
 
 
-# Python's, its packages', and what the system says of itself.
+# Python's, its packages', and the system's own; not all of /dev, where files in memory are.
 _PLACES = (
     *{os.path.abspath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")},
     "/proc/",
     "/sys/",
-    "/dev/",
+    "/etc/",
+    "/usr/lib/",
+    "/usr/share/",
+    "/dev/null",
+    "/dev/random",
+    "/dev/urandom",
 )

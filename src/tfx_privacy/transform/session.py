@@ -21,9 +21,11 @@ from tfx_privacy.errors import ParameterError
 from tfx_privacy.releases.noisy import Values
 from tfx_privacy.releases.queries import Query, Vocabulary
 from tfx_privacy.releases.record import Answer
-from tfx_privacy.transform import reads
+from tfx_privacy.transform import operations, reads, records_apart
 
 _MAX_ANALYZERS = 1000
+# Those that NumPy knows as numbers.
+_FLOATS = (tf.float16, tf.float32, tf.float64)
 _SERIALIZED = "serialized"
 # A line of a vocabulary's file that holds no value: TensorFlow makes no table of an empty file.
 _NO_VALUE, _NO_NUMBER = "00000000-no-value-was-common-enough", "-9223372036854775808"
@@ -47,9 +49,6 @@ class Draft:
     """Its `columns.traced` takes serialized records, string of shape (num_records,), and gives values and rows of each asked;
     where users are the unit, its `users.traced` gives them and the record of each."""
     asked: Sequence[Asked]
-    uncovered: Sequence[str]
-    """tft's own analyzers in the function."""
-    files_read: Sequence[str]
 
 
 class Session:
@@ -65,14 +64,17 @@ class Session:
         self.released: dict[int, Any] = {}
         """Arrays or `Values`, by place."""
         self.uncovered: list[str] = []
-        """tft's own analyzers, of a function that was called in a draft."""
+        """tft's own analyzers in the function, in any of its drafts."""
+        self.files = reads.Found()
+        """What the function read while it was imported or traced, whenever that was."""
         self._drafting: _Drafting | None = None
         self._graph: Any = None
         self._questions: list[tuple[Query, Any, int]] = []
         self._place = 0
         self._awaited: int | None = None
         self._provisional: set[int] = set()
-        self._files: dict[str, int] = {}
+        self._columns: list[tuple[Any, list[Any]]] = []
+        self._files: dict[str, _File] = {}
 
     def draft(
         self,
@@ -88,44 +90,75 @@ class Session:
           user_id_key: Name of the feature that tells users apart, where they are the unit.
 
         Raises:
-          ParameterError: If an analyzer is called wrongly, or the function asks something else than in an earlier draft.
+          ParameterError: If an analyzer is called wrongly, the function asks something else than in an earlier draft, or what
+            it asks about a record depends on others.
         """
-        drafting = _Drafting(self.released)
         module = tf.Module()
 
-        def columns(serialized: Any) -> list[tuple[Any, Any]]:
-            self._call(drafting, preprocessing_fn, tf.io.parse_example(serialized, dict(feature_spec)))
-            return [(asked.values, asked.rows) for asked in drafting.ready()]
+        def traced(name: str, chosen: Callable[[_Drafting], list[Asked]]) -> _Drafting:
+            drafting = _Drafting(self.released)
 
-        compat.trace_transform(module, columns=_traceable(columns))
+            def columns(serialized: Any) -> list[tuple[Any, Any]]:
+                self._call(drafting, preprocessing_fn, tf.io.parse_example(serialized, dict(feature_spec)))
+                return [(asked.values, asked.rows) for asked in chosen(drafting)]
+
+            compat.trace_transform(module, **{name: _traceable(columns)})
+            return drafting
+
+        is_first = not self.queries
+        drafting = traced("columns", _Drafting.ready)
         if user_id_key is not None:
             compat.trace_transform(module, users=_traceable(_users(feature_spec, user_id_key)))
-        if not self.queries:
+        if is_first:
             self.queries = [asked.query for asked in drafting.asked]
         if len(drafting.asked) != len(self.queries):
             raise _changed(f"{len(drafting.asked)} analyzers and not {len(self.queries)}")
-        return Draft(module, drafting.ready(), drafting.uncovered, drafting.files_read)
+        if is_first and len(drafting.ready()) < len(drafting.asked):
+            traced("tried", lambda drafting: drafting.asked)
+            _check_records_apart(module.tried.traced, drafting.asked, feature_spec)
+        elif is_first:
+            _check_records_apart(module.columns.traced, drafting.asked, feature_spec)
+        return Draft(module, drafting.ready())
 
     def call_in_draft(self, preprocessing_fn: Callable[[dict[str, Any]], Any], features: Mapping[str, Any]) -> Any:
         """Calls the function while a graph is traced; what its analyzers ask is noted, and nothing is released."""
         drafting = _Drafting({})
         made = self._call(drafting, preprocessing_fn, features)
-        self.queries, self.uncovered = [asked.query for asked in drafting.asked], drafting.uncovered
+        self.queries = [asked.query for asked in drafting.asked]
         return made
 
     def _call(self, drafting: _Drafting, preprocessing_fn: Callable[..., Any], features: Mapping[str, Any]) -> Any:
         inputs = drafting.name_inputs(features)
-        with self._active(drafting), reads.watched() as files:
+        with self._active(drafting), reads.watched(self.files):
             made = preprocessing_fn(inputs)
-        drafting.files_read = files.found
-        drafting.find_uncovered()
+        self._note_graph(drafting.graph)
+        self.uncovered = list(dict.fromkeys([*self.uncovered, *compat.transform_analyzers(drafting.graph)]))
         return made
+
+    def _note_graph(self, graph: Any) -> None:
+        for operation in operations.that_read_files(graph):
+            self.files.add(f"operation {operation}")
 
     @contextlib.contextmanager
     def last_tracing(self) -> Iterator[None]:
         """While this lasts, tracing the function makes the graph that leaves: every analyzer gives what was released."""
         with self._active(None):
             yield
+
+    def in_last_tracing(self, preprocessing_fn: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, held to what it did in its drafts: what it reads is noted, and no analyzer of tft's may be new."""
+
+        def held(inputs: Any) -> Any:
+            with reads.watched(self.files):
+                made = preprocessing_fn(inputs)
+            graph = tf.compat.v1.get_default_graph()
+            self._note_graph(graph)
+            uncovered = compat.transform_analyzers(graph)
+            if len(uncovered) > len(self.uncovered):
+                raise _changed(f"tft's own {', '.join(uncovered)}")
+            return made
+
+        return held
 
     @contextlib.contextmanager
     def _active(self, drafting: _Drafting | None) -> Iterator[None]:
@@ -147,8 +180,15 @@ class Session:
         Returns:
           The question's place, to find its answer by.
         """
+        if not tf.is_tensor(x) or x.shape.rank == 0:
+            raise ParameterError(f"Expected a tensor with records along its first dimension, not {_validate.short(x)}.")
         self._begin_if_new()
         drafting, awaited, self._awaited = self._drafting, self._awaited, None
+        if drafting is not None and tf.compat.v1.get_default_graph() is not drafting.graph:
+            raise ParameterError(
+                f"{query.name.rstrip('()')} is called within a tf.function, tf.cond, tf.while_loop or tf.map_fn. Call it in "
+                "preprocessing_fn itself."
+            )
         for known, tensor, place in self._questions:
             if tensor is x and _same(query, known):
                 return place
@@ -178,6 +218,7 @@ class Session:
         graph = tf.compat.v1.get_default_graph()
         if graph is not self._graph:
             self._graph, self._place, self._questions, self._awaited = graph, 0, [], None
+            self._columns = []
 
     def answer(self, place: int) -> Any:
         """What was released; None while that is to come."""
@@ -201,12 +242,30 @@ class Session:
         """Lets the next question wait for an answer, from which its bounds follow."""
         self._awaited = place
 
-    def vocabulary_file(self, place: int, name: str, values: Values | None, *, numbers: bool) -> str:
+    def columns(self, x: Any, split: Callable[[Any], list[Any]]) -> list[Any]:
+        """The columns of a tensor, the same ones each time: so the same question of one is asked once."""
+        self._begin_if_new()
+        for known, parts in self._columns:
+            if known is x:
+                return parts
+        self._columns.append((x, split(x)))
+        return self._columns[-1][1]
+
+    def vocabulary_file(
+        self,
+        place: int,
+        name: str | None,
+        options: tuple[int | None, int | None],
+        values: Values | None,
+        *,
+        numbers: bool,
+    ) -> str:
         """Writes a vocabulary's file.
 
         Args:
           place: Of its question.
-          name: Of the file.
+          name: Of the file; made of the place where it is None.
+          options: How many values are kept, and from which count on: different ones of one question are different files.
           values: What is written; None before its release, for a file without values.
           numbers: Whether the values are whole numbers.
 
@@ -216,22 +275,41 @@ class Session:
         Raises:
           ParameterError: If another vocabulary has the name.
         """
-        if self._files.setdefault(name, place) != place:
+        wanted = _File(place, options)
+        if name is None:
+            own = f"vocab_compute_and_apply_vocabulary_{place}"
+            numbered = (own if number == 1 else f"{own}_{number}" for number in itertools.count(1))
+            name = (
+                next(each for each in numbered if self._files.get(f"{each}_vocabulary", wanted) == wanted)
+                + "_vocabulary"
+            )
+        if self._files.setdefault(name, wanted) != wanted:
             raise ParameterError(f"Two vocabularies are called {name!r}. Give each its own vocab_filename.")
         folder = os.path.join(self._folder, f"{'draft' if values is None else 'released'}_{place}")
         path = os.path.join(folder, name)
         if not tf.io.gfile.exists(path):
             tf.io.gfile.makedirs(folder)
-            empty = (_NO_NUMBER if numbers else _NO_VALUE).encode()
-            lines = list(values.keys) if values is not None else []
             with tf.io.gfile.GFile(path, "wb") as file:
-                file.write(b"\n".join(lines or [empty]) + b"\n")
+                file.write(_text(values, numbers=numbers))
         return path
 
-    @property
-    def vocabularies(self) -> dict[str, int]:
-        """The places of vocabularies' questions, by their files' names."""
-        return dict(self._files)
+    def vocabulary_files(self) -> list[str]:
+        """Paths of the files of vocabularies that were released."""
+        paths = [os.path.join(self._folder, f"released_{file.place}", name) for name, file in self._files.items()]
+        return [path for path in paths if tf.io.gfile.exists(path)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _File:
+    """What a vocabulary's file holds."""
+
+    place: int
+    options: tuple[int | None, int | None]
+
+
+def _text(values: Values | None, *, numbers: bool) -> bytes:
+    empty = (_NO_NUMBER if numbers else _NO_VALUE).encode()
+    return b"\n".join(values.keys if values is not None and values.keys else [empty]) + b"\n"
 
 
 class _Drafting:
@@ -240,22 +318,23 @@ class _Drafting:
     def __init__(self, released: Mapping[int, Any]) -> None:
         self.asked: list[Asked] = []
         self.hidden: set[int] = set()
-        self.uncovered: list[str] = []
-        self.files_read: list[str] = []
         self._released = released
         self._stand_ins: dict[Any, int] = {}
         self._inputs: dict[Any, str] = {}
         self._waits: dict[int, bool] = {}
-        self._graph: Any = None
+        self.graph: Any = None
+        self._num_records: Any = None
 
     def name_inputs(self, features: Mapping[str, Any]) -> dict[str, Any]:
         """Copies of the features, so that each is known by its name."""
-        self._graph = tf.compat.v1.get_default_graph()
+        self.graph = tf.compat.v1.get_default_graph()
         copies = {}
         for name, feature in features.items():
             copies[name] = tf.nest.map_structure(tf.identity, feature, expand_composites=True)
             for part in tf.nest.flatten(copies[name], expand_composites=True):
                 self._inputs[part.op] = name
+            if self._num_records is None:
+                self._num_records = num_rows(copies[name])
         return copies
 
     def named(self, query: Query, x: Any) -> Query:
@@ -272,6 +351,19 @@ class _Drafting:
         values, rows = values_and_rows(x)
         _check_kind(query, values)
         above = self._above(x)
+        if stateful := operations.with_a_state(above, self.graph):
+            raise ParameterError(
+                f"{query.name!r} is asked of what {', '.join(stateful)} gives, which may depend on other records or on chance. "
+                "Make it of each record alone, without random numbers, tf.py_function, tf.print and variables that change."
+            )
+        one_each = tf.debugging.assert_equal(
+            num_rows(x),
+            self._num_records,
+            message="One row for each record is needed.",
+            name=records_apart.ONE_ROW_EACH,
+        )
+        with tf.control_dependencies([one_each]):
+            values = tf.identity(values)
         if above & self._uncovered_outputs():
             raise ParameterError(
                 f"{query.name!r} is asked of what tft's own analyzer gives. Let one of tfx_privacy.transform take its place."
@@ -290,11 +382,8 @@ class _Drafting:
         self._stand_ins[found.op] = place
         return found
 
-    def find_uncovered(self) -> None:
-        self.uncovered = compat.transform_analyzers(self._graph)
-
     def _uncovered_outputs(self) -> set[Any]:
-        return {tensor.op for tensor in compat.transform_analyzer_outputs(self._graph)}
+        return {tensor.op for tensor in compat.transform_analyzer_outputs(self.graph)}
 
     def _above(self, x: Any) -> set[Any]:
         """All operations that a tensor is computed from."""
@@ -318,9 +407,6 @@ def values_and_rows(x: Any) -> tuple[Any, Any]:
 
     Returns:
       A tensor of shape (num_values,), and an int64 tensor of that shape.
-
-    Raises:
-      ParameterError: If it is none of these.
     """
     if isinstance(x, tf.SparseTensor):
         return x.values, x.indices[:, 0]
@@ -332,12 +418,37 @@ def values_and_rows(x: Any) -> tuple[Any, Any]:
             inner = inner.values
         values, repeated = values_and_rows(inner)
         return values, tf.gather(rows, repeated)
-    if not tf.is_tensor(x) or x.shape.rank == 0:
-        raise ParameterError(f"Expected a tensor with records along its first dimension, not {_validate.short(x)}.")
     num_records = tf.shape(x, tf.int64)[0]
     values = tf.reshape(x, [-1])
     of_each = tf.size(x, tf.int64) // tf.maximum(num_records, 1)
     return values, tf.repeat(tf.range(num_records), of_each)
+
+
+def num_rows(x: Any) -> Any:
+    """Length of a tensor's first dimension, an int64 scalar."""
+    if isinstance(x, tf.SparseTensor):
+        return x.dense_shape[0]
+    return tf.cast(x.nrows(), tf.int64) if isinstance(x, tf.RaggedTensor) else tf.shape(x, tf.int64)[0]
+
+
+def _check_records_apart(traced: Any, asked: Sequence[Asked], feature_spec: Mapping[str, Any]) -> None:
+    """Refuses, before anything is charged, what made-up records show to mix them."""
+
+    def columns(records: Any) -> records_apart.Columns:
+        return [(values.numpy(), rows.numpy()) for values, rows in traced(records)]
+
+    try:
+        mixed = records_apart.of_made_up_records(columns, feature_spec)
+    except tf.errors.OpError:
+        raise ParameterError(
+            "An analyzer is asked of a tensor that has not one row for each record, e.g. of the values of a SparseTensor or "
+            "RaggedTensor. Give it the SparseTensor or RaggedTensor itself, and max_values."
+        ) from None
+    if mixed is not None:
+        raise ParameterError(
+            f"{asked[mixed].query.name!r} gets something else of a record alone than of the same record among others. "
+            f"{records_apart.REMEDY}"
+        )
 
 
 def _traceable(function: Callable[[Any], Any]) -> Any:
@@ -378,7 +489,10 @@ def _same(query: Query, other: Query, *, but_for_bounds: bool = False) -> bool:
         return False
     ours, theirs = (dataclasses.asdict(each) | {"name": ""} for each in (query, other))
     if but_for_bounds:
-        ours["bounds"] = theirs["bounds"] = None
+        for facts in (ours, theirs):
+            facts["bounds"] = None
+            # Of a histogram between them there are as many, wherever they lie.
+            facts["boundaries"] = len(facts.get("boundaries", ()))
     return ours == theirs
 
 
@@ -396,5 +510,5 @@ def _check_kind(query: Query, values: Any) -> None:
         raise ParameterError(f"{query.name} needs numbers, and its feature holds texts.")
     if isinstance(query, Vocabulary) and not (values.dtype == tf.string or values.dtype.is_integer):
         raise ParameterError(f"{query.name} needs texts or whole numbers, and its feature holds {values.dtype.name}.")
-    if not (values.dtype == tf.string or values.dtype.is_integer or values.dtype.is_floating):
+    if not (values.dtype == tf.string or values.dtype.is_integer or values.dtype in _FLOATS):
         raise ParameterError(f"{query.name} cannot be asked of values of type {values.dtype.name}.")

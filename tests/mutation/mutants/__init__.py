@@ -28,6 +28,7 @@ from mutants.report import REPORT
 from mutants.sampling import SAMPLING
 from mutants.served import SERVED
 from mutants.signing import SIGNING
+from mutants.statistics import STATISTICS
 from mutants.trained_labels import TRAINED_LABELS
 from mutants.trained_records import TRAINED_RECORDS
 from mutants.validation import VALIDATION
@@ -37,5 +38,5 @@ __all__ = ["MUTANTS", "POSTGRESQL", "Mutant"]
 MUTANTS = [
     *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *EVALUATIONS, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER,
     *CHARGED_RELEASES, *RELEASES, *KUBEFLOW, *LINT, *MIGRATION, *REPORT, *REGISTRY, *BASE_MODELS, *INPUTS, *SERVED, *RECORD_WISE,
-    *TRAINED_RECORDS, *TRAINED_LABELS, *POSTGRESQL,
+    *STATISTICS, *TRAINED_RECORDS, *TRAINED_LABELS, *POSTGRESQL,
 ]  # fmt: skip

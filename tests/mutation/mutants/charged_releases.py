@@ -6,7 +6,7 @@ from mutants.mutant import Mutant
 
 CHARGED_RELEASES = [
     Mutant("what thresholds spend is rounded down", "thresholds:spent", "math.ceil", "math.floor", "test_thresholds"),
-    Mutant("what is set aside is rounded up", "thresholds:set_aside", "math.floor", "math.ceil", "test_thresholds"),
+    Mutant("less is set aside than its parts", "thresholds:_SLACK", "2.0**-20", "0.0", "test_thresholds"),
     Mutant(
         "what is left of delta is rounded up", "thresholds:left",
         "math.nextafter(found, 0.0)", "found", "test_thresholds",
@@ -100,11 +100,11 @@ CHARGED_RELEASES = [
         "test_ledger_upgrade",
     ),
     Mutant(
-        "records are read before the release has started", "MeteredRelease.begin",
+        "records are read before the release has started", "MeteredRelease.start",
         "self._ledger.start(self.run_id, attempt_id=ledgers.new_run_id())", "pass", "test_release_charge",
     ),
     Mutant(
-        "a release is charged without its thresholds", "MeteredRelease.begin",
+        "a release is charged without its thresholds", "MeteredRelease.reserve",
         "delta_spent=self._delta_spent", "delta_spent=0.0", "test_release_charge",
     ),
     Mutant(

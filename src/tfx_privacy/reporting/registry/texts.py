@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tfx_privacy.gate.verdict import Verdict
+from tfx_privacy.guarantee import coverage
 from tfx_privacy.guarantee.mechanism import DPMechanism
 from tfx_privacy.guarantee.record import PrivacyGuarantee
 from tfx_privacy.reporting import checklist, uses, wording
@@ -92,7 +93,7 @@ def _evaluated(found: Basis) -> Iterator[tuple[str, str]]:
         results += ["losses and accuracies during training"] if attacked.over_training else []
         yield (
             "Results of this model's evaluation",
-            f"Not protected: {wording.listed(results)}, computed without noise. None of them is in this entry.",
+            f"Not protected: {coverage.listed(results)}, computed without noise. None of them is in this entry.",
         )
     if found.utility:
         names = ", ".join(metric.name for metric in found.utility)
@@ -115,6 +116,7 @@ def composition(found: Basis) -> str:
     """How the steps, other trainings and other runs add up."""
     record = found.guarantee
     rows = [("Steps", f"Sequential composition. {found.answers['Accounting']}")]
+    rows += [(row.use, row.detail) for row in found.coverage if row.is_release]
     if record is not None and record.base_model is not None:
         rows += [(row.use, row.detail) for row in found.coverage if row.use == uses.BASE_MODEL]
     rows.append(("All releases", found.answers["Loss over all releases"]))
@@ -128,7 +130,7 @@ def before_training(found: Basis) -> str:
     rows += [
         (row.use, f"{_COVERED[row.covered]} {row.detail}")
         for row in found.coverage
-        if row.use in {*uses.BEFORE_TRAINING, uses.OTHER_TRAININGS}
+        if row.is_before_training or row.use == uses.OTHER_TRAININGS
     ]
     return _list(rows)
 
@@ -146,6 +148,7 @@ _COVERED = {"yes": "Covered.", "no": "Not covered.", "not stated": "Not stated."
 def mechanisms(found: Basis) -> str:
     """The mechanism, its software, and what was done against attacks on the implementation."""
     rows = [(heading, found.answers[heading]) for heading in _MECHANISM]
+    rows += [(row.use, row.detail) for row in found.coverage if row.is_release]
     if found.guarantee is not None:
         software = found.answers["Transparency"] if found.verdict is not None else f"{found.guarantee.engine}."
         rows.append(("Software", software.removeprefix("Software: ")))
