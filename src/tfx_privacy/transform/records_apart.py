@@ -68,8 +68,8 @@ def of_made_up_records(columns: Callable[[Any], Columns], feature_spec: Mapping[
 
 
 REMEDY = (
-    "Let preprocessing_fn make it of each record by itself: no mean over the batch, no cumulative sum, no sorting, and no to_dense "
-    "without a fixed width."
+    "Let preprocessing_fn make it of each record by itself: no mean over the batch, no cumulative sum, no sorting, and no "
+    "to_dense without a fixed width."
 )
 ONE_ROW_EACH = "one_row_for_each_record"
 """Name of the assertion's operation."""
@@ -81,7 +81,7 @@ class _UnknownFeatureError(Exception):
 
 def _made_up(feature_spec: Mapping[str, Any], texts: Sequence[bytes]) -> Iterator[bytes]:
     for number in range(_RECORDS):
-        features = {}
+        features: dict[str, Any] = {}
         for name, feature in feature_spec.items():
             features |= _of(name, feature, number, texts)
         yield tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()

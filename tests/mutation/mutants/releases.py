@@ -149,7 +149,7 @@ RELEASES = [
     ),
     Mutant("a release of another dataset or ledger passes", "_problems_of_own", "of_release != of_training", "False", _GATE),
     Mutant(
-        "a base model's releases are nobody's", "check_releases",
+        "a base model's releases are nobody's", "rules.releases:check_releases",
         "_problems_of_base(record, record.base_model, release)", "()", _GATE,
     ),
     Mutant("a base model's releases were charged anywhere", "_problems_of_base", "ledger_id != base.ledger_id", "False", _GATE),
@@ -217,7 +217,7 @@ RELEASES = [
     ),
     Mutant(
         "every ExampleGen splits as TFX's", "_draws_by_hash",
-        "getattr(executor, ...) is base.GenerateExamplesByBeam", "True",
+        "getattr(executor, \"GenerateExamplesByBeam\", None) is base.GenerateExamplesByBeam", "True",
         "test_splits::test_an_executor_that_splits_by_itself_shows_nothing",
     ),
     Mutant(
