@@ -158,6 +158,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "charged elsewhere": (
         {"dataset_id": "census", "ledger": evidence.position()}, "was charged to dataset_id='census'",
     ),
+    "other examples": ({"examples": [ExamplesRead(span="5")]}, "is of other examples than these"),
 }  # fmt: skip
 
 

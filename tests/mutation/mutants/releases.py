@@ -172,7 +172,7 @@ RELEASES = [
     ),
     Mutant(
         "noise that whoever knows the seed subtracts is taken", "releases:_check_terms", "not release.is_private", "False",
-        f"{_SCOPE}test_nothing_is_charged_for_what_is_refused",
+        f"{_SCOPE}test_what_cannot_be_added_up_is_refused",
     ),
     Mutant(
         "the training is charged before releases are checked", "dp_trainer.executor:Executor.Do",
