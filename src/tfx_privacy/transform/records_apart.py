@@ -39,11 +39,14 @@ def first_mixed(columns: Callable[[Any], Columns], records: Any, most: int = _RE
       most: Of the records, how many are tried alone, evenly spread.
 
     Returns:
-      The first question's number; None where there is none.
+      The first question's number; None where there is none, and of records that fail alone.
     """
     together, size = columns(records), int(records.shape[0])
     for place in sorted({round(step) for step in np.linspace(0, size - 1, min(most, size))}):
-        alone = columns(records[place : place + 1])
+        try:
+            alone = columns(records[place : place + 1])
+        except tf.errors.OpError:
+            continue
         for number, ((values, rows), (own, own_rows)) in enumerate(zip(together, alone, strict=True)):
             if np.any(own_rows != 0) or not _equal(values[rows == place], own):
                 return number

@@ -108,8 +108,8 @@ RELEASES = [
     ),
     Mutant(
         "the ledger forgets what was released", "guarantee_digest",
-        '_leave_out(facts, "examples", "splits_disjoint_for", "releases")',
-        '[facts.pop(name) for name in ("examples", "splits_disjoint_for", "releases")]', _RULES,
+        '{"dataset_id": None, "ledger": None, "statement": ""}',
+        '{"dataset_id": None, "ledger": None, "statement": "", "releases": []}', _RULES,
     ),
     Mutant("older guarantees get new digests", "record:_leave_out", "facts.pop(name, None)", "", _RULES),
     Mutant(
