@@ -50,7 +50,7 @@ RELEASES = [
         "thresholds of one release spend delta", "spending:_group",
         "math.fsum(part.delta_spent for part in found)", "max((part.delta_spent for part in found), default=0.0)", _RULES,
     ),
-    Mutant("thresholds may spend all of delta", "Spending.bounds", "not left > 0.0", "False", _RULES),
+    Mutant("thresholds may spend all of the training's delta", "Spending.bounds", "not left > 0.0", "False", _RULES),
     Mutant("the least of the splits counts", "spending:largest", "max(by_pld)", "min(by_pld)", _RULES),
     Mutant("the training is of no split", "spending:spendings_of", "everywhere or group.is_trained_on", "everywhere", _RULES),
     Mutant(
