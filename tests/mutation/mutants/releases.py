@@ -218,7 +218,7 @@ RELEASES = [
     ),
     Mutant(
         "every ExampleGen splits as TFX's", "_draws_by_hash",
-        "getattr(executor, \"GenerateExamplesByBeam\", None) is base.GenerateExamplesByBeam", "True",
+        'getattr(executor, "GenerateExamplesByBeam", None) is base.GenerateExamplesByBeam', "True",
         "test_splits::test_an_executor_that_splits_by_itself_shows_nothing",
     ),
     Mutant(
