@@ -32,7 +32,8 @@ import tfx_privacy.transform as dpt
 from tfx_privacy import DPParameters, DPPreprocessing, calibrate_noise_multiplier, training
 from tfx_privacy.random_bits import RandomBits
 from tfx_privacy.releases import noisy, plan
-from tfx_privacy.releases.queries import Column, Vocabulary
+from tfx_privacy.releases.columns import Column
+from tfx_privacy.releases.queries import Vocabulary
 from tfx_privacy.transform.session import Session
 
 EPSILONS, DELTA, SHARE = (1.0, 3.0), 1e-6, 0.1

@@ -21,8 +21,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfx_privacy.components import example_files
-from tfx_privacy.errors import DataError
-from tfx_privacy.releases.queries import Column, Query, VectorQuery, Vocabulary
+from tfx_privacy.errors import DataError, TFXPrivacyError
+from tfx_privacy.releases.columns import Column
+from tfx_privacy.releases.queries import Query, VectorQuery, Vocabulary
 from tfx_privacy.training import without_values
 
 BATCH_SIZE = 2048
@@ -30,7 +31,7 @@ _MAX_VALUES_HELD = 200_000
 """Of vocabularies in one worker's memory, before it gives them on."""
 _PARTS = 32
 """A vocabulary is merged in so many parts, by hash, so that no worker holds all of it."""
-_FILE = "sums"
+_FILE, _FAILURES = "sums", "failures"
 _RECORD = struct.Struct("<IBI")
 _VECTOR, _VALUES = 0, 1
 _NUM_USER_BYTES = 16
@@ -67,24 +68,35 @@ Sums: TypeAlias = "list[np.ndarray | Counter[bytes]]"
 
 
 def build(pipeline: beam.Pipeline, questions: Questions, files: Sequence[str], folder: str) -> None:
-    """Adds to a pipeline what sums up the records of files, and writes the sums to a folder."""
+    """Adds to a pipeline what sums up the records of files, and writes the sums to a folder.
+
+    What a worker cannot read travels as data, and `read` raises it: nobody has to find it in Beam's traceback.
+    """
     read = pipeline | "Files" >> beam.Create(list(files)) | "Spread" >> beam.Reshuffle()
     if questions.max_records_per_user is None:
-        sums = read | "SumFiles" >> beam.ParDo(_SumFiles(questions))
+        found = read | "SumFiles" >> beam.ParDo(_SumFiles(questions)).with_outputs(_FAILURES, main="sums")
+        failures = [found[_FAILURES]]
     else:
-        sums = (
-            read
-            | "Users" >> beam.ParDo(_Users(questions.reader))
+        users = read | "Users" >> beam.ParDo(_Users(questions.reader)).with_outputs(_FAILURES, main="users")
+        found = (
+            users["users"]
             | "Bounded" >> beam.combiners.Top.SmallestPerKey(questions.max_records_per_user)
             | "Records" >> beam.FlatMap(_records)
             | "Batches" >> beam.BatchElements(min_batch_size=64, max_batch_size=BATCH_SIZE)
-            | "SumBatches" >> beam.ParDo(_SumBatches(questions))
+            | "SumBatches" >> beam.ParDo(_SumBatches(questions)).with_outputs(_FAILURES, main="sums")
         )
+        failures = [users[_FAILURES], found[_FAILURES]]
     _ = (
-        sums
+        found["sums"]
         | "Sum" >> beam.CombinePerKey(_Sum())
         | "Written" >> beam.Map(_written)
         | "Write" >> beam.io.WriteToTFRecord(os.path.join(folder, _FILE))
+    )
+    _ = (
+        failures
+        | "Failures" >> beam.Flatten()
+        | "OneOfEach" >> beam.Distinct()
+        | "WriteFailures" >> beam.io.WriteToTFRecord(os.path.join(folder, _FAILURES))
     )
 
 
@@ -94,12 +106,17 @@ def read(folder: str, queries: Sequence[Query]) -> Sums:
     Args:
       folder: Where it was written.
       queries: The same as there.
+
+    Raises:
+      DataError: If records could not be read: the first of the errors by their texts, whichever worker was first.
     """
+    failures = sorted(_records_in(folder, _FAILURES))
+    if failures:
+        raise DataError(failures[0].decode())
     found: Sums = [
         Counter() if isinstance(query, Vocabulary) else np.zeros(_length(query), np.int64) for query in queries
     ]
-    files = sorted(tf.io.gfile.glob(os.path.join(folder, f"{_FILE}-*")))
-    for record in tf.data.TFRecordDataset(files).as_numpy_iterator() if files else ():
+    for record in _records_in(folder, _FILE):
         place, kind, length = _RECORD.unpack_from(record)
         rest = record[_RECORD.size :]
         counts = np.frombuffer(rest, np.int64, length)
@@ -109,6 +126,11 @@ def read(folder: str, queries: Sequence[Query]) -> Sums:
             keys = _split(rest[8 * length :], length)
             found[place].update(dict(zip(keys, counts.tolist(), strict=True)))
     return found
+
+
+def _records_in(folder: str, name: str) -> Iterable[bytes]:
+    files = sorted(tf.io.gfile.glob(os.path.join(folder, f"{name}-*")))
+    return tf.data.TFRecordDataset(files).as_numpy_iterator() if files else ()
 
 
 def _length(query: Query) -> int:
@@ -162,10 +184,13 @@ class _SumFiles(beam.DoFn):
 
     def process(self, file: str) -> Iterator[tuple[_Key, Any]]:
         sums = _Sums(self._questions)
-        for records in _batches(file):
-            if sums.add(records):
-                yield from sums.give()
-        yield from sums.give()
+        try:
+            for records in _batches(file):
+                if sums.add(records):
+                    yield from sums.give()
+            yield from sums.give()
+        except TFXPrivacyError as error:
+            yield _failure(error)
 
 
 class _SumBatches(beam.DoFn):
@@ -176,8 +201,11 @@ class _SumBatches(beam.DoFn):
 
     def process(self, records: list[bytes]) -> Iterator[tuple[_Key, Any]]:
         sums = _Sums(self._questions)
-        sums.add(tf.constant(records, tf.string))
-        yield from sums.give()
+        try:
+            sums.add(tf.constant(records, tf.string))
+            yield from sums.give()
+        except TFXPrivacyError as error:
+            yield _failure(error)
 
 
 class _Users(beam.DoFn):
@@ -186,7 +214,13 @@ class _Users(beam.DoFn):
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    def process(self, file: str) -> Iterator[tuple[bytes, tuple[bytes, bytes]]]:
+    def process(self, file: str) -> Iterator[Any]:
+        try:
+            yield from self._of(file)
+        except TFXPrivacyError as error:
+            yield _failure(error)
+
+    def _of(self, file: str) -> Iterator[tuple[bytes, tuple[bytes, bytes]]]:
         for records in _batches(file):
             kept = self._reader.users(records).first(1)
             serialized = records.numpy()
@@ -194,6 +228,11 @@ class _Users(beam.DoFn):
                 record = serialized[row]
                 name = user if isinstance(user, bytes) else str(user).encode()
                 yield name, (hashlib.blake2b(record, digest_size=_NUM_USER_BYTES).digest(), record)
+
+
+def _failure(error: TFXPrivacyError) -> Any:
+    """An error, whose text quotes no record."""
+    return beam.pvalue.TaggedOutput(_FAILURES, str(error).encode())
 
 
 def _records(user: tuple[bytes, list[tuple[bytes, bytes]]]) -> list[bytes]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from absl import logging
 from tfx import types
 from tfx.dsl.io import fileio
 
@@ -16,7 +17,7 @@ from tfx_privacy.components import _signatures
 from tfx_privacy.components.accounts import Account
 from tfx_privacy.errors import CheckpointError, EvidenceError, ParameterError
 from tfx_privacy.guarantee.record import MAX_RELEASES, CoveredRelease
-from tfx_privacy.guarantee.spending import Beside, delta_after_thresholds
+from tfx_privacy.guarantee.spending import Beside, delta_after_thresholds, identities
 from tfx_privacy.records import statement, strict_json
 from tfx_privacy.releases.record import FILE_NAME, Release, file_name
 
@@ -125,7 +126,7 @@ def check(beside: Beside, privacy: DPParameters, account: Account | None) -> Non
 
     Raises:
       ParameterError: If one is there twice, is not private, is for another privacy unit or neighbouring relation, was
-        charged elsewhere, or their thresholds have spent the whole delta.
+        charged elsewhere, is of other examples, or their thresholds have spent the whole delta.
     """
     run_ids = [release.run_id for release in beside.releases]
     for run_id in run_ids:
@@ -138,6 +139,7 @@ def check(beside: Beside, privacy: DPParameters, account: Account | None) -> Non
     for release in beside.releases:
         _check_terms(release, privacy)
         _check_account(release, account)
+        _check_examples(release, beside)
     assert privacy.target_delta is not None
     for group in beside.groups() or ():
         if not delta_after_thresholds(privacy.target_delta, group.delta_spent) > 0.0:
@@ -219,6 +221,24 @@ def _check_terms(release: CoveredRelease, privacy: DPParameters) -> None:
                 f"{name} is for {term}={of_release!r}, this training for {wanted!r}: their epsilons cannot be added up. "
                 f"Release and train with the same {term}."
             )
+
+
+def _check_examples(release: CoveredRelease, beside: Beside) -> None:
+    """What the gate would refuse is not begun; where one side says nothing, it is told."""
+    own, read_there = identities(beside.examples), identities(release.examples)
+    if own and read_there and own != read_there:
+        raise ParameterError(
+            f"The release {release.run_id[:8]} of {release.component} is of other examples than these: their span, version or "
+            "input_fingerprint differ. Release of the examples that are trained on."
+        )
+    if bool(own) != bool(read_there):
+        logging.warning(
+            "DPTrainer: whether the release %s of %s is of these examples is not known, as %s not say which they are "
+            "(span, version, input_fingerprint): BudgetValidator will not bless the model.",
+            release.run_id[:8],
+            release.component,
+            "it does" if own else "these do",
+        )
 
 
 def _check_account(release: CoveredRelease, account: Account | None) -> None:

@@ -345,7 +345,8 @@ def test_a_record_of_several_users_counts_for_the_first(bench: Bench) -> None:
 
 def naive(records: Sequence[Mapping[str, Any]]) -> list[Any]:
     """Each query of each record alone, by Python's own parsing; far slower."""
-    from tfx_privacy.releases.queries import Column, Presence, VectorQuery, Vocabulary
+    from tfx_privacy.releases.columns import Column
+    from tfx_privacy.releases.queries import Presence, VectorQuery, Vocabulary
 
     total: list[Any] = []
     for query in feature_list.queries(FEATURES):

@@ -19,6 +19,7 @@ from tfx_privacy.attacks.evaluation import (
     PrivacyEvaluation,
 )
 from tfx_privacy.attacks.trained_records import SKETCH_SIZE, SideFound, TrainedRecordsFound, is_complete
+from tfx_privacy.budget import thresholds
 from tfx_privacy.budget.runs import LedgerPosition, LedgerRun, PlannedRun
 from tfx_privacy.gate.evidence import Evidence
 from tfx_privacy.gate.policy import GatePolicy
@@ -333,6 +334,20 @@ def reference_run(record: PrivacyGuarantee, **changes: Any) -> LedgerRun:
     reserved = planned(mechanism(), steps=20)
     values: dict[str, Any] = {"run_id": REFERENCE_RUN_ID, "purpose": "reference_models", "planned": reserved}
     return ledger_run(record, **{**values, **changes})
+
+
+def release_run(record: PrivacyGuarantee, release: CoveredRelease) -> LedgerRun:
+    """What an honest ledger says of the charge of one of a guarantee's releases."""
+    assert release.ledger is not None
+    spent = thresholds.spent(release.delta_spent)
+    reserved = PlannedRun.of(noise_multiplier=release.noise_multiplier, sampling_probability=1.0, steps=1)
+    values: dict[str, Any] = {
+        "run_id": release.run_id, "purpose": "release", "planned": reserved, "model_digest": release.artifact_digest,
+        "guarantee_digest": release.release_digest, "sequence": release.ledger.sequence,
+        "entry_hash": release.ledger.entry_hash, "delta_spent": spent, "delta_charged": 2 * spent,
+        "threshold_delta": thresholds.set_aside(5e-7),
+    }  # fmt: skip
+    return ledger_run(record, **values)
 
 
 def write_report(folder: pathlib.Path, max_epsilon: float = 3.0) -> pathlib.Path:

@@ -29,7 +29,9 @@ def test_nothing_is_asked_of_the_records() -> None:
     assert found.analyzers == ["scale_to_z_score(fare)"]
     assert found.uncovered == []
     deviation = 100.0 / np.sqrt(12.0)
-    np.testing.assert_allclose(found.outputs["scaled"][:, 0], [-40 / deviation, -30 / deviation, 50 / deviation], rtol=1e-5)
+    np.testing.assert_allclose(
+        found.outputs["scaled"][:, 0], [-40 / deviation, -30 / deviation, 50 / deviation], rtol=1e-5
+    )
 
 
 def test_each_kind_of_tensor_keeps_its_kind() -> None:

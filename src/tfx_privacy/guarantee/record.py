@@ -255,7 +255,7 @@ class PrivacyGuarantee(GrownRecord, ModelRecord):
     """
 
     predicate_type: ClassVar[str] = f"{statement.PREDICATE_TYPES}/guarantee/v1"
-    added: ClassVar[frozenset[str]] = frozenset({"releases"})
+    added: ClassVar[frozenset[str]] = frozenset({"releases", "examples", "splits_disjoint_for"})
 
     run_id: Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{32}$")]
     issued_at: Text
@@ -364,7 +364,6 @@ def _check_apart(releases: list[CoveredRelease], run_id: str | None) -> None:
 def guarantee_digest(guarantee: PrivacyGuarantee) -> str:
     """Digest of what a guarantee states, without dataset, ledger position and prose: what a ledger keeps."""
     facts = guarantee.model_dump(mode="json") | {"dataset_id": None, "ledger": None, "statement": ""}
-    _leave_out(facts, "examples", "splits_disjoint_for", "releases")
     for part in (*facts["scope"], facts["base_model"] or {}):
         _leave_out(part, "covered_by", "releases")
     return digest.text_digest(strict_json.canonical(facts))

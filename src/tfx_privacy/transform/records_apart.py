@@ -39,11 +39,14 @@ def first_mixed(columns: Callable[[Any], Columns], records: Any, most: int = _RE
       most: Of the records, how many are tried alone, evenly spread.
 
     Returns:
-      The first question's number; None where there is none.
+      The first question's number; None where there is none, and of records that fail alone.
     """
     together, size = columns(records), int(records.shape[0])
     for place in sorted({round(step) for step in np.linspace(0, size - 1, min(most, size))}):
-        alone = columns(records[place : place + 1])
+        try:
+            alone = columns(records[place : place + 1])
+        except tf.errors.OpError:
+            continue
         for number, ((values, rows), (own, own_rows)) in enumerate(zip(together, alone, strict=True)):
             if np.any(own_rows != 0) or not _equal(values[rows == place], own):
                 return number
@@ -68,8 +71,8 @@ def of_made_up_records(columns: Callable[[Any], Columns], feature_spec: Mapping[
 
 
 REMEDY = (
-    "Let preprocessing_fn make it of each record by itself: no mean over the batch, no cumulative sum, no sorting, and no to_dense "
-    "without a fixed width."
+    "Let preprocessing_fn make it of each record by itself: no mean over the batch, no cumulative sum, no sorting, and no "
+    "to_dense without a fixed width."
 )
 ONE_ROW_EACH = "one_row_for_each_record"
 """Name of the assertion's operation."""
@@ -81,7 +84,7 @@ class _UnknownFeatureError(Exception):
 
 def _made_up(feature_spec: Mapping[str, Any], texts: Sequence[bytes]) -> Iterator[bytes]:
     for number in range(_RECORDS):
-        features = {}
+        features: dict[str, Any] = {}
         for name, feature in feature_spec.items():
             features |= _of(name, feature, number, texts)
         yield tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()

@@ -73,7 +73,7 @@ LEDGER = [
         "another plan under the same name is taken for the same", "Appender.append.add",
         "not same(before.body)", "not before.body", "test_ledger",
     ),
-    Mutant("a run of another unit is charged", "_check_kind", "value != registered", "not value", "test_ledger"),
+    Mutant("a run of another unit is charged", "requests:_check_kind", "value != registered", "not value", "test_ledger"),
     Mutant(
         "the anchor is read after the ledger", "Anchor._lines",
         "while end > 0: ...",
