@@ -62,6 +62,10 @@ def said(proposal: Proposal) -> str:
         ),
         ("scale_to_0_1(x=inputs['x'])", "scale_to_0_1(x=inputs['x'], bounds=None)"),
         ("mean(inputs['x'], False)", "mean(inputs['x'], reduce_instance_dims=False, bounds=None)"),
+        (
+            "mean(inputs['x'], reduce_instance_dims)",
+            "mean(inputs['x'], reduce_instance_dims=reduce_instance_dims, bounds=None)",
+        ),
         ("var(inputs['x'], name='v')", "var(inputs['x'], name='v', bounds=None)"),
         ("min(inputs['x'], True)", "min(inputs['x'], bounds=None)"),
         ("max(inputs['x'], True, 'n')", "max(inputs['x'], name='n', bounds=None)"),
@@ -144,6 +148,7 @@ def test_an_analyzer_without_a_private_one_says_what_to_do_instead(tmp_path: pat
         ("from tensorflow_transform import mean as average", "average(inputs['x'])", "dpt.mean"),
         ("from tensorflow_transform import analyzers as an", "an.mean(inputs['x'])", "dpt.mean"),
         ("from tensorflow_transform import *", "mean(inputs['x'])", "dpt.mean"),
+        ("from tensorflow_transform import *\nfrom os import *", "mean(inputs['x'])", "dpt.mean"),
         ("import tensorflow_transform as tft\nimport tfx_privacy.transform as p", "tft.mean(inputs['x'])", "p.mean"),
         ("import tensorflow_transform as tft\ndpt = 3", "tft.mean(inputs['x'])", "dpt_.mean"),
     ],

@@ -137,12 +137,21 @@ def _analyzer(module: Module, node: ast.expr) -> str | None:
     """Name of the analyzer that a name stands for, "" for tft itself or a module of it; None for anything else."""
     dotted = module.dotted(node)
     if isinstance(node, ast.Name) and node.id == dotted and node.id in ANALYZERS - module.names:
-        starred = module.imports.get("*", "")
-        return node.id if starred.startswith(f"{PACKAGE}.") else None
+        return node.id if _is_starred(module) else None
     if dotted in _MODULES and slicing.root(node) in module.imports:
         return ""
     last = dotted.rpartition(".")[2]
     return last if dotted.startswith(f"{PACKAGE}.") and last in ANALYZERS else None
+
+
+def _is_starred(module: Module) -> bool:
+    """Whether a module has `from tensorflow_transform import *`."""
+    return any(
+        isinstance(node, ast.ImportFrom)
+        and f"{node.module}.".startswith(f"{PACKAGE}.")
+        and any(alias.name == "*" for alias in node.names)
+        for node in ast.walk(module.source.tree)
+    )
 
 
 _MODULES = {PACKAGE, *(f"{PACKAGE}.{part}" for part in ("analyzers", "mappers", "experimental"))}

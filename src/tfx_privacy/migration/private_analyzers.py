@@ -92,7 +92,7 @@ class _Rewriting:
         spans = self._notes.source.arguments(call)
         if len(spans) != len(given):
             raise _UnclearError("its arguments are not written out one by one.")
-        edits = list(self._of_arguments(given, spans, private))
+        edits = list(self._of_arguments(given, len(call.args), spans, private))
         of = given.get("x", given.get("key"))
         if of is None:
             raise _UnclearError("it is not given what it is of.")
@@ -109,7 +109,7 @@ class _Rewriting:
         kind += [name for name in features if name not in kind]
 
     def _of_arguments(
-        self, given: dict[str, ast.expr], spans: list[tuple[int, int]], private: Private
+        self, given: dict[str, ast.expr], by_place: int, spans: list[tuple[int, int]], private: Private
     ) -> Iterable[Edit]:
         for place, (name, value) in enumerate(given.items()):
             start, end = spans[place]
@@ -117,7 +117,7 @@ class _Rewriting:
                 if not (isinstance(value, ast.Constant) and value.value in _HARMLESS[name]):
                     raise _UnclearError(f"there is no {name} with noise. Leave it out, or do without this analyzer.")
                 yield Edit(spans[place - 1][1], end, "") if place else Edit(start, spans[1][0], "")
-            elif place >= private.by_place and not self._notes.source.text[start:end].startswith(name):
+            elif private.by_place <= place < by_place:
                 yield Edit(start, start, f"{name}=")
 
     def _value(self, use: Use, of: ast.expr, needs: str) -> str:
