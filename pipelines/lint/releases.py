@@ -38,7 +38,7 @@ def check_wired_releases(graph: Graph, node: Node, runner: str) -> Iterator[Find
         )
     for key, channel in inputs_of_type(node, PrivacyRelease).items():
         origin = origin_of(channel)
-        if not isinstance(origin, Output):
+        if not isinstance(origin, Output) or not roles.is_made_here(origin):
             yield found.warning(
                 _OTHERS,
                 f"It cannot be seen whether {key}, {describe_origin(graph, origin)}, is of the records that it trains on. The "

@@ -166,7 +166,7 @@ def test_the_compiled_step_has_the_arguments_and_knows_of_its_workers(tmp_path: 
     )
     executors = next(yaml.safe_load_all((tmp_path / "taxi.yaml").read_text()))["deploymentSpec"]["executors"]
     arguments = {name: executor["container"]["args"] for name, executor in executors.items()}
-    for step in ("PrivacyEvaluator", "Transform", "Evaluator", "CsvExampleGen"):
+    for step in ("PrivacyEvaluator", "DPStatisticsGen", "DPTransform", "Evaluator", "CsvExampleGen"):
         assert arguments[f"{step}_executor"][-1] == "--remote_workers"
         assert shlex.join(given) in shlex.join(arguments[f"{step}_executor"])
     for step in ("DPTrainer", "BudgetValidator", "Pusher"):

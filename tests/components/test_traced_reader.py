@@ -33,7 +33,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Any:
     spec = {"fare": tf.io.VarLenFeature(tf.float32), "id": tf.io.VarLenFeature(tf.string)}
     draft = Session(str(folder / "vocabularies")).draft(preprocessing_fn, spec, "id")
     # As it travels to a worker.
-    return pickle.loads(pickle.dumps(TracedReader.save(draft.module, str(folder / "columns"))))
+    return pickle.loads(pickle.dumps(TracedReader.save(draft, str(folder / "columns"))))
 
 
 def serialized(records: list[dict[str, Any]]) -> Any:
