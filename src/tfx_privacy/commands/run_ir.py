@@ -26,6 +26,10 @@ from tfx_privacy.errors import ParameterError
     help="Folder for the object store, and for the steps' own folders and logs.",
 )  # fmt: skip
 @click.option(
+    "--pipeline-root", metavar="URI",
+    help="Where the run's artifacts go, inside the object store. [default: minio://mlpipeline/v2/artifacts, or a job's own]",
+)  # fmt: skip
+@click.option(
     "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the run. Repeatable."
 )
 @click.option(
@@ -42,6 +46,7 @@ from tfx_privacy.errors import ParameterError
 def run_ir(
     path: pathlib.Path,
     root: pathlib.Path,
+    pipeline_root: str | None,
     parameters: tuple[str, ...],
     variables: tuple[str, ...],
     preload: bool,
@@ -62,6 +67,7 @@ def run_ir(
         done = ir_runner.run(
             path,
             root,
+            pipeline_root=pipeline_root,
             parameters=given,
             env=env,
             secrets=os.environ,
