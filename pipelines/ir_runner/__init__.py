@@ -64,8 +64,8 @@ def run(
         steps that it names get them.
       preload: Fork each step from a process that has imported TFX, which saves half a minute a
         step. Else start each afresh.
-      keep_pods: Whether to keep the steps' own folders, with what was downloaded to them and their
-        logs, if all goes well.
+      keep_pods: Whether to keep the steps' own folders, with what was downloaded to them, their
+        ExecutorInputs (`executor_input.json`) and logs, if all goes well.
       announce: Called with a line before and after each step.
 
     Returns:

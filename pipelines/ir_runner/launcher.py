@@ -4,7 +4,8 @@ Imitated, of kubeflow/pipelines (`backend/src/v2`, as its source stands in 2.17;
 
 * `driver/driver.go` and `container.go`, resolveInputs and provisionOutputs: constants, parameters of the run and outputs of
   other steps become inputs; an output's URI is root/pipeline/run/task/uuid/key, its type and metadata those of the
-  component's outputs, its name the key (2.5: no name); the log is one more output, `executor-logs`; the report goes to
+  component's outputs, its name the key (2.5: no name); the log is one more output, `executor-logs`, of the first attempt
+  (2.5: without its number); the report goes to
   `output_metadata.json` in the task's own folder, where the artifacts are (2.5: in `/tmp/kfp_outputs`), output parameters
   to `/tmp/kfp/outputs`; a condition that does not hold skips the step, and Argo omits what waits for it.
 * `metadata/client.go` and `converter.go`: what an earlier step put out arrives under its number as name, with an empty
@@ -59,6 +60,8 @@ _OF_THE_IMAGE = (
 _MIRRORS = {"gs": "gcs", "s3": "s3", "minio": "minio"}
 _LOG_LINES = 30
 _LOGS = "executor-logs"
+# From here on Go writes a number with an exponent.
+_EXPONENT = 1e21
 _REPORT_FIELDS = {"artifacts", "parameterValues", "parameters"}
 _ARTIFACT_FIELDS = {"name", "type", "uri", "metadata", "properties", "customProperties"}
 
@@ -132,6 +135,7 @@ class Cluster:
         _add_defaults(executor_input, self.compiled.component(name))
         self._download(name, executor_input["inputs"], pod)
         _prepare_folders(executor_input["outputs"], pod)
+        pod.given.write_text(_protojson(executor_input), encoding="utf-8")
         report = self._run(name, executor["container"], executor_input, pod, start)
         outputs = self._publish(name, executor_input["outputs"], report, pod)
         values = _output_parameters(executor_input["outputs"], report)
@@ -183,7 +187,9 @@ class Cluster:
         place = f"{self._run_root}/{name}/{uuid.uuid4()}"
         artifacts = {}
         for key, entry in entries.items():
-            provided = {"name": key, "uri": f"{place}/{key}", "type": entry["artifactType"]}
+            # Kubeflow numbers the attempts at a step.
+            uri = f"{place}/{key}-0" if key == _LOGS else f"{place}/{key}"
+            provided = {"name": key, "uri": uri, "type": entry["artifactType"]}
             artifacts[key] = {
                 "artifacts": [provided | {name: entry[name] for name in ("metadata",) if entry.get(name)}]
             }
@@ -260,7 +266,11 @@ class Cluster:
     def _session(self, uri: str) -> dict[str, str]:
         """What later steps are told of the store, and need not know: the launcher reads it."""
         provider = self.compiled.root.partition("://")[0]
-        return {"store_session_info": json.dumps({"Provider": provider, "Params": {"fromEnv": "true"}})}
+        return {
+            "store_session_info": json.dumps(
+                {"Provider": provider, "Params": {"fromEnv": "true"}}, separators=(",", ":")
+            )
+        }
 
     def _import(self, name: str, spec: _Json, inputs: _Json) -> dict[str, Artifact]:
         given = spec["artifactUri"]
@@ -300,6 +310,11 @@ class _Pod:
     def log(self) -> pathlib.Path:
         return self.root / "log.txt"
 
+    @property
+    def given(self) -> pathlib.Path:
+        """What the step was given, for whoever looks at it."""
+        return self.root / "executor_input.json"
+
     def path(self, uri: str) -> pathlib.Path | None:
         """Where the launcher puts an artifact; None for one that it leaves where it is."""
         scheme, separator, rest = uri.partition("://")
@@ -325,7 +340,7 @@ def _prepare_folders(outputs: _Json, pod: _Pod) -> None:
 def _filled(command: list[str], executor_input: _Json, pod: _Pod) -> list[str]:
     """The command line with values in the place of placeholders."""
     inputs, outputs = executor_input["inputs"], executor_input["outputs"]
-    values = {"{{$}}": json.dumps(_without_empty(executor_input))}
+    values = {"{{$}}": _protojson(executor_input)}
     for direction, part in (("inputs", inputs), ("outputs", outputs)):
         for key, artifacts in part["artifacts"].items():
             (artifact,) = artifacts["artifacts"]
@@ -345,16 +360,23 @@ def _filled(command: list[str], executor_input: _Json, pod: _Pod) -> list[str]:
     return filled
 
 
-def _without_empty(executor_input: _Json) -> _Json:
-    """As protobuf's JSON has it: a map without entries is not there."""
-    return {part: {key: value for key, value in fields.items() if value} for part, fields in executor_input.items()}
+def _protojson(executor_input: _Json) -> str:
+    """As protobuf writes JSON: a map without entries is not there, and a whole number has no point."""
+    parts = {part: {key: value for key, value in fields.items() if value} for part, fields in executor_input.items()}
+    return json.dumps(_whole_numbers(parts))
+
+
+def _whole_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _whole_numbers(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _EXPONENT else value
 
 
 def _text(value: Any) -> str:
     """A parameter in a command line; whole numbers have no point, as Go writes them."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(_whole_numbers(value))
 
 
 def _require_executor_output(name: str, report: _Json) -> None:

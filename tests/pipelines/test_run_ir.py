@@ -127,7 +127,7 @@ def test_an_artifact_arrives_as_open_source_kubeflow_hands_it_over(two: ir_runne
         "metadata": {
             "whole": 3.0, "truth": 1.0, "words": {"list": ["a"]}, "deep": {"struct": {"b": 1}},
             "text": "t", "display_name": "made",
-            "store_session_info": '{"Provider": "minio", "Params": {"fromEnv": "true"}}',
+            "store_session_info": '{"Provider":"minio","Params":{"fromEnv":"true"}}',
         },
     }  # fmt: skip
     assert arrived["uri"].startswith("minio://mlpipeline/v2/artifacts/toy/")
@@ -150,7 +150,7 @@ def test_the_report_goes_where_the_artifacts_are_and_the_log_is_one_of_them(two:
     task, _, _ = made["uri"].rpartition("/")
     mirrored = task.replace("minio://", f"{note_of['environ']['TFX_PRIVACY_MIRROR_ROOT']}/minio/")
     assert outputs["outputFile"] == f"{mirrored}/output_metadata.json"
-    assert (log["uri"], log["type"]) == (f"{task}/executor-logs", {"schemaTitle": "system.Artifact"})
+    assert (log["uri"], log["type"]) == (f"{task}/executor-logs-0", {"schemaTitle": "system.Artifact"})
     assert two.folder("First", "executor-logs").read_text() == "said\n"
 
 
@@ -160,8 +160,10 @@ def test_what_is_empty_is_not_there(two: ir_runner.Run) -> None:
     assert "parameters" not in note(two, "First")["given"]["outputs"]
 
 
-def test_parameters_are_doubles(two: ir_runner.Run) -> None:
-    assert note(two, "Second")["given"]["inputs"]["parameterValues"] == {"limit": 1.0, "steps": 20.0}
+def test_parameters_are_doubles_and_whole_ones_are_written_without_a_point(two: ir_runner.Run) -> None:
+    values = note(two, "Second")["given"]["inputs"]["parameterValues"]
+    assert values == {"limit": 1.0, "steps": 20.0}
+    assert {type(value) for value in values.values()} == {int}
 
 
 def test_a_step_sees_its_own_environment_and_no_more(two: ir_runner.Run, monkeypatch: pytest.MonkeyPatch) -> None:

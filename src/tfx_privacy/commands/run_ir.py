@@ -42,7 +42,9 @@ from tfx_privacy.errors import ParameterError
     show_default=True,
     help="Fork the steps from a process that has imported TFX.",
 )
-@click.option("--keep-pods", is_flag=True, help="Keep the steps' own folders and logs if all goes well.")
+@click.option(
+    "--keep-pods", is_flag=True, help="Keep the steps' own folders, with ExecutorInputs and logs, if all goes well."
+)
 def run_ir(
     path: pathlib.Path,
     root: pathlib.Path,
