@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from google.protobuf import json_format
+from tfx.dsl.components.base import base_component, base_node
 from tfx.orchestration import pipeline as tfx_pipeline
 
 from tfx_privacy._version import __version__
@@ -43,6 +45,7 @@ def complete(
             # Open source runs no hook before the container: ExampleGen's driver runs in it.
             arguments.append("--run_driver")
         if node in nodes:
+            _resources(container, nodes[node])
             arguments += beam.image_argument(nodes[node], container["image"])
             if platform == OPEN_SOURCE and beam.remote_runner(nodes[node]):
                 arguments.append("--remote_workers")
@@ -50,6 +53,13 @@ def complete(
             arguments += ["--requires_env", variable]
         if env:
             container["env"] = [{"name": name, "value": value} for name, value in sorted(env.items())]
+
+
+def _resources(container: _Json, node: base_node.BaseNode) -> None:
+    """TFX forgets the resources of ExampleGens that read files."""
+    wanted = node.platform_config if isinstance(node, base_component.BaseComponent) else None
+    if wanted is not None and "resources" not in container:
+        container["resources"] = json_format.MessageToDict(wanted)
 
 
 def platform_spec(*parts: Mapping[str, _Json]) -> _Json | None:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import compiled_summary
+import kubeflow_reading
 import pytest
 import yaml
 from click.testing import CliRunner
+from google.protobuf import json_format
 from places import GOLDEN, HELPERS
 
 from tfx_privacy import cli
@@ -35,6 +37,45 @@ def test_the_taxi_pipeline_compiles_as_before(compiled: tuple[pathlib.Path, dict
 def test_nothing_that_is_compiled_is_cached(compiled: tuple[pathlib.Path, dict[str, str]]) -> None:
     for name in ("taxi.yaml", "taxi.json"):
         assert "enableCache" not in (compiled[0] / name).read_text()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"secrets": True},
+        {"beam_pipeline_args": ["--runner=FlinkRunner", "--flink_master=flink:8081"]},
+        {"mounts": True, "serving_model_dir": "/srv/models"},
+        {"ledger": None, "dataset_id": None, "pipeline_root": None, "data_root": None, "serving_model_dir": None},
+    ],
+    ids=["plain", "secrets", "flink", "volume", "first command"],
+)
+def test_kubeflows_own_messages_take_what_is_compiled(options: dict[str, Any], tmp_path: pathlib.Path) -> None:
+    from tfx_privacy.pipelines import kubeflow
+
+    given = dict(options)
+    if given.pop("secrets", False):
+        given["secrets"] = compiled_summary.secrets()
+    if given.pop("mounts", False):
+        given["mounts"] = [kubeflow.Mount.parse("models:/srv/models")]
+    compiled_summary.compile_taxi(tmp_path / "taxi.yaml", **given)
+    spec, executors = kubeflow_reading.read(tmp_path / "taxi.yaml")
+    assert kubeflow_reading.faults(spec) == []
+    assert bool(executors) == ("secrets" in options or "mounts" in options)
+
+
+def test_the_reading_finds_faults(compiled: tuple[pathlib.Path, dict[str, str]], tmp_path: pathlib.Path) -> None:
+    path = compiled[0] / "taxi.yaml"
+    spec, _ = kubeflow_reading.read(path)
+    tasks = spec["root"]["dag"]["tasks"]
+    tasks["DPTrainer"]["inputs"]["parameters"]["dataset_id"]["runtimeValue"]["constant"] = 1000.0
+    tasks["Pusher"]["dependentTasks"].remove("BudgetValidator")
+    assert kubeflow_reading.faults(spec) == [
+        "DPTrainer.dataset_id=1000.0 is no STRING", "Pusher does not wait for BudgetValidator",
+    ]  # fmt: skip
+    (tmp_path / "taxi.yaml").write_text(path.read_text().replace("secretAsEnv:", "secretsAsEnv:"))
+    with pytest.raises(json_format.ParseError):
+        kubeflow_reading.read(tmp_path / "taxi.yaml")
 
 
 def test_kfp_loads_what_is_compiled_nests_it_and_compiles_it_again(
@@ -669,16 +710,19 @@ def test_cpus_memory_and_accelerators_are_in_the_compiled_step(tmp_path: pathlib
     built = taxi.create_taxi_pipeline(
         output_root="gs://b/o", metadata_connection_config=None, with_baseline=False, data_root="gs://b/d"
     )
-    (trainer,) = (node for node in built.components if node.id == "DPTrainer")
-    trainer.with_platform_config(
+    nodes = {node.id: node for node in built.components}
+    nodes["DPTrainer"].with_platform_config(
         spec(cpu_limit=4, memory_limit=16, accelerator=spec.AcceleratorConfig(type="nvidia.com/gpu", count=1))
     )
+    # TFX forgets those of an ExampleGen.
+    nodes["CsvExampleGen"].with_platform_config(spec(memory_limit=2.5))
     kubeflow.compile(built, tmp_path / "p.yaml", image=PINNED, module="my.module")
     tasks = compiled_summary.summary(tmp_path / "p.yaml")["tasks"]
     assert tasks["DPTrainer"]["resources"] == {
         "cpuLimit": 4.0, "memoryLimit": 16.0, "accelerator": {"type": "nvidia.com/gpu", "count": "1"},
     }  # fmt: skip
-    assert all("resources" not in task for name, task in tasks.items() if name != "DPTrainer")
+    assert tasks["CsvExampleGen"]["resources"] == {"memoryLimit": 2.5}
+    assert [name for name, task in tasks.items() if "resources" in task] == ["CsvExampleGen", "DPTrainer"]
 
 
 def test_secrets_stand_there_as_kfp_kubernetes_writes_them(tmp_path: pathlib.Path) -> None:
