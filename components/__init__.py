@@ -12,12 +12,22 @@ from typing import Any
 _COMPONENTS = {
     "BudgetValidator": "tfx_privacy.components.budget_validator.component",
     "CanaryInserter": "tfx_privacy.components.canary_inserter.component",
+    "DPStatisticsGen": "tfx_privacy.components.dp_statistics_gen.component",
     "DPTrainer": "tfx_privacy.components.dp_trainer.component",
+    "DPTransform": "tfx_privacy.components.dp_transform.component",
     "PrivacyEvaluator": "tfx_privacy.components.privacy_evaluator.component",
     "VerifyingPusher": "tfx_privacy.components.verifying_pusher.component",
 }
 
-__all__ = ["BudgetValidator", "CanaryInserter", "DPTrainer", "PrivacyEvaluator", "VerifyingPusher"]
+__all__ = [
+    "BudgetValidator",
+    "CanaryInserter",
+    "DPStatisticsGen",
+    "DPTrainer",
+    "DPTransform",
+    "PrivacyEvaluator",
+    "VerifyingPusher",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,6 +22,12 @@ class PrivacyEvaluation(artifact.Artifact):
     TYPE_NAME = "tfx_privacy.PrivacyEvaluation"
 
 
+class PrivacyRelease(artifact.Artifact):
+    """What preprocessing or statistics took from the records, with noise: `privacy_release.json`, or one for each split."""
+
+    TYPE_NAME = "tfx_privacy.PrivacyRelease"
+
+
 class PrivacyReport(artifact.Artifact):
     """The gate's verdict explained: `report.html`, the same facts as `report.json` and `report.md`, and `model_card.json`."""
 

@@ -26,8 +26,18 @@ from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
 
 from tfx_privacy.accounting.parameters import DPParameters
-from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator
+from tfx_privacy.components import (
+    BudgetValidator,
+    DPStatisticsGen,
+    DPTrainer,
+    DPTransform,
+    PrivacyEvaluator,
+    keys,
+)
+from tfx_privacy.errors import ParameterError
 from tfx_privacy.pipelines import lint
+from tfx_privacy.releases.features import Feature
+from tfx_privacy.releases.parameters import DPPreprocessing
 
 _Limit: TypeAlias = float | data_types.RuntimeParameter
 
@@ -41,6 +51,9 @@ def create_pipeline(
     serving_model_dir: str,
     privacy: DPParameters,
     label_key: str,
+    preprocessing: DPPreprocessing | None = None,
+    statistics: DPPreprocessing | None = None,
+    features: Mapping[str, Feature] | None = None,
     max_epsilon: _Limit | None = None,
     max_delta: _Limit | None = None,
     max_attack_auc: _Limit | None = None,
@@ -70,8 +83,13 @@ def create_pipeline(
       module_file: Python file with `preprocessing_fn` and `model_fn`, alone in its folder (TFX
         packages every module next to it).
       serving_model_dir: Folder that Pusher writes models to.
-      privacy: Parameters of the private training.
+      privacy: Parameters of the private training; its `target_epsilon` is of all that is private here, together.
       label_key: Name of the label among the transformed features.
+      preprocessing: Parameters of the private analyzers in `preprocessing_fn` (`tfx_privacy.transform`). Without it a
+        standard Transform runs, and tft's analyzers in the module are not covered.
+      statistics: Parameters of the private statistics of each split, of which the schema is made; with `features`. Without
+        it a standard StatisticsGen runs.
+      features: What `statistics` are of, by name: `Number` or `Text`.
       max_epsilon: Largest epsilon (nats) of a model that may be pushed.
       max_delta: Largest delta at which that epsilon may be stated.
       max_attack_auc: Largest upper confidence bound on an attack's AUC on any slice.
@@ -103,15 +121,19 @@ def create_pipeline(
     Raises:
       ParameterError: If a component refuses its arguments, or the lint finds a way past the gate in what was wired.
     """
+    charged = {"ledger": ledger, "dataset_id": dataset_id, "dataset_blocks": dataset_blocks}
     example_gen = CsvExampleGen(input_base=data_root)
-    statistics_gen = StatisticsGen(examples=example_gen.outputs["examples"])
+    statistics_gen = _statistics(example_gen, statistics, features, charged)
     schema_gen = SchemaGen(statistics=statistics_gen.outputs["statistics"], infer_feature_shape=True)
     example_validator = ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
     )
-    transform = Transform(
-        examples=example_gen.outputs["examples"], schema=schema_gen.outputs["schema"], module_file=module_file
-    )
+    transform = _transform(example_gen, schema_gen, module_file, preprocessing, charged)
+    releases = [
+        node.outputs[keys.PRIVACY_RELEASE]
+        for node in (statistics_gen, transform)
+        if keys.PRIVACY_RELEASE in node.outputs
+    ]
     trainer = DPTrainer(
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
@@ -122,9 +144,8 @@ def create_pipeline(
         custom_config=dict(custom_config or {}),
         reference_models=reference_models,
         attacks_during_training=attacks_during_training,
-        ledger=ledger,
-        dataset_id=dataset_id,
-        dataset_blocks=dataset_blocks,
+        privacy_releases=releases,
+        **charged,
     )
     privacy_evaluator = PrivacyEvaluator(
         examples=example_gen.outputs["examples"],
@@ -176,6 +197,38 @@ def create_pipeline(
     )
     lint.require(wired)
     return wired
+
+
+def _statistics(
+    example_gen: CsvExampleGen,
+    privacy: DPPreprocessing | None,
+    features: Mapping[str, Feature] | None,
+    charged: Mapping[str, Any],
+) -> base_node.BaseNode:
+    """Statistics, private ones where they are asked for."""
+    if (privacy is None) != (features is None):
+        raise ParameterError("statistics and features belong together: how much noise, and what of. Give both or none.")
+    if privacy is None:
+        return StatisticsGen(examples=example_gen.outputs["examples"])
+    return DPStatisticsGen(examples=example_gen.outputs["examples"], features=features, privacy=privacy, **charged)
+
+
+def _transform(
+    example_gen: CsvExampleGen,
+    schema_gen: SchemaGen,
+    module_file: str,
+    privacy: DPPreprocessing | None,
+    charged: Mapping[str, Any],
+) -> base_node.BaseNode:
+    """Transform, with private analyzers where they are asked for."""
+    given = {
+        "examples": example_gen.outputs["examples"],
+        "schema": schema_gen.outputs["schema"],
+        "module_file": module_file,
+    }
+    if privacy is None:
+        return Transform(**given)
+    return DPTransform(privacy=privacy, **given, **charged)
 
 
 def _evaluate(

@@ -19,7 +19,15 @@ def sqlite_metadata(path: str) -> metadata_store_pb2.ConnectionConfig:
 
 
 def sqlite_ledger(
-    path: str, variable: str, dataset_id: str, *, epsilon: float, delta: float, population: int, approver: str
+    path: str,
+    variable: str,
+    dataset_id: str,
+    *,
+    epsilon: float,
+    delta: float,
+    population: int,
+    approver: str,
+    threshold_delta: float = 0.0,
 ) -> None:
     """Keeps the budget of a demonstration in a SQLite file, for this process and its children.
 
@@ -33,11 +41,19 @@ def sqlite_ledger(
       delta: The budget's delta.
       population: Declared number of training records.
       approver: What the ledger names as who decided.
+      threshold_delta: What thresholds of private vocabularies may spend of delta.
     """
     os.environ[variable] = f"sqlite:///{os.path.abspath(path)}"
     with Ledger(f"env:{variable}") as ledger:
         ledger.initialise()
-        ledger.register(dataset_id, epsilon=epsilon, delta=delta, population=population, approver=approver)
+        ledger.register(
+            dataset_id,
+            epsilon=epsilon,
+            delta=delta,
+            population=population,
+            approver=approver,
+            threshold_delta=threshold_delta,
+        )
 
 
 def run_locally(tfx_pipeline: pipeline.Pipeline) -> None:

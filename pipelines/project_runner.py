@@ -42,7 +42,9 @@ class LocalProject:
         """Connection to the project's ML Metadata store."""
         return local_runner.sqlite_metadata(self._metadata_path)
 
-    def provide_ledger(self, dataset_id: str, *, epsilon: float, delta: float, population: int) -> None:
+    def provide_ledger(
+        self, dataset_id: str, *, epsilon: float, delta: float, population: int, threshold_delta: float = 0.0
+    ) -> None:
         """Keeps the demonstration's budget in `privacy_ledger.db`, unless the environment names a ledger.
 
         Args:
@@ -50,6 +52,7 @@ class LocalProject:
           epsilon: The budget of all trainings together.
           delta: The budget's delta.
           population: Declared number of training records.
+          threshold_delta: What thresholds of private vocabularies may spend of delta.
         """
         variable = source.check_name(self.ledger)
         if os.environ.get(variable):
@@ -61,6 +64,7 @@ class LocalProject:
             epsilon=epsilon,
             delta=delta,
             population=population,
+            threshold_delta=threshold_delta,
             approver="local_runner.py",
         )
 

@@ -9,9 +9,11 @@ from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 
-from tfx_privacy.components import _tfma
+from tfx_privacy.accounting.rounding import rounded_up
+from tfx_privacy.components import _files, _tfma
 from tfx_privacy.errors import EvidenceError
-from tfx_privacy.records import strict_json
+from tfx_privacy.guarantee import coverage, record
+from tfx_privacy.records import statement, strict_json
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,8 @@ class RunResult:
     """URI of Transform's graph."""
     transformed_examples: str
     """URI of Transform's examples."""
+    covers: str
+    """What the one epsilon of the model covers, in a sentence; empty where nothing bounds it."""
 
 
 def read(metadata_path: str, pipeline_name: str) -> RunResult:
@@ -49,7 +53,7 @@ def read(metadata_path: str, pipeline_name: str) -> RunResult:
     store = metadata_store.MetadataStore(metadata.sqlite_metadata_connection_config(metadata_path))
     validated = latest_outputs(store, pipeline_name, "BudgetValidator")
     pushed = latest_outputs(store, pipeline_name, "Pusher")["pushed_model"]
-    transformed = latest_outputs(store, pipeline_name, "Transform")
+    transformed = _transformed(store, pipeline_name)
     blessing = validated["blessing"]
     folder = validated["report"].uri
     with open(os.path.join(folder, "report.json"), encoding="utf-8") as file:
@@ -65,6 +69,7 @@ def read(metadata_path: str, pipeline_name: str) -> RunResult:
         metrics=_metrics(store, pipeline_name),
         transform_graph=transformed["transform_graph"].uri,
         transformed_examples=transformed["transformed_examples"].uri,
+        covers=_covers(latest_outputs(store, pipeline_name, "DPTrainer")["privacy_guarantee"].uri),
     )
 
 
@@ -100,6 +105,23 @@ def pushed_models(serving_model_dir: str) -> list[str]:
         return []
     versions = sorted(os.listdir(serving_model_dir), key=lambda name: (len(name), name))
     return [os.path.join(serving_model_dir, version) for version in versions]
+
+
+def _transformed(store: metadata_store.MetadataStore, pipeline_name: str) -> dict[str, metadata_store_pb2.Artifact]:
+    try:
+        return latest_outputs(store, pipeline_name, "DPTransform")
+    except EvidenceError:
+        return latest_outputs(store, pipeline_name, "Transform")
+
+
+def _covers(uri: str) -> str:
+    text = _files.read_text(uri, record.FILE_NAME)
+    guarantee = statement.from_json(record.PrivacyGuarantee, text)
+    words = coverage.covered(guarantee)
+    if not words:
+        return ""
+    epsilon = rounded_up(guarantee.stated_epsilon, trimmed=True)
+    return f"epsilon = {epsilon} at delta = {guarantee.target_delta:g} covers {coverage.listed(words)}."
 
 
 def _metrics(store: metadata_store.MetadataStore, pipeline_name: str) -> dict[str, float]:

@@ -53,6 +53,8 @@ POLICY_KEY = "policy"
 MODEL_BLESSING_WIRED_KEY = "model_blessing_wired"
 
 _Inputs = Mapping[str, list[types.Artifact]]
+_Run = LedgerRun | EvidenceError
+_Runs = dict[str, _Run]
 _Part = TypeVar("_Part")
 _Record = TypeVar("_Record", bound=statement.ModelRecord)
 
@@ -142,7 +144,7 @@ def read_evidence(input_dict: _Inputs, *, wired: bool, ledger: str | None = None
     found, found_by = _read_record(
         input_dict, keys.PRIVACY_EVALUATION, evaluation.FILE_NAME, evaluation.PrivacyEvaluation
     )
-    run, reference_runs = _read_ledger(ledger, stated)
+    run, reference_runs, release_runs = _read_ledger(ledger, stated)
     return Evidence(
         model_digest=_part(lambda: _files.model_digest(_files.single(input_dict, keys.MODEL).uri)),
         guarantee=stated,
@@ -150,6 +152,7 @@ def read_evidence(input_dict: _Inputs, *, wired: bool, ledger: str | None = None
         upstream_blessing=_part(lambda: _upstream(input_dict, wired)),
         ledger=run,
         reference_runs=reference_runs,
+        release_runs=release_runs,
         signatures={GUARANTEE: stated_by, EVALUATION: found_by},
     )
 
@@ -163,24 +166,33 @@ def _part(read: Callable[[], _Part]) -> _Part | EvidenceError:
         return EvidenceError(f"It could not be read: {type(error).__name__}: {error}.")
 
 
-def _read_ledger(
-    ledger: str | None, stated: PrivacyGuarantee | EvidenceError
-) -> tuple[LedgerRun | EvidenceError | None, dict[str, LedgerRun | EvidenceError]]:
-    """What the ledger says of the runs that a guarantee names; nothing where it names none or no ledger is given."""
+def _read_ledger(ledger: str | None, stated: PrivacyGuarantee | EvidenceError) -> tuple[_Run | None, _Runs, _Runs]:
+    """What the ledger says of the runs that a guarantee names: its own, reference models' and releases'.
+
+    Nothing where it names none or no ledger is given. A release in another ledger is not asked for: the gate refuses it.
+    """
     if ledger is None or isinstance(stated, EvidenceError) or stated.ledger is None:
-        return None, {}
+        return None, {}, {}
     references = stated.ledger.reference_run_ids
+    ledger_id = stated.ledger.ledger_id
+    releases = [
+        each.run_id for each in stated.releases if each.ledger is not None and each.ledger.ledger_id == ledger_id
+    ]
     try:
         # Database drivers are loaded only where a ledger is used.
         from tfx_privacy.ledger import read_runs
 
-        found = read_runs(ledger, [stated.run_id, *references])
-        return found[stated.run_id], {run_id: found[run_id] for run_id in references}
+        found = read_runs(ledger, [stated.run_id, *references, *releases])
+        return (
+            found[stated.run_id],
+            {name: found[name] for name in references},
+            {name: found[name] for name in releases},
+        )
     except LedgerError as error:
         problem = EvidenceError(f"The ledger of {ledger} cannot be read: {error}")
     except Exception as error:  # noqa: BLE001 - a driver's message may hold the address: its kind must do
         problem = EvidenceError(f"The ledger of {ledger} cannot be read: {type(error).__name__}.")
-    return problem, {}
+    return problem, {}, {}
 
 
 def _read_record(

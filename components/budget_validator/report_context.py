@@ -97,7 +97,7 @@ def _history(source: str, run: LedgerRun) -> list[BudgetPoint]:
         if entry.body.kind not in _CHANGES:
             continue
         known = [dataset.blocks[name].charged for name in entries.block_names(run.blocks) if name in dataset.blocks]
-        changes.append((entry, max(known, default=0), dataset.order, dataset.delta, dataset.epsilon))
+        changes.append((entry, max(known, default=0), dataset.order, dataset.conversion_delta, dataset.epsilon))
     return [
         BudgetPoint(
             sequence=entry.sequence,

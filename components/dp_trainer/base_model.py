@@ -10,7 +10,7 @@ from tfx import types
 from tfx_privacy import training
 from tfx_privacy.accounting.parameters import DPParameters
 from tfx_privacy.components import _files, _signatures
-from tfx_privacy.components.dp_trainer.request import Account
+from tfx_privacy.components.accounts import Account
 from tfx_privacy.errors import (
     CheckpointError,
     EvidenceError,

@@ -18,13 +18,11 @@ from tfx.utils import proto_utils
 from tfx_privacy import _validate, training
 from tfx_privacy.accounting.parameters import DPParameters
 from tfx_privacy.attacks import reference_models as records_of_references
-from tfx_privacy.budget.runs import check_identifier
-from tfx_privacy.components import keys
+from tfx_privacy.components import accounts, keys
+from tfx_privacy.components.accounts import Account
 from tfx_privacy.components.dp_trainer import data
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.guarantee.record import ParameterSource
-from tfx_privacy.ledger import source
-from tfx_privacy.records import strict_json
 from tfx_privacy.training import keras_api, stated_privacy
 from tfx_privacy.training.stated_privacy import Stated
 
@@ -35,22 +33,10 @@ DISTRIBUTION_KEY = "distribution"
 DISTRIBUTIONS = ("none", "mirrored")
 NUM_REFERENCE_MODELS_KEY = "num_reference_models"
 ATTACKS_DURING_TRAINING_KEY = "attacks_during_training"
-DATASET_ID_KEY = "dataset_id"
-DATASET_BLOCKS_KEY = "dataset_blocks"
 HYPERPARAMETERS_KEY = "hyperparameters"
 HYPERPARAMETERS_ARE_PUBLIC_KEY = "hyperparameters_are_public"
 
 _MAX_ATTACKS = 1000
-
-
-@dataclasses.dataclass(frozen=True)
-class Account:
-    """Whose budget a run is charged to."""
-
-    source: str
-    """`env:VARIABLE`, which holds the ledger's address."""
-    dataset_id: str
-    blocks: list[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,13 +178,7 @@ def read_account(exec_properties: dict[str, Any], privacy: DPParameters) -> Acco
     Raises:
       ParameterError: As `check_account`.
     """
-    blocks = exec_properties.get(DATASET_BLOCKS_KEY)
-    return check_account(
-        exec_properties.get(keys.LEDGER) or None,
-        exec_properties.get(DATASET_ID_KEY) or None,
-        strict_json.parameter(dataset_blocks=blocks) if blocks else [],
-        privacy,
-    )
+    return _paying(accounts.read(exec_properties), privacy)
 
 
 def check_account(
@@ -210,27 +190,16 @@ def check_account(
       ParameterError: If the ledger's address itself is given, the ledger or the dataset is missing, a name is not
         valid, or privacy is off.
     """
-    if ledger is None:
-        if dataset_id is not None or dataset_blocks:
-            raise ParameterError(
-                f"dataset_id={dataset_id!r} and dataset_blocks={list(dataset_blocks)!r} name a budget, but there is no "
-                f"ledger that keeps it. Set ledger={source.DEFAULT_SOURCE!r}, or leave them out."
-            )
-        return None
-    source.check_name(ledger)
-    if dataset_id is None:
-        raise ParameterError(
-            "A ledger charges datasets by name, and dataset_id is not set. Give the one it was registered by."
-        )
-    check_identifier(dataset_id=dataset_id)
-    for block in dataset_blocks:
-        check_identifier(dataset_blocks=block)
-    if not privacy.enabled:
+    return _paying(accounts.check(ledger, dataset_id, dataset_blocks), privacy)
+
+
+def _paying(account: Account | None, privacy: DPParameters) -> Account | None:
+    if account is not None and not privacy.enabled:
         raise ParameterError(
             "enabled=False trains without privacy, and no budget pays for an infinite epsilon. Leave out ledger and "
             "dataset_id for such a run."
         )
-    return Account(ledger, dataset_id, sorted(dataset_blocks))
+    return account
 
 
 def train_splits(input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.types import standard_component_specs
 
 from tfx_privacy.components import keys
+from tfx_privacy.components.artifacts import PrivacyGuarantee, PrivacyRelease
 from tfx_privacy.components.budget_validator import executor as validator
 from tfx_privacy.components.verifying_pusher import executor as pusher
 from tfx_privacy.errors import ParameterError
@@ -23,7 +24,10 @@ from tfx_privacy.ledger import source
 from tfx_privacy.pipelines import lint
 from tfx_privacy.pipelines.compile_arguments import Secret
 from tfx_privacy.pipelines.lint import Finding, roles
+from tfx_privacy.pipelines.lint.graph import inputs_of_type
 from tfx_privacy.records import signing
+
+_SIGNED = (PrivacyGuarantee, PrivacyRelease)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,17 +126,19 @@ def _receivers(secret: Secret, wanted: Sequence[Need]) -> list[str]:
 
 
 def _needs_of(node: Any, signed: bool) -> Iterator[Need]:
-    trains, attacks, decides = roles.is_dp_trainer(node), roles.is_privacy_evaluator(node), roles.is_validator(node)
-    if trains or attacks or decides:
+    attacks, decides = roles.is_privacy_evaluator(node), roles.is_validator(node)
+    spends = roles.is_dp_trainer(node) or roles.is_releasing(node)
+    if spends or attacks or decides:
         yield Need(node.id, signing.SIGNING_KEY_VARIABLE, required=signed and not decides)
-    if decides:
+    # DPTrainer reads what other steps signed: releases, and the guarantee of a base model.
+    if decides or (roles.is_dp_trainer(node) and any(inputs_of_type(node, type_) for type_ in _SIGNED)):
         yield Need(node.id, signing.VERIFICATION_KEYS_VARIABLE, required=signed)
     if roles.runs(node, pusher.VerifyingPusherExecutor):
         text = node.exec_properties.get(standard_component_specs.CUSTOM_CONFIG_KEY)
         unsigned = pusher.Settings.from_custom_config(text).allow_missing_keys
         yield Need(node.id, signing.VERIFICATION_KEYS_VARIABLE, required=not unsigned)
     ledger = node.exec_properties.get(keys.LEDGER)
-    if (trains or decides) and isinstance(ledger, str):
+    if (spends or decides) and isinstance(ledger, str):
         yield Need(node.id, source.check_name(ledger), required=True)
 
 

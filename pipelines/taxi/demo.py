@@ -71,9 +71,12 @@ def run(output_root: str) -> list[Outcome]:
             console.print(f"[red]The run stopped.[/red] The end of {log} says more.")
             raise
         _show_table(outcomes, console)
+        for sentence in dict.fromkeys(outcome.result.covers for outcome in outcomes if outcome.result.covers):
+            console.print(sentence, highlight=False)
         console.print(spent)
         console.print(
-            "The first run was charged before it read a record; the second took its model from the cache, for nothing."
+            "In the first run statistics, preprocessing and training were each charged before they read a record; the second "
+            "took all of it from the cache, for nothing."
         )
         _show_accuracy(outcomes, console)
         _show_predictions(outcomes[0], console)

@@ -20,6 +20,8 @@ from tfx_privacy.accounting.parameters import DPParameters
 from tfx_privacy.components.dp_trainer import data
 from tfx_privacy.pipelines import factory, local_runner
 from tfx_privacy.pipelines.taxi.module import taxi_model
+from tfx_privacy.releases.features import Feature, Number, Text
+from tfx_privacy.releases.parameters import DPPreprocessing
 
 PIPELINE_NAME = "tfx-privacy-taxi"
 SERVING_DIR = "serving_model"
@@ -32,14 +34,38 @@ MAX_ATTACK_AUC = 0.65
 (`python -m benchmarks.bounds`)."""
 LEDGER_NAME = "ledger.db"
 DATASET_ID = "chicago-taxi-trips"
-BUDGET: dict[str, Any] = {"epsilon": 8.0, "delta": TARGET_DELTA, "population": 10_000}
-"""Of all private trainings on the trips together; the population is the training split's, in round
+BUDGET: dict[str, Any] = {
+    "epsilon": 8.0,
+    "delta": TARGET_DELTA,
+    "threshold_delta": TARGET_DELTA / 2,
+    "population": 10_000,
+}
+"""Of all private trainings and releases on the trips together; the population is the training split's, in round
 numbers, and declared."""
+
+STATISTICS = DPPreprocessing(target_epsilon=0.1, target_delta=TARGET_DELTA)
+"""What the statistics of each split, and so the schema, may spend by themselves."""
+
+PREPROCESSING = DPPreprocessing(target_epsilon=0.3, target_delta=TARGET_DELTA)
+"""What vocabularies, scales and quantiles may spend by themselves."""
+
+FEATURES: dict[str, Feature] = {
+    **{name: Text() for name, _ in taxi_model.WORDS},
+    **{name: Number(bounds=(0, size), integer=True) for name, size in taxi_model.CALENDAR},
+    **{
+        name: Number(bounds=(0, taxi_model.COMMUNITY_AREAS + 1), integer=True)
+        for name in ("pickup_community_area", "dropoff_community_area")
+    },
+    **{name: Number(bounds=bounds, integer=name == "trip_seconds") for name, bounds in taxi_model.AMOUNTS},
+    **{name: Number(bounds=bounds) for name, bounds in taxi_model.COORDINATES},
+    "tips": Number(bounds=(0.0, 100.0)),
+}
+"""The raw features, with ranges that are known without looking at the trips."""
 
 PRIVATE = DPParameters(
     target_epsilon=TARGET_EPSILON, target_delta=TARGET_DELTA, l2_norm_clip=1.0, expected_batch_size=512, epochs=20
 )
-"""A private training within the budget."""
+"""A private training within the budget; its epsilon is of statistics, preprocessing and training together."""
 
 NOT_PRIVATE = DPParameters(enabled=False, target_delta=TARGET_DELTA, expected_batch_size=128, epochs=60)
 """Training without privacy, long enough to learn its records by heart."""
@@ -133,6 +159,9 @@ def create_taxi_pipeline(
         "label_key": taxi_model.LABEL_KEY,
         "eval_config": eval_config(),
         "slice_features": SLICE_FEATURES,
+        "preprocessing": PREPROCESSING,
+        "statistics": STATISTICS,
+        "features": FEATURES,
     }
     if "metadata_connection_config" not in options:
         options["metadata_connection_config"] = local_runner.sqlite_metadata(os.path.join(output_root, METADATA_NAME))

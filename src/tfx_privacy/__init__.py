@@ -30,11 +30,14 @@ if TYPE_CHECKING:
     from tfx_privacy.components.artifacts import Canaries as Canaries
     from tfx_privacy.components.artifacts import PrivacyEvaluation as PrivacyEvaluation
     from tfx_privacy.components.artifacts import PrivacyGuarantee as PrivacyGuarantee
+    from tfx_privacy.components.artifacts import PrivacyRelease as PrivacyRelease
     from tfx_privacy.components.artifacts import PrivacyReport as PrivacyReport
     from tfx_privacy.components.artifacts import ReferenceModels as ReferenceModels
     from tfx_privacy.components.budget_validator.component import BudgetValidator as BudgetValidator
     from tfx_privacy.components.canary_inserter.component import CanaryInserter as CanaryInserter
+    from tfx_privacy.components.dp_statistics_gen.component import DPStatisticsGen as DPStatisticsGen
     from tfx_privacy.components.dp_trainer.component import DPTrainer as DPTrainer
+    from tfx_privacy.components.dp_transform.component import DPTransform as DPTransform
     from tfx_privacy.components.privacy_evaluator.component import PrivacyEvaluator as PrivacyEvaluator
     from tfx_privacy.components.verifying_pusher.component import VerifyingPusher as VerifyingPusher
     from tfx_privacy.gate.policy import GatePolicy as GatePolicy
@@ -42,20 +45,29 @@ if TYPE_CHECKING:
     from tfx_privacy.ledger import Ledger as Ledger
     from tfx_privacy.pipelines.factory import create_pipeline as create_pipeline
     from tfx_privacy.pipelines.local_runner import run_locally as run_locally
+    from tfx_privacy.releases.features import Number as Number
+    from tfx_privacy.releases.features import Text as Text
+    from tfx_privacy.releases.parameters import DPPreprocessing as DPPreprocessing
 
 _HOMES = {
     "BudgetValidator": "components",
     "Canaries": "components.artifacts",
     "CanaryInserter": "components",
     "DPParameters": "accounting.parameters",
+    "DPPreprocessing": "releases.parameters",
+    "DPStatisticsGen": "components",
     "DPTrainer": "components",
+    "DPTransform": "components",
     "GatePolicy": "gate.policy",
     "Ledger": "ledger",
+    "Number": "releases.features",
     "PrivacyEvaluation": "components.artifacts",
     "PrivacyEvaluator": "components",
     "PrivacyGuarantee": "components.artifacts",
+    "PrivacyRelease": "components.artifacts",
     "PrivacyReport": "components.artifacts",
     "ReferenceModels": "components.artifacts",
+    "Text": "releases.features",
     "VerifyingPusher": "components",
     "calibrate_noise_multiplier": "accounting.calibration",
     "create_pipeline": "pipelines",

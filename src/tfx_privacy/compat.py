@@ -158,6 +158,37 @@ def _product(wrap: Any, otherwise: Any, pfor_input: Any) -> Any:
 _CONVERTING = threading.RLock()
 
 
+def trace_transform(module: Any, **functions: Any) -> None:
+    """Traces functions as tft traces a `preprocessing_fn`, into attributes of a module that can be saved with their tables."""
+    import tempfile
+
+    from tensorflow_transform import graph_context
+    from tensorflow_transform.saved import saved_transform_io_v2
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        graph_context.TFGraphContext(module_to_export=module, temp_dir=folder, evaluated_replacements={}),
+    ):
+        for name, function in functions.items():
+            # Its lists of tables and variables are the module's own, so each function has a module below.
+            part = type(module)()
+            saved_transform_io_v2.trace_and_update_module(part, function, "traced", strip_control_dependencies=False)
+            setattr(module, name, part)
+
+
+def transform_analyzer_outputs(graph: Any) -> list[Any]:
+    """The tensors that stand for what tft's own analyzers are to give, in a graph that is being traced."""
+    from tensorflow_transform import analyzer_nodes
+
+    return [sink.tensor for sink in graph.get_collection(analyzer_nodes.TENSOR_REPLACEMENTS)]
+
+
+def transform_analyzers(graph: Any) -> list[str]:
+    """What tft's own analyzers in a graph are called: the scopes of their results, each once."""
+    names = [tensor.op.name.split("/temporary_analyzer_output")[0] for tensor in transform_analyzer_outputs(graph)]
+    return list(dict.fromkeys(names))
+
+
 def parse_saved_model(folder: str) -> Any:
     """A SavedModel's message, of all its MetaGraphs, read as TensorFlow's own loader reads it, whichever form it is in."""
     import tensorflow as tf

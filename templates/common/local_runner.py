@@ -32,7 +32,11 @@ def run(output_dir: str = configs.OUTPUT_DIR) -> RunResult | None:
     project = _project(output_dir)
     # Only where the environment names no ledger.
     project.provide_ledger(
-        configs.DATASET_ID, epsilon=configs.BUDGET_EPSILON, delta=configs.DELTA, population=configs.POPULATION
+        configs.DATASET_ID,
+        epsilon=configs.BUDGET_EPSILON,
+        delta=configs.DELTA,
+        threshold_delta=configs.BUDGET_THRESHOLD_DELTA,
+        population=configs.POPULATION,
     )
     return project.run(create_local_pipeline)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ledgers import BUDGET, DATASET, DIGEST, KIND, RUN, attempt_id, new_ledger, open_ledger
+from ledgers import BUDGET, DATASET, DIGEST, KIND, RELEASE, RUN, attempt_id, new_ledger, open_ledger
 
 from tfx_privacy.errors import EvidenceError, LedgerError
 from tfx_privacy.ledger import Ledger, entries, new_run_id
@@ -23,11 +23,11 @@ from tfx_privacy.ledger import Ledger, entries, new_run_id
 TABLES = {
     "schema_version": ["version_num"],
     "ledger": ["ledger_id"],
-    "dataset": ["dataset_id", "facts", "epsilon", "budget", "head_sequence", "head_hash"],
-    "block": ["dataset_id", "block", "charged", "ceiling"],
+    "dataset": ["dataset_id", "facts", "epsilon", "budget", "head_sequence", "head_hash", "threshold_delta"],
+    "block": ["dataset_id", "block", "charged", "ceiling", "delta_charged", "delta_ceiling"],
     "run": [
         "run_id", "dataset_id", "purpose", "state", "planned", "cost", "blocks", "attempt", "attempt_id", "model_digest",
-        "guarantee_digest", "commit_sequence",
+        "guarantee_digest", "commit_sequence", "delta_spent",
     ],
     "entry": ["dataset_id", "sequence", "at", "request_id", "body", "previous_hash", "hash"],
 }  # fmt: skip
@@ -35,9 +35,14 @@ TABLES = {
 
 def fill(ledger: Ledger) -> None:
     """Entries of every kind, runs in every state."""
-    ledger.register("spans", **{**BUDGET, "epsilon": 30.0}, blocks=["2024", "2025"], population=10_000)
+    ledger.register(
+        "spans", **{**BUDGET, "epsilon": 30.0}, blocks=["2024", "2025"], population=10_000, threshold_delta=1e-7
+    )
     ledger.add_blocks("spans", ["2026"], approver="Dana")
     ledger.change_budget("spans", epsilon=40.0, approver="Dana", reason="consent")
+    release = new_run_id()
+    ledger.reserve(release, "spans", RELEASE, **KIND, blocks=["2025"], purpose="release", delta_spent=1e-8)
+    ledger.start(release, attempt_id=attempt_id())
     for dataset, blocks in ((DATASET, []), ("spans", ["2024", "2026"])):
         runs = [new_run_id() for _ in range(5)]
         for run_id in runs:
@@ -195,28 +200,30 @@ CHANGES: dict[str, str] = {
     "a run deleted": "DELETE FROM run WHERE state = 'STARTED'",
     "a run added": (
         "INSERT INTO run SELECT replace(run_id, substr(run_id, 1, 4), '0000'), dataset_id, purpose, state, planned, "
-        "cost, blocks, attempt, attempt_id, model_digest, guarantee_digest, commit_sequence FROM run LIMIT 1"
+        "cost, blocks, attempt, attempt_id, model_digest, guarantee_digest, commit_sequence, delta_spent FROM run LIMIT 1"
     ),
     "a run made to be committed": (
         "UPDATE run SET state = 'COMMITTED', model_digest = (SELECT model_digest FROM run WHERE model_digest IS NOT "
         "NULL) WHERE state = 'STARTED'"
     ),
     "all charges given back": "UPDATE block SET charged = 0",
+    "all that thresholds spent given back": "UPDATE block SET delta_charged = 0",
+    "more set aside for thresholds": "UPDATE dataset SET threshold_delta = 5; UPDATE block SET delta_ceiling = 5",
     "a block deleted": "DELETE FROM block WHERE block = '2025'",
-    "a block added": "INSERT INTO block VALUES ('spans', '2027', 0, 5)",
+    "a block added": "INSERT INTO block VALUES ('spans', '2027', 0, 5, 0, 0)",
     "a budget raised": "UPDATE dataset SET budget = budget * 2; UPDATE block SET ceiling = ceiling * 2",
     "a dataset deleted": (
         "DELETE FROM run WHERE dataset_id = 'trips'; DELETE FROM block WHERE dataset_id = 'trips'; DELETE FROM dataset "
         "WHERE dataset_id = 'trips'"
     ),
     "a dataset added": (
-        "INSERT INTO dataset SELECT 'more', facts, epsilon, budget, head_sequence, head_hash FROM dataset WHERE "
-        "dataset_id = 'trips'"
+        "INSERT INTO dataset SELECT 'more', facts, epsilon, budget, head_sequence, head_hash, threshold_delta FROM dataset "
+        "WHERE dataset_id = 'trips'"
     ),
     "another ledger's name added": "INSERT INTO ledger VALUES ('00000000000000000000000000000000')",
     "no ledger's name": "DELETE FROM ledger",
     "no version": "DELETE FROM schema_version",
-    "two versions": "INSERT INTO schema_version VALUES ('0002')",
+    "two versions": "INSERT INTO schema_version VALUES ('0001')",
     "a column added": "ALTER TABLE run ADD COLUMN note TEXT",
     "a table added": "CREATE TABLE note (a TEXT)",
     "an index dropped": "DROP INDEX run_by_dataset",
@@ -262,7 +269,7 @@ def test_the_guards_refuse_edits(file: pathlib.Path) -> None:
         for statement in (
             *(f"DELETE FROM {table}" for table in ("ledger", "dataset", "block", "run", "entry")),
             "UPDATE entry SET at = ''", "UPDATE ledger SET ledger_id = ''", "UPDATE run SET state = 'RESERVED'",
-            "UPDATE run SET cost = 1",
+            "UPDATE run SET cost = 1", "UPDATE run SET delta_spent = 0",
             "UPDATE run SET state = 'ABORTED' WHERE state = 'STARTED'", "UPDATE run SET dataset_id = 'trips'",
         ):  # fmt: skip
             with pytest.raises(sqlite3.IntegrityError):
@@ -372,6 +379,7 @@ GUARDS_OF_POSTGRESQL: list[str] = [
     "ALTER TABLE entry DISABLE TRIGGER entry_final",
     "ALTER TABLE run DISABLE TRIGGER ALL",
     "ALTER TABLE block DROP CONSTRAINT charged_within_ceiling",
+    "ALTER TABLE block DROP CONSTRAINT delta_charged_within_ceiling",
     "ALTER TABLE entry DROP CONSTRAINT entry_once",
     "ALTER TABLE run DROP CONSTRAINT run_pkey",
     "ALTER TABLE block DROP CONSTRAINT block_dataset_id_fkey",

@@ -2,7 +2,8 @@
 
     python tests/mutation/run.py [--only WORD] [--processes 2]
 
-Prints killed or survived for each, and ends with 1 if one survived or could not be applied. No file is changed:
+Prints killed or survived for each, or skipped where all its tests need what is not installed, and ends with 1 if one
+survived or could not be applied. No file is changed:
 TensorFlow is imported once, and each bug gets a forked process in which the import system hands out the changed module.
 """
 
@@ -21,7 +22,7 @@ import sys
 import time
 from collections.abc import Sequence
 from types import CodeType, ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -33,6 +34,7 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 ROOT = TESTS.parent
 SECONDS = 600
 KILLED = 1  # pytest's exit code when tests failed
+SKIPPED = 20  # none of pytest's
 # What costs seconds to import, and holds nothing of ours. Nothing of TensorFlow runs before the fork.
 SHARED = (
     "numpy",
@@ -149,7 +151,18 @@ def run_tests(bug: Bug, log: pathlib.Path) -> None:
     without = [argument for name in ("cacheprovider", "unraisableexception") for argument in ("-p", f"no:{name}")]
     arguments = ["-x", "-q", "-m", chosen, *without, "--assert=plain", f"--rootdir={ROOT}"]
     basetemp = log.with_suffix(".tmp")
-    os._exit(int(pytest.main([*arguments, f"--basetemp={basetemp}", *bug.tests])))
+    ran = _Ran()
+    code = int(pytest.main([*arguments, f"--basetemp={basetemp}", *bug.tests], plugins=[ran]))
+    os._exit(SKIPPED if code == 0 and not ran.any else code)
+
+
+class _Ran:
+    """A plugin of pytest's that sees whether any test ran."""
+
+    any = False
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        self.any = self.any or (report.when == "call" and not report.skipped)
 
 
 def main() -> int:
@@ -171,9 +184,10 @@ def main() -> int:
     logs = ROOT / ".cache" / "mutation"
     logs.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    survived = _run_all(chosen, logs, options.processes)
-    killed, minutes = len(chosen) - len(survived), (time.monotonic() - started) / 60
-    print(f"{killed} of {len(chosen)} killed, {len(survived)} survived, in {minutes:.0f} min", *survived, sep="\n")
+    survived, skipped = _run_all(chosen, logs, options.processes)
+    killed, minutes = len(chosen) - len(survived) - len(skipped), (time.monotonic() - started) / 60
+    counts = f"{killed} of {len(chosen)} killed, {len(survived)} survived, {len(skipped)} skipped"
+    print(f"{counts}, in {minutes:.0f} min", *survived, *skipped, sep="\n")
     return 1 if survived else 0
 
 
@@ -195,11 +209,14 @@ def _import_shared() -> None:
     gc.freeze()  # the forked processes need not look at what is shared
 
 
-def _run_all(chosen: Sequence[Bug], logs: pathlib.Path, processes: int) -> list[str]:
-    """The lines of those that survived: they are printed again at the end, hundreds of lines after they ran."""
+def _run_all(chosen: Sequence[Bug], logs: pathlib.Path, processes: int) -> tuple[list[str], list[str]]:
+    """The lines of those that survived, and of those whose tests were all skipped.
+
+    They are printed again at the end, hundreds of lines after they ran.
+    """
     waiting = list(enumerate(chosen))
     running: dict[int, _Running] = {}
-    survived = []
+    survived, skipped = [], []
     while waiting or running:
         while waiting and len(running) < processes:
             number, bug = waiting.pop(0)
@@ -212,9 +229,11 @@ def _run_all(chosen: Sequence[Bug], logs: pathlib.Path, processes: int) -> list[
                 del running[child]
                 told = _told(one, _outcome(code))
                 print(told, flush=True)
-                if code != KILLED:
+                if code == SKIPPED:
+                    skipped.append(told)
+                elif code != KILLED:
                     survived.append(told)
-    return survived
+    return survived, skipped
 
 
 def _start(bug: Bug, log: pathlib.Path) -> tuple[int, _Running]:
@@ -245,7 +264,7 @@ def _ended(child: int, started: float) -> int | None:
 
 def _outcome(code: int) -> str:
     """Anything but success and failing tests means that the tests could not run."""
-    return {0: "SURVIVED", KILLED: "killed"}.get(code, f"BROKEN {code}")
+    return {0: "SURVIVED", KILLED: "killed", SKIPPED: "skipped"}.get(code, f"BROKEN {code}")
 
 
 if __name__ == "__main__":

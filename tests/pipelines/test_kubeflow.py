@@ -454,10 +454,12 @@ def two_files(folder: pathlib.Path) -> Any:
 
 
 def places(built: Any) -> dict[str, tuple[Any, Any]]:
+    """Of each step that has a module: its file, and its name."""
     properties = {node.id: node.exec_properties for node in built.components}
     return {
         step: (properties[step].get("module_file"), properties[step].get("module_path"))
-        for step in ("Transform", "DPTrainer")
+        for step in ("Transform", "DPTransform", "DPTrainer")
+        if step in properties
     }
 
 
@@ -493,13 +495,102 @@ def test_no_step_gets_the_module_of_another(
         parameters.import_modules(two_files(tmp_path), modules)
 
 
+def private_transform(**options: Any) -> list[Any]:
+    """An ExampleGen, a schema and a DPTransform that is charged to a ledger."""
+    from tfx.components import CsvExampleGen
+    from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+
+    from tfx_privacy.components import DPTransform
+    from tfx_privacy.releases.parameters import DPPreprocessing
+
+    examples = CsvExampleGen(input_base="gs://b/d")
+    schema = ImportSchemaGen(schema_file="gs://b/schema.pbtxt")
+    transform = DPTransform(
+        examples=examples.outputs["examples"],
+        schema=schema.outputs["schema"],
+        privacy=DPPreprocessing(target_epsilon=0.3, target_delta=1e-6),
+        ledger="env:LEDGER",
+        dataset_id="trips",
+        **options,
+    )
+    return [examples, schema, transform]
+
+
+def test_a_private_transform_is_given_a_module_with_its_function(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tfx_privacy.pipelines.kubeflow import parameters
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name, function in (("mine", "preprocessing_fn"), ("other", "model_fn")):
+        (tmp_path / f"{name}.py").write_text(f"def {function}(inputs):\n    return inputs\n")
+    given = {"module_file": str(tmp_path / "mine.py")}
+    built = pipeline(*private_transform(**given))
+    parameters.import_modules(built, {"DPTransform": "mine"})
+    (transform,) = (node for node in built.components if node.id == "DPTransform")
+    assert transform.exec_properties["module_path"] == "mine"
+    with pytest.raises(ParameterError, match=r"DPTransform calls preprocessing_fn, and .*other\.py has none"):
+        parameters.import_modules(pipeline(*private_transform(**given)), {"DPTransform": "other"})
+
+
+def test_a_step_that_releases_needs_its_ledger_and_the_signing_key(tmp_path: pathlib.Path) -> None:
+    """Without them it would charge nothing, or leave what the gate refuses."""
+    from tfx_privacy import DPParameters
+    from tfx_privacy.components import BudgetValidator, DPTrainer
+    from tfx_privacy.components.artifacts import PrivacyEvaluation, PrivacyGuarantee
+    from tfx_privacy.pipelines.kubeflow import environment
+    from tfx_privacy.records import signing
+
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(
+        "schema_version: 1\nmax_epsilon: 3\nmax_delta: 1.0e-5\nmax_attack_auc: 0.6\nledger: none\nsignature: required\n"
+    )
+    nodes = private_transform(preprocessing_fn="mine.preprocessing_fn")
+    assert {need.variable: need.required for need in environment.needs(pipeline(*nodes)) if need.node == nodes[-1].id} == {
+        signing.SIGNING_KEY_VARIABLE: False, "LEDGER": True,
+    }  # fmt: skip
+    model, guarantee, evaluation = (
+        importing(artifact_type=kind).with_id(name).outputs["result"]
+        for kind, name in (
+            (standard_model(), "Model"), (PrivacyGuarantee, "Guarantee"), (PrivacyEvaluation, "Evaluation"),
+        )
+    )  # fmt: skip
+    validator = BudgetValidator(
+        model=model, privacy_guarantee=guarantee, privacy_evaluation=evaluation, policy=str(policy)
+    )
+    sources = [channel.producer_component for channel in (model, guarantee, evaluation)]
+    nodes = private_transform(preprocessing_fn="mine.preprocessing_fn")
+    plain, counting = (
+        DPTrainer(
+            examples=nodes[-1].outputs["transformed_examples"],
+            transform_graph=nodes[-1].outputs["transform_graph"],
+            privacy=DPParameters(noise_multiplier=1.0, target_delta=1e-5, expected_batch_size=10, steps=1),
+            module_path="mine",
+            privacy_releases=releases,
+        ).with_id(name)
+        for name, releases in (("plain", None), ("counting", nodes[-1].outputs["privacy_release"]))
+    )
+    found = environment.needs(pipeline(*nodes, *sources, validator, plain, counting))
+    assert environment.required(found, "DPTransform") == ["LEDGER", signing.SIGNING_KEY_VARIABLE]
+    # What was signed is read, and so verified.
+    assert environment.required(found, "plain") == [signing.SIGNING_KEY_VARIABLE]
+    both = [signing.SIGNING_KEY_VARIABLE, signing.VERIFICATION_KEYS_VARIABLE]
+    assert environment.required(found, "counting") == both
+
+
+def standard_model() -> Any:
+    from tfx.types import standard_artifacts
+
+    return standard_artifacts.Model
+
+
 def test_one_file_for_both_is_one_module(tmp_path: pathlib.Path) -> None:
     from tfx_privacy.pipelines import taxi
     from tfx_privacy.pipelines.kubeflow import TAXI_MODULE, parameters
 
     built = taxi.create_taxi_pipeline(output_root=str(tmp_path), with_baseline=False)
     parameters.import_modules(built, TAXI_MODULE)
-    assert places(built) == {"Transform": (None, TAXI_MODULE), "DPTrainer": (None, TAXI_MODULE)}
+    assert places(built) == {"DPTransform": (None, TAXI_MODULE), "DPTrainer": (None, TAXI_MODULE)}
 
 
 # Parameters, environment.
@@ -550,8 +641,9 @@ def test_limits_of_a_policy_are_no_parameters(tmp_path: pathlib.Path) -> None:
     assert set(compiled_summary.summary(output)["parameters"]) == {"target_epsilon"}
     # The policy demands signatures, and nobody is known to give the keys.
     assert [(finding.rule, finding.node) for finding in found] == [
-        ("environment", "DPTrainer"), ("environment", "PrivacyEvaluator"), ("environment", "BudgetValidator"),
-    ]  # fmt: skip
+        ("environment", node)
+        for node in ("DPStatisticsGen", "DPTransform", "DPTrainer", "DPTrainer", "PrivacyEvaluator", "BudgetValidator")
+    ]
     arguments = compiled_summary.summary(output)["tasks"]["BudgetValidator"]["arguments"]
     assert arguments[-2:] == ["--requires_env", "TFX_PRIVACY_VERIFICATION_KEYS"]
 
@@ -559,8 +651,7 @@ def test_limits_of_a_policy_are_no_parameters(tmp_path: pathlib.Path) -> None:
 def test_a_ledger_whose_address_nobody_gives_is_a_warning(tmp_path: pathlib.Path) -> None:
     found = compiled_summary.compile_taxi(tmp_path / "taxi.yaml")
     assert [(finding.rule, finding.node) for finding in found] == [
-        ("environment", "DPTrainer"),
-        ("environment", "BudgetValidator"),
+        ("environment", node) for node in ("DPStatisticsGen", "DPTransform", "DPTrainer", "BudgetValidator")
     ]
     given = {"env": {"TFX_PRIVACY_LEDGER": "postgresql://service@db/ledger"}}
     assert compiled_summary.compile_taxi(tmp_path / "taxi.json", **given) == []

@@ -23,8 +23,6 @@ from tfx.components import Evaluator
 from tfx.components import ExampleValidator
 from tfx.components import Pusher
 from tfx.components import SchemaGen
-from tfx.components import StatisticsGen
-from tfx.components import Transform
 from tfx.dsl.components.common import resolver
 from tfx.dsl.experimental import latest_blessed_model_resolver
 from tfx.orchestration import metadata
@@ -34,8 +32,8 @@ from tfx.proto import pusher_pb2
 from tfx.types import Channel
 from tfx.types.standard_artifacts import Model
 from tfx.types.standard_artifacts import ModelBlessing
-from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator
-from tfx_privacy import DPParameters
+from tfx_privacy import BudgetValidator, DPParameters, DPPreprocessing, DPStatisticsGen
+from tfx_privacy import DPTrainer, DPTransform, Number, PrivacyEvaluator, Text
 
 _pipeline_name = 'chicago_taxi_native_keras'
 
@@ -68,6 +66,19 @@ _beam_pipeline_args = [
 ]
 
 
+# The raw features, with ranges that are known without these records.
+_features = {
+    **{key: Text() for key in ('payment_type', 'company')},
+    **{key: Number(bounds=(0, 500)) for key in ('fare', 'tips', 'trip_miles')},
+    **{f'{end}_latitude': Number(bounds=(41, 43)) for end in ('pickup', 'dropoff')},
+    **{f'{end}_longitude': Number(bounds=(-89, -86)) for end in ('pickup', 'dropoff')},
+    **{key: Number(bounds=(0, 1e5), integer=True) for key in (
+        'trip_seconds', 'trip_start_hour', 'trip_start_day', 'trip_start_month',
+        'pickup_census_tract', 'dropoff_census_tract', 'pickup_community_area',
+        'dropoff_community_area')},
+}
+
+
 # TODO(b/137289334): rename this as simple after DAG visualization is done.
 def _create_pipeline(pipeline_name: str, pipeline_root: str, data_root: str,
                      module_file: str, serving_model_dir: str,
@@ -78,7 +89,10 @@ def _create_pipeline(pipeline_name: str, pipeline_root: str, data_root: str,
   example_gen = CsvExampleGen(input_base=data_root)
 
   # Computes statistics over data for visualization and example validation.
-  statistics_gen = StatisticsGen(examples=example_gen.outputs['examples'])
+  statistics_gen = DPStatisticsGen(
+      examples=example_gen.outputs['examples'],
+      features=_features,
+      privacy=DPPreprocessing(target_epsilon=0.1, target_delta=1e-5))
 
   # Generates schema based on statistics files.
   schema_gen = SchemaGen(
@@ -91,10 +105,11 @@ def _create_pipeline(pipeline_name: str, pipeline_root: str, data_root: str,
       schema=schema_gen.outputs['schema'])
 
   # Performs transformations and feature engineering in training and serving.
-  transform = Transform(
+  transform = DPTransform(
       examples=example_gen.outputs['examples'],
       schema=schema_gen.outputs['schema'],
-      module_file=module_file)
+      module_file=module_file,
+      privacy=DPPreprocessing(target_epsilon=0.3, target_delta=1e-5))
 
   # Uses user-provided Python function that implements a model.
   trainer = DPTrainer(
@@ -103,6 +118,8 @@ def _create_pipeline(pipeline_name: str, pipeline_root: str, data_root: str,
       transform_graph=transform.outputs['transform_graph'],
       schema=schema_gen.outputs['schema'],
       label_key='tips_xf',
+      privacy_releases=[statistics_gen.outputs['privacy_release'],
+                        transform.outputs['privacy_release']],
       privacy=DPParameters(target_epsilon=3.0, target_delta=1e-5, steps=2000,
                            expected_batch_size=500, l2_norm_clip=5.0))
 
@@ -154,9 +171,7 @@ def _create_pipeline(pipeline_name: str, pipeline_root: str, data_root: str,
       privacy_guarantee=trainer.outputs['privacy_guarantee'],
       privacy_evaluation=privacy_evaluator.outputs['privacy_evaluation'],
       model_blessing=evaluator.outputs['blessing'],
-      max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.65,
-      # Transform's analyzers read the data; the guarantee does not cover them.
-      allow_non_dp_preprocessing=True)
+      max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.65)
 
   # Checks whether the model passed the validation steps and pushes the model
   # to a file destination if check passed.

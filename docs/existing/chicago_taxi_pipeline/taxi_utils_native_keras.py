@@ -22,6 +22,7 @@ from typing import List
 from absl import logging
 import tensorflow as tf
 import tensorflow_transform as tft
+import tfx_privacy.transform as dpt
 
 from tfx.components.trainer.fn_args_utils import FnArgs
 
@@ -35,6 +36,10 @@ _CATEGORICAL_FEATURE_KEYS = [
 ]
 
 _DENSE_FLOAT_FEATURE_KEYS = ['trip_miles', 'fare', 'trip_seconds']
+
+# Of a trip in the city, known without these records: miles, dollars, seconds, degrees.
+_BOUNDS = {'trip_miles': (0, 50), 'fare': (0, 100), 'trip_seconds': (0, 7200),
+           'latitude': (41.6, 42.1), 'longitude': (-88, -87.5)}
 
 # Number of buckets used by tf.transform for encoding each feature.
 _FEATURE_BUCKET_COUNT = 10
@@ -233,20 +238,20 @@ def preprocessing_fn(inputs):
   outputs = {}
   for key in _DENSE_FLOAT_FEATURE_KEYS:
     # If sparse make it dense, setting nan's to 0 or '', and apply zscore.
-    outputs[_transformed_name(key)] = tft.scale_to_z_score(
-        _fill_in_missing(inputs[key]))
+    outputs[_transformed_name(key)] = dpt.scale_to_z_score(
+        _fill_in_missing(inputs[key]), bounds=_BOUNDS[key])
 
   for key in _VOCAB_FEATURE_KEYS:
     # Build a vocabulary for this feature.
-    outputs[_transformed_name(key)] = tft.compute_and_apply_vocabulary(
+    outputs[_transformed_name(key)] = dpt.compute_and_apply_vocabulary(
         _fill_in_missing(inputs[key]),
         top_k=_VOCAB_SIZE,
         num_oov_buckets=_OOV_SIZE)
 
   for key in _BUCKET_FEATURE_KEYS:
-    outputs[_transformed_name(key)] = tft.bucketize(
+    outputs[_transformed_name(key)] = dpt.bucketize(
         _fill_in_missing(inputs[key]),
-        _FEATURE_BUCKET_COUNT)
+        _FEATURE_BUCKET_COUNT, bounds=_BOUNDS[key.split('_')[1]])
 
   for key in _CATEGORICAL_FEATURE_KEYS:
     outputs[_transformed_name(key)] = _fill_in_missing(inputs[key])

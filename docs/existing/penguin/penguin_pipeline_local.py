@@ -25,8 +25,8 @@ from absl import flags
 from tensorflow_model_analysis.proto import config_pb2 as tfma
 from tfx import v1 as tfx
 from tfx.utils import proto_utils
-from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator
-from tfx_privacy import DPParameters
+from tfx_privacy import BudgetValidator, DPParameters, DPPreprocessing, DPStatisticsGen
+from tfx_privacy import DPTrainer, DPTransform, Number, PrivacyEvaluator
 
 
 flags.DEFINE_enum(
@@ -198,8 +198,12 @@ def create_pipeline(  # pylint: disable=invalid-name
       range_config=range_config)
 
   # Computes statistics over data for visualization and example validation.
-  statistics_gen = tfx.components.StatisticsGen(
-      examples=example_gen.outputs['examples'])
+  statistics_gen = DPStatisticsGen(
+      examples=example_gen.outputs['examples'],
+      features={'species': Number(bounds=(0, 2), integer=True, required=True),
+                **{key: Number(bounds=(0, 1), required=True) for key in (
+                    'culmen_length_mm', 'culmen_depth_mm', 'flipper_length_mm', 'body_mass_g')}},
+      privacy=DPPreprocessing(target_epsilon=0.3, target_delta=1e-5))
 
   if user_provided_schema_path:
     # Import user-provided schema.
@@ -228,21 +232,12 @@ def create_pipeline(  # pylint: disable=invalid-name
     examples_resolver.add_upstream_node(example_gen)
 
   # Performs transformations and feature engineering in training and serving.
-  if enable_transform_input_cache:
-    transform_cache_resolver = tfx.dsl.Resolver(
-        strategy_class=tfx.dsl.experimental.LatestArtifactStrategy,
-        cache=tfx.dsl.Channel(type=tfx.types.standard_artifacts.TransformCache)
-    ).with_id('transform_cache_resolver')
-    tft_resolved_cache = transform_cache_resolver.outputs['cache']
-  else:
-    tft_resolved_cache = None
-
-  transform = tfx.components.Transform(
+  transform = DPTransform(
       examples=(examples_resolver.outputs['examples']
                 if resolver_range_config else example_gen.outputs['examples']),
       schema=schema_gen.outputs['schema'],
       module_file=module_file,
-      analyzer_cache=tft_resolved_cache)
+      privacy=DPPreprocessing(target_epsilon=0.5, target_delta=1e-5))
 
   # Uses user-provided Python function that trains a model.
   trainer = DPTrainer(
@@ -251,6 +246,8 @@ def create_pipeline(  # pylint: disable=invalid-name
       transform_graph=transform.outputs['transform_graph'],
       schema=schema_gen.outputs['schema'],
       label_key='species_xf',
+      privacy_releases=[statistics_gen.outputs['privacy_release'],
+                        transform.outputs['privacy_release']],
       privacy=DPParameters(target_epsilon=3.0, target_delta=1e-5,
                            expected_batch_size=20, steps=100))
 
@@ -304,9 +301,7 @@ def create_pipeline(  # pylint: disable=invalid-name
       privacy_guarantee=trainer.outputs['privacy_guarantee'],
       privacy_evaluation=privacy_evaluator.outputs['privacy_evaluation'],
       model_blessing=evaluator.outputs['blessing'],
-      max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.6,
-      # Transform's analyzers read the data; the guarantee does not cover them.
-      allow_non_dp_preprocessing=True)
+      max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.6)
 
   # Components declared within the conditional block will only be triggered
   # if the Predicate evaluates to True.
@@ -384,8 +379,6 @@ def create_pipeline(  # pylint: disable=invalid-name
     components_list.append(input_config_generator)
   if resolver_range_config:
     components_list.append(examples_resolver)
-  if enable_transform_input_cache:
-    components_list.append(transform_cache_resolver)
   if enable_bulk_inferrer:
     components_list.extend((example_gen_unlabelled, bulk_inferrer))
   if user_provided_schema_path:

@@ -22,13 +22,19 @@ import keras_tuner
 import tensorflow as tf
 from tensorflow import keras
 import tensorflow_transform as tft
+import tfx_privacy.transform as dpt
 
 from tfx import v1 as tfx
 from tfx.examples.penguin import penguin_utils_base as base
 
 
 # TFX Transform will call this function.
-preprocessing_fn = base.preprocessing_fn
+def preprocessing_fn(inputs):
+  """As base.preprocessing_fn, with private analyzers: the values are in [0, 1]."""
+  outputs = {base.transformed_name(key): dpt.scale_to_z_score(inputs[key], bounds=(0, 1))
+             for key in base.FEATURE_KEYS}
+  outputs['species_xf'] = inputs['species']
+  return outputs
 
 
 def _get_hyperparameters() -> keras_tuner.HyperParameters:

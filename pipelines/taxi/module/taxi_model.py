@@ -1,39 +1,44 @@
 """The user's module of the Chicago Taxi pipeline: will this passenger tip more than 20 %?
 
-Vocabularies and ranges are public constants, known without looking at the records (a day has 24
-hours, Chicago has 77 community areas, the City publishes the payment types). Transform runs no
-analyzer then, and the privacy guarantee covers everything that the model contains.
+Vocabularies, scales and quantiles are private: the analyzers of `tfx_privacy.transform` have tft's names, and public bounds
+besides (a day has 24 hours, Chicago has 77 community areas and a bounding box). What they release is part of the epsilon that
+covers the model.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
+
+import tfx_privacy.transform as dpt
 
 LABEL_KEY = "big_tipper"
 FEATURES_KEY = "features"
 
-PAYMENT_TYPES = ("Cash", "Credit Card", "Dispute", "No Charge", "Pcard", "Prcard", "Unknown")
-NUM_COMPANY_BUCKETS = 20
+# Texts: name, and how many of the most common values have a column of their own.
+WORDS = (("payment_type", 5), ("company", 20))
 COMMUNITY_AREAS = 77
 # One-hot features: name and number of values; value 0 stands for missing.
 CALENDAR = (("trip_start_hour", 24), ("trip_start_day", 8), ("trip_start_month", 13))
-# Amounts are log-scaled; the second number is a typical value's logarithm, not this data's.
-AMOUNTS = (("fare", 2.5), ("trip_miles", 1.0), ("trip_seconds", 6.5))
-# The city's bounding box: centre and half width in degrees.
+# Amounts: name, and what is plausible in a taxi; they are scaled as logarithms.
+AMOUNTS = (("fare", (0.0, 500.0)), ("trip_miles", (0.0, 100.0)), ("trip_seconds", (0.0, 20_000.0)))
+# The city's bounding box in degrees.
+LATITUDE, LONGITUDE = (41.64, 42.03), (-87.95, -87.52)
 COORDINATES = (
-    ("pickup_latitude", 41.85, 0.2),
-    ("pickup_longitude", -87.7, 0.2),
-    ("dropoff_latitude", 41.85, 0.2),
-    ("dropoff_longitude", -87.7, 0.2),
+    ("pickup_latitude", LATITUDE),
+    ("pickup_longitude", LONGITUDE),
+    ("dropoff_latitude", LATITUDE),
+    ("dropoff_longitude", LONGITUDE),
 )
+NUM_BUCKETS = 10
 TIP_SHARE = 0.2
 
 
 def preprocessing_fn(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Makes one vector of each trip, and the label; uses no analyzer.
+    """Makes one vector of each trip, and the label.
 
     Args:
       inputs: Raw features by name.
@@ -42,18 +47,14 @@ def preprocessing_fn(inputs: dict[str, Any]) -> dict[str, Any]:
       `features`, float32 of shape (batch_size, num_features), and `big_tipper`, int64 of shape (batch_size,).
     """
     fare = _number(inputs["fare"])
-    columns = [
-        _payment_type(_column(inputs["payment_type"], "")),
-        tf.one_hot(tft.hash_strings(_column(inputs["company"], ""), NUM_COMPANY_BUCKETS), NUM_COMPANY_BUCKETS),
-    ]
+    columns = [_word(inputs[name], name, size) for name, size in WORDS]
     columns += [tf.one_hot(_integer(inputs[name]), size) for name, size in CALENDAR]
     columns += [
         tf.one_hot(_integer(inputs[name]), COMMUNITY_AREAS + 1)
         for name in ("pickup_community_area", "dropoff_community_area")
     ]
-    amounts = [tf.math.log1p(tf.maximum(_number(inputs[name]), 0.0)) - typical for name, typical in AMOUNTS]
-    places = [_place(inputs[name], centre, width) for name, centre, width in COORDINATES]
-    columns.append(tf.stack([*amounts, *places], axis=1))
+    columns += [_place(inputs[name], bounds) for name, bounds in COORDINATES]
+    columns.append(tf.stack([_amount(inputs[name], bounds) for name, bounds in AMOUNTS], axis=1))
     return {
         FEATURES_KEY: tf.concat(columns, axis=1),
         LABEL_KEY: tf.cast(_number(inputs["tips"]) > fare * TIP_SHARE, tf.int64),
@@ -102,11 +103,17 @@ def _integer(feature: Any) -> Any:
     return tf.cast(_number(feature), tf.int64)
 
 
-def _place(feature: Any, centre: float, width: float) -> Any:
-    """A coordinate scaled to the city's box; a missing one (zero) lies at its centre."""
-    degrees = _number(feature)
-    return tf.where(degrees == 0.0, 0.0, tf.clip_by_value((degrees - centre) / width, -2.0, 2.0))
+def _word(feature: Any, name: str, size: int) -> Any:
+    """One column for each of the most common values, and one for all others."""
+    place = dpt.compute_and_apply_vocabulary(_column(feature, ""), top_k=size, num_oov_buckets=1, vocab_filename=name)
+    return tf.one_hot(place, size + 1)
 
 
-def _payment_type(values: Any) -> Any:
-    return tf.cast(tf.equal(values[:, tf.newaxis], tf.constant(PAYMENT_TYPES)), tf.float32)
+def _amount(feature: Any, bounds: tuple[float, float]) -> Any:
+    low, high = (float(np.log1p(bound)) for bound in bounds)
+    return dpt.scale_to_z_score(tf.math.log1p(tf.maximum(_number(feature), 0.0)), bounds=(low, high))
+
+
+def _place(feature: Any, bounds: tuple[float, float]) -> Any:
+    """One column for each tenth of the trips; a missing coordinate (zero) lies beyond the bounds."""
+    return tf.one_hot(dpt.bucketize(_number(feature), NUM_BUCKETS, bounds=bounds), NUM_BUCKETS)

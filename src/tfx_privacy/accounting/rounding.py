@@ -41,6 +41,16 @@ def significant_up(value: float, digits: int) -> float:
     return float(decimal.Context(prec=digits, rounding=decimal.ROUND_CEILING).plus(exact))
 
 
+def significant_down(value: float, digits: int) -> float:
+    """A positive number with so many digits, never more than it was.
+
+    >>> significant_down(1.14791, 4), significant_down(1.147, 4)
+    (1.147, 1.147)
+    """
+    exact = decimal.Decimal(repr(float(value)))
+    return float(decimal.Context(prec=digits, rounding=decimal.ROUND_FLOOR).plus(exact))
+
+
 def percent(share: float, *, down: bool = False) -> str:
     """A share to a tenth of a percent: rounded up, as what is spent is, or down, as what is left is.
 

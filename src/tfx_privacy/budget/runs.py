@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import pydantic
 from typing_extensions import Self
@@ -13,6 +13,7 @@ from tfx_privacy.records import base, digest, strict_json
 from tfx_privacy.records.base import (
     Count,
     Digest,
+    GrownRecord,
     PositiveCount,
     Record,
     VersionedRecord,
@@ -28,7 +29,8 @@ HexFloat = Annotated[str, pydantic.Field(pattern=r"^0x1\.[0-9a-f]{13}p[+-][0-9]{
 """As `float.hex` writes it: the number itself, without a decimal rounding."""
 
 RunState = Literal["RESERVED", "STARTED", "COMMITTED", "ABORTED", "SETTLED"]
-Purpose = Literal["model", "reference_models"]
+Purpose = Literal["model", "reference_models", "release"]
+"""What a run gives: a model, models that attacks compare with, or what preprocessing, statistics and the like release."""
 _WHOLE_DATASET: list[str] = []
 _NONE: list[str] = []
 
@@ -123,8 +125,10 @@ class LedgerPosition(Record):
     """Reservations of reference models, those of killed attempts included."""
 
 
-class LedgerRun(Record):
+class LedgerRun(GrownRecord):
     """What a ledger, whose dataset was verified just now, says of one run and of its dataset."""
+
+    added: ClassVar[frozenset[str]] = frozenset({"delta_spent", "delta_charged", "threshold_delta"})
 
     ledger_id: RunId
     dataset_id: Identifier
@@ -150,7 +154,13 @@ class LedgerRun(Record):
     budget: Count
     """What a block may be charged, in the same units."""
     spent_epsilon: float
-    """`charged` as epsilon at the budget's delta."""
+    """`charged` as epsilon at the budget's delta, without what of it is set aside for thresholds."""
+    delta_spent: Count = 0
+    """Probability that the run's thresholds spend beside the Gaussian, in units of `budget.thresholds`."""
+    delta_charged: Count = 0
+    """What thresholds of all runs spent in that one of the run's blocks where it is most, in the same units."""
+    threshold_delta: Count = 0
+    """What thresholds may spend in a block, in the same units."""
     head_sequence: PositiveCount
     head_hash: Digest
     """Of the dataset's last entry."""

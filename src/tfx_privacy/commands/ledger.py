@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from tfx_privacy.ledger.state import DatasetRow
     from tfx_privacy.ledger.verification import Verified
 
+_Head = tuple[str, int, str]
+"""An entry that must be there: dataset, sequence and hash."""
 _FORMATS = click.Choice(["table", "json"])
 _MAX_PENDING = 10
 _DIGEST = len("sha256:") + 12
+_DELTAS = ("delta_spent", "threshold_delta")
+"""Fields of entries that are whole units; `--format json` has these."""
 _FACTS: dict[str, Any] = {
     "width": 79,
     "initial_indent": " " * 7,
@@ -120,6 +124,10 @@ def init(context: click.Context, new: bool) -> None:
     "--neighboring-relation", type=click.Choice(["ADD_OR_REMOVE_ONE", "REPLACE_SPECIAL"]), default="ADD_OR_REMOVE_ONE",
     show_default=True, help="ADD_OR_REMOVE_ONE for Poisson sampling, REPLACE_SPECIAL for training in passes.",
 )  # fmt: skip
+@click.option(
+    "--threshold-delta", type=FINITE,
+    help="What of delta is set aside for the thresholds of releases, such as vocabularies. Without it there is none.",
+)  # fmt: skip
 @click.option("--population", type=int, help="Declared number of records or users, for runs that declare none.")
 @click.option(
     "--block",
@@ -153,12 +161,19 @@ def add_blocks(context: click.Context, dataset_id: str, blocks: tuple[str, ...],
 @ledger.command()
 @click.argument("dataset_id")
 @click.option("--epsilon", required=True, type=FINITE, help="The new budget (nats), at the delta of the registration.")
+@click.option(
+    "--threshold-delta", type=FINITE,
+    help="What of that delta is set aside for thresholds from now on; as before where it is not given.",
+)  # fmt: skip
 @click.option("--approver", required=True, help="Who decided it.")
 @click.option("--reason", required=True, help="Why.")
 @click.pass_context
-def budget(context: click.Context, dataset_id: str, epsilon: float, approver: str, reason: str) -> None:
-    """Set another budget; below what is spent it stops every further run."""
-    _open(context).change_budget(dataset_id, epsilon=epsilon, approver=approver, reason=reason)
+def budget(context: click.Context, /, dataset_id: str, epsilon: float, **facts: Any) -> None:
+    """Set another budget; below what is spent it stops every further run.
+
+    Decide what is set aside for thresholds before anything is released that has some, not by what was released.
+    """
+    _open(context).change_budget(dataset_id, epsilon=epsilon, **facts)
     terminal.echo(f"The budget of {dataset_id!r} is epsilon={epsilon:g}.")
 
 
@@ -195,12 +210,13 @@ def show(context: click.Context, dataset_id: str | None, form: str) -> None:
 
 def _print_pending(dataset: DatasetRow) -> None:
     from tfx_privacy.accounting.rounding import percent
+    from tfx_privacy.budget import thresholds
 
     pending = [run for run in dataset.runs.values() if run.state in ("RESERVED", "STARTED")]
     for run in pending[:_MAX_PENDING]:
         terminal.echo(
             f"{dataset.dataset_id}: run {run.run_id} is {run.state}, with {percent(run.cost / dataset.budget)} of the "
-            "budget."
+            f"budget{f' and delta {thresholds.shown(run.delta_spent)} of its thresholds' if run.delta_spent else ''}."
         )
     if len(pending) > _MAX_PENDING:
         terminal.echo(f"{dataset.dataset_id}: and {len(pending) - _MAX_PENDING} more runs that did not end.")
@@ -221,11 +237,15 @@ def log(context: click.Context, dataset_id: str, form: str) -> None:
             terminal.data(strict_json.canonical(entry.model_dump(mode="json")) + "\n")
             continue
         body = entry.body.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
-        facts = ", ".join(f"{name}={_shown(value)}" for name, value in body.items())
+        facts = ", ".join(f"{name}={_shown(value, name)}" for name, value in body.items())
         terminal.echo(f"{entry.sequence:5}  {entry.at}  {entry.body.kind}\n{textwrap.fill(printable(facts), **_FACTS)}")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, name: str = "") -> str:
+    if name in _DELTAS:
+        from tfx_privacy.budget import thresholds
+
+        return thresholds.shown(value, down=name == "threshold_delta")
     if isinstance(value, str) and value.startswith("0x"):
         return f"{float.fromhex(value):g}"
     if isinstance(value, str) and value.startswith("sha256:"):
@@ -242,7 +262,7 @@ def _shown(value: Any) -> str:
 )  # fmt: skip
 @click.option(
     "--guarantee", "guarantees", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
-    help="A privacy_guarantee.json, whose run the ledger must hold. Repeatable.",
+    help="A privacy_guarantee.json, whose run the ledger must hold, and whose releases. Repeatable.",
 )  # fmt: skip
 @click.option(
     "--export", "exported", type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
@@ -260,7 +280,7 @@ def verify(
     from tfx_privacy.ledger import exports, verification
 
     known = [_head(text) for text in heads]
-    charged = {path: _head_of_guarantee(path) for path in guarantees}
+    charged = {path: _heads_of_guarantee(path) for path in guarantees}
     with terminal.working("Verifying every entry"):
         if exported is None:
             verified = _open(context).verify(known)
@@ -276,17 +296,19 @@ def verify(
         terminal.echo(_NO_HEADS.format(datasets=", ".join(verified.unanchored)))
     for dataset in verified.datasets.values():
         terminal.echo(f"  head {dataset.dataset_id}:{dataset.head_sequence}:{dataset.head_hash}")
-    for path, (dataset_id, sequence, _) in charged.items():
+    for path, ((dataset_id, sequence, _), *releases) in charged.items():
         terminal.echo(f"  guarantee {path}: its run is entry {sequence} of {dataset_id}")
+        for dataset_of_release, entry_of_release, _ in releases:
+            terminal.echo(f"    a release that it covers is entry {entry_of_release} of {dataset_of_release}")
 
 
-def _require_runs(verified: Verified, charged: Mapping[pathlib.Path, tuple[str, int, str]]) -> None:
-    """That the ledger holds the runs of these guarantees, by their files."""
+def _require_runs(verified: Verified, charged: Mapping[pathlib.Path, Sequence[_Head]]) -> None:
+    """That the ledger holds the runs and the releases of these guarantees, by their files."""
     from tfx_privacy.ledger import verification
 
-    for path, head in charged.items():
+    for path, heads in charged.items():
         with _named(path):
-            verification.require_heads(verified, [head])
+            verification.require_heads(verified, heads)
 
 
 @contextlib.contextmanager
@@ -307,7 +329,8 @@ def _head(text: str) -> tuple[str, int, str]:
     return parts[0], int(parts[1]), parts[2]
 
 
-def _head_of_guarantee(path: pathlib.Path) -> tuple[str, int, str]:
+def _heads_of_guarantee(path: pathlib.Path) -> list[_Head]:
+    """Of its own run, and of the releases in the same ledger."""
     from tfx_privacy.guarantee.record import PrivacyGuarantee
     from tfx_privacy.records import statement
 
@@ -315,7 +338,15 @@ def _head_of_guarantee(path: pathlib.Path) -> tuple[str, int, str]:
         record = statement.from_json(PrivacyGuarantee, path.read_bytes())
     if record.ledger is None or record.dataset_id is None:
         raise ParameterError(f"The guarantee in {path} names no ledger: its run was charged to no budget.")
-    return record.dataset_id, record.ledger.sequence, record.ledger.entry_hash
+    places = [
+        (record.dataset_id, record.ledger),
+        *((release.dataset_id, release.ledger) for release in record.releases),
+    ]
+    return [
+        (dataset_id, place.sequence, place.entry_hash)
+        for dataset_id, place in places
+        if dataset_id is not None and place is not None and place.ledger_id == record.ledger.ledger_id
+    ]
 
 
 @ledger.command()

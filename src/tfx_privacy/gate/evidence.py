@@ -37,6 +37,8 @@ class Evidence:
     """What the ledger says of the guarantee's run, read now; None if no ledger was asked."""
     reference_runs: Mapping[str, LedgerRun | EvidenceError] = dataclasses.field(default_factory=dict)
     """What it says of the reservations of reference models that the guarantee names, by run id."""
+    release_runs: Mapping[str, LedgerRun | EvidenceError] = dataclasses.field(default_factory=dict)
+    """What it says of the releases that the guarantee names in it, by run id."""
     signatures: Mapping[str, str | EvidenceError | None] = dataclasses.field(default_factory=dict)
     """Of "guarantee" and "evaluation": the key of a valid signature, None without one, or why it is not valid."""
 

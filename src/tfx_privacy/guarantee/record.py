@@ -7,30 +7,35 @@ The file is the only source of truth. ML Metadata rounds doubles to six decimals
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 from typing_extensions import Self
 
 from tfx_privacy.accounting.composition import RELATION_OF_SAMPLING
-from tfx_privacy.budget.runs import Identifier, LedgerPosition
+from tfx_privacy.budget.runs import Identifier, LedgerPosition, RunId
+from tfx_privacy.guarantee.covered_release import CoveredRelease as CoveredRelease  # noqa: PLC0414 - part of this record
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism, same_noise
 from tfx_privacy.records import digest, statement, strict_json
 from tfx_privacy.records.base import (
     Count,
     Digest,
+    GrownRecord,
     OpenProbability,
     PositiveCount,
     Record,
     Text,
 )
 from tfx_privacy.records.statement import ModelRecord
+from tfx_privacy.releases.record import Component, ExamplesRead
 
 FILE_NAME = "privacy_guarantee.json"
 
 Epsilon = Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)] | Literal["inf"]
 
 MAX_REFERENCE_MODELS = 128
+MAX_RELEASES = 64
+"""Of one guarantee."""
 MAX_STATEMENT = 16384
 """Characters of the prose."""
 # One of batch and share is computed from the other in double precision.
@@ -46,6 +51,10 @@ class Population(Record):
     """"counted": the number is a function of the data and is treated as public."""
 
 
+_RELEASED_BY: dict[str, Component] = {"transform_graph": "transform", "schema": "statistics"}
+"""Whose release an upstream artifact may come from."""
+
+
 class ScopeItem(Record):
     """One upstream artifact, and whether the guarantee covers what it took from the data."""
 
@@ -56,9 +65,13 @@ class ScopeItem(Record):
     """In a transform graph: names of the vocabulary files, one for each."""
     num_constants: Count = 0
     """In a transform graph: constants that an analyzer may have computed."""
+    covered_by: list[RunId] = pydantic.Field(default_factory=list)
+    """Run ids of the releases that all of it came from; none where nothing was taken from the data, or not by a release."""
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.covered_by and not (self.covered and self.artifact in _RELEASED_BY):
+            raise ValueError(f"what a release covers is a transform graph or a schema, not this {self.artifact}")
         if (self.vocabularies or self.num_constants) and (self.covered or self.artifact != "transform_graph"):
             raise ValueError("vocabularies and constants are of a transform graph that is not covered")
         return self
@@ -124,6 +137,10 @@ class BaseModel(Record):
         default_factory=list
     )
     """All private trainings that are in its weights, its own base models' first."""
+    releases: Annotated[list[CoveredRelease], pydantic.Field(max_length=MAX_RELEASES)] = pydantic.Field(
+        default_factory=list
+    )
+    """Of preprocessing and statistics, that these trainings were made with."""
     neighboring_relation: Literal["ADD_OR_REMOVE_ONE", "REPLACE_SPECIAL"] | None = None
     privacy_unit: Literal["example", "user"] | None = None
     ledger_id: str | None = None
@@ -139,9 +156,10 @@ class BaseModel(Record):
         if self.source == "private" and (None in of_guarantee or not self.trainings):
             raise ValueError("a private base model states its guarantee and its trainings")
         if self.source == "public" and (
-            set(of_guarantee) != {None} or self.trainings or self.ledger_id or self.signed_by
+            set(of_guarantee) != {None} or self.trainings or self.releases or self.ledger_id or self.signed_by
         ):
             raise ValueError("a base model that was declared public has no guarantee")
+        _check_apart(self.releases, self.run_id)
         return self
 
     @property
@@ -228,15 +246,16 @@ class ReferenceTrainings(Record):
         return self
 
 
-class PrivacyGuarantee(ModelRecord):
+class PrivacyGuarantee(GrownRecord, ModelRecord):
     """What one training run guarantees, and for which model.
 
     `epsilon_pld` and `epsilon_rdp` are upper bounds at `target_delta`; "inf" without a
-    mechanism. With a private `base_model` they are of both trainings together.
-    Readers that decide must recompute them from `mechanism` and `base_model`: `recomputed_epsilon`.
+    mechanism. With a private `base_model` they are of both trainings together, and with `releases` of these as well.
+    Readers that decide must recompute them from these three: `recomputed_epsilon`.
     """
 
     predicate_type: ClassVar[str] = f"{statement.PREDICATE_TYPES}/guarantee/v1"
+    added: ClassVar[frozenset[str]] = frozenset({"releases", "examples", "splits_disjoint_for"})
 
     run_id: Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{32}$")]
     issued_at: Text
@@ -256,6 +275,15 @@ class PrivacyGuarantee(ModelRecord):
     sources: list[ParameterSource] = pydantic.Field(default_factory=list)
     """Of noise and clip; none in a guarantee that does not say, or of a training without privacy."""
     train_splits: Annotated[list[Text], pydantic.Field(min_length=1)]
+    examples: list[ExamplesRead] = pydantic.Field(default_factory=list)
+    """Which examples were trained on; none in a guarantee that does not say."""
+    splits_disjoint_for: Literal["example", "user"] | None = None
+    """Unit of which nobody is in two splits of these examples, which all of `releases` are of as well; None where nothing
+    shows it."""
+    releases: Annotated[list[CoveredRelease], pydantic.Field(max_length=MAX_RELEASES)] = pydantic.Field(
+        default_factory=list
+    )
+    """Of preprocessing and statistics: epsilon is of them and of the training together."""
     labels: list[TrainedLabel] = pydantic.Field(default_factory=list)
     """Of every output with a loss; none in a guarantee that does not say."""
     scope: list[ScopeItem]
@@ -289,6 +317,8 @@ class PrivacyGuarantee(ModelRecord):
             raise ValueError("the reference models were not trained by the model's own mechanism")
         if self.references is not None and self.base_model is not None and self.base_model.is_private:
             raise ValueError("a private base model holds the records that reference models must not have seen")
+        _check_apart(self.releases, self.run_id)
+        self._check_scope()
         named = [source.parameter for source in self.sources]
         if len(set(named)) != len(named) or (named and isinstance(self.mechanism, NoMechanism)):
             raise ValueError(f"sources are of {named}, of a mechanism of kind {self.mechanism.kind!r}")
@@ -298,6 +328,15 @@ class PrivacyGuarantee(ModelRecord):
         if (self.ledger is None) != (self.dataset_id is None):
             raise ValueError("ledger and dataset_id belong together")
         return self
+
+    def _check_scope(self) -> None:
+        """What a release is said to cover came from a release that is here, and from nothing beside it."""
+        released = {release.run_id: release for release in self.releases}
+        for item in self.scope:
+            for run_id in item.covered_by:
+                found = released.get(run_id)
+                if found is None or found.component != _RELEASED_BY[item.artifact] or not found.is_complete:
+                    raise ValueError(f"no release {run_id[:8]} of this guarantee covers the {item.artifact} by itself")
 
     @property
     def stated_epsilon(self) -> float:
@@ -316,7 +355,22 @@ def _check_batch(mechanism: DPMechanism, population: Population) -> None:
         )
 
 
+def _check_apart(releases: list[CoveredRelease], run_id: str | None) -> None:
+    run_ids = [release.run_id for release in releases]
+    if len({*run_ids, run_id}) != len(run_ids) + 1:
+        raise ValueError("two releases, or a release and the training, have one run_id")
+
+
 def guarantee_digest(guarantee: PrivacyGuarantee) -> str:
     """Digest of what a guarantee states, without dataset, ledger position and prose: what a ledger keeps."""
     facts = guarantee.model_dump(mode="json") | {"dataset_id": None, "ledger": None, "statement": ""}
+    for part in (*facts["scope"], facts["base_model"] or {}):
+        _leave_out(part, "covered_by", "releases")
     return digest.text_digest(strict_json.canonical(facts))
+
+
+def _leave_out(facts: dict[str, Any], *names: str) -> None:
+    """Fields that are younger than ledgers: where they say nothing, a digest is what it was without them."""
+    for name in names:
+        if facts.get(name) in (None, []):
+            facts.pop(name, None)

@@ -103,7 +103,8 @@ class Reader:
 def ledger_run(dataset: DatasetRow, log: Sequence[Entry], run_id: str) -> LedgerRun:
     """A run, with the budget that it was charged to and the head of the dataset's log."""
     run = dataset.runs[run_id]
-    fullest = max(dataset.blocks[name].charged for name in entries.block_names(run.blocks))
+    blocks = [dataset.blocks[name] for name in entries.block_names(run.blocks)]
+    fullest = max(block.charged for block in blocks)
     hashes = {entry.sequence: entry.hash for entry in log}
     return LedgerRun(
         ledger_id=dataset.ledger_id,
@@ -123,7 +124,10 @@ def ledger_run(dataset: DatasetRow, log: Sequence[Entry], run_id: str) -> Ledger
         budget_delta=dataset.delta,
         charged=fullest,
         budget=dataset.budget,
-        spent_epsilon=renyi_filter.epsilon_of(dataset.order, fullest, delta=dataset.delta),
+        spent_epsilon=renyi_filter.epsilon_of(dataset.order, fullest, delta=dataset.conversion_delta),
+        delta_spent=run.delta_spent,
+        delta_charged=max(block.delta_charged for block in blocks),
+        threshold_delta=dataset.threshold_delta,
         head_sequence=dataset.head_sequence,
         head_hash=dataset.head_hash,
     )

@@ -7,36 +7,54 @@ import math
 
 from tfx_privacy.accounting.composition import MAX_NOISE_MULTIPLIER
 from tfx_privacy.accounting.rounding import percent, rounded_up
-from tfx_privacy.budget import renyi_filter
+from tfx_privacy.budget import renyi_filter, thresholds
 from tfx_privacy.budget.runs import PlannedRun
 from tfx_privacy.errors import TFXPrivacyError
 from tfx_privacy.ledger import admission, entries
 from tfx_privacy.ledger.state import DatasetRow
 
 _NOISE_TOLERANCE = 1e-4
+_NOTHING = "Nothing was charged, and no record was read."
 
 
-def refusal(dataset: DatasetRow, blocks: list[str], planned: PlannedRun, cost: int) -> str:
+def refusal(dataset: DatasetRow, blocks: list[str], planned: PlannedRun, cost: int, delta_spent: int) -> str:
     """Why a run does not fit, what is left, and what would fit."""
-    rest = admission.left(dataset, blocks)
-    spent = renyi_filter.epsilon_of(dataset.order, dataset.budget - rest, delta=dataset.delta)
-    where = f", blocks {', '.join(blocks)}" if blocks else ""
-    lines = [
-        f"The budget of dataset {dataset.dataset_id!r}{where} does not suffice: this run would take "
-        f"{percent(cost / dataset.budget)} of epsilon={dataset.epsilon:g} at delta={dataset.delta:g}, and "
-        f"{percent(rest / dataset.budget, down=True)} is left (runs so far, those that died included, spent "
-        f"epsilon={rounded_up(spent, 3, trimmed=True)}).",
-        "Nothing was charged, and no record was read.",
-    ]
-    lines.append(_fitting(dataset.order, planned, rest))
-    return " ".join(lines)
+    where = f"dataset {dataset.dataset_id!r}" + (f", blocks {', '.join(blocks)}" if blocks else "")
+    rest, delta_rest = admission.left(dataset, blocks), admission.left_for_thresholds(dataset, blocks)
+    reasons = []
+    if not cost <= rest:
+        reasons.append(_too_much_divergence(dataset, where, planned, cost, rest))
+    if not delta_spent <= delta_rest:
+        reasons.append(_too_much_delta(dataset, where, delta_spent, delta_rest))
+    return " ".join(reasons)
+
+
+def _too_much_divergence(dataset: DatasetRow, where: str, planned: PlannedRun, cost: int, rest: int) -> str:
+    spent = renyi_filter.epsilon_of(dataset.order, dataset.budget - rest, delta=dataset.conversion_delta)
+    return (
+        f"The budget of {where} does not suffice: this run would take {percent(cost / dataset.budget)} of "
+        f"epsilon={dataset.epsilon:g} at delta={dataset.delta:g}, and {percent(rest / dataset.budget, down=True)} is left "
+        f"(runs so far, those that died included, spent epsilon={rounded_up(spent, 3, trimmed=True)}). {_NOTHING} "
+        f"{_fitting(dataset.order, planned, rest)}"
+    )
+
+
+def _too_much_delta(dataset: DatasetRow, where: str, delta_spent: int, rest: int) -> str:
+    set_aside = thresholds.shown(dataset.threshold_delta, down=True)
+    return (
+        f"The delta of {where} does not suffice: this release's thresholds would spend {thresholds.shown(delta_spent)}, and "
+        f"{thresholds.shown(rest, down=True)} is left of the {set_aside} that is set aside for thresholds (of "
+        f"delta={dataset.delta:g}). {_NOTHING} Lower what the thresholds spend, or have more set aside by whoever owns the "
+        "budget (`tfx-privacy ledger budget --threshold-delta`)."
+    )
 
 
 def _fitting(order: float, planned: PlannedRun, rest: int) -> str:
     found = []
     noise = fitting_noise_multiplier(order, planned, rest)
     if noise is not None:
-        found.append(f"a noise_multiplier of at least {noise:g} with the same {planned.steps} steps")
+        same = f" with the same {planned.steps} steps" if planned.steps > 1 else ""
+        found.append(f"a noise_multiplier of at least {noise:g}{same}")
     steps = fitting_steps(order, planned, rest)
     if steps:
         found.append(f"at most {steps} steps with the same noise")
@@ -93,7 +111,9 @@ class BlockStatus:
     """Units of runs that were reserved or have started, and of those that died."""
     left: int
     spent_epsilon: float
-    """Committed and pending together, at the budget's delta."""
+    """Committed and pending together, at the budget's delta without what is set aside for thresholds."""
+    delta_charged: int
+    """What thresholds of all these runs spend, in units of `budget.thresholds`."""
 
 
 def status(dataset: DatasetRow) -> list[BlockStatus]:
@@ -108,7 +128,8 @@ def status(dataset: DatasetRow) -> list[BlockStatus]:
                 committed=committed,
                 pending=block.charged - committed,
                 left=admission.left(dataset, [name]),
-                spent_epsilon=renyi_filter.epsilon_of(dataset.order, block.charged, delta=dataset.delta),
+                spent_epsilon=renyi_filter.epsilon_of(dataset.order, block.charged, delta=dataset.conversion_delta),
+                delta_charged=block.delta_charged,
             )
         )
     return found

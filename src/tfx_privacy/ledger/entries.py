@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import pydantic
+from typing_extensions import Self
 
 from tfx_privacy._printable import is_blank
 from tfx_privacy.budget.runs import (
@@ -15,7 +16,7 @@ from tfx_privacy.budget.runs import (
     RunId,
 )
 from tfx_privacy.records import digest, strict_json
-from tfx_privacy.records.base import Digest, PositiveCount, Record, VersionedRecord
+from tfx_privacy.records.base import Count, Digest, GrownRecord, PositiveCount, Record, VersionedRecord
 
 MAX_BODY_BYTES = 1 << 20
 """Of an entry that is written; what is read may be eight times as large (`strict_json`), so no entry can be too large to read."""
@@ -35,8 +36,10 @@ _NONE: list[str] = []
 _NO_LABELS: dict[str, str] = {}
 
 
-class Registered(Record):
+class Registered(GrownRecord):
     """A dataset and its budget; always the first entry."""
+
+    added: ClassVar[frozenset[str]] = frozenset({"threshold_delta"})
 
     kind: Literal["register"] = "register"
     privacy_unit: Literal["example", "user"]
@@ -46,6 +49,9 @@ class Registered(Record):
     order: HexFloat
     """Renyi order of all of the dataset's charges, for ever."""
     budget: Units
+    """What divergence may come to, at delta without `threshold_delta`."""
+    threshold_delta: PositiveCount | None = None
+    """What of delta is set aside for thresholds, in units of `budget.thresholds`; None for nothing."""
     population: PositiveCount | None = None
     """Declared number of privacy units, for runs that declare none."""
     blocks: list[Identifier] = _NONE
@@ -60,29 +66,43 @@ class BlocksAdded(Record):
     approver: Approver
 
 
-class BudgetChanged(Record):
+class BudgetChanged(GrownRecord):
     """Another budget, for every block; what was charged stays."""
+
+    added: ClassVar[frozenset[str]] = frozenset({"threshold_delta"})
 
     kind: Literal["budget"] = "budget"
     epsilon: HexFloat
     budget: Units
+    threshold_delta: Count | None = None
+    """What of delta is set aside for thresholds from now on, in units of `budget.thresholds`; None for what was before."""
     approver: Approver
     reason: Reason
 
 
-class Reserved(Record):
+class Reserved(GrownRecord):
     """A run's charge, made before it reads a record."""
+
+    added: ClassVar[frozenset[str]] = frozenset({"delta_spent"})
 
     kind: Literal["reserve"] = "reserve"
     run_id: RunId
     purpose: Purpose
     planned: PlannedRun
     cost: Units
+    delta_spent: PositiveCount | None = None
+    """What a release's thresholds spend beside the Gaussian, in units of `budget.thresholds`; None for nothing."""
     blocks: list[Identifier] = _NONE
     accountant: Name
     """Library that the cost was computed with, and its version."""
     labels: dict[Name, Reason] = _NO_LABELS
     """Who asked: pipeline, node, execution; no key of anything."""
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.delta_spent is not None and self.purpose != "release":
+            raise ValueError(f"delta_spent belongs to purpose='release', not to {self.purpose!r}")
+        return self
 
 
 class Started(Record):

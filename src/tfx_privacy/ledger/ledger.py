@@ -13,7 +13,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from tfx_privacy.budget import renyi_filter
+from tfx_privacy.budget import renyi_filter, thresholds
 from tfx_privacy.budget.runs import LedgerRun, PlannedRun, check_identifier
 from tfx_privacy.errors import BudgetError, LedgerError, ParameterError
 from tfx_privacy.ledger import budgets, entries, initialising, requests, verification
@@ -109,6 +109,7 @@ class Ledger:
         approver: str,
         privacy_unit: str = "example",
         neighboring_relation: str = "ADD_OR_REMOVE_ONE",
+        threshold_delta: float | None = None,
         population: int | None = None,
         blocks: Sequence[str] = (),
     ) -> Entry:
@@ -123,6 +124,8 @@ class Ledger:
           privacy_unit: "example" or "user".
           neighboring_relation: "ADD_OR_REMOVE_ONE" (for Poisson sampling) or "REPLACE_SPECIAL" (for passes). Runs of
             the other relation are refused.
+          threshold_delta: What of delta is set aside for thresholds of releases (of each block); the divergence of all runs
+            pays for the rest alone. None for nothing: no release with a threshold is charged then.
           population: Declared number of units, for runs that declare none.
           blocks: Parts that are charged separately. No person may be in two of them, ever.
 
@@ -139,6 +142,7 @@ class Ledger:
             approver=approver,
             privacy_unit=privacy_unit,
             neighboring_relation=neighboring_relation,
+            threshold_delta=threshold_delta,
             population=population,
             blocks=blocks,
         )
@@ -159,22 +163,29 @@ class Ledger:
         body = requests.body(entries.BlocksAdded, blocks=requests.checked_blocks(blocks), approver=approver)
         return self._appender.append(dataset_id, f"blocks:{secrets.token_hex(16)}", lambda _: body)
 
-    def change_budget(self, dataset_id: str, *, epsilon: float, approver: str, reason: str) -> Entry:
+    def change_budget(
+        self, dataset_id: str, *, epsilon: float, approver: str, reason: str, threshold_delta: float | None = None
+    ) -> Entry:
         """Sets another budget; below what is charged it stops every further run.
 
         Args:
           dataset_id: The dataset.
           epsilon: The new budget, at the delta of the registration.
+          threshold_delta: What of that delta is set aside for thresholds from now on, no less than they have spent; None for
+            what was set aside before.
           approver: Who decided it.
           reason: Why.
 
         Raises:
           ParameterError: If an argument breaks its rule.
+          LedgerError: If thresholds have spent more than is set aside.
         """
         epsilon = requests.checked_epsilon(epsilon)
 
         def make(dataset: DatasetRow) -> Record:
-            return requests.budget_change(dataset, epsilon=epsilon, approver=approver, reason=reason)
+            return requests.budget_change(
+                dataset, epsilon=epsilon, threshold_delta=threshold_delta, approver=approver, reason=reason
+            )
 
         return self._appender.append(dataset_id, f"budget:{secrets.token_hex(16)}", make)
 
@@ -196,6 +207,7 @@ class Ledger:
         neighboring_relation: str,
         blocks: Sequence[str] = (),
         purpose: str = "model",
+        delta_spent: float = 0.0,
         labels: Mapping[str, str] | None = None,
     ) -> Entry:
         """Charges a run, before it reads a record.
@@ -207,20 +219,22 @@ class Ledger:
           privacy_unit: The run's; must be the dataset's.
           neighboring_relation: The run's; must be the dataset's.
           blocks: The blocks that the run reads; needed where the dataset has blocks.
-          purpose: "model" or "reference_models".
+          purpose: "model", "reference_models" or "release".
+          delta_spent: Probability that a release's thresholds spend, beside what `planned` costs; rounded up to whole units.
           labels: Who asks, for people who read the log.
 
         Returns:
           The entry; an earlier one if this run was reserved before, with the same plan.
 
         Raises:
-          BudgetError: If the budget does not suffice.
+          BudgetError: If the budget does not suffice, or what is set aside for thresholds.
           LedgerError: If the run cannot be charged for another reason.
         """
         if not isinstance(planned, PlannedRun):
             raise ParameterError(f"Expected planned={planned!r} to be a PlannedRun.")
         check_identifier(dataset_id=dataset_id)
         names = requests.checked_blocks(blocks)
+        units = thresholds.spent(delta_spent)
         # Computed before the lock is taken: accounting may take a while.
         cost = renyi_filter.cost(self._reader.order(dataset_id), planned.event)
 
@@ -232,19 +246,21 @@ class Ledger:
                 run_id=run_id,
                 planned=planned,
                 cost=cost,
+                delta_spent=units,
                 blocks=names,
                 purpose=purpose,
                 labels={} if labels is None else labels,
             )
 
         def same(body: Any) -> bool:
-            return (body.planned, body.blocks, body.purpose) == (planned, names, purpose)
+            found = body.planned, body.blocks, body.purpose, body.delta_spent or 0
+            return bool(found == (planned, names, purpose, units))
 
         try:
             return self._appender.append(dataset_id, f"reserve:{run_id}", make, same, run_id=run_id)
         except requests.RefusedError as refused:
             # Worded after the lock is given back: what would fit takes many accountings.
-            message = budgets.refusal(refused.dataset, names, planned, cost)
+            message = budgets.refusal(refused.dataset, names, planned, cost, units)
         raise BudgetError(message)
 
     def start(self, run_id: str, *, attempt: int = 1, attempt_id: str) -> Entry:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tfx_privacy.budget import renyi_filter
+from tfx_privacy.budget import renyi_filter, thresholds
 from tfx_privacy.budget.runs import RunState
-from tfx_privacy.errors import LedgerError
+from tfx_privacy.errors import LedgerError, ParameterError
 from tfx_privacy.ledger import admission, entries
 from tfx_privacy.ledger.entries import (
     Aborted,
@@ -111,13 +111,13 @@ def _check_link(entry: Entry, dataset: DatasetRow | None) -> None:
 
 def _register(entry: Entry, body: Registered) -> DatasetRow:
     epsilon, delta, order = (float.fromhex(text) for text in (body.epsilon, body.delta, body.order))
-    if not _is_near(body.budget, renyi_filter.budget(order, epsilon=epsilon, delta=delta)):
-        raise _broken(entry, f"its budget of {body.budget} units is not that of epsilon={epsilon:g}")
+    set_aside = body.threshold_delta or 0
+    _check_budget(entry, body, order, delta, set_aside)
     names = entries.block_names(body.blocks)
     if len(set(names)) != len(names):
         raise _broken(entry, "a block is named twice")
-    blocks = {name: BlockRow(ceiling=body.budget) for name in names}
-    return DatasetRow(entry.ledger_id, entry.dataset_id, body, epsilon, body.budget, 0, "", blocks)
+    blocks = {name: BlockRow(ceiling=body.budget, delta_ceiling=set_aside) for name in names}
+    return DatasetRow(entry.ledger_id, entry.dataset_id, body, epsilon, body.budget, set_aside, 0, "", blocks)
 
 
 def _add_blocks(entry: Entry, body: BlocksAdded, dataset: DatasetRow) -> None:
@@ -125,16 +125,30 @@ def _add_blocks(entry: Entry, body: BlocksAdded, dataset: DatasetRow) -> None:
         raise _broken(entry, "the dataset was registered without blocks")
     if len(set(body.blocks)) != len(body.blocks) or set(body.blocks) & set(dataset.blocks):
         raise _broken(entry, "a block is named twice")
-    dataset.blocks.update({name: BlockRow(ceiling=dataset.budget) for name in body.blocks})
+    new = {name: BlockRow(ceiling=dataset.budget, delta_ceiling=dataset.threshold_delta) for name in body.blocks}
+    dataset.blocks.update(new)
 
 
 def _change_budget(entry: Entry, body: BudgetChanged, dataset: DatasetRow) -> None:
-    epsilon = float.fromhex(body.epsilon)
-    if not _is_near(body.budget, renyi_filter.budget(dataset.order, epsilon=epsilon, delta=dataset.delta)):
-        raise _broken(entry, f"its budget of {body.budget} units is not that of epsilon={epsilon:g}")
-    dataset.epsilon, dataset.budget = epsilon, body.budget
+    set_aside = dataset.threshold_delta if body.threshold_delta is None else body.threshold_delta
+    _check_budget(entry, body, dataset.order, dataset.delta, set_aside)
+    # Divergence could be lowered below what is charged, and nothing more would be admitted. Delta that was spent would be
+    # used for divergence a second time.
+    if not all(block.delta_charged <= set_aside for block in dataset.blocks.values()):
+        raise _broken(entry, "it sets aside less for thresholds than they have spent")
+    dataset.epsilon, dataset.budget, dataset.threshold_delta = float.fromhex(body.epsilon), body.budget, set_aside
     for block in dataset.blocks.values():
-        block.ceiling = max(body.budget, block.charged)
+        block.ceiling, block.delta_ceiling = max(body.budget, block.charged), set_aside
+
+
+def _check_budget(entry: Entry, body: Registered | BudgetChanged, order: float, delta: float, set_aside: int) -> None:
+    epsilon = float.fromhex(body.epsilon)
+    try:
+        computed = renyi_filter.budget(order, epsilon=epsilon, delta=thresholds.left(delta, set_aside))
+    except ParameterError as error:
+        raise _broken(entry, f"there is no such budget: {error}") from None
+    if not _is_near(body.budget, computed):
+        raise _broken(entry, f"its budget of {body.budget} units is not that of epsilon={epsilon:g}")
 
 
 def _reserve(entry: Entry, body: Reserved, dataset: DatasetRow) -> None:
@@ -146,10 +160,16 @@ def _reserve(entry: Entry, body: Reserved, dataset: DatasetRow) -> None:
     names = entries.block_names(body.blocks)
     if len(set(names)) != len(names) or not set(names) <= set(dataset.blocks):
         raise _broken(entry, f"its blocks {body.blocks} are not the dataset's")
-    if not admission.fits(dataset, body.blocks, body.cost):
-        raise _broken(entry, f"its cost of {body.cost} units does not fit into the budget of {dataset.budget}")
+    delta_spent = body.delta_spent or 0
+    if not admission.fits(dataset, body.blocks, body.cost, delta_spent):
+        raise _broken(
+            entry,
+            f"its cost of {body.cost} units does not fit into the budget of {dataset.budget}, or the {delta_spent} units of "
+            f"its thresholds not into the {dataset.threshold_delta} that are set aside for them",
+        )
     for name in names:
         dataset.blocks[name].charged += body.cost
+        dataset.blocks[name].delta_charged += delta_spent
     dataset.runs[body.run_id] = RunRow(
         run_id=body.run_id,
         dataset_id=entry.dataset_id,
@@ -157,6 +177,7 @@ def _reserve(entry: Entry, body: Reserved, dataset: DatasetRow) -> None:
         state="RESERVED",
         planned=body.planned,
         cost=body.cost,
+        delta_spent=delta_spent,
         blocks=list(body.blocks),
     )
 
@@ -182,6 +203,7 @@ def _advance(entry: Entry, body: Started | Committed | Aborted | Settled, datase
         run.state = "ABORTED"
         for name in entries.block_names(run.blocks):
             dataset.blocks[name].charged -= run.cost
+            dataset.blocks[name].delta_charged -= run.delta_spent
     else:
         run.state = "SETTLED"
 

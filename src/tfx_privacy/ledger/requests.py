@@ -10,7 +10,7 @@ import pydantic
 
 from tfx_privacy import _validate
 from tfx_privacy.accounting.epsilon import dp_accounting_version
-from tfx_privacy.budget import renyi_filter
+from tfx_privacy.budget import renyi_filter, thresholds
 from tfx_privacy.errors import LedgerError, ParameterError
 from tfx_privacy.ledger import admission
 from tfx_privacy.ledger.entries import BudgetChanged, Registered, Reserved
@@ -22,7 +22,7 @@ _LARGEST_EPSILON = renyi_filter.MAX_UNITS * renyi_filter.UNIT
 
 
 class RefusedError(Exception):
-    """A run's cost does not fit into what is left. It ends the transaction; the refusal is worded afterwards."""
+    """A run does not fit into what is left. It ends the transaction; the refusal is worded afterwards."""
 
     def __init__(self, dataset: DatasetRow) -> None:
         """Keeps the dataset as it was in the transaction."""
@@ -45,13 +45,20 @@ def body(kind: type[_Body], **fields: Any) -> _Body:
 
 
 def registration(
-    *, epsilon: float, delta: float, population: int | None, blocks: Sequence[str], **facts: Any
+    *,
+    epsilon: float,
+    delta: float,
+    threshold_delta: float | None,
+    population: int | None,
+    blocks: Sequence[str],
+    **facts: Any,
 ) -> Registered:
     """The body that registers a dataset, with the Renyi order at which its budget allows most.
 
     Args:
       epsilon: The budget, in nats.
       delta: The budget's; also below 1 / population where that is given.
+      threshold_delta: What of delta is set aside for thresholds; None for nothing.
       population: Declared number of units.
       blocks: Parts that are charged separately.
       **facts: The body's other fields.
@@ -65,31 +72,54 @@ def registration(
             f"Expected delta={delta:g} < 1 / population = {1.0 / population:.3g}. A delta of that size allows "
             "publishing a whole record."
         )
-    order = renyi_filter.best_order(epsilon=epsilon, delta=delta)
+    set_aside = 0 if threshold_delta is None else _set_aside(threshold_delta, delta)
+    rest = thresholds.left(delta, set_aside)
+    order = renyi_filter.best_order(epsilon=epsilon, delta=rest)
     return body(
         Registered,
         epsilon=epsilon.hex(),
         delta=delta.hex(),
         order=order.hex(),
-        budget=renyi_filter.budget(order, epsilon=epsilon, delta=delta),
+        budget=renyi_filter.budget(order, epsilon=epsilon, delta=rest),
+        threshold_delta=set_aside or None,
         population=population,
         blocks=checked_blocks(blocks),
         **facts,
     )
 
 
-def budget_change(dataset: DatasetRow, *, epsilon: float, approver: str, reason: str) -> BudgetChanged:
+def budget_change(
+    dataset: DatasetRow, *, epsilon: float, threshold_delta: float | None, approver: str, reason: str
+) -> BudgetChanged:
     """The body that sets another budget, at the delta and the order of the registration.
+
+    Args:
+      dataset: As it is now, locked.
+      epsilon: The new budget.
+      threshold_delta: What of delta is set aside for thresholds from now on; None for what was before.
+      approver: Who decided it.
+      reason: Why.
 
     Raises:
       ParameterError: If an argument breaks its rule.
     """
-    units = renyi_filter.budget(dataset.order, epsilon=epsilon, delta=dataset.delta)
-    return body(BudgetChanged, epsilon=epsilon.hex(), budget=units, approver=approver, reason=reason)
+    new = None if threshold_delta is None else _set_aside(threshold_delta, dataset.delta)
+    rest = thresholds.left(dataset.delta, dataset.threshold_delta if new is None else new)
+    units = renyi_filter.budget(dataset.order, epsilon=epsilon, delta=rest)
+    return body(
+        BudgetChanged, epsilon=epsilon.hex(), budget=units, threshold_delta=new, approver=approver, reason=reason
+    )
 
 
 def reservation(
-    dataset: DatasetRow, *, privacy_unit: str, neighboring_relation: str, blocks: list[str], cost: int, **fields: Any
+    dataset: DatasetRow,
+    *,
+    privacy_unit: str,
+    neighboring_relation: str,
+    blocks: list[str],
+    cost: int,
+    delta_spent: int,
+    **fields: Any,
 ) -> Reserved:
     """The body that charges a run.
 
@@ -99,18 +129,20 @@ def reservation(
       neighboring_relation: The run's.
       blocks: The blocks that the run reads.
       cost: The run's, in units.
+      delta_spent: Of its thresholds, in units.
       **fields: The body's other fields.
 
     Raises:
       LedgerError: If the run is of another kind than the dataset, or its blocks are not the dataset's.
       ParameterError: If a field breaks its rule.
-      RefusedError: If the cost does not fit.
+      RefusedError: If the cost does not fit, or what its thresholds spend.
     """
     _check_kind(dataset, privacy_unit=privacy_unit, neighboring_relation=neighboring_relation)
     _check_blocks(dataset, blocks)
-    if not admission.fits(dataset, blocks, cost):
+    if not admission.fits(dataset, blocks, cost, delta_spent):
         raise RefusedError(dataset)
-    return body(Reserved, blocks=blocks, cost=cost, accountant=_accountant(), **fields)
+    spent = delta_spent or None
+    return body(Reserved, blocks=blocks, cost=cost, delta_spent=spent, accountant=_accountant(), **fields)
 
 
 def checked_epsilon(epsilon: float) -> float:
@@ -137,6 +169,16 @@ def checked_blocks(blocks: Sequence[str]) -> list[str]:
     if isinstance(blocks, str) or not isinstance(blocks, Collection) or not all(isinstance(x, str) for x in blocks):
         raise ParameterError(f"Expected blocks={blocks!r} to be a list of names.")
     return sorted(blocks)
+
+
+def _set_aside(threshold_delta: float, delta: float) -> int:
+    units = thresholds.set_aside(threshold_delta)
+    if not threshold_delta < delta:
+        raise ParameterError(
+            f"Expected threshold_delta={threshold_delta!r} < delta={delta:g}. Divergence is converted to epsilon at what is "
+            "left of delta; a tenth of it is enough for many releases, and costs about a hundredth of the budget."
+        )
+    return units
 
 
 def _check_kind(dataset: DatasetRow, **kind: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,13 +26,14 @@ def of_dataset(dataset: DatasetRow) -> dict[str, Any]:
         "budget": dataset.budget,
         "head_sequence": dataset.head_sequence,
         "head_hash": dataset.head_hash,
+        "threshold_delta": dataset.threshold_delta,
     }
 
 
 def of_block(dataset: DatasetRow, name: str) -> dict[str, Any]:
     """The row of `block`."""
     block = dataset.blocks[name]
-    return {"dataset_id": dataset.dataset_id, "block": name, "charged": block.charged, "ceiling": block.ceiling}
+    return {"dataset_id": dataset.dataset_id, "block": name, **dataclasses.asdict(block)}
 
 
 def of_run(run: RunRow) -> dict[str, Any]:
@@ -49,6 +51,7 @@ def of_run(run: RunRow) -> dict[str, Any]:
         "model_digest": run.model_digest,
         "guarantee_digest": run.guarantee_digest,
         "commit_sequence": run.commit_sequence,
+        "delta_spent": run.delta_spent,
     }
 
 
@@ -147,9 +150,13 @@ def read_dataset(
         facts=facts,
         epsilon=epsilon,
         budget=row["budget"],
+        threshold_delta=row["threshold_delta"],
         head_sequence=row["head_sequence"],
         head_hash=row["head_hash"],
-        blocks={block["block"]: BlockRow(block["charged"], block["ceiling"]) for block in blocks},
+        blocks={
+            block["block"]: BlockRow(block["charged"], block["ceiling"], block["delta_charged"], block["delta_ceiling"])
+            for block in blocks
+        },
     )
     for run_id in runs:
         found = read_run(connection, run_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from tfx_privacy.budget import renyi_filter
+from tfx_privacy.budget import renyi_filter, thresholds
 
 METADATA = sa.MetaData()
 # Amounts are integers of 64 bits in both databases: SQLite keeps NaN as NULL, and PostgreSQL takes NaN for the largest
@@ -21,7 +21,11 @@ DATASET = sa.Table(
     sa.Column("budget", sa.BigInteger, nullable=False),
     sa.Column("head_sequence", sa.BigInteger, nullable=False),
     sa.Column("head_hash", sa.Text, nullable=False),
+    sa.Column("threshold_delta", sa.BigInteger, nullable=False),
     sa.CheckConstraint(f"budget > 0 AND budget < {renyi_filter.MAX_UNITS}", name="budget_in_range"),
+    sa.CheckConstraint(
+        f"threshold_delta >= 0 AND threshold_delta < {thresholds.MAX_UNITS}", name="threshold_delta_in_range"
+    ),
 )  # fmt: skip
 
 BLOCK = sa.Table(
@@ -30,8 +34,13 @@ BLOCK = sa.Table(
     sa.Column("block", sa.Text, primary_key=True),
     sa.Column("charged", sa.BigInteger, nullable=False),
     sa.Column("ceiling", sa.BigInteger, nullable=False),
-    # The last guard: whatever a client computed, the database takes no charge beyond the ceiling.
+    sa.Column("delta_charged", sa.BigInteger, nullable=False),
+    sa.Column("delta_ceiling", sa.BigInteger, nullable=False),
+    # The last guard: whatever a client computed, the database takes no charge beyond the ceilings.
     sa.CheckConstraint("charged >= 0 AND charged <= ceiling", name="charged_within_ceiling"),
+    sa.CheckConstraint(
+        "delta_charged >= 0 AND delta_charged <= delta_ceiling", name="delta_charged_within_ceiling"
+    ),
 )  # fmt: skip
 
 RUN = sa.Table(
@@ -48,8 +57,10 @@ RUN = sa.Table(
     sa.Column("model_digest", sa.Text),
     sa.Column("guarantee_digest", sa.Text),
     sa.Column("commit_sequence", sa.BigInteger),
+    sa.Column("delta_spent", sa.BigInteger, nullable=False),
     sa.CheckConstraint(_STATES, name="state_known"),
     sa.CheckConstraint(f"cost > 0 AND cost < {renyi_filter.MAX_UNITS}", name="cost_in_range"),
+    sa.CheckConstraint(f"delta_spent >= 0 AND delta_spent < {thresholds.MAX_UNITS}", name="delta_spent_in_range"),
     sa.Index("run_by_dataset", "dataset_id", "state"),
 )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from tfx_privacy.budget import thresholds
 from tfx_privacy.budget.runs import PlannedRun, Purpose, RunState
 from tfx_privacy.ledger import entries
 from tfx_privacy.ledger.entries import Registered
@@ -19,6 +20,8 @@ class RunRow:
     state: RunState
     planned: PlannedRun
     cost: int
+    delta_spent: int
+    """Of its thresholds, in units of `budget.thresholds`."""
     blocks: list[str]
     attempt: int = 0
     attempt_id: str | None = None
@@ -34,6 +37,10 @@ class BlockRow:
     charged: int = 0
     ceiling: int = 0
     """No charge may pass it: the budget, or what had been charged when the budget was lowered below that."""
+    delta_charged: int = 0
+    """Of thresholds, in units of `budget.thresholds`."""
+    delta_ceiling: int = 0
+    """What thresholds may be charged."""
 
 
 @dataclasses.dataclass
@@ -45,6 +52,9 @@ class DatasetRow:
     facts: Registered
     epsilon: float
     budget: int
+    """Of divergence, in units of `budget.renyi_filter`."""
+    threshold_delta: int
+    """What of delta is set aside for thresholds, in units of `budget.thresholds`."""
     head_sequence: int
     head_hash: str
     blocks: dict[str, BlockRow]
@@ -60,6 +70,11 @@ class DatasetRow:
     def delta(self) -> float:
         """The budget's delta."""
         return float.fromhex(self.facts.delta)
+
+    @property
+    def conversion_delta(self) -> float:
+        """The budget's delta without what is set aside for thresholds: at it divergence is converted to epsilon."""
+        return thresholds.left(self.delta, self.threshold_delta)
 
     @property
     def declared_blocks(self) -> list[str]:

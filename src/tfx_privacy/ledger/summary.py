@@ -9,7 +9,7 @@ import rich.box
 import rich.table
 
 from tfx_privacy.accounting.rounding import percent, rounded_up
-from tfx_privacy.budget import renyi_filter
+from tfx_privacy.budget import renyi_filter, thresholds
 from tfx_privacy.ledger import budgets, totals
 from tfx_privacy.ledger.state import DatasetRow
 
@@ -32,15 +32,18 @@ def rows(dataset: DatasetRow) -> list[dict[str, Any]]:
 
 
 def explanation(dataset: DatasetRow) -> str:
-    """Why what is left of a dataset's fullest block is not the share of its epsilon; empty where nothing is charged."""
+    """Why what is left of a dataset's fullest block is not the share of its epsilon, and what thresholds spent.
+
+    Empty where nothing is charged, and nothing set aside for thresholds.
+    """
     block = max(budgets.status(dataset), key=lambda block: block.committed + block.pending)
     charged = block.committed + block.pending
     if not charged:
-        return ""
+        return _of_thresholds(dataset)
     why = renyi_filter.explained(
         charged, dataset.budget, spent_epsilon=block.spent_epsilon, budget_epsilon=dataset.epsilon
     )
-    return f"{why} {_OF_A_RUN}"
+    return " ".join(filter(None, (why, _OF_A_RUN, _of_thresholds(dataset))))
 
 
 def table(found: Sequence[dict[str, Any]]) -> rich.table.Table:
@@ -65,6 +68,17 @@ def table(found: Sequence[dict[str, Any]]) -> rich.table.Table:
     return made
 
 
+def _of_thresholds(dataset: DatasetRow) -> str:
+    if not dataset.threshold_delta:
+        return ""
+    spent = max(block.delta_charged for block in dataset.blocks.values())
+    where = ", in the block where it is most" if dataset.declared_blocks else ""
+    return (
+        f"Thresholds of releases have spent delta {thresholds.shown(spent)} of the "
+        f"{thresholds.shown(dataset.threshold_delta, down=True)} that is set aside for them{where}."
+    )
+
+
 def _row(dataset: DatasetRow, block: budgets.BlockStatus) -> dict[str, Any]:
     bounds = totals.bounds_if_planned(dataset, block.name)
     return {
@@ -79,8 +93,10 @@ def _row(dataset: DatasetRow, block: budgets.BlockStatus) -> dict[str, Any]:
         "spent_share": block.committed / dataset.budget,
         "reserved_share": block.pending / dataset.budget,
         "left_share": block.left / dataset.budget,
-        "spent_epsilon": renyi_filter.epsilon_of(dataset.order, block.committed, delta=dataset.delta),
+        "spent_epsilon": renyi_filter.epsilon_of(dataset.order, block.committed, delta=dataset.conversion_delta),
         "charged_epsilon": block.spent_epsilon,
+        "threshold_delta": thresholds.delta_of(dataset.threshold_delta),
+        "delta_spent": thresholds.delta_of(block.delta_charged),
         "pld_epsilon_if_planned": None if bounds is None else bounds.best,
         "runs_left": budgets.runs_left(dataset, block.name),
         "num_runs": sum(run.state == "COMMITTED" for run in dataset.runs.values()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tfx_privacy.accounting.composition import composed, dp_sgd_event
 from tfx_privacy.accounting.epsilon import COARSE_INTERVAL, EpsilonBounds, epsilon_bounds
+from tfx_privacy.budget import thresholds
 from tfx_privacy.ledger import entries
 from tfx_privacy.ledger.state import DatasetRow
 
@@ -21,7 +22,8 @@ def bounds_if_planned(dataset: DatasetRow, block: str) -> EpsilonBounds | None:
       block: One of its blocks.
 
     Returns:
-      Both bounds, at the budget's delta; None without a run, or with more kinds of runs than are worth the wait.
+      Both bounds, at the budget's delta without what thresholds spent of it; None without a run, or with more kinds of
+      runs than are worth the wait.
     """
     kinds: dict[tuple[float, float], int] = {}
     for run in dataset.runs.values():
@@ -35,4 +37,5 @@ def bounds_if_planned(dataset: DatasetRow, block: str) -> EpsilonBounds | None:
         dp_sgd_event(noise_multiplier=noise, sampling_probability=share, steps=steps)
         for (noise, share), steps in kinds.items()
     ]
-    return epsilon_bounds(composed(runs), target_delta=dataset.delta, value_discretization_interval=COARSE_INTERVAL)
+    rest = thresholds.left(dataset.delta, dataset.blocks[block].delta_charged)
+    return epsilon_bounds(composed(runs), target_delta=rest, value_discretization_interval=COARSE_INTERVAL)

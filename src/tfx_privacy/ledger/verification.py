@@ -14,7 +14,7 @@ from tfx_privacy.errors import LedgerError
 from tfx_privacy.ledger import migrations, replay, rows
 from tfx_privacy.ledger.anchor import require_head
 from tfx_privacy.ledger.entries import Entry
-from tfx_privacy.ledger.migrations.versions import r0001_ledger
+from tfx_privacy.ledger.migrations.versions import r0002_thresholds
 from tfx_privacy.ledger.schema import BLOCK, DATASET, ENTRY, METADATA, RUN
 from tfx_privacy.ledger.state import DatasetRow
 
@@ -179,7 +179,7 @@ def _check_postgresql(connection: sa.Connection) -> None:
         name: (table, kind, _condition(text), " ".join(source.split()))
         for name, table, kind, text, source in connection.execute(_POSTGRESQL_TRIGGERS)
     }
-    for trigger in r0001_ledger.postgresql_guards():
+    for trigger in r0002_thresholds.postgresql_guards():
         expected = (trigger.table, trigger.kind, _words(trigger.condition), " ".join(trigger.source.split()))
         if found.get(trigger.name) != expected:
             raise LedgerError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 from typing_extensions import Self
@@ -72,6 +72,26 @@ class Record(pydantic.BaseModel):
     def to_json(self) -> str:
         """Writes the record with sorted keys."""
         return strict_json.dumps(self.model_dump(mode="json")) + "\n"
+
+
+class GrownRecord(Record):
+    """A record with fields that were not there when the first of its kind was written.
+
+    They are left out of its text while they hold their defaults: what was written and hashed before is the same text.
+    """
+
+    added: ClassVar[frozenset[str]]
+    """Their names; each has a default."""
+
+    @pydantic.model_serializer(mode="wrap")
+    def _as_before(self, write: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = write(self)
+        unchanged = {name for name in self.added if getattr(self, name) == _default(type(self), name)}
+        return {name: value for name, value in found.items() if name not in unchanged}
+
+
+def _default(kind: type[Record], name: str) -> Any:
+    return kind.model_fields[name].get_default(call_default_factory=True)
 
 
 class VersionedRecord(Record):

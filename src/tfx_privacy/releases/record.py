@@ -179,8 +179,11 @@ class Release(SubjectRecord):
 
 
 def together(answers: list[Answer]) -> float:
-    """Noise multiplier of several answers about the same records, for one record."""
-    return float(math.fsum(answer.noise_multiplier**-2 for answer in answers) ** -0.5)
+    """Noise multiplier of several answers about the same records, for one record; 0 where doubles do not hold it."""
+    try:
+        return float(math.fsum(answer.noise_multiplier**-2 for answer in answers) ** -0.5)
+    except ArithmeticError:
+        return 0.0
 
 
 def least_threshold(

@@ -9,7 +9,7 @@ Pusher relies on is the blessing.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pydantic
 
@@ -23,12 +23,14 @@ from tfx_privacy.guarantee.record import PrivacyGuarantee
 from tfx_privacy.records import strict_json
 from tfx_privacy.records.base import (
     Count,
+    GrownRecord,
     PositiveCount,
     Record,
     Text,
     VersionedRecord,
 )
-from tfx_privacy.reporting.checklist import Answer, Coverage, Metric
+from tfx_privacy.reporting.checklist import Answer, Metric
+from tfx_privacy.reporting.uses import Coverage
 
 JSON_NAME = "report.json"
 
@@ -39,8 +41,10 @@ class Problem(Record):
     error: str
 
 
-class EvidenceFacts(Record):
+class EvidenceFacts(GrownRecord):
     """What the gate looked at. A part that could not be read is the reason why."""
+
+    added: ClassVar[frozenset[str]] = frozenset({"release_runs"})
 
     model_digest: str | Problem
     guarantee: PrivacyGuarantee | Problem
@@ -48,6 +52,7 @@ class EvidenceFacts(Record):
     upstream_blessing: str | Problem
     ledger: LedgerRun | Problem | None
     reference_runs: dict[str, LedgerRun | Problem]
+    release_runs: dict[str, LedgerRun | Problem] = pydantic.Field(default_factory=dict)
     signatures: dict[str, str | Problem | None]
     statement: str | None = None
     """Written from the guarantee's numbers; the file's own prose is no evidence."""

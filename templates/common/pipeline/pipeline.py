@@ -16,7 +16,7 @@ from tfx.types import standard_artifacts
 
 from models import model
 from pipeline import configs
-from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator
+from tfx_privacy.components import BudgetValidator, DPStatisticsGen, DPTrainer, DPTransform, PrivacyEvaluator
 
 
 def create_pipeline(
@@ -50,17 +50,33 @@ def create_pipeline(
       The pipeline.
     """
     example_gen = configs.EXAMPLE_GEN(input_base=data_path, input_config=_splits())
-    statistics_gen = StatisticsGen(examples=example_gen.outputs["examples"])
+    charged = {"ledger": configs.LEDGER, "dataset_id": configs.DATASET_ID}
+    # Private statistics make a private schema. Without them it is the records' own, and the guarantee says so.
+    statistics_gen = (
+        DPStatisticsGen(
+            examples=example_gen.outputs["examples"], features=configs.FEATURES, privacy=configs.STATISTICS, **charged
+        )
+        if configs.STATISTICS
+        else StatisticsGen(examples=example_gen.outputs["examples"])
+    )
     schema_gen = SchemaGen(statistics=statistics_gen.outputs["statistics"], infer_feature_shape=True)
     example_validator = ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
     )
-    transform = Transform(
-        examples=example_gen.outputs["examples"],
-        schema=schema_gen.outputs["schema"],
-        module_file=module_file,
-        preprocessing_fn=f"{module_path}.preprocessing_fn" if module_path else None,
+    transforms = {
+        "examples": example_gen.outputs["examples"],
+        "schema": schema_gen.outputs["schema"],
+        "module_file": module_file,
+        "preprocessing_fn": f"{module_path}.preprocessing_fn" if module_path else None,
+    }
+    transform = (
+        DPTransform(privacy=configs.PREPROCESSING, **transforms, **charged)
+        if configs.PREPROCESSING
+        else Transform(**transforms)
     )
+    releases = [
+        node.outputs["privacy_release"] for node in (statistics_gen, transform) if "privacy_release" in node.outputs
+    ]
     # Takes Trainer's place. It owns the training loop, because that is what makes epsilon true.
     trainer = DPTrainer(
         examples=transform.outputs["transformed_examples"],
@@ -69,9 +85,9 @@ def create_pipeline(
         module_file=module_file,
         module_path=module_path,
         privacy=configs.PRIVACY,
+        privacy_releases=releases,  # one epsilon, of all that was released
         reference_models=configs.REFERENCE_MODELS,
-        ledger=configs.LEDGER,
-        dataset_id=configs.DATASET_ID,
+        **charged,
     )
     privacy_evaluator = PrivacyEvaluator(
         examples=example_gen.outputs["examples"],

@@ -35,6 +35,14 @@ DATASET_ID = "handwritten-digits"
 POPULATION = 1_200
 DELTA = 1e-4
 BUDGET_EPSILON = 10.0
+# Of DELTA, what the thresholds of private vocabularies may spend in all runs together: there are none.
+BUDGET_THRESHOLD_DELTA = 0.0
+
+# No analyzer reads the records here, so Transform releases nothing. With an analyzer of tfx_privacy.transform in the module:
+# DPPreprocessing(target_epsilon=0.3, target_delta=DELTA). Private statistics, of which the schema is made: STATISTICS, with
+# FEATURES that says which; docs/preprocessing.md.
+PREPROCESSING = STATISTICS = None
+FEATURES: dict[str, object] = {}
 
 # TODO: what one training spends, and how; at most what the policy allows. `tfx-privacy plan --population 1200
 # --target-delta 1e-4` shows what other values buy.

@@ -1,17 +1,18 @@
 """The user's module: how records become numbers, and the model. Example: will this passenger tip more than 20 %?
 
-Vocabularies, ranges and sizes are public constants, known without looking at the records: a day has 24 hours, Chicago
-has 77 community areas, the City publishes the payment types. Keep it so. What `tft.compute_and_apply_vocabulary`,
-`tft.scale_to_z_score` and other analyzers compute from the records ends up inside the model, outside of the guarantee,
-and the gate refuses it.
+Vocabularies, scales and quantiles are computed privately by `tfx_privacy.transform`, whose functions have tft's names: what
+they release is part of the epsilon that covers the model. Their bounds are public, known without looking at the records.
+tft's own analyzers would compute from the records without noise, and DPTransform refuses them.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
-import tensorflow_transform as tft
+
+import tfx_privacy.transform as dpt
 
 LABEL_KEY = "big_tipper"
 FEATURES_KEY = "features"
@@ -21,20 +22,21 @@ FEATURES_KEY = "features"
 CATEGORIES = {
     "payment_type": ("Cash", "Credit Card", "Dispute", "No Charge", "Pcard", "Prcard", "Unknown"),
 }
-# Other text: hashed into so many buckets, one-hot.
-HASHED = {"company": 20}
+# Other text: so many of the most common values, one-hot, and one column for all others.
+WORDS = {"company": 20}
 # Whole numbers from 0 to below the given one: one-hot; 0 stands for missing.
 INTEGERS = {"trip_start_hour": 24, "trip_start_day": 8, "pickup_community_area": 78, "dropoff_community_area": 78}
-# Amounts: log(1 + value), less the logarithm of a usual value.
-AMOUNTS = {"fare": 2.5, "trip_miles": 1.0, "trip_seconds": 6.5}
-# Numbers in a known range, as (centre, half width); a missing one (zero) lies at the centre.
-RANGES = {"pickup_latitude": (41.85, 0.2), "pickup_longitude": (-87.7, 0.2)}
+# Amounts, with the least and the largest that is plausible: the logarithm, scaled to mean 0 and variance 1.
+AMOUNTS = {"fare": (0.0, 500.0), "trip_miles": (0.0, 100.0), "trip_seconds": (0.0, 20_000.0)}
+# Numbers, with the range that they lie in: one-hot by which tenth of the records they are in.
+PLACES = {"pickup_latitude": (41.64, 42.03), "pickup_longitude": (-87.95, -87.52)}
+NUM_BUCKETS = 10
 NUM_FEATURES = (
     sum(len(values) for values in CATEGORIES.values())
-    + sum(HASHED.values())
+    + sum(size + 1 for size in WORDS.values())
     + sum(INTEGERS.values())
     + len(AMOUNTS)
-    + len(RANGES)
+    + NUM_BUCKETS * len(PLACES)
 )
 
 HIDDEN_UNITS = (64, 32)
@@ -42,7 +44,7 @@ LEARNING_RATE = 0.01
 
 
 def preprocessing_fn(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Makes one vector of each record, and the label; called by Transform.
+    """Makes one vector of each record, and the label; called by DPTransform.
 
     Args:
       inputs: Raw features by name.
@@ -51,10 +53,10 @@ def preprocessing_fn(inputs: dict[str, Any]) -> dict[str, Any]:
       `features`, float32 of shape (batch_size, NUM_FEATURES), and the label, int64 of shape (batch_size,).
     """
     columns = [_category(_text(inputs[name]), values) for name, values in CATEGORIES.items()]
-    columns += [tf.one_hot(tft.hash_strings(_text(inputs[name]), size), size) for name, size in HASHED.items()]
+    columns += [_word(_text(inputs[name]), name, size) for name, size in WORDS.items()]
     columns += [tf.one_hot(tf.cast(_number(inputs[name]), tf.int64), size) for name, size in INTEGERS.items()]
-    columns += [_amount(_number(inputs[name]), usual)[:, tf.newaxis] for name, usual in AMOUNTS.items()]
-    columns += [_in_range(_number(inputs[name]), *bounds)[:, tf.newaxis] for name, bounds in RANGES.items()]
+    columns += [_amount(_number(inputs[name]), *bounds)[:, tf.newaxis] for name, bounds in AMOUNTS.items()]
+    columns += [_place(_number(inputs[name]), bounds) for name, bounds in PLACES.items()]
     return {FEATURES_KEY: tf.concat(columns, axis=1), LABEL_KEY: _label(inputs)}
 
 
@@ -104,9 +106,15 @@ def _category(values: Any, known: tuple[str, ...]) -> Any:
     return tf.cast(tf.equal(values[:, tf.newaxis], tf.constant(known)), tf.float32)
 
 
-def _amount(values: Any, usual: float) -> Any:
-    return tf.math.log1p(tf.maximum(values, 0.0)) - usual
+def _word(values: Any, name: str, size: int) -> Any:
+    places = dpt.compute_and_apply_vocabulary(values, top_k=size, num_oov_buckets=1, vocab_filename=name)
+    return tf.one_hot(places, size + 1)
 
 
-def _in_range(values: Any, centre: float, half_width: float) -> Any:
-    return tf.where(values == 0.0, 0.0, tf.clip_by_value((values - centre) / half_width, -2.0, 2.0))
+def _amount(values: Any, low: float, high: float) -> Any:
+    bounds = (float(np.log1p(low)), float(np.log1p(high)))
+    return dpt.scale_to_z_score(tf.math.log1p(tf.maximum(values, 0.0)), bounds=bounds)
+
+
+def _place(values: Any, bounds: tuple[float, float]) -> Any:
+    return tf.one_hot(dpt.bucketize(values, NUM_BUCKETS, bounds=bounds), NUM_BUCKETS)

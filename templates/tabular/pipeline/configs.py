@@ -6,7 +6,7 @@ import os
 
 from tfx.components import CsvExampleGen
 
-from tfx_privacy import DPParameters
+from tfx_privacy import DPParameters, DPPreprocessing, Number, Text
 
 PIPELINE_NAME = "{{PIPELINE_NAME}}"
 
@@ -35,9 +35,25 @@ DATASET_ID = "chicago-taxi-trips"
 POPULATION = 10_000
 DELTA = 1e-5
 BUDGET_EPSILON = 10.0
+# Of DELTA, what the thresholds of vocabularies may spend in all runs together.
+BUDGET_THRESHOLD_DELTA = DELTA / 2
 
-# TODO: what one training spends, and how; at most what the policy allows. `tfx-privacy plan --population 10000` shows what
-# other values buy.
+# TODO: what preprocessing and statistics spend of that: the rest is the training's. A tenth for both costs hardly any accuracy.
+PREPROCESSING: DPPreprocessing | None = DPPreprocessing(target_epsilon=0.3, target_delta=DELTA)
+STATISTICS: DPPreprocessing | None = DPPreprocessing(target_epsilon=0.1, target_delta=DELTA)
+# TODO: your raw features, the label's among them, with ranges that are known without looking at the records.
+FEATURES: dict[str, Number | Text] = {
+    **{name: Text() for name in ("payment_type", "company")},
+    **{name: Number(bounds=(0, 100), integer=True) for name in ("pickup_community_area", "dropoff_community_area")},
+    **{name: Number(bounds=(0, 31), integer=True) for name in ("trip_start_hour", "trip_start_day")},
+    **{name: Number(bounds=(0, 500)) for name in ("fare", "tips", "trip_miles")},
+    "trip_seconds": Number(bounds=(0, 20_000), integer=True),
+    "pickup_latitude": Number(bounds=(41.64, 42.03)),
+    "pickup_longitude": Number(bounds=(-87.95, -87.52)),
+}
+
+# TODO: what all of this spends together, training included, and how; at most what the policy allows.
+# `tfx-privacy plan --population 10000` shows what other values buy.
 PRIVACY = DPParameters(
     target_epsilon=3.0,
     target_delta=DELTA,

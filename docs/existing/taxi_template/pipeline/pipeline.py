@@ -22,8 +22,8 @@ from tensorflow_model_analysis.proto import config_pb2 as tfma
 from tfx import v1 as tfx
 
 from ml_metadata.proto import metadata_store_pb2
-from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator
-from tfx_privacy import DPParameters
+from tfx_privacy import BudgetValidator, DPParameters, DPPreprocessing, DPStatisticsGen
+from tfx_privacy import DPTrainer, DPTransform, Number, PrivacyEvaluator
 
 
 def create_pipeline(
@@ -53,8 +53,11 @@ def create_pipeline(
   components.append(example_gen)
 
   # Computes statistics over data for visualization and example validation.
-  statistics_gen = tfx.components.StatisticsGen(
-      examples=example_gen.outputs['examples'])
+  statistics_gen = DPStatisticsGen(
+      examples=example_gen.outputs['examples'],
+      features={'trip_start_hour': Number(bounds=(0, 24), integer=True),
+                **{key: Number(bounds=(0, 500)) for key in ('fare', 'tips', 'trip_miles', 'pickup_latitude')}},
+      privacy=DPPreprocessing(target_epsilon=0.1, target_delta=1e-5))
   # TODO(step 5): Uncomment here to add StatisticsGen to the pipeline.
   # components.append(statistics_gen)
 
@@ -80,10 +83,11 @@ def create_pipeline(
     # components.append(example_validator)
 
   # Performs transformations and feature engineering in training and serving.
-  transform = tfx.components.Transform(
+  transform = DPTransform(
       examples=example_gen.outputs['examples'],
       schema=schema_gen.outputs['schema'],
-      preprocessing_fn=preprocessing_fn)
+      preprocessing_fn=preprocessing_fn,
+      privacy=DPPreprocessing(target_epsilon=0.3, target_delta=1e-5))
   # TODO(step 6): Uncomment here to add Transform to the pipeline.
   # components.append(transform)
 
@@ -94,6 +98,8 @@ def create_pipeline(
       'schema': schema_gen.outputs['schema'],
       'transform_graph': transform.outputs['transform_graph'],
       'label_key': 'tips_xf',
+      'privacy_releases': [statistics_gen.outputs['privacy_release'],
+                           transform.outputs['privacy_release']],
       'privacy': DPParameters(target_epsilon=3.0, target_delta=1e-5,
                               expected_batch_size=200, epochs=5),
   }
@@ -156,9 +162,7 @@ def create_pipeline(
       privacy_guarantee=trainer.outputs['privacy_guarantee'],
       privacy_evaluation=privacy_evaluator.outputs['privacy_evaluation'],
       model_blessing=evaluator.outputs['blessing'],
-      max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.65,
-      # Transform's analyzers read the data; the guarantee does not cover them.
-      allow_non_dp_preprocessing=True)
+      max_epsilon=3.0, max_delta=1e-5, max_attack_auc=0.65)
   # TODO(step 6): Uncomment here to add BudgetValidator to the pipeline.
   # components.append(validator)
 

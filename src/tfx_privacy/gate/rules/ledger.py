@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 
 from tfx_privacy.accounting.composition import terms
 from tfx_privacy.accounting.rounding import rounded_up
+from tfx_privacy.budget import thresholds
 from tfx_privacy.budget.runs import LedgerPosition, LedgerRun
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.gate.evidence import Evidence, Finding
 from tfx_privacy.gate.policy import GatePolicy
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
-from tfx_privacy.guarantee.record import PrivacyGuarantee, ReferenceTrainings, guarantee_digest
+from tfx_privacy.guarantee.record import CoveredRelease, PrivacyGuarantee, ReferenceTrainings, guarantee_digest
 
 # States of a reservation that is charged in full, and for good. One that has not started may still be given back.
 _CHARGED = ("STARTED", "COMMITTED", "SETTLED")
@@ -39,6 +40,7 @@ def check_ledger(evidence: Evidence, policy: GatePolicy, now: datetime.datetime)
         *_not_in_the_chain(run),
         *_more_than_reserved(record.mechanism, run),
         *_reference_problems(record, position, run, evidence),
+        *check_releases(record, run, evidence),
     ]
     if problems:
         return Finding(
@@ -82,6 +84,15 @@ def check_dataset_budget(evidence: Evidence, policy: GatePolicy, now: datetime.d
             False,
             value,
             f"The ledger states spent_epsilon={run.spent_epsilon!r} of a budget of {run.budget_epsilon!r}.",
+        )
+    set_aside = thresholds.delta_of(run.threshold_delta)
+    if not (0 <= run.delta_charged <= run.threshold_delta and set_aside < run.budget_delta):
+        return Finding(
+            False,
+            value,
+            f"Thresholds of releases on dataset {run.dataset_id} were charged delta {thresholds.shown(run.delta_charged)}, and "
+            f"{thresholds.shown(run.threshold_delta, down=True)} of its delta {run.budget_delta:g} is set aside for them. Set "
+            "more aside in the ledger, with an approver, or release nothing more of it.",
         )
     return Finding(True, value, f"Dataset {run.dataset_id} has spent {value}, all runs together.")
 
@@ -217,3 +228,70 @@ def _foreign_reference(
         if getattr(found, name) != getattr(run, name):
             yield f"{name} is {getattr(found, name)!r}, and {getattr(run, name)!r} of the model's run"
     yield from _other_than_reserved(mechanism, found)
+
+
+def check_releases(record: PrivacyGuarantee, run: LedgerRun, evidence: Evidence) -> Iterator[str]:
+    """Why what preprocessing or statistics released is not in the ledger, as the guarantee says.
+
+    Args:
+      record: The guarantee; the ledger has its run.
+      run: What the ledger says of that run.
+      evidence: What the ledger says of the releases' runs.
+
+    Raises:
+      EvidenceError: If the ledger was not asked for one of them, or could not be read.
+    """
+    for release in record.releases:
+        yield from (f"release {release.run_id[:8]}: {problem}" for problem in _release_problems(release, run, evidence))
+
+
+def _release_problems(release: CoveredRelease, run: LedgerRun, evidence: Evidence) -> Iterator[str]:
+    if release.ledger is None:
+        yield "it was charged to no ledger"
+        return
+    if release.ledger.ledger_id != run.ledger_id:
+        yield f"it was charged to ledger {release.ledger.ledger_id[:8]}, and the model's run to {run.ledger_id[:8]}"
+        return
+    answer = evidence.release_runs.get(release.run_id)
+    if answer is None:
+        raise EvidenceError(f"The ledger was not asked for the release's run {release.run_id}.")
+    if isinstance(answer, EvidenceError):
+        raise answer
+    yield from _other_release_than_stated(release, release.ledger, answer)
+    yield from _not_in_the_chain(answer)
+    yield from _more_than_charged(release, answer)
+    for name in ("ledger_id", "dataset_id", "blocks", "privacy_unit", "neighboring_relation"):
+        if getattr(answer, name) != getattr(run, name):
+            yield f"{name} is {getattr(answer, name)!r}, and {getattr(run, name)!r} of the model's run"
+
+
+def _other_release_than_stated(release: CoveredRelease, position: LedgerPosition, found: LedgerRun) -> Iterator[str]:
+    for name, stated, there in (
+        ("state", "COMMITTED", found.state),
+        ("purpose", "release", found.purpose),
+        ("run_id", release.run_id, found.run_id),
+        ("dataset_id", release.dataset_id, found.dataset_id),
+        ("blocks", sorted(position.blocks), sorted(found.blocks)),
+        ("sequence", position.sequence, found.sequence),
+        ("entry_hash", position.entry_hash, found.entry_hash),
+        ("privacy_unit", release.privacy_unit, found.privacy_unit),
+        ("neighboring_relation", release.neighboring_relation, found.neighboring_relation),
+        ("digest of what was released", release.artifact_digest, found.model_digest),
+        ("digest of the release", release.release_digest, found.guarantee_digest),
+    ):
+        if there is None or stated != there:
+            yield f"{name} is {there!r} there, not {stated!r}"
+
+
+def _more_than_charged(release: CoveredRelease, found: LedgerRun) -> Iterator[str]:
+    """How a release goes beyond what it was charged for: one Gaussian mechanism without sampling, and its thresholds."""
+    planned = found.planned.terms
+    if not release.noise_multiplier >= planned.noise_multiplier:
+        yield f"noise_multiplier={release.noise_multiplier:g} is less than the {planned.noise_multiplier:g} that was reserved"
+    if planned.sampling_probability != 1.0:
+        yield f"sampling_probability={planned.sampling_probability:g} was reserved, and a release reads every record"
+    if not thresholds.spent(release.delta_spent) <= found.delta_spent:
+        yield (
+            f"its thresholds spent delta_spent={release.delta_spent:g}, more than the "
+            f"{thresholds.delta_of(found.delta_spent):g} that was reserved"
+        )

@@ -20,7 +20,7 @@ _LARGEST = 2**53
 _KEPT = ("ledger", "dataset", "block", "run", "entry")
 _FINAL = {"ledger": "the ledger's name is never changed", "entry": "entries of the ledger are never changed"}
 # What a run may become, and that its charge stays what was reserved.
-_RUN_MAY_NOT = """
+RUN_MAY_NOT = """
 NOT (
   (OLD.state = 'RESERVED' AND NEW.state IN ('STARTED', 'ABORTED'))
   OR (OLD.state = 'STARTED' AND NEW.state IN ('STARTED', 'COMMITTED', 'SETTLED'))
@@ -85,16 +85,23 @@ def upgrade() -> None:
         op.execute(sa.text(statement.replace(":", r"\:")))
 
 
-def _sqlite_triggers() -> list[str]:
-    def trigger(name: str, event: str, table: str, message: str, condition: str = "") -> str:
-        when = f"WHEN {condition}" if condition else ""
-        return f"CREATE TRIGGER {name} BEFORE {event} ON {table} {when} BEGIN SELECT RAISE(ABORT, '{message}'); END"
+def _sqlite_trigger(name: str, event: str, table: str, message: str, condition: str = "") -> str:
+    when = f"WHEN {condition}" if condition else ""
+    return f"CREATE TRIGGER {name} BEFORE {event} ON {table} {when} BEGIN SELECT RAISE(ABORT, '{message}'); END"
 
-    statements = [trigger(f"{table}_kept", "DELETE", table, f"no row of {table} is ever deleted") for table in _KEPT]
-    statements += [
-        trigger(f"{table}_final", "UPDATE", table, message.replace("'", "''")) for table, message in _FINAL.items()
+
+def sqlite_trigger_of_runs(may_not: str) -> str:
+    """The trigger that refuses what a run may not become."""
+    return _sqlite_trigger("run_moves_on", "UPDATE", "run", "a run does not move this way", may_not)
+
+
+def _sqlite_triggers() -> list[str]:
+    kept = [_sqlite_trigger(f"{table}_kept", "DELETE", table, f"no row of {table} is ever deleted") for table in _KEPT]
+    final = [
+        _sqlite_trigger(f"{table}_final", "UPDATE", table, message.replace("'", "''"))
+        for table, message in _FINAL.items()
     ]
-    return [*statements, trigger("run_moves_on", "UPDATE", "run", "a run does not move this way", _RUN_MAY_NOT)]
+    return [*kept, *final, sqlite_trigger_of_runs(RUN_MAY_NOT)]
 
 
 class PostgreSQLGuard(NamedTuple):
@@ -129,7 +136,7 @@ def postgresql_guards() -> list[PostgreSQLGuard]:
         *(PostgreSQLGuard(f"{table}_kept", table, "DELETE") for table in _KEPT),
         *(PostgreSQLGuard(f"{table}_whole", table, "TRUNCATE") for table in _KEPT),
         *(PostgreSQLGuard(f"{table}_final", table, "UPDATE") for table in _FINAL),
-        PostgreSQLGuard("run_moves_on", "run", "UPDATE", _RUN_MAY_NOT),
+        PostgreSQLGuard("run_moves_on", "run", "UPDATE", RUN_MAY_NOT),
     ]
 
 

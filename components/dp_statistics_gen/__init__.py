@@ -1,0 +1,1 @@
+"""DPStatisticsGen: StatisticsGen, with noise."""

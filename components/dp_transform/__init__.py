@@ -1,0 +1,1 @@
+"""DPTransform: Transform, with private analyzers."""

@@ -1,0 +1,108 @@
+"""Whether a pipeline's splits have nobody in common, by how its ExampleGen draws them: found when the pipeline is built."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from tfx import types
+from tfx.proto import example_gen_pb2
+from tfx.types import standard_component_specs
+from tfx.utils import proto_utils
+
+from tfx_privacy.components import keys
+
+# Nodes that give examples of the same split for examples of a split, by the output that holds them. By name, because
+# components do not import each other; an author's own class is none of these.
+_PASSING_ON = {
+    ("tfx.components.transform.component", "Transform"): "transformed_examples",
+    ("tfx_privacy.components.dp_transform.component", "DPTransform"): "transformed_examples",
+    ("tfx_privacy.components.canary_inserter.component", "CanaryInserter"): "examples_with_canaries",
+}
+_MAX_NODES = 100
+
+
+def disjoint_for(
+    channel: types.BaseChannel, user_id_key: str | None = None, *, beside: Sequence[types.BaseChannel] = ()
+) -> Literal["example", "user"] | None:
+    """For which privacy unit the splits of some examples are shown to be disjoint.
+
+    TFX's ExampleGen puts a record into a split by a hash: of the record itself, so one record is in one split, or of one
+    feature (`partition_feature_name`), so all records with the same value are. Input files of their own for each split
+    show nothing, and neither does a node that is not known to leave each record in its split.
+
+    Args:
+      channel: Of examples, as a component is given them.
+      user_id_key: The feature by which users are told apart, where they are the privacy unit.
+      beside: Channels of what was released; they must be of the same ExampleGen, or its splits say nothing of theirs.
+
+    Returns:
+      "user" if all records of a user are in one split, "example" if each record is; None where nothing shows either.
+    """
+    source = _example_gen_of(channel)
+    if source is None or any(_example_gen_of(_examples_of(each)) is not source for each in beside):
+        return None
+    return _drawn_for(source, user_id_key)
+
+
+def _drawn_for(example_gen: Any, user_id_key: str | None) -> Literal["example", "user"] | None:
+    input_config = _config(example_gen, standard_component_specs.INPUT_CONFIG_KEY, example_gen_pb2.Input())
+    output_config = _config(example_gen, standard_component_specs.OUTPUT_CONFIG_KEY, example_gen_pb2.Output())
+    if input_config is None or output_config is None:
+        return None
+    # Without splits of the output those of the input are kept, of which each has files of its own.
+    if len(input_config.splits) != 1 or not output_config.split_config.splits:
+        return None
+    feature = output_config.split_config.partition_feature_name
+    return "user" if feature and feature == user_id_key else "example"
+
+
+def _config(example_gen: Any, key: str, config: Any) -> Any:
+    """A configuration; None where it is not known before the pipeline runs."""
+    found = example_gen.exec_properties.get(key)
+    if not isinstance(found, str):
+        return None
+    try:
+        proto_utils.json_to_proto(found, config)
+    except Exception:  # noqa: BLE001 - a placeholder, or what TFX itself will refuse
+        return None
+    return config
+
+
+def _example_gen_of(channel: Any) -> Any:
+    """The ExampleGen that examples come from, through nodes that leave each record in its split; None if there is none."""
+    for _ in range(_MAX_NODES):
+        node = getattr(channel, "producer_component", None)
+        if node is None:
+            return None
+        if _draws_by_hash(node):
+            return node
+        kind = type(node)
+        if _PASSING_ON.get((kind.__module__, kind.__name__)) != channel.output_key:
+            return None
+        channel = _examples_input(node)
+    return None
+
+
+def _examples_of(release: Any) -> Any:
+    """The examples that a component was given which gave a release."""
+    node = getattr(release, "producer_component", None)
+    return None if node is None else _examples_input(node)
+
+
+def _examples_input(node: Any) -> Any:
+    return node.inputs.get(keys.EXAMPLES)
+
+
+def _draws_by_hash(node: Any) -> bool:
+    """Whether a node is an ExampleGen whose executor splits as TFX's does."""
+    from tfx.components.example_gen import base_example_gen_executor
+
+    executor = getattr(getattr(node, "executor_spec", None), "executor_class", None)
+    if not inspect.isclass(executor):
+        return False
+    base = base_example_gen_executor.BaseExampleGenExecutor
+    return (
+        issubclass(executor, base) and getattr(executor, "GenerateExamplesByBeam", None) is base.GenerateExamplesByBeam
+    )

@@ -1,0 +1,124 @@
+"""Whether what a question is asked of is made of each record by itself: the sensitivity of every query rests on it.
+
+Checked on made-up records before anything is charged, and on some real ones when they are read: a batch must give of each
+record what the record gives alone. That finds means over a batch, cumulative sums, and tensors that have one row for each
+value and not for each record. It finds no function that mixes records only where their values say so; such a one is its
+author's word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import tensorflow as tf
+
+Columns: TypeAlias = "Sequence[tuple[np.ndarray, np.ndarray]]"
+"""Of each question, its values and the record of each."""
+
+_RECORDS = 4
+# Texts that functions take apart: words, numbers, dates, lists.
+_TEXTS = (
+    (b"a", b"b c", b"c a a", b"d"),
+    (b"1", b"2", b"3", b"0"),
+    (b"1.5", b"2.5", b"0.5", b"-3"),
+    (b"2024-01-31", b"2024-02-29", b"2023-12-01", b"2020-07-15"),
+    (b"1,2", b"2,1", b"0,0", b"3,4"),
+)
+# What one record gives in a batch and alone may differ by the last bits that a vectorized operation rounds otherwise.
+_RELATIVE, _ABSOLUTE = 1e-4, 1e-5
+
+
+def first_mixed(columns: Callable[[Any], Columns], records: Any, most: int = _RECORDS) -> int | None:
+    """Which of the questions gets something else of a record alone than of its batch.
+
+    Args:
+      columns: Gives them for serialized records.
+      records: String tensor of shape (num_records,).
+      most: Of the records, how many are tried alone, evenly spread.
+
+    Returns:
+      The first question's number; None where there is none, and of records that fail alone.
+    """
+    together, size = columns(records), int(records.shape[0])
+    for place in sorted({round(step) for step in np.linspace(0, size - 1, min(most, size))}):
+        try:
+            alone = columns(records[place : place + 1])
+        except tf.errors.OpError:
+            continue
+        for number, ((values, rows), (own, own_rows)) in enumerate(zip(together, alone, strict=True)):
+            if np.any(own_rows != 0) or not _equal(values[rows == place], own):
+                return number
+    return None
+
+
+def of_made_up_records(columns: Callable[[Any], Columns], feature_spec: Mapping[str, Any]) -> int | None:
+    """As `first_mixed`, of records that are made up; None too where the function takes none of those tried.
+
+    Raises:
+      tf.errors.InvalidArgumentError: If an assertion fails that there is one row for each record.
+    """
+    for texts in _TEXTS if any(feature.dtype == tf.string for feature in feature_spec.values()) else _TEXTS[:1]:
+        try:
+            return first_mixed(columns, tf.constant(list(_made_up(feature_spec, texts)), tf.string))
+        except tf.errors.OpError as error:
+            if ONE_ROW_EACH in str(error):
+                raise
+        except _UnknownFeatureError:
+            return None
+    return None
+
+
+REMEDY = (
+    "Let preprocessing_fn make it of each record by itself: no mean over the batch, no cumulative sum, no sorting, and no "
+    "to_dense without a fixed width."
+)
+ONE_ROW_EACH = "one_row_for_each_record"
+"""Name of the assertion's operation."""
+
+
+class _UnknownFeatureError(Exception):
+    """A feature of a kind that no value is made up of."""
+
+
+def _made_up(feature_spec: Mapping[str, Any], texts: Sequence[bytes]) -> Iterator[bytes]:
+    for number in range(_RECORDS):
+        features: dict[str, Any] = {}
+        for name, feature in feature_spec.items():
+            features |= _of(name, feature, number, texts)
+        yield tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+def _of(name: str, feature: Any, number: int, texts: Sequence[bytes]) -> dict[str, Any]:
+    """A record's part of one feature: as many values as it has, or as the record's number where that is open."""
+    if isinstance(feature, tf.io.FixedLenFeature):
+        return {name: _values(feature.dtype, int(np.prod(feature.shape, dtype=int)), number, texts)}
+    if isinstance(feature, tf.io.VarLenFeature):
+        return {name: _values(feature.dtype, number, number, texts)}
+    if isinstance(feature, tf.io.RaggedFeature) and not feature.partitions:
+        return {feature.value_key or name: _values(feature.dtype, number, number, texts)}
+    if isinstance(feature, tf.io.SparseFeature) and isinstance(feature.index_key, str):
+        count = min(number, int(feature.size))
+        places = tf.train.Feature(int64_list=tf.train.Int64List(value=range(count)))
+        return {feature.index_key: places, feature.value_key: _values(feature.dtype, count, number, texts)}
+    raise _UnknownFeatureError
+
+
+def _values(dtype: Any, count: int, number: int, texts: Sequence[bytes]) -> Any:
+    if dtype == tf.string:
+        chosen = [texts[(number + place) % len(texts)] for place in range(count)]
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=chosen))
+    if dtype.is_integer:
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[1 + number + place for place in range(count)]))
+    return tf.train.Feature(
+        float_list=tf.train.FloatList(value=[1.25 * number + 0.5 * place for place in range(count)])
+    )
+
+
+def _equal(one: np.ndarray, other: np.ndarray) -> bool:
+    if one.shape != other.shape:
+        return False
+    if one.dtype.kind == "f":
+        return bool(np.allclose(one, other, rtol=_RELATIVE, atol=_ABSOLUTE, equal_nan=True))
+    return bool(np.array_equal(one, other))
