@@ -202,11 +202,52 @@ def test_what_is_no_release_is_refused(bench: Bench) -> None:
 
 
 def test_one_that_was_declared_and_did_not_arrive_is_missed(bench: Bench) -> None:
+    from tfx_privacy.components.dp_trainer import releases
+
     wired = wire(bench, [a_release()])
+    assert releases.read(bench.inputs, wired).all == [CoveredRelease.of(a_release(), signed_by=None)]
     with pytest.raises(EvidenceError, match="'privacy_release_2' has no artifact"):
-        bench.run(**wired | {"num_privacy_releases": 2})
+        releases.read(bench.inputs, {"num_privacy_releases": 2})
+    with pytest.raises(EvidenceError, match="was declared without"):
+        releases.read(bench.inputs, {})
     with pytest.raises(EvidenceError, match="was declared without"):
         bench.run()
+
+
+def of_beside(*releases: CoveredRelease, **changes: Any) -> Any:
+    from tfx_privacy.guarantee.spending import Beside
+
+    terms: dict[str, Any] = {
+        "releases": releases, "neighboring_relation": "ADD_OR_REMOVE_ONE", "privacy_unit": "example",
+        "train_splits": ["train"], "examples": [evidence.EXAMPLES], "splits_disjoint_for": "example",
+    }  # fmt: skip
+    return Beside(**{**terms, **changes})
+
+
+def test_noise_is_calibrated_to_what_the_releases_leave() -> None:
+    """Of the same records, with what their thresholds spend; each group of splits that is trained on gets enough."""
+    from tfx_privacy.components.dp_trainer.guarantee import calibrated_noise
+    from tfx_privacy.guarantee.spending import largest, spendings_of
+
+    resolved = CALIBRATED.resolve()
+    strong = evidence.release(noise_multiplier=4.0, delta_spent=5e-5)
+    of_other = evidence.release("statistics", splits=["other"], noise_multiplier=2.0)
+    for beside in (
+        of_beside(strong),
+        of_beside(strong, of_other),
+        of_beside(strong, of_other, train_splits=["train", "other"]),
+        of_beside(strong, of_other, splits_disjoint_for=None),
+    ):
+        noise = calibrated_noise(resolved, beside)
+        assert noise is not None
+        bounds = largest(spendings_of(resolved.event(noise), beside), 1e-4, interval=1e-4)
+        assert bounds is not None
+        assert 3.0 * 0.995 <= bounds.best <= 3.0
+    assert calibrated_noise(resolved, of_beside()) < calibrated_noise(resolved, of_beside(strong))  # type: ignore[operator]
+    with pytest.raises(ParameterError, match="not private"):
+        calibrated_noise(resolved, of_beside(evidence.release(noise_source="deterministic_test")))
+    with pytest.raises(ParameterError, match="splits other spends epsilon="):
+        calibrated_noise(resolved, of_beside(evidence.release("statistics", splits=["other"], noise_multiplier=1.0)))
 
 
 def test_signatures_are_checked_and_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,21 +295,27 @@ def test_nothing_is_charged_for_what_is_refused(bench: Bench, address: str) -> N
     assert record.stated_epsilon == pytest.approx(together(record, NOISE, delta=1e-4 - DELTA_SPENT), rel=1e-6)
 
 
-def test_a_resumed_run_is_tied_to_its_releases(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tfx_privacy.components.dp_trainer import export
+def test_attempts_at_a_run_are_tied_to_its_releases(tmp_path: pathlib.Path) -> None:
+    from tfx_privacy import training
+    from tfx_privacy.components.dp_trainer import releases
 
-    folder = str(bench.root / "checkpoints")
-
-    def dies(*args: Any) -> None:
-        raise OSError("no space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(export, "save", dies)
-        with pytest.raises(OSError, match="no space"):
-            bench.run(checkpoint_dir=folder, **wire(bench, [a_release()]))
-    bench.inputs.pop("privacy_release_1")
-    with pytest.raises(CheckpointError, match="other privacy_releases"):
-        bench.run(checkpoint_dir=folder)
+    released, other = evidence.release(), evidence.release("statistics")
+    releases.bind([released], None)
+    with training.Checkpoints(str(tmp_path / "run")) as checkpoints:
+        releases.bind([other], checkpoints)
+        # Nothing was executed yet, so there are no weights that were made with it.
+        releases.bind([released], checkpoints)
+        checkpoints.write_note("journal.json", "{}")
+        assert checkpoints.has_journal
+        releases.bind([released], checkpoints)
+        for found in ([], [other], [released, other]):
+            with pytest.raises(CheckpointError, match="other privacy_releases"):
+                releases.bind(found, checkpoints)
+    with training.Checkpoints(str(tmp_path / "older")) as checkpoints:
+        checkpoints.write_note("journal.json", "{}")
+        releases.bind([], checkpoints)
+        with pytest.raises(CheckpointError, match="other privacy_releases"):
+            releases.bind([released], checkpoints)
 
 
 def test_reference_models_are_stated_with_what_was_released(bench: Bench) -> None:

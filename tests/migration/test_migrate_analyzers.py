@@ -435,7 +435,7 @@ def functions(folder: pathlib.Path, *files: str) -> dict[str, ast.arguments]:
 
 def test_arguments_are_those_of_both_sources() -> None:
     theirs = functions(TFT, "analyzers.py", "mappers.py", "experimental/analyzers.py", "experimental/mappers.py")
-    ours = functions(OURS, "analyzers.py", "mappers.py")
+    ours = functions(OURS, "analyzers.py", "mappers.py", "vocabularies.py")
     ours["vocabulary"] = ours["compute_vocabulary"]
     for name, private in analyzers.PRIVATE.items():
         by_place = [argument.arg for argument in theirs[name].args]

@@ -6,7 +6,7 @@ from mutants.mutant import Mutant
 
 _RULES = "test_covered_releases"
 _GATE = "test_gate_releases"
-_SCOPE = "test_trained_beside_releases::"
+_TRAINER = "test_trained_beside_releases::"
 
 RELEASES = [
     # The algebra.
@@ -50,7 +50,7 @@ RELEASES = [
         "thresholds of one release spend delta", "spending:_group",
         "math.fsum(part.delta_spent for part in found)", "max((part.delta_spent for part in found), default=0.0)", _RULES,
     ),
-    Mutant("thresholds may spend all of delta", "Spending.bounds", "not left > 0.0", "False", _RULES),
+    Mutant("thresholds may spend all of the training's delta", "Spending.bounds", "not left > 0.0", "False", _RULES),
     Mutant("the least of the splits counts", "spending:largest", "max(by_pld)", "min(by_pld)", _RULES),
     Mutant("the training is of no split", "spending:spendings_of", "everywhere or group.is_trained_on", "everywhere", _RULES),
     Mutant(
@@ -160,45 +160,46 @@ RELEASES = [
     # What is read before training.
     Mutant(
         "another's graph is covered", "dp_trainer.scope:_release_of", "each.artifact_digest == digest", "True",
-        f"{_SCOPE}test_a_releases_own_graph_is_covered_and_no_other",
+        f"{_TRAINER}test_a_releases_own_graph_is_covered_and_no_other",
     ),
     Mutant(
         "a release of statistics covers a graph", "dp_trainer.scope:_release_of", 'each.component == "transform"', "True",
-        f"{_SCOPE}test_a_releases_own_graph_is_covered_and_no_other",
+        f"{_TRAINER}test_a_releases_own_graph_is_covered_and_no_other",
     ),
     Mutant(
         "analyzers beside a release are covered", "dp_trainer.scope:_released", "release.is_complete", "True",
-        f"{_SCOPE}test_what_is_beside_a_releases_answers_is_named",
+        f"{_TRAINER}test_what_is_beside_a_releases_answers_is_named",
     ),
     Mutant(
         "noise that whoever knows the seed subtracts is taken", "releases:_check_terms", "not release.is_private", "False",
-        f"{_SCOPE}test_what_cannot_be_added_up_is_refused",
+        f"{_TRAINER}test_what_cannot_be_added_up_is_refused",
     ),
     Mutant(
         "the training is charged before releases are checked", "dp_trainer.executor:Executor.Do",
         "releases.check(terms.beside(request.privacy), request.privacy, request.account)", "",
-        f"{_SCOPE}test_nothing_is_charged_for_what_is_refused",
+        f"{_TRAINER}test_nothing_is_charged_for_what_is_refused",
     ),
     Mutant(
         "a wired release that does not arrive is none", "dp_trainer.releases:_artifacts", "not found", "False",
-        f"{_SCOPE}test_one_that_was_declared_and_did_not_arrive_is_missed",
+        f"{_TRAINER}test_one_that_was_declared_and_did_not_arrive_is_missed",
     ),
     Mutant(
         "a resumed run may change its releases", "dp_trainer.releases:bind",
         '(checkpoints.read_note(_NOTE) or "[]") != stated', "False",
-        f"{_SCOPE}test_a_resumed_run_is_tied_to_its_releases",
+        f"{_TRAINER}test_attempts_at_a_run_are_tied_to_its_releases",
     ),
     Mutant(
         "the noise is calibrated to the training alone", "dp_trainer.guarantee:_noise_for", "beside=group.events", "",
-        f"{_SCOPE}test_the_target_is_of_all_of_it",
+        f"{_TRAINER}test_noise_is_calibrated_to_what_the_releases_leave",
     ),
     Mutant(
         "the noise is calibrated to all of delta", "dp_trainer.guarantee:_noise_for",
-        "delta_after_thresholds(target_delta, group.delta_spent)", "target_delta", f"{_SCOPE}test_the_target_is_of_all_of_it",
+        "delta_after_thresholds(target_delta, group.delta_spent)", "target_delta",
+        f"{_TRAINER}test_noise_is_calibrated_to_what_the_releases_leave",
     ),
     Mutant(
         "the target is not of other splits", "dp_trainer.guarantee:calibrated_noise", "_check_others(released, privacy)", "",
-        f"{_SCOPE}test_what_was_released_of_other_splits_is_in_the_target_too",
+        f"{_TRAINER}test_noise_is_calibrated_to_what_the_releases_leave",
     ),
     # How the pipeline splits its examples.
     Mutant(

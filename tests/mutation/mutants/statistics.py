@@ -80,7 +80,7 @@ STATISTICS = [
         f"{_EXECUTOR}::test_people_are_the_unit_where_they_are_told_apart",
     ),
     Mutant(
-        "a user is many", "exact_sums:_Users.process", "self._reader.users(records).first(1)",
+        "a user is many", "exact_sums:_Users._of", "self._reader.users(records).first(1)",
         "self._reader.users(records)", "test_dp_statistics_gen::test_a_record_of_several_users_counts_for_the_first",
     ),
     Mutant(
