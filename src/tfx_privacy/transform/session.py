@@ -64,6 +64,10 @@ class Session:
         self._columns: list[tuple[Any, list[Any]]] = []
         self._files: dict[str, _File] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is of one tracing: TFX hands the function to Beam, which traces it anew."""
+        return self.__dict__ | {"_drafting": None, "_graph": None, "_questions": [], "_columns": []}
+
     def draft(
         self,
         preprocessing_fn: Callable[[dict[str, Any]], Any],
@@ -137,7 +141,8 @@ class Session:
         """The function, held to what it did in its drafts: what it reads is noted, and no analyzer of tft's may be new."""
 
         def held(inputs: Any) -> Any:
-            with reads.watched(self.files):
+            # Beam may call it in another process, which knows of no session yet.
+            with self._active(None), reads.watched(self.files):
                 made = preprocessing_fn(inputs)
             graph = tf.compat.v1.get_default_graph()
             self._note_graph(graph)

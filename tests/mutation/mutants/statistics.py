@@ -34,7 +34,7 @@ STATISTICS = [
         "num_examples - 1", "num_examples", _ANSWERS,
     ),
     Mutant(
-        "a number below zero is written", "dp_statistics_gen.statistics:_non_missing", "max(0, noisy)", "noisy", _ANSWERS,
+        "a number below zero is written", "dp_statistics_gen.statistics:_non_missing", "max(1, noisy)", "noisy", _ANSWERS,
     ),
     Mutant(
         "the weight is nobody's", "releases.features:Number.queries",
