@@ -83,8 +83,10 @@ def required(wanted: Sequence[Need], node: str) -> list[str]:
     return sorted(need.variable for need in wanted if need.node == node and need.required)
 
 
-def kubernetes(wanted: Sequence[Need], secrets: Sequence[Secret], spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The platform document that gives secrets to steps.
+def secrets_as_env(
+    wanted: Sequence[Need], secrets: Sequence[Secret], spec: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """What the platform document says of steps that get secrets.
 
     Args:
       wanted: Of `needs`.
@@ -92,7 +94,7 @@ def kubernetes(wanted: Sequence[Need], secrets: Sequence[Secret], spec: Mapping[
       spec: The compiled PipelineSpec.
 
     Returns:
-      A PlatformSpec for Kubernetes, as kfp-kubernetes' `use_secret_as_env` makes it.
+      Entries by the executor's label, as kfp-kubernetes' `use_secret_as_env` makes them.
 
     Raises:
       ParameterError: If a secret is for a step that does not exist, or no step reads its variable.
@@ -114,7 +116,7 @@ def kubernetes(wanted: Sequence[Need], secrets: Sequence[Secret], spec: Mapping[
             entries.append(
                 {"secretName": secret.name, "keyToEnv": [{"secretKey": secret.key, "envVar": secret.variable}]}
             )
-    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
+    return executors
 
 
 def _receivers(secret: Secret, wanted: Sequence[Need]) -> list[str]:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import compiled_summary
+import kubeflow_reading
 import pytest
 import yaml
 from click.testing import CliRunner
+from google.protobuf import json_format
 from places import GOLDEN, HELPERS
 
 from tfx_privacy import cli
@@ -35,6 +37,45 @@ def test_the_taxi_pipeline_compiles_as_before(compiled: tuple[pathlib.Path, dict
 def test_nothing_that_is_compiled_is_cached(compiled: tuple[pathlib.Path, dict[str, str]]) -> None:
     for name in ("taxi.yaml", "taxi.json"):
         assert "enableCache" not in (compiled[0] / name).read_text()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"secrets": True},
+        {"beam_pipeline_args": ["--runner=FlinkRunner", "--flink_master=flink:8081"]},
+        {"mounts": True, "serving_model_dir": "/srv/models"},
+        {"ledger": None, "dataset_id": None, "pipeline_root": None, "data_root": None, "serving_model_dir": None},
+    ],
+    ids=["plain", "secrets", "flink", "volume", "first command"],
+)
+def test_kubeflows_own_messages_take_what_is_compiled(options: dict[str, Any], tmp_path: pathlib.Path) -> None:
+    from tfx_privacy.pipelines import kubeflow
+
+    given = dict(options)
+    if given.pop("secrets", False):
+        given["secrets"] = compiled_summary.secrets()
+    if given.pop("mounts", False):
+        given["mounts"] = [kubeflow.Mount.parse("models:/srv/models")]
+    compiled_summary.compile_taxi(tmp_path / "taxi.yaml", **given)
+    spec, executors = kubeflow_reading.read(tmp_path / "taxi.yaml")
+    assert kubeflow_reading.faults(spec) == []
+    assert bool(executors) == ("secrets" in options or "mounts" in options)
+
+
+def test_the_reading_finds_faults(compiled: tuple[pathlib.Path, dict[str, str]], tmp_path: pathlib.Path) -> None:
+    path = compiled[0] / "taxi.yaml"
+    spec, _ = kubeflow_reading.read(path)
+    tasks = spec["root"]["dag"]["tasks"]
+    tasks["DPTrainer"]["inputs"]["parameters"]["dataset_id"]["runtimeValue"]["constant"] = 1000.0
+    tasks["Pusher"]["dependentTasks"].remove("BudgetValidator")
+    assert kubeflow_reading.faults(spec) == [
+        "DPTrainer.dataset_id=1000.0 is no STRING", "Pusher does not wait for BudgetValidator",
+    ]  # fmt: skip
+    (tmp_path / "taxi.yaml").write_text(path.read_text().replace("secretAsEnv:", "secretsAsEnv:"))
+    with pytest.raises(json_format.ParseError):
+        kubeflow_reading.read(tmp_path / "taxi.yaml")
 
 
 def test_kfp_loads_what_is_compiled_nests_it_and_compiles_it_again(
@@ -211,6 +252,12 @@ def two_parameters() -> Any:
     return pipeline(custom(limit=first, component_id="A"), custom(limit=second, component_id="B"))
 
 
+def runtime_place(default: str) -> Any:
+    from tfx.orchestration import data_types
+
+    return data_types.RuntimeParameter(name="place", ptype=str, default=default)
+
+
 def no_default() -> Any:
     from tfx.orchestration import data_types
 
@@ -238,13 +285,16 @@ ERRORS: list[tuple[str, Callable[[], Any]]] = [
     ("property-type", lambda: pipeline(custom(limit={"a": object()}))),
     ("module-file", lambda: module_file("minio://mlpipeline/root")),
     ("place", lambda: pushing("s3://bucket/serving")),
+    ("importer-uri", lambda: pipeline(importing(source_uri="/model"))),
+    ("importer-uri", lambda: pipeline(importing(source_uri="https://example.com/model"))),
+    ("importer-uri", lambda: pipeline(importing(source_uri=runtime_place("/model")))),
+    ("node-id", lambda: pipeline(custom(component_id="a" * 122))),
     ("runtime-parameter", two_parameters),
 ]  # fmt: skip
 WARNINGS: list[tuple[str, Callable[[], Any]]] = [
     ("custom-driver", other_driver),
     ("module-file", lambda: module_file("/root")),
     ("place", lambda: pushing("/serving")),
-    ("importer-uri", lambda: pipeline(importing(source_uri="/model"))),
     ("runtime-parameter", no_default),
 ]  # fmt: skip
 
@@ -290,6 +340,26 @@ def test_a_pipeline_that_can_run_has_no_findings(platform: str) -> None:
         )
         == []
     )
+
+
+def test_the_longest_step_id_leaves_room_for_what_kubeflow_appends() -> None:
+    assert list(findings(pipeline(custom(component_id="a" * 121)))) == []
+
+
+def test_vertex_ai_takes_names_that_begin_with_a_letter() -> None:
+    named = pipeline(importing(), pipeline_name="1st")
+    assert list(findings(named)) == []
+    ((severity, message),) = findings(named, platform="vertex")
+    assert (severity, message.partition(":")[0]) == ("error", "pipeline-name")
+
+
+def test_data_of_a_package_are_for_open_source() -> None:
+    from tfx.components import CsvExampleGen
+
+    built = pipeline(CsvExampleGen(input_base="package://tfx/data"))
+    assert list(findings(built)) == []
+    ((severity, message),) = findings(built, platform="vertex")
+    assert (severity, message.partition(":")[0]) == ("error", "place")
 
 
 def test_vertex_ai_resolves_what_tfx_compiles_for_it() -> None:
@@ -594,6 +664,7 @@ def test_a_ledger_whose_address_nobody_gives_is_a_warning(tmp_path: pathlib.Path
         ("yaml", {"secrets": ["UNKNOWN=a:b"]}, "no step reads that variable.*DPTrainer.TFX_PRIVACY_LEDGER"),
         ("yaml", {"secrets": ["Nobody.UNKNOWN=a:b"]}, "there is no step 'Nobody'"),
         ("yaml", {"secrets": ["TFX_PRIVACY_LEDGER=postgresql://me:hunter2@db"]}, "The secret itself must not be given"),
+        ("json", {"mounts": ["models:/srv/models"]}, "Vertex AI has no Kubernetes volumes"),
         (
             "yaml",
             {"env": {"TFX_PRIVACY_LEDGER": "postgresql://me:hunter2@db/ledger"}},
@@ -614,11 +685,135 @@ def test_secrets_do_not_get_into_what_is_compiled(
         given = dict(options)
         if "secrets" in given:
             given["secrets"] = [kubeflow.Secret.parse(text) for text in given["secrets"]]
+        if "mounts" in given:
+            given["mounts"] = [kubeflow.Mount.parse(text) for text in given["mounts"]]
         compiled_summary.compile_taxi(tmp_path / f"taxi.{suffix}", **given)
 
     with pytest.raises(ParameterError, match=message) as caught:
         compile_it()
     assert "hunter2" not in str(caught.value)
+
+
+def test_every_text_is_quoted(tmp_path: pathlib.Path) -> None:
+    """PyYAML writes 1e3 as a bare word, and the server's YAML 1.2 reads a number: another dataset's budget."""
+    output = tmp_path / "taxi.yaml"
+    for name in ("1e3", "0o7"):
+        compiled_summary.compile_taxi(output, dataset_id=name, secrets=compiled_summary.secrets())
+        document, platform = yaml.compose_all(output.read_text())
+        texts = [*values(document), *values(platform)]
+        assert name in [text.value for text in texts]
+        assert {text.style for text in texts} == {'"'}
+        task = compiled_summary.summary(output)["tasks"]["DPTrainer"]
+        assert task["parameters"]["dataset_id"] == name
+
+
+def values(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    """Every text that is a value; keys that do not begin with a letter must be quoted as well."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            assert key.value[0].isalpha() or key.style == '"', key
+            yield from values(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from values(value)
+    elif isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str":
+        yield node
+
+
+def test_the_first_command_is_enough_for_a_cluster_with_minio(tmp_path: pathlib.Path) -> None:
+    """Nothing in the file is of this machine, and no address needs another store."""
+    output = tmp_path / "taxi.yaml"
+    done = CliRunner().invoke(cli.cli, ["compile", "--output", str(output), "--image", PINNED])
+    assert done.exit_code == 0, done.output
+    text = output.read_text()
+    assert str(pathlib.Path(sys.prefix)) not in text
+    assert str(pathlib.Path.cwd()) not in text
+    assert not {"gs://", "s3://"} & set(text.split('"'))
+    tasks = compiled_summary.summary(output)["tasks"]
+    assert tasks["CsvExampleGen"]["parameters"]["input_base"] == (
+        "package://tfx/examples/chicago_taxi_pipeline/data/simple"
+    )
+    destination = tasks["Pusher"]["parameters"]["push_destination"]
+    assert destination == {"filesystem": {"base_directory": "/tmp/serving_model"}}
+    # The one warning says so.
+    assert done.output.count("warning:") == 1
+    assert "Pusher: push_destination='/tmp/serving_model' is a folder inside the container" in done.output
+    assert "defaultPipelineRoot" not in text
+
+
+def mounted(tmp_path: pathlib.Path, *texts: str, **options: Any) -> dict[str, Any]:
+    from tfx_privacy.pipelines import kubeflow
+
+    output = tmp_path / "mounted.yaml"
+    mounts = [kubeflow.Mount.parse(text) for text in texts]
+    found = kubeflow.compile_taxi(output, image=PINNED, mounts=mounts, **options)
+    assert found == []
+    _, platform = yaml.safe_load_all(output.read_text())
+    return dict(platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"])
+
+
+def test_a_volume_is_mounted_where_places_are_on_it_as_kfp_kubernetes_writes_it(tmp_path: pathlib.Path) -> None:
+    from kfp import compiler, dsl, kubernetes
+
+    options = {"data_root": "/srv/data/taxi", "serving_model_dir": "/srv/models"}
+    executors = mounted(tmp_path, "data.set:/srv/data", "models:/srv/models/", "Evaluator=cache:/cache", **options)
+
+    @dsl.container_component
+    def step():  # type: ignore[no-untyped-def]
+        return dsl.ContainerSpec(image=PINNED)
+
+    @dsl.pipeline(name="theirs")
+    def theirs() -> None:
+        kubernetes.mount_pvc(step(), "models", "/srv/models")
+
+    compiler.Compiler().compile(theirs, str(tmp_path / "theirs.yaml"))
+    _, oracle = yaml.safe_load_all((tmp_path / "theirs.yaml").read_text())
+    (expected,) = oracle["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
+    for entry in expected["pvcMount"]:
+        # Of later versions: the name again.
+        assert entry.pop("pvcNameParameter", None) in (None, {"runtimeValue": {"constant": entry["constant"]}})
+    assert executors == {
+        "CsvExampleGen_executor": {"pvcMount": [{"constant": "data.set", "mountPath": "/srv/data"}]},
+        "Evaluator_executor": {"pvcMount": [{"constant": "cache", "mountPath": "/cache"}]},
+        "Pusher_executor": expected,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("models:/srv/other", "no step reads data from a place below /srv/other, or pushes to one"),
+        ("Nobody=models:/srv/models", "there is no step 'Nobody'. Steps: CsvExampleGen"),
+    ],
+)
+def test_a_volume_that_no_step_uses_is_named(text: str, message: str, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ParameterError, match=message):
+        mounted(tmp_path, text, serving_model_dir="/srv/models")
+
+
+def test_cpus_memory_and_accelerators_are_in_the_compiled_step(tmp_path: pathlib.Path) -> None:
+    """As docs/kubeflow.md says: TFX's ResourceSpec, with_platform_config."""
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    from tfx_privacy.pipelines import kubeflow, taxi
+
+    spec = pipeline_spec_pb2.PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec
+    built = taxi.create_taxi_pipeline(
+        output_root="gs://b/o", metadata_connection_config=None, with_baseline=False, data_root="gs://b/d"
+    )
+    nodes = {node.id: node for node in built.components}
+    nodes["DPTrainer"].with_platform_config(
+        spec(cpu_limit=4, memory_limit=16, accelerator=spec.AcceleratorConfig(type="nvidia.com/gpu", count=1))
+    )
+    # TFX forgets those of an ExampleGen.
+    nodes["CsvExampleGen"].with_platform_config(spec(memory_limit=2.5))
+    kubeflow.compile(built, tmp_path / "p.yaml", image=PINNED, module="my.module")
+    tasks = compiled_summary.summary(tmp_path / "p.yaml")["tasks"]
+    assert tasks["DPTrainer"]["resources"] == {
+        "cpuLimit": 4.0, "memoryLimit": 16.0, "accelerator": {"type": "nvidia.com/gpu", "count": "1"},
+    }  # fmt: skip
+    assert tasks["CsvExampleGen"]["resources"] == {"memoryLimit": 2.5}
+    assert [name for name, task in tasks.items() if "resources" in task] == ["CsvExampleGen", "DPTrainer"]
 
 
 def test_secrets_stand_there_as_kfp_kubernetes_writes_them(tmp_path: pathlib.Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import compiled_summary
 import pytest
+import yaml
 
 from tfx_privacy.ledger import Ledger
 from tfx_privacy.pipelines import ir_runner
@@ -36,7 +37,9 @@ class Bench:
         return self.root / "serving"
 
     def run(self, **parameters: str) -> ir_runner.Run:
-        return ir_runner.run(self.compiled, self.root / "run", parameters=parameters, secrets=self.secrets)
+        return ir_runner.run(
+            self.compiled, self.root / "run", parameters=parameters, secrets=self.secrets, keep_pods=True
+        )
 
     def budgets(self) -> Any:
         with Ledger(f"env:{LEDGER}", self.secrets) as ledger:
@@ -60,8 +63,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
         budget = {**taxi.BUDGET, "delta": 2e-5, "threshold_delta": 1e-5}
         ledger.register(taxi.DATASET_ID, approver="the test", **budget)
     compiled = root / "taxi.yaml"
+    # Without a place for the data: they are in the image, which is this environment.
     compiled_summary.compile_taxi(
-        compiled, secrets=compiled_summary.secrets(), pipeline_root="minio://mlpipeline/v2/artifacts", data_root=taxi.data_root(),
+        compiled, secrets=compiled_summary.secrets(), pipeline_root=None, data_root=None,
         serving_model_dir=str(root / "serving"),
     )  # fmt: skip
     return Bench(compiled, root, secrets)
@@ -145,8 +149,6 @@ def test_a_lower_limit_is_a_refusal_and_nothing_is_pushed(bench: Bench, pushed: 
 
 def test_a_step_without_its_secret_does_not_start(bench: Bench, tmp_path: pathlib.Path) -> None:
     """In a process of its own, as in a container: named, and in one line."""
-    import yaml
-
     spec, platform = yaml.safe_load_all(bench.compiled.read_text())
     tasks = spec["root"]["dag"]["tasks"]
     spec["root"]["dag"]["tasks"] = {"DPTrainer": {**tasks["DPTrainer"], "inputs": {}, "dependentTasks": []}}
