@@ -38,7 +38,7 @@ BUDGET_EPSILON = 10.0
 # Of DELTA, what the thresholds of vocabularies may spend in all runs together.
 BUDGET_THRESHOLD_DELTA = DELTA / 2
 
-# TODO: what preprocessing and statistics spend of that; the rest is the training's. `tfx-privacy plan` shows what shares cost in noise.
+# TODO: what preprocessing and statistics spend of that; the rest is the training's. `tfx-privacy plan` shows what a share costs.
 PREPROCESSING: DPPreprocessing | None = DPPreprocessing(target_epsilon=0.3, target_delta=DELTA)
 STATISTICS: DPPreprocessing | None = DPPreprocessing(target_epsilon=0.1, target_delta=DELTA)
 # TODO: your raw features, the label's among them, with ranges that are known without looking at the records.
