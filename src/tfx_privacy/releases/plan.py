@@ -20,6 +20,10 @@ from tfx_privacy.releases.record import MAX_ANSWERS, Answer, Selection, least_th
 from tfx_privacy.releases.rounded_gaussian import MAX_STANDARD_DEVIATION
 
 
+# So much more noise than was asked for, that rounding never leaves less.
+_HAIR = 1 + 2.0**-40
+
+
 @dataclasses.dataclass(frozen=True)
 class ReleasePlan:
     """A release in full, before a record was read."""
@@ -73,10 +77,9 @@ def plan(queries: Sequence[Query], privacy: DPPreprocessing) -> ReleasePlan:
     weights = [privacy.shares.get(query.name, query.share) for query in queries]
     total = math.fsum(weights)
     answers = [
-        _answer(query, multiplier / math.sqrt(weight / total), delta, privacy.records_of_unit)
+        _answer(query, multiplier * _HAIR / math.sqrt(weight / total), delta, privacy.records_of_unit)
         for query, weight in zip(queries, weights, strict=True)
     ]
-    # What is stated is what the answers come to, a last bit down.
     return ReleasePlan(
         queries=queries,
         answers=answers,

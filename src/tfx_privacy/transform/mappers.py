@@ -144,7 +144,6 @@ def bucketize(
     Returns:
       int64 in [0, num_buckets), of x's shape and kind.
     """
-
     del epsilon
 
     def placed(part: Any) -> Any:
