@@ -40,9 +40,11 @@ FROM python:${PYTHON}-slim-${DEBIAN}@${PYTHON_DIGEST}
 LABEL org.opencontainers.image.title="tfx-privacy" \
       org.opencontainers.image.description="DPTrainer, PrivacyEvaluator and BudgetValidator for TFX pipelines" \
       org.opencontainers.image.licenses="Apache-2.0"
-# Keras 2 for TFX's own components; pip's and Keras' files stay where the account may write.
+# Keras 2 for TFX's own components; pip's and Keras' files stay where the account may write. Beam's worker would else make an
+# environment of its own, where this account may not write, and where no Beam is.
 ENV PATH=/opt/venv/bin:$PATH \
     TF_USE_LEGACY_KERAS=1 \
+    RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1 \
     PYTHONUNBUFFERED=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \

@@ -16,16 +16,16 @@ class PrivacyGuarantee(artifact.Artifact):
     TYPE_NAME = "tfx_privacy.PrivacyGuarantee"
 
 
-class PrivacyRelease(artifact.Artifact):
-    """What preprocessing or statistics took from the records: `privacy_release.json`, or one file for each split."""
-
-    TYPE_NAME = "tfx_privacy.PrivacyRelease"
-
-
 class PrivacyEvaluation(artifact.Artifact):
     """Results of attacking a model: one file, `privacy_evaluation.json`."""
 
     TYPE_NAME = "tfx_privacy.PrivacyEvaluation"
+
+
+class PrivacyRelease(artifact.Artifact):
+    """What preprocessing or statistics took from the records, with noise: `privacy_release.json`, or one for each split."""
+
+    TYPE_NAME = "tfx_privacy.PrivacyRelease"
 
 
 class PrivacyReport(artifact.Artifact):

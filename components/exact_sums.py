@@ -22,7 +22,8 @@ import tensorflow as tf
 
 from tfx_privacy.components import example_files
 from tfx_privacy.errors import DataError, TFXPrivacyError
-from tfx_privacy.releases.queries import Column, Query, VectorQuery, Vocabulary
+from tfx_privacy.releases.columns import Column
+from tfx_privacy.releases.queries import Query, VectorQuery, Vocabulary
 from tfx_privacy.training import without_values
 
 BATCH_SIZE = 2048

@@ -1,42 +1,49 @@
-"""Which examples a component read, as ExampleGen names them in ML Metadata: its span, its version and its fingerprint."""
+"""Which examples a component read, as ExampleGen names them in their artifacts' custom properties."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 
 from tfx import types
-from tfx.components.example_gen import utils
 
+from tfx_privacy.records import digest
 from tfx_privacy.releases.record import ExamplesRead
 
-MAX_TEXT = 4096
-_PROPERTIES = (utils.SPAN_PROPERTY_NAME, utils.VERSION_PROPERTY_NAME, utils.FINGERPRINT_PROPERTY_NAME)
+SPAN, VERSION, FINGERPRINT = "span", "version", "input_fingerprint"
+"""ExampleGen's: the driver sets them, and nodes that make examples of examples must copy them."""
+_MAX_TEXT = 4096
 
 
-def of(examples: Sequence[types.Artifact]) -> list[ExamplesRead]:
-    """Of each artifact, what it says of itself."""
-    found = []
-    for artifact in examples:
-        span, version, fingerprint = map(_property(artifact), _PROPERTIES)
-        found.append(ExamplesRead(span=span, version=version, fingerprint=fingerprint))
-    return found
+def of(examples: Iterable[types.Artifact]) -> list[ExamplesRead]:
+    """What artifacts of examples say of themselves, in their order; None where they do not say."""
+    return [
+        ExamplesRead(span=_said(each, SPAN), version=_said(each, VERSION), fingerprint=_said(each, FINGERPRINT))
+        for each in examples
+    ]
 
 
-def copy(examples: Sequence[types.Artifact], transformed: types.Artifact) -> None:
-    """Lets transformed examples say which ones they were made of; of several artifacts nothing, which is no proof of any."""
+def copy(examples: Sequence[types.Artifact], made: types.Artifact) -> None:
+    """Lets examples say which ones they were made of; of several artifacts nothing, which is no proof of any."""
     if len(examples) != 1:
         return
-    for name in _PROPERTIES:
-        values = examples[0].mlmd_artifact.custom_properties
-        if name in values:
-            transformed.mlmd_artifact.custom_properties[name].CopyFrom(values[name])
+    said = examples[0].mlmd_artifact.custom_properties
+    for name in (SPAN, VERSION, FINGERPRINT):
+        if name in said:
+            made.mlmd_artifact.custom_properties[name].CopyFrom(said[name])
 
 
-def _property(artifact: types.Artifact) -> Callable[[str], str | None]:
-    values = artifact.mlmd_artifact.custom_properties
-
-    def text(name: str) -> str | None:
-        kind = values[name].WhichOneof("value") if name in values else None
-        return None if kind is None else str(getattr(values[name], kind))[:MAX_TEXT]
-
-    return text
+def _said(artifact: types.Artifact, name: str) -> str | None:
+    """A custom property as text, whatever kind of number an orchestrator makes of it."""
+    properties = artifact.mlmd_artifact.custom_properties
+    if name not in properties:
+        return None
+    value = properties[name]
+    kind = value.WhichOneof("value")
+    if kind == "string_value":
+        text = str(value.string_value)
+        return (text if len(text) <= _MAX_TEXT else digest.text_digest(text)) or None
+    if kind == "int_value":
+        return str(value.int_value)
+    if kind == "double_value" and value.double_value.is_integer():
+        return str(int(value.double_value))
+    return None

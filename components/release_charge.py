@@ -200,7 +200,7 @@ def all_charged(
         releases = [
             MeteredRelease(ledger, account, run, delta_spent, privacy_unit, neighboring_relation) for _ in labels
         ]
-        _reserve(releases, labels)
+        _reserve_all(releases, labels)
         try:
             for release in releases:
                 release.start()
@@ -215,7 +215,7 @@ def all_charged(
                     )
 
 
-def _reserve(releases: Sequence[MeteredRelease], labels: Sequence[Mapping[str, str]]) -> None:
+def _reserve_all(releases: Sequence[MeteredRelease], labels: Sequence[Mapping[str, str]]) -> None:
     """Charges all or none."""
     charged_before: list[MeteredRelease] = []
     try:

@@ -38,12 +38,12 @@ from tfx_privacy.releases.record import Component, Release, file_name
 
 PRIVACY_KEY = "privacy"
 TARGET_EPSILON_KEY = "target_epsilon"
-SPLITS_DISJOINT_FOR_KEY = "splits_disjoint_for"
+
 
 PARAMETERS = {
     PRIVACY_KEY: component_spec.ExecutionParameter(type=str),
     TARGET_EPSILON_KEY: component_spec.ExecutionParameter(type=float, optional=True),
-    SPLITS_DISJOINT_FOR_KEY: component_spec.ExecutionParameter(type=str, optional=True),
+    keys.SPLITS_DISJOINT_FOR: component_spec.ExecutionParameter(type=str, optional=True),
     keys.LEDGER: component_spec.ExecutionParameter(type=str, optional=True),
     accounts.DATASET_ID_KEY: component_spec.ExecutionParameter(type=str, optional=True),
     accounts.DATASET_BLOCKS_KEY: component_spec.ExecutionParameter(type=str, optional=True),
@@ -77,7 +77,7 @@ def arguments(
     return {
         PRIVACY_KEY: privacy.to_json(),
         TARGET_EPSILON_KEY: target_epsilon,
-        SPLITS_DISJOINT_FOR_KEY: splits.disjoint_for(examples, privacy.user_id_key),
+        keys.SPLITS_DISJOINT_FOR: splits.disjoint_for(examples, privacy.user_id_key),
         **account,
     }
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from tfx import types
-from tfx.components.example_gen import base_example_gen_executor
 from tfx.proto import example_gen_pb2
 from tfx.types import standard_component_specs
 from tfx.utils import proto_utils
@@ -97,10 +97,12 @@ def _examples_input(node: Any) -> Any:
 
 def _draws_by_hash(node: Any) -> bool:
     """Whether a node is an ExampleGen whose executor splits as TFX's does."""
+    from tfx.components.example_gen import base_example_gen_executor
+
     executor = getattr(getattr(node, "executor_spec", None), "executor_class", None)
+    if not inspect.isclass(executor):
+        return False
     base = base_example_gen_executor.BaseExampleGenExecutor
     return (
-        isinstance(executor, type)
-        and issubclass(executor, base)
-        and executor.GenerateExamplesByBeam is base.GenerateExamplesByBeam
+        issubclass(executor, base) and getattr(executor, "GenerateExamplesByBeam", None) is base.GenerateExamplesByBeam
     )

@@ -18,6 +18,9 @@ OPEN_SOURCE, VERTEX = "open source", "vertex"
 _SECRET = re.compile(
     r"(?:(?P<node>[^.=:]+)\.)?(?P<variable>[A-Za-z_][A-Za-z0-9_]*)=(?P<name>[a-z0-9]([-a-z0-9.]*[a-z0-9])?):(?P<key>[-._A-Za-z0-9]+)"
 )
+_MOUNT = re.compile(
+    r"(?:(?P<node>[^=:/]+)=)?(?P<claim>[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?):(?P<path>/[^:]*[^:/])(?P<slash>/?)"
+)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
@@ -49,6 +52,36 @@ class Secret:
         return cls(variable=match["variable"], name=match["name"], key=match["key"], node=match["node"])
 
 
+@dataclasses.dataclass(frozen=True)
+class Mount:
+    """One PersistentVolumeClaim, mounted into the containers of steps."""
+
+    claim: str
+    path: str
+    """Absolute, without a slash at the end."""
+    node: str | None = None
+    """The step that gets it; None for every step with an argument that names a place below the path."""
+
+    @classmethod
+    def parse(cls, text: str) -> Mount:
+        """Reads `[STEP=]CLAIM:/PATH`.
+
+        Raises:
+          ParameterError: If the text is of another form.
+        """
+        match = _MOUNT.fullmatch(text)
+        if match is None or ".." in match["path"].split("/"):
+            raise ParameterError(
+                f"Expected a volume as CLAIM:/PATH or STEP=CLAIM:/PATH, e.g. models:/srv/models for the "
+                f"PersistentVolumeClaim `models`, not {text!r}."
+            )
+        return cls(claim=match["claim"], path=match["path"], node=match["node"])
+
+    def holds(self, place: str) -> bool:
+        """Whether a path is the volume's or below it."""
+        return place.rstrip("/") == self.path or place.startswith(self.path + "/")
+
+
 def platform_of(output: str | os.PathLike[str]) -> str:
     """What a file is compiled for, by its ending.
 
@@ -63,20 +96,23 @@ def platform_of(output: str | os.PathLike[str]) -> str:
     raise ParameterError(f"Expected output={str(output)!r} to end in .yaml (Kubeflow Pipelines) or .json (Vertex AI).")
 
 
-def check(output: str | os.PathLike[str], *, secrets: Sequence[Secret], env: Mapping[str, str]) -> str:
+def check(
+    output: str | os.PathLike[str], *, secrets: Sequence[Secret], env: Mapping[str, str], mounts: Sequence[Mount] = ()
+) -> str:
     """Checks what needs no pipeline.
 
     Args:
       output: File to write.
       secrets: Environment variables from Kubernetes secrets.
       env: Environment variables in plain text.
+      mounts: Volumes.
 
     Returns:
       What is compiled for, as `platform_of`.
 
     Raises:
       ParameterError: If the file has another ending, a secret is in plain text, or Vertex AI is given
-        Kubernetes secrets.
+        Kubernetes secrets or volumes.
     """
     platform = platform_of(output)
     check_plain(env)
@@ -84,6 +120,10 @@ def check(output: str | os.PathLike[str], *, secrets: Sequence[Secret], env: Map
         raise ParameterError(
             "Vertex AI has no Kubernetes secrets, and its containers take no others. Leave --secret out, and let the "
             "image's entrypoint read Secret Manager, or give the ledger's address without a password: docs/kubeflow.md."
+        )
+    if mounts and platform == VERTEX:
+        raise ParameterError(
+            "Vertex AI has no Kubernetes volumes. Leave --mount out, and give data and the push destination as gs://."
         )
     return platform
 

@@ -37,7 +37,7 @@ class DPStatisticsGen(base_beam_component.BaseBeamComponent):
     """Computes statistics of examples with differential privacy, in the place of StatisticsGen.
 
     The statistics are standard, so SchemaGen, ExampleValidator and TFDV's display work on them; and whatever is made of them,
-    a schema first of all, is as private as they are. Each split is one release of its own records.
+    a schema above all, is as private as they are. Each split is one release of its own records.
 
     For example:
 
@@ -103,7 +103,7 @@ class DPStatisticsGen(base_beam_component.BaseBeamComponent):
             spec=DPStatisticsGenSpec(
                 examples=examples,
                 features=feature_list.to_json(features),
-                splits=None if splits is None else strict_json.canonical(executor.check_splits(splits)),
+                splits=None if splits is None else strict_json.canonical(executor.distinct_splits(splits)),
                 statistics=channel_utils.as_channel([standard_artifacts.ExampleStatistics()]),
                 privacy_release=channel_utils.as_channel([artifacts.PrivacyRelease()]),
                 **arguments,

@@ -91,7 +91,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                     component="statistics",
                     examples=examples,
                     names=[name],
-                    splits_disjoint_for=exec_properties.get(releasing.SPLITS_DISJOINT_FOR_KEY),
+                    splits_disjoint_for=exec_properties.get(keys.SPLITS_DISJOINT_FOR),
                     bits=bits,
                     artifact_digest=_files.directory_digest(uri),
                 )
@@ -103,11 +103,11 @@ def _splits(examples: Sequence[types.Artifact], wanted: str | None) -> list[str]
     if not examples:
         raise ParameterError("Input 'examples' has no artifact. Wire it to the component that produces it.")
     if wanted:
-        return check_splits(strict_json.parameter(splits=wanted))
-    return check_splits(sorted(artifact_utils.decode_split_names(examples[0].split_names)))
+        return distinct_splits(strict_json.parameter(splits=wanted))
+    return distinct_splits(sorted(artifact_utils.decode_split_names(examples[0].split_names)))
 
 
-def check_splits(names: Any) -> list[str]:
+def distinct_splits(names: Any) -> list[str]:
     """Names of splits, each once.
 
     Raises:

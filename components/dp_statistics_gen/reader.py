@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from tfx_bsl.coders import example_coder
 
+from tfx_privacy.releases.columns import Column
 from tfx_privacy.releases.features import Feature, Number
-from tfx_privacy.releases.queries import Column, Presence, Query
+from tfx_privacy.releases.queries import Presence, Query
 
 _NUMBERS, _TEXTS, _USERS = "fi", "O", "iO"
 

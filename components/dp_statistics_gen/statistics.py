@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -57,8 +57,8 @@ def dataset_statistics(
     """
     answered = {_key(query): _answered(plan, released, place) for place, query in enumerate(plan.queries)}
     everyone = answered[NUM_EXAMPLES, "everyone"]
-    # At least one: what follows divides by it, and noise hides whether there is none.
-    num_examples = max(1, int(everyone.noisy[0]))
+    # At least one with a feature and one without, as `_non_missing` says; noise hides whether there are any.
+    num_examples = max(2, int(everyone.noisy[0]))
     found = statistics_pb2.DatasetFeatureStatisticsList()
     dataset = found.datasets.add(name=_ALL_EXAMPLES, num_examples=num_examples)
     for name, feature in sorted(features.items()):
@@ -82,7 +82,11 @@ def _answered(plan: ReleasePlan, released: Mapping[int, Any], place: int) -> Ans
 
 
 def _non_missing(name: str, feature: Feature, presence: Answered | None, num_examples: int) -> int:
-    """Records that have the feature; of one that is not required at least one has none, or a schema would require it."""
+    """Records that have the feature.
+
+    At least one, or a schema would not have what the author named; and of one that is not required at least one has none, or a
+    schema would require it.
+    """
     if feature.required or presence is None:
         return num_examples
     noisy = int(presence.noisy[0])
@@ -91,7 +95,7 @@ def _non_missing(name: str, feature: Feature, presence: Answered | None, num_exa
             "%r: no more records have this feature than noise alone may count. Is it called so, and does it hold %s? What is "
             "said of it is noise.", name, "texts" if isinstance(feature, Text) else "numbers",
         )  # fmt: skip
-    return min(max(0, noisy), num_examples - 1)
+    return min(max(1, noisy), num_examples - 1)
 
 
 def _add_number(entry: Any, feature: Number, own: Mapping[str, Answered], non_missing: int, num_examples: int) -> None:
@@ -160,7 +164,7 @@ def _texts(answer: Answered, non_missing: int) -> list[tuple[str, int]]:
     most = non_missing
     if isinstance(answer.query, Counts):
         most *= answer.query.max_values  # of a record that repeats a value, each is counted
-        found: Sequence[tuple[bytes, int]] = list(zip(answer.query.keys, answer.noisy.tolist(), strict=True))
+        found: list[tuple[Any, int]] = list(zip(answer.query.keys, answer.noisy.tolist(), strict=True))
     else:
         assert isinstance(answer.query, Vocabulary)
         assert isinstance(answer.noisy, Values)

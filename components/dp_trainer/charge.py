@@ -27,6 +27,7 @@ from tfx_privacy.errors import (
 )
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 from tfx_privacy.guarantee.record import PrivacyGuarantee, guarantee_digest
+from tfx_privacy.guarantee.spending import Beside
 from tfx_privacy.ledger import Ledger, new_run_id
 from tfx_privacy.records import strict_json
 
@@ -183,6 +184,7 @@ def meter(
     checkpoints: training.Checkpoints | None,
     labels: Mapping[str, str],
     check: Callable[[Plan], None],
+    beside: Callable[[DPParameters], Beside],
 ) -> Iterator[MeteredRun | UnmeteredRun]:
     """A run that may read records now: charged, where there is a ledger, and started.
 
@@ -193,6 +195,7 @@ def meter(
       checkpoints: The run's folder, by which an attempt finds the run that an earlier one was killed in.
       labels: Who asks, for people who read the log.
       check: Refuses a plan of which nothing could be stated afterwards; without a ledger there is no plan yet.
+      beside: What else is in its epsilon, by its parameters.
 
     Raises:
       ParameterError: If the plan is not known without reading the data.
@@ -202,7 +205,7 @@ def meter(
         yield UnmeteredRun()
         return
     with Ledger(account.source) as ledger:
-        plan = _plan(ledger, account, privacy)
+        plan = _plan(ledger, account, privacy, beside(privacy))
         check(plan)
         run = MeteredRun(ledger, account, plan, checkpoints)
         run.begin(num_references, labels)
@@ -215,7 +218,7 @@ def meter(
             raise
 
 
-def _plan(ledger: Ledger, account: Account, privacy: DPParameters) -> Plan:
+def _plan(ledger: Ledger, account: Account, privacy: DPParameters, beside: Beside) -> Plan:
     facts = ledger.dataset(account.dataset_id).facts
     if privacy.population is None and facts.population is not None:
         privacy = dataclasses.replace(privacy, population=facts.population)
@@ -225,7 +228,7 @@ def _plan(ledger: Ledger, account: Account, privacy: DPParameters) -> Plan:
             "population in DPParameters, or in the ledger (`tfx-privacy ledger register --population`)."
         )
     resolved = privacy.resolve()
-    return Plan(resolved, calibrated_noise(resolved))
+    return Plan(resolved, calibrated_noise(resolved, beside))
 
 
 def _executed(mechanism: DPMechanism | NoMechanism, times: int = 1) -> PlannedRun:

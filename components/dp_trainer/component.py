@@ -16,9 +16,9 @@ from tfx.utils import json_utils
 from tfx_privacy import _validate, training
 from tfx_privacy.accounting.parameters import DPParameters
 from tfx_privacy.attacks import reference_models as references
-from tfx_privacy.components import accounts, artifacts, keys
+from tfx_privacy.components import accounts, artifacts, keys, splits
 from tfx_privacy.components.dp_trainer import base_model as base_models
-from tfx_privacy.components.dp_trainer import executor, request
+from tfx_privacy.components.dp_trainer import executor, releases, request
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.records import strict_json
 
@@ -41,6 +41,9 @@ class DPTrainerSpec(component_spec.ComponentSpec):
         accounts.DATASET_BLOCKS_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         base_models.BASE_MODEL_IS_PUBLIC_KEY: component_spec.ExecutionParameter(type=int, optional=True),
         request.HYPERPARAMETERS_ARE_PUBLIC_KEY: component_spec.ExecutionParameter(type=int, optional=True),
+        keys.SPLITS_DISJOINT_FOR: component_spec.ExecutionParameter(type=str, optional=True),
+        releases.NUM_RELEASES_KEY: component_spec.ExecutionParameter(type=int, optional=True),
+        releases.SCHEMA_RELEASE_KEY: component_spec.ExecutionParameter(type=int, optional=True),
         "train_args": component_spec.ExecutionParameter(type=trainer_pb2.TrainArgs, use_proto=False),
         "eval_args": component_spec.ExecutionParameter(type=trainer_pb2.EvalArgs, use_proto=False),
         "module_file": component_spec.ExecutionParameter(type=str, optional=True),
@@ -58,6 +61,7 @@ class DPTrainerSpec(component_spec.ComponentSpec):
         request.HYPERPARAMETERS_KEY: component_spec.ChannelParameter(
             type=standard_artifacts.HyperParameters, optional=True
         ),
+        **{key: component_spec.ChannelParameter(type=artifacts.PrivacyRelease, optional=True) for key in releases.KEYS},
     }
     OUTPUTS = {
         keys.MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model),
@@ -120,6 +124,7 @@ class DPTrainer(base_component.BaseComponent):
         base_model_is_public: bool = False,
         hyperparameters: types.BaseChannel | None = None,
         hyperparameters_are_public: bool = False,
+        privacy_releases: types.BaseChannel | Sequence[types.BaseChannel] | None = None,
     ) -> None:
         """Declares the component.
 
@@ -168,6 +173,10 @@ class DPTrainer(base_component.BaseComponent):
             and the gate refuses, unless its policy allows it.
           hyperparameters_are_public: No private record had a part in choosing them, e.g. because the Tuner ran on
             public data.
+          privacy_releases: Channel of `PrivacyRelease`, or up to 8 of them: what DPTransform, DPStatisticsGen and others
+            released of the same records. `target_epsilon` at `target_delta` is then the epsilon of all of it together with
+            the training, and the guarantee states it so. A component's release must be wired here, or the gate refuses
+            what the model took from it.
 
         Raises:
           ParameterError: If `target_delta` is missing, or not exactly one module is given, or another
@@ -199,6 +208,7 @@ class DPTrainer(base_component.BaseComponent):
                 "hyperparameters_are_public is about a channel of hyperparameters, and there is none. Give "
                 "hyperparameters, or leave it out."
             )
+        wired = releases.channels(privacy_releases)
         train_args = train_args or trainer_pb2.TrainArgs()
         if train_args.num_steps:
             raise ParameterError(
@@ -231,6 +241,10 @@ class DPTrainer(base_component.BaseComponent):
                 base_model_is_public=1 if base_model_is_public else None,
                 hyperparameters=hyperparameters,
                 hyperparameters_are_public=1 if hyperparameters_are_public else None,
+                splits_disjoint_for=_disjoint_for(examples, privacy, wired),
+                num_privacy_releases=len(wired) or None,
+                schema_release=releases.schemas_release(schema, wired),
+                **wired,
                 model=channel_utils.as_channel([standard_artifacts.Model()]),
                 model_run=channel_utils.as_channel([standard_artifacts.ModelRun()]),
                 privacy_guarantee=channel_utils.as_channel([artifacts.PrivacyGuarantee()]),
@@ -239,3 +253,10 @@ class DPTrainer(base_component.BaseComponent):
         )
         if module_file and udf_utils.should_package_user_modules():
             udf_utils.add_user_module_dependency(self, "module_file", "module_path")
+
+
+def _disjoint_for(
+    examples: types.BaseChannel, privacy: DPParameters, wired: dict[str, types.BaseChannel]
+) -> str | None:
+    """Only of what was released besides the training it matters which records are in which split."""
+    return splits.disjoint_for(examples, privacy.user_id_key, beside=list(wired.values())) if wired else None

@@ -17,7 +17,7 @@ from tfx_privacy import compat, training
 from tfx_privacy.accounting.parameters import ResolvedParameters
 from tfx_privacy.attacks import history as attack_history
 from tfx_privacy.attacks.evaluation import Checkpoint
-from tfx_privacy.components import _files, _signatures, example_files, keys
+from tfx_privacy.components import _files, _signatures, example_files, examples_read, keys
 from tfx_privacy.components.dp_trainer import (
     base_model,
     charge,
@@ -26,6 +26,7 @@ from tfx_privacy.components.dp_trainer import (
     guarantee,
     reference_models,
     reference_training,
+    releases,
     reporting,
     trained_labels,
     trained_records,
@@ -61,8 +62,8 @@ class Executor(trainer_executor.GenericExecutor):
         """Trains privately.
 
         Args:
-          input_dict: `examples`, and optionally `transform_graph`, `schema`, `base_model`, `base_model_guarantee` and
-            `hyperparameters`.
+          input_dict: `examples`, and optionally `transform_graph`, `schema`, `base_model`, `base_model_guarantee`,
+            `hyperparameters` and `privacy_release_1` to `privacy_release_8`.
           output_dict: `model`, `model_run`, `privacy_guarantee` and `reference_models`.
           exec_properties: As DPTrainerSpec declares them.
 
@@ -77,9 +78,11 @@ class Executor(trainer_executor.GenericExecutor):
         example_files.check_beginnings(example_files.files_of(read))
         start = base_model.read(input_dict, exec_properties, request.privacy, request.account)
         reference_training.check_start(request, start)
+        released = releases.read(input_dict, exec_properties)
         scope_items = scope_of(
             input_dict,
             request.fn_args,
+            released,
             hyperparameters_are_public=exec_properties.get(requests.HYPERPARAMETERS_ARE_PUBLIC_KEY) == 1,
         )
         if request.input_fn is None:
@@ -92,6 +95,7 @@ class Executor(trainer_executor.GenericExecutor):
         labels, num_references = self._labels(), request.num_references
         with _checkpoints(exec_properties) as checkpoints:
             base_model.bind(start, checkpoints)
+            releases.bind(released.all, checkpoints)
             terms = Terms(
                 splits=request.splits,
                 scope=[*scope_items, *start.scope],
@@ -102,7 +106,11 @@ class Executor(trainer_executor.GenericExecutor):
                 lost_references=Journal(checkpoints).lost,
                 sources=list(request.sources),
                 labels=trained_labels.planned(request),
+                releases=released.all,
+                examples=examples_read.of(input_dict[keys.EXAMPLES]),
+                splits_disjoint_for=exec_properties.get(keys.SPLITS_DISJOINT_FOR) or None,
             )
+            releases.check(terms.beside(request.privacy), request.privacy, request.account)
             _files.check_writable([artifact.uri for found in output_dict.values() for artifact in found])
 
             def check(plan: charge.Plan) -> None:
@@ -115,7 +123,13 @@ class Executor(trainer_executor.GenericExecutor):
                 training.check_model_beforehand(model, request.made_up(), plan.resolved, request.declared())
 
             with charge.meter(
-                request.account, request.privacy, num_references, checkpoints, labels, check_beforehand
+                request.account,
+                request.privacy,
+                num_references,
+                checkpoints,
+                labels,
+                check_beforehand,
+                terms.beside,
             ) as run:
                 record = self._train_and_save(request, model, run, checkpoints, terms, check, output_dict)
                 artifact = artifact_utils.get_single_instance(output_dict[keys.PRIVACY_GUARANTEE])
@@ -145,7 +159,7 @@ class Executor(trainer_executor.GenericExecutor):
             records = pool.members
         plan = run.plan
         if plan is None:
-            plan = _plan(request, records)
+            plan = _plan(request, records, terms)
             check(plan)
         if pool is not None:
             reference_models.check(plan.resolved, pool, request.num_references)
@@ -160,7 +174,15 @@ class Executor(trainer_executor.GenericExecutor):
         references = artifact_utils.get_single_instance(output_dict[keys.REFERENCE_MODELS])
         run.start_references()
         trainings = reference_training.train(
-            request, model, pool, plan, outcome.mechanism, digest, Journal(checkpoints), references
+            request,
+            model,
+            pool,
+            plan,
+            outcome.mechanism,
+            digest,
+            Journal(checkpoints),
+            references,
+            terms.beside(plan.resolved.parameters),
         )
         record = make_guarantee(
             outcome,
@@ -292,10 +314,10 @@ def _save(model: Any, request: Request, artifact: types.Artifact, label: str) ->
     return _files.model_digest(artifact.uri)
 
 
-def _plan(request: Request, records: training.ColumnarDataset) -> charge.Plan:
+def _plan(request: Request, records: training.ColumnarDataset, terms: Terms) -> charge.Plan:
     """The run in full, for the records that were counted."""
     resolved = request.privacy.resolve(population=records.num_units(request.privacy.privacy_unit))
-    return charge.Plan(resolved, calibrated_noise(resolved))
+    return charge.Plan(resolved, calibrated_noise(resolved, terms.beside(resolved.parameters)))
 
 
 def _checkpoints(exec_properties: dict[str, Any]) -> contextlib.AbstractContextManager[training.Checkpoints | None]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 import tensorflow as tf
@@ -15,12 +16,14 @@ from tfx import types
 from tfx_privacy import training
 from tfx_privacy._version import __version__
 from tfx_privacy.accounting.calibration import calibrate_noise_multiplier
+from tfx_privacy.accounting.composition import composed
 from tfx_privacy.accounting.epsilon import dp_accounting_version
-from tfx_privacy.accounting.parameters import ResolvedParameters
+from tfx_privacy.accounting.parameters import DPParameters, ResolvedParameters
 from tfx_privacy.budget.runs import LedgerPosition
 from tfx_privacy.components import _signatures, keys
 from tfx_privacy.components.accounts import Account
 from tfx_privacy.components.dp_trainer import reference_models, scope
+from tfx_privacy.components.dp_trainer.releases import Read as Released
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.guarantee import planned as planned_guarantee
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
@@ -29,6 +32,7 @@ from tfx_privacy.guarantee.record import (
     FILE_NAME,
     Accountant,
     BaseModel,
+    CoveredRelease,
     ParameterSource,
     Population,
     PrivacyGuarantee,
@@ -36,8 +40,10 @@ from tfx_privacy.guarantee.record import (
     ScopeItem,
     TrainedLabel,
 )
+from tfx_privacy.guarantee.spending import Beside, Group, Spending, delta_after_thresholds
 from tfx_privacy.guarantee.statement import write_statement
 from tfx_privacy.records import base, statement, strict_json
+from tfx_privacy.releases.record import ExamplesRead
 from tfx_privacy.training import keras_api
 
 # Stand for what only a run gives.
@@ -46,8 +52,17 @@ _NO_DIGEST, _NO_RUN = f"sha256:{'0' * 64}", "0" * 32
 _SHOWN = ("run_id", "target_delta", "epsilon_pld", "epsilon_rdp", "model_digest")
 
 
-def calibrated_noise(resolved: ResolvedParameters) -> float | None:
-    """The noise multiplier as given, or calibrated to the target; None without privacy."""
+def calibrated_noise(resolved: ResolvedParameters, beside: Beside) -> float | None:
+    """The noise multiplier as given, or calibrated to the target; None without privacy.
+
+    Args:
+      resolved: The run.
+      beside: What was released of the same records: the target is for all of it together. A base model's trainings are
+        left out, as the target is for what this pipeline spends.
+
+    Raises:
+      ParameterError: If the target cannot be reached beside the releases.
+    """
     privacy = resolved.parameters
     if not privacy.enabled or privacy.noise_multiplier is not None:
         return privacy.noise_multiplier
@@ -56,12 +71,41 @@ def calibrated_noise(resolved: ResolvedParameters) -> float | None:
     logging.info("DPTrainer: calibrating the noise to epsilon=%g", privacy.target_epsilon)
     # The calibration must see the same population, and so the same sampling probability and steps, that are executed.
     run = dataclasses.replace(privacy, population=resolved.population)
+    released = dataclasses.replace(beside, base_model=None)
+    groups = released.groups()
+    if groups is None:
+        raise ParameterError("What was released is not private, or not on this training's terms, so no noise would do.")
+    _check_others(released, privacy)
+    # More noise is never less private, so the largest does for every group of splits.
+    return max(_noise_for(group, run, _target_delta(resolved)) for group in groups if group.is_trained_on)
+
+
+def _noise_for(group: Group, run: DPParameters, target_delta: float) -> float:
+    """For the records of some splits."""
+    assert run.target_epsilon is not None
     return calibrate_noise_multiplier(
         run,
-        target_epsilon=privacy.target_epsilon,
-        target_delta=_target_delta(resolved),
-        accountant=privacy.accountant,
+        target_epsilon=run.target_epsilon,
+        target_delta=delta_after_thresholds(target_delta, group.delta_spent),
+        accountant=run.accountant,
+        beside=group.events,
     )
+
+
+def _check_others(beside: Beside, privacy: DPParameters) -> None:
+    """What was released of splits that are not trained on is in the target too."""
+    assert privacy.target_epsilon is not None
+    assert privacy.target_delta is not None
+    for group in beside.groups() or ():
+        if group.is_trained_on:
+            continue
+        bounds = Spending(composed(group.events), group.delta_spent).bounds(privacy.target_delta)
+        if bounds is None or not (bounds.best if privacy.accountant == "pld" else bounds.rdp) <= privacy.target_epsilon:
+            raise ParameterError(
+                f"target_epsilon={privacy.target_epsilon:g} cannot be reached: what was released of the splits "
+                f"{', '.join(group.splits)} spends epsilon={math.inf if bounds is None else bounds.best:.4g} without any "
+                "training. Raise target_epsilon, or release it with more noise."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +124,24 @@ class Terms:
     """Of noise and clip."""
     labels: list[TrainedLabel]
     """Those that are known by then."""
+    releases: list[CoveredRelease]
+    """What was released of the same records, all of it in epsilon."""
+    examples: list[ExamplesRead]
+    """Which are trained on."""
+    splits_disjoint_for: Literal["example", "user"] | None
+    """Unit of which nobody is in two splits of these."""
+
+    def beside(self, privacy: DPParameters) -> Beside:
+        """What else epsilon is of."""
+        return Beside(
+            base_model=self.base_model,
+            releases=self.releases,
+            neighboring_relation=privacy.neighboring_relation,
+            privacy_unit=privacy.privacy_unit,
+            train_splits=self.splits,
+            examples=self.examples,
+            splits_disjoint_for=self.splits_disjoint_for,
+        )
 
 
 def check(terms: Terms, resolved: ResolvedParameters, planned: DPMechanism | NoMechanism) -> None:
@@ -100,7 +162,8 @@ def check(terms: Terms, resolved: ResolvedParameters, planned: DPMechanism | NoM
     references, (num, lost) = None, (terms.num_references, terms.lost_references)
     try:
         if num:
-            references = reference_models.stated(num, lost, planned, planned, _target_delta(resolved))
+            beside = terms.beside(resolved.parameters)
+            references = reference_models.stated(num, lost, planned, planned, _target_delta(resolved), beside)
         record = make_guarantee(
             training.Outcome(planned), resolved, terms, _NO_DIGEST, references, _NO_RUN, labels=terms.labels
         )
@@ -150,13 +213,7 @@ def make_guarantee(
     if resolved.population is None:
         raise ParameterError("The number of records is not known. Declare population in DPParameters.")
     mechanism = outcome.mechanism
-    bounds = stated_bounds(
-        mechanism,
-        target_delta,
-        base_model=terms.base_model,
-        neighboring_relation=privacy.neighboring_relation,
-        privacy_unit=privacy.privacy_unit,
-    )
+    bounds = stated_bounds(mechanism, target_delta, beside=terms.beside(privacy))
     record = PrivacyGuarantee(
         run_id=run_id,
         issued_at=base.utc_now(),
@@ -172,6 +229,9 @@ def make_guarantee(
         engine=f"tfx-privacy {__version__}, {terms.engine}",
         sources=terms.sources,
         train_splits=terms.splits,
+        examples=terms.examples,
+        splits_disjoint_for=terms.splits_disjoint_for,
+        releases=terms.releases,
         labels=list(labels),
         scope=terms.scope,
         declared_record_wise=list(outcome.declared_record_wise),
@@ -195,20 +255,20 @@ def write_guarantee(artifact: types.Artifact, record: PrivacyGuarantee) -> None:
 
 
 def scope_of(
-    input_dict: dict[str, list[types.Artifact]], fn_args: Any, *, hyperparameters_are_public: bool
+    input_dict: dict[str, list[types.Artifact]], fn_args: Any, released: Released, *, hyperparameters_are_public: bool
 ) -> list[ScopeItem]:
     """What the model takes from upstream components, and whether the guarantee covers it; its base model apart."""
-    items = _of_preprocessing(input_dict, fn_args)
+    items = _of_preprocessing(input_dict, fn_args, released)
     if fn_args.hyperparameters is not None:
         items.append(scope.of_hyperparameters(declared_public=hyperparameters_are_public))
     return items
 
 
-def _of_preprocessing(input_dict: dict[str, list[types.Artifact]], fn_args: Any) -> list[ScopeItem]:
+def _of_preprocessing(input_dict: dict[str, list[types.Artifact]], fn_args: Any, released: Released) -> list[ScopeItem]:
     graph = fn_args.transform_graph_path
-    items = [scope.of_transform_graph(graph)] if graph else []
+    items = [scope.of_transform_graph(graph, released.all)] if graph else []
     if input_dict.get(keys.SCHEMA):
-        items.append(scope.of_schema(parses_records=not graph))
+        items.append(scope.of_schema(parses_records=not graph, releases=released.of_schema))
     return items
 
 

@@ -24,6 +24,7 @@ from tfx_privacy.errors import CheckpointError, InternalError, ParameterError
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 from tfx_privacy.guarantee.recomputation import epsilon_with_references
 from tfx_privacy.guarantee.record import ReferenceTrainings
+from tfx_privacy.guarantee.spending import Beside
 from tfx_privacy.training import keras_api
 
 _JOURNAL = "reference_trainings.begun"
@@ -280,6 +281,7 @@ def stated(
     mechanism: DPMechanism | NoMechanism,
     reference: DPMechanism | NoMechanism,
     target_delta: float,
+    beside: Beside,
 ) -> ReferenceTrainings:
     """What the guarantee says of them.
 
@@ -289,6 +291,7 @@ def stated(
       mechanism: Of the model.
       reference: Of each reference model.
       target_delta: In (0, 1).
+      beside: What else the model's epsilon is of.
 
     Raises:
       ParameterError: If all steps together are more than can be accounted.
@@ -301,7 +304,9 @@ def stated(
                 f"reference_models={num_models} and the model take {together} steps for one record; at most "
                 f"{MAX_STEPS} can be accounted. Lower reference_models or steps."
             )
-    epsilon = epsilon_with_references(mechanism, reference, trainings_per_record=per_record, target_delta=target_delta)
+    epsilon = epsilon_with_references(
+        mechanism, reference, trainings_per_record=per_record, target_delta=target_delta, beside=beside
+    )
     return ReferenceTrainings(
         num_models=num_models,
         trainings_per_record=per_record,

@@ -15,6 +15,7 @@ from tfx_privacy.components.dp_trainer.request import Request
 from tfx_privacy.errors import InternalError, ParameterError
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 from tfx_privacy.guarantee.record import ReferenceTrainings
+from tfx_privacy.guarantee.spending import Beside
 
 
 def check_start(request: Request, start: base_model.Start) -> None:
@@ -49,6 +50,7 @@ def train(
     digest: str,
     journal: Journal,
     artifact: types.Artifact,
+    beside: Beside,
 ) -> ReferenceTrainings | None:
     """Trains the reference models and writes their record, which says so where there are none."""
     privacy, trainings = plan.resolved.parameters, None
@@ -69,7 +71,7 @@ def train(
             strategy=request.strategy,
         )
         trainings = reference_models.stated(
-            len(trained.digests), trained.lost, mechanism, trained.mechanism, privacy.target_delta
+            len(trained.digests), trained.lost, mechanism, trained.mechanism, privacy.target_delta, beside
         )
         reference_set = reference_models.record(
             trained,

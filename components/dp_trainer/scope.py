@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 
 import tensorflow as tf
 from google.protobuf import message
@@ -11,15 +12,18 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tfx.dsl.io import fileio
 
 from tfx_privacy._printable import printable
-from tfx_privacy.guarantee.record import ScopeItem
+from tfx_privacy.components import _files
+from tfx_privacy.errors import EvidenceError
+from tfx_privacy.guarantee.record import CoveredRelease, ScopeItem
 
 # Below a TransformGraph artifact, as tft.TFTransformOutput lays it out.
 _SAVED_MODEL = os.path.join("transform_fn", "saved_model.pb")
 _MAX_NAMES, _MAX_NAME = 20, 100
+_NO_RELEASE = " None of the releases in epsilon is of this graph."
 
 
-def of_transform_graph(uri: str) -> ScopeItem:
-    """Whether a transform graph holds results of analyzers.
+def of_transform_graph(uri: str, releases: Sequence[CoveredRelease] = ()) -> ScopeItem:
+    """Whether a transform graph holds results of analyzers that no release covers.
 
     Transform (1.16 and 1.21, tried with each kind of analyzer) saves an analyzer's result as a constant that the
     function captures, or as a vocabulary file; constants written in `preprocessing_fn` are part of the function
@@ -27,11 +31,19 @@ def of_transform_graph(uri: str) -> ScopeItem:
     count as one.
 
     Args:
+    What DPTransform released is covered where the graph is the very one that came of it, by the digest of all its files, and
+    the release names nothing beside its own answers.
+
+    Args:
       uri: URI of the TransformGraph artifact.
+      releases: That are in epsilon.
 
     Returns:
-      The item; covered only if the graph could be read and captures nothing.
+      The item; covered only if the graph could be read, and captures nothing or is a release's.
     """
+    release = _release_of(uri, releases)
+    if release is not None:
+        return _released(release)
     try:
         constants, vocabularies = _captures(os.path.join(uri, _SAVED_MODEL))
     except (OSError, SystemError, tf.errors.OpError, message.DecodeError, ValueError) as error:
@@ -44,7 +56,7 @@ def of_transform_graph(uri: str) -> ScopeItem:
         named = f" ({', '.join(vocabularies[:_MAX_NAMES])}{', ...' if len(vocabularies) > _MAX_NAMES else ''})"
         detail = (
             f"It holds {found.held}{named if vocabularies else ''}: results of analyzers over the raw data, or lookup "
-            "tables, which look the same."
+            f"tables, which look the same.{_NO_RELEASE if any(each.component == 'transform' for each in releases) else ''}"
         )
         return found.model_copy(update={"detail": detail})
     return ScopeItem(
@@ -52,6 +64,38 @@ def of_transform_graph(uri: str) -> ScopeItem:
         covered=True,
         detail="No analyzer ran: nothing in the graph was computed from the data.",
     )
+
+
+def _release_of(uri: str, releases: Sequence[CoveredRelease]) -> CoveredRelease | None:
+    """The release that a graph came of; None where it is of none, or cannot be read."""
+    candidates = [each for each in releases if each.component == "transform"]
+    if not candidates:
+        return None
+    try:
+        digest = _files.directory_digest(uri)
+    except (OSError, EvidenceError, tf.errors.OpError):
+        return None
+    return next((each for each in candidates if each.artifact_digest == digest), None)
+
+
+def _released(release: CoveredRelease) -> ScopeItem:
+    if release.is_complete:
+        return ScopeItem(
+            artifact="transform_graph",
+            covered=True,
+            detail=f"What it holds of the data was released with noise, which is in epsilon (release {release.run_id[:8]}).",
+            covered_by=[release.run_id],
+        )
+    problems = [
+        f"{what}: {', '.join(names[:_MAX_NAMES])}{', ...' if len(names) > _MAX_NAMES else ''}"
+        for what, names in (
+            ("analyzers without noise", [_printed(name) for name in release.uncovered_analyzers]),
+            ("files that preprocessing_fn opened", [_printed(name) for name in release.files_read]),
+        )
+        if names
+    ]
+    detail = f"Beside what was released with noise (release {release.run_id[:8]}) it may hold results of {'; '.join(problems)}."
+    return ScopeItem(artifact="transform_graph", covered=False, detail=detail)
 
 
 def of_hyperparameters(*, declared_public: bool) -> ScopeItem:
@@ -73,12 +117,18 @@ def of_hyperparameters(*, declared_public: bool) -> ScopeItem:
     return ScopeItem(artifact="hyperparameters", covered=False, detail=detail)
 
 
-def of_schema(*, parses_records: bool) -> ScopeItem:
+def of_schema(*, parses_records: bool, releases: Sequence[CoveredRelease] = ()) -> ScopeItem:
     """A schema that was wired.
 
     Args:
       parses_records: Whether DPTrainer parses the records by it; by the transform graph otherwise.
+      releases: Of the statistics that it was made of, as the pipeline is wired.
     """
+    made_of = [each.run_id for each in releases if each.component == "statistics" and each.is_complete]
+    if made_of and len(made_of) == len(releases):
+        named = ", ".join(run_id[:8] for run_id in made_of)
+        detail = f"It was made of statistics that were released with noise, which is in epsilon (release {named})."
+        return ScopeItem(artifact="schema", covered=True, detail=detail, covered_by=made_of)
     taken = (
         "Names, types and shapes of the features were taken from it to parse the records; no values."
         if parses_records

@@ -114,7 +114,7 @@ class Executor(transform_executor.Executor):
                     component="transform",
                     examples=examples,
                     names=names,
-                    splits_disjoint_for=exec_properties.get(releasing.SPLITS_DISJOINT_FOR_KEY),
+                    splits_disjoint_for=exec_properties.get(keys.SPLITS_DISJOINT_FOR),
                     bits=bits,
                     artifact_digest=_files.directory_digest(graph.uri),
                     files_read=[*session.files.found, *foreign_assets],

@@ -11,7 +11,7 @@ import tensorflow as tf
 from typing_extensions import Self
 
 from tfx_privacy.errors import DataError
-from tfx_privacy.releases.queries import Column
+from tfx_privacy.releases.columns import Column
 from tfx_privacy.training import without_values
 from tfx_privacy.transform import records_apart
 from tfx_privacy.transform.session import Draft

@@ -8,7 +8,9 @@ and this module makes up for it before TFX's entrypoint runs the executor:
 * URIs are remote (`minio://`, `s3://`, `gs://`), and TFX cannot open the first two: with `--local_mirrors` they become
   the folders that the launcher downloads to and uploads from, and remote URIs again in what is reported. Workers of
   Flink or Dataflow do not see these folders: with `--remote_workers` `gs://` stays, and the others are refused;
-* zero-byte objects that stand for folders arrive as files: they are removed;
+* zero-byte objects that stand for folders arrive as files: they are removed; those that this step writes to `gs://` are
+  removed as well, or the next step's launcher fails on them;
+* `package://PACKAGE/FOLDER` in an argument is data that the image has: it becomes a path;
 * parameters without a value arrive as null: they are left out;
 * the log of the container arrives as one more output: it is not one of the component's;
 * no driver runs: with `--run_driver`, the one of file-based ExampleGens runs here, before the executor.

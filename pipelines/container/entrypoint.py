@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from tfx_privacy import compat
 from tfx_privacy.errors import ParameterError, TFXPrivacyError
 from tfx_privacy.pipelines.container import MIRROR_ROOT_VARIABLE, MODULE
-from tfx_privacy.pipelines.container.folder_markers import remove_folder_markers
+from tfx_privacy.pipelines.container.folder_markers import remove_folder_markers, remove_remote_markers
 from tfx_privacy.pipelines.container.translation import Json, Mirrors, artifacts_of, report, translate
 
 # Exit code of what can be mended outside: an argument, an environment variable. A failed executor ends with 1.
@@ -162,6 +162,9 @@ def execute(options: Options, executor_input: Json, mirrors: Mirrors) -> None:
         driver.main(arguments)
     driver_output = _read_json(fileio, output_file) if fileio.exists(output_file) else None
     kubeflow_v2_run_executor.main((arguments, list(options.beam_arguments)))
+    if options.remote_workers:
+        for path in remove_remote_markers(artifact["uri"] for artifact in artifacts_of(executor_input["outputs"])):
+            print(f"Removed the marker of a folder: {path}", file=sys.stderr)
     reported = report(_read_json(fileio, output_file), executor_input, mirrors, driver_output)
     with fileio.open(output_file, "w") as file:
         file.write(json.dumps(reported))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Iterable
 
 _SAVED_MODEL = "saved_model.pb"
 
@@ -41,6 +42,34 @@ def remove_folder_markers(root: str) -> list[str]:
                 os.remove(path)
                 os.makedirs(path.removesuffix(_FOLDER_SUFFIX), exist_ok=True)
             removed.append(path)
+    return removed
+
+
+def remove_remote_markers(uris: Iterable[str]) -> list[str]:
+    """Removes the objects without bytes that TensorFlow leaves on `gs://` for folders, below outputs.
+
+    Kubeflow's launcher makes a file of such an object when the next step is given the artifact, and then fails to make the folder
+    (kubeflow/pipelines#13476).
+
+    Args:
+      uris: Of the outputs; only `gs://` has such objects.
+
+    Returns:
+      URIs of the objects that were removed.
+    """
+    # Beam comes with a client of Google Cloud Storage; only steps with remote workers need it.
+    from apache_beam.io.gcp import gcsio
+
+    places = [uri.rstrip("/") + "/" for uri in uris if uri.startswith("gs://")]
+    if not places:
+        return []
+    client = gcsio.GcsIO()
+    removed = []
+    for place in places:
+        for path, size in list(client.list_files(place)):
+            if path.endswith("/") and size == 0:
+                client.delete(path)
+                removed.append(path)
     return removed
 
 

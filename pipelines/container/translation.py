@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -14,6 +15,9 @@ from tfx_privacy.errors import ParameterError
 
 UNREADABLE_SCHEMES = ("s3://", "minio://")
 """What TensorFlow's file system cannot open without plugins."""
+
+PACKAGE_SCHEME = "package://"
+"""`package://PACKAGE/FOLDER` in an argument is that folder of an installed package, wherever the image has it."""
 
 _MIRRORS = {"gs": "gcs", "s3": "s3", "minio": "minio"}
 
@@ -62,7 +66,7 @@ def translate(
 
     Raises:
       ParameterError: If remote workers cannot open an address, a blessing is missing that the spec names (TFX's Pusher
-        pushes without one), or an input has no type, and the spec does not say it.
+        pushes without one), an input has no type, and the spec does not say it, or a package lacks a folder.
     """
     translated: Json = json.loads(json.dumps(executor_input))
     inputs, outputs = translated.setdefault("inputs", {}), translated.setdefault("outputs", {})
@@ -81,7 +85,9 @@ def translate(
         artifact["uri"] = mirrors.local(artifact.get("uri", ""))
         artifact["metadata"] = _mapped(artifact.get("metadata", {}), mirrors.local)
     values = inputs.get("parameterValues", {})
-    inputs["parameterValues"] = {name: value for name, value in values.items() if value is not None}
+    inputs["parameterValues"] = {
+        name: _in_this_image(name, value) for name, value in values.items() if value is not None
+    }
     return translated, mirrors
 
 
@@ -180,6 +186,22 @@ def _require_blessings(specs: Json, inputs: Json) -> None:
 
 def _is_model_blessing(artifacts: Json) -> bool:
     return any(_title(artifact.get("type", {})) == _MODEL_BLESSING_TITLE for artifact in artifacts.get("artifacts", []))
+
+
+def _in_this_image(name: str, value: Any) -> Any:
+    """A folder of a package as a path; every other value as it is."""
+    if not isinstance(value, str) or not value.startswith(PACKAGE_SCHEME):
+        return value
+    package, _, folder = value.removeprefix(PACKAGE_SCHEME).partition("/")
+    # Of a name without a dot, this imports nothing.
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    places = list(spec.submodule_search_locations or ()) if spec is not None else []
+    paths = [os.path.join(place, folder) for place in places if os.path.isdir(os.path.join(place, folder))]
+    if not paths or ".." in folder.split("/"):
+        raise ParameterError(
+            f"{name}={value!r} is no folder of a package of this image. Install {package} in the image, or give data_root."
+        )
+    return paths[0]
 
 
 def _title(kind: Json) -> str:

@@ -42,6 +42,7 @@ def run(
     path: str | os.PathLike[str],
     root: str | os.PathLike[str],
     *,
+    pipeline_root: str | None = None,
     parameters: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
     secrets: Mapping[str, str] | None = None,
@@ -55,14 +56,16 @@ def run(
       path: What `tfx-privacy compile` wrote: YAML (open-source Kubeflow Pipelines) or JSON (Vertex AI).
       root: Folder for the object store, the steps' own folders, and their logs. What earlier runs
         left in the store stays.
+      pipeline_root: Where artifacts go, as an address of the object store; by default where an installation of Kubeflow
+        Pipelines puts them, or the job's own root.
       parameters: Values of runtime parameters, as text.
       env: Environment variables of every step, as an image would set them.
       secrets: Values of variables that the compiled pipeline takes from Kubernetes secrets; only
         steps that it names get them.
       preload: Fork each step from a process that has imported TFX, which saves half a minute a
         step. Else start each afresh.
-      keep_pods: Whether to keep the steps' own folders, with what was downloaded to them and their
-        logs, if all goes well.
+      keep_pods: Whether to keep the steps' own folders, with what was downloaded to them, their
+        ExecutorInputs (`executor_input.json`) and logs, if all goes well.
       announce: Called with a line before and after each step.
 
     Returns:
@@ -73,7 +76,7 @@ def run(
         nothing ran then.
       TaskError: If a step fails; the message names its log.
     """
-    compiled = spec.load(path)
+    compiled = spec.load(path, pipeline_root)
     values = compiled.parameter_values(parameters or {})
     missing = sorted(compiled.secret_variables() - set(secrets or {}))
     if missing:

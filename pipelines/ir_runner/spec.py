@@ -66,16 +66,18 @@ class Compiled:
         """Variables that any task takes from Kubernetes secrets."""
         return {variable for task in self.tasks for variable in self.secrets_of(task)}
 
+    def waits_for(self, task: str) -> set[str]:
+        """The tasks after which a task runs."""
+        entry = self.tasks[task]
+        return {*entry.get("dependentTasks", []), *(producer for producer, _ in producers(entry))}
+
     def order(self) -> list[str]:
         """The tasks in an order in which each comes after those that it waits for.
 
         Raises:
           ParameterError: If they wait for each other.
         """
-        graph = {
-            name: {*task.get("dependentTasks", []), *(producer for producer, _ in producers(task))}
-            for name, task in sorted(self.tasks.items())
-        }
+        graph = {name: self.waits_for(name) for name in sorted(self.tasks)}
         try:
             return list(graphlib.TopologicalSorter(graph).static_order())
         except graphlib.CycleError as error:
@@ -115,11 +117,13 @@ class Compiled:
         return values
 
 
-def load(path: str | os.PathLike[str]) -> Compiled:
+def load(path: str | os.PathLike[str], pipeline_root: str | None = None) -> Compiled:
     """Reads a compiled pipeline.
 
     Args:
       path: YAML (a PipelineSpec, and perhaps a platform document) or JSON (a PipelineJob).
+      pipeline_root: Where the run's artifacts go; by default where an installation of Kubeflow Pipelines puts them, or the
+        job's own root.
 
     Raises:
       ParameterError: If it is neither, or open-source Kubeflow Pipelines would refuse it.
@@ -136,13 +140,10 @@ def load(path: str | os.PathLike[str]) -> Compiled:
         raise ParameterError(f"{path} is no compiled pipeline. Give what `tfx-privacy compile` wrote.")
     is_job = "pipelineSpec" in first
     spec = first["pipelineSpec"] if is_job else first
-    root = (
-        first.get("runtimeConfig", {}).get("gcsOutputDirectory", "")
-        if is_job
-        else spec.get("defaultPipelineRoot", _DEFAULT_ROOT)
-    )
+    # The backend of open source does not look at the file's own defaultPipelineRoot.
+    in_file = first.get("runtimeConfig", {}).get("gcsOutputDirectory", "") if is_job else _DEFAULT_ROOT
     platform = documents[1].get("platforms", {}).get("kubernetes", {}) if len(documents) > 1 else {}
-    compiled = Compiled(spec=spec, platform=platform, root=root, mirrored=not is_job)
+    compiled = Compiled(spec=spec, platform=platform, root=pipeline_root or in_file, mirrored=not is_job)
     _require_runnable(path, compiled)
     return compiled
 

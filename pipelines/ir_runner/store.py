@@ -9,15 +9,14 @@ import shutil
 from tfx_privacy.errors import ParameterError
 
 _SCHEMES = ("gs", "s3", "minio")
-_MARKER = ".folder-marker"
+FOLDER_MARKER = ".folder-marker"
+"""A file of this name is an object whose key ends in a slash: what TensorFlow leaves on gs://, and consoles elsewhere."""
 
 
 class Store:
     """Artifacts by URI.
 
-    `gs://`, `s3://` and `minio://` are folders below the store's; an object is a file. TensorFlow and web consoles
-    write an object without bytes for an empty folder: so does `upload`, and `download` makes of it what the launcher
-    does, a file without bytes.
+    `gs://`, `s3://` and `minio://` are folders below the store's; an object is a file.
     """
 
     def __init__(self, root: pathlib.Path, *, mirrored: bool) -> None:
@@ -44,31 +43,39 @@ class Store:
         return self._root / scheme / rest
 
     def upload(self, folder: pathlib.Path, uri: str) -> None:
-        """Copies what a step wrote; nothing if it wrote nothing."""
+        """Copies what a step wrote, as UploadBlob does: files alone, so empty folders are lost; nothing if there is nothing."""
         target = self.path(uri)
         if folder.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder, target)
-        for place, folders, files in os.walk(folder):
+        for place, _, files in os.walk(folder):
             into = target / pathlib.Path(place).relative_to(folder)
-            into.mkdir(parents=True, exist_ok=True)
             for name in files:
+                into.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(os.path.join(place, name), into / name)
-            if not folders and not files and pathlib.Path(place) != folder:
-                (into / _MARKER).touch()
 
     def download(self, uri: str, folder: pathlib.Path) -> None:
-        """Copies an artifact to a step; nothing if there is nothing."""
+        """Copies an artifact to a step, as DownloadBlob does; nothing if there is nothing.
+
+        Raises:
+          NotADirectoryError: If an object stands for a folder that has other objects: it becomes a file, and they have no place.
+        """
         source = self.path(uri)
         if source.is_file():
             folder.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, folder)
         for place, _, files in os.walk(source):
             into = folder / pathlib.Path(place).relative_to(source)
-            if files == [_MARKER]:
+            if FOLDER_MARKER in files:
+                # Its key is the shortest below the folder, so it comes first.
                 into.parent.mkdir(parents=True, exist_ok=True)
                 into.touch()
-                continue
+                files.remove(FOLDER_MARKER)
             for name in files:
-                into.mkdir(parents=True, exist_ok=True)
+                try:
+                    into.mkdir(parents=True, exist_ok=True)
+                except FileExistsError as error:
+                    raise NotADirectoryError(
+                        f"{uri} holds an object that stands for the folder {into.relative_to(folder.parent)}, and objects in it"
+                    ) from error
                 shutil.copyfile(os.path.join(place, name), into / name)

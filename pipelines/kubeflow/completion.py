@@ -7,14 +7,15 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
+from google.protobuf import json_format
+from tfx.dsl.components.base import base_component, base_node
 from tfx.orchestration import pipeline as tfx_pipeline
 
 from tfx_privacy._version import __version__
+from tfx_privacy.pipelines import quoted_yaml
 from tfx_privacy.pipelines.compile_arguments import OPEN_SOURCE
 from tfx_privacy.pipelines.kubeflow import beam, environment, parameters
 from tfx_privacy.pipelines.kubeflow.environment import Need
-from tfx_privacy.pipelines.kubeflow.rules import REMOTE_SCHEMES
 
 _Json = dict[str, Any]
 
@@ -34,7 +35,7 @@ def complete(
     spec = job["pipelineSpec"]
     _default_values(spec, pipeline)
     executors = spec["deploymentSpec"]["executors"]
-    distributed = {node.id for node in pipeline.components if beam.remote_runner(node)}
+    nodes = {node.id: node for node in pipeline.components}
     for node, component in spec["components"].items():
         container = executors.get(component.get("executorLabel"), {}).get("container")
         if container is None:
@@ -43,24 +44,47 @@ def complete(
         if platform == OPEN_SOURCE and container.pop("lifecycle", None) is not None:
             # Open source runs no hook before the container: ExampleGen's driver runs in it.
             arguments.append("--run_driver")
-        if platform == OPEN_SOURCE and node in distributed:
-            arguments.append("--remote_workers")
+        if node in nodes:
+            _resources(container, nodes[node])
+            arguments += beam.image_argument(nodes[node], container["image"])
+            if platform == OPEN_SOURCE and beam.remote_runner(nodes[node]):
+                arguments.append("--remote_workers")
         for variable in environment.required(needs, node):
             arguments += ["--requires_env", variable]
         if env:
             container["env"] = [{"name": name, "value": value} for name, value in sorted(env.items())]
-    root = pipeline.pipeline_info.pipeline_root
-    if platform == OPEN_SOURCE and isinstance(root, str) and root.startswith(REMOTE_SCHEMES):
-        spec["defaultPipelineRoot"] = root
 
 
-def write(path: str, job: _Json, platform_spec: _Json | None) -> None:
+def _resources(container: _Json, node: base_node.BaseNode) -> None:
+    """TFX forgets the resources of ExampleGens that read files."""
+    wanted = node.platform_config if isinstance(node, base_component.BaseComponent) else None
+    if wanted is not None and "resources" not in container:
+        container["resources"] = json_format.MessageToDict(wanted)
+
+
+def platform_spec(*parts: Mapping[str, _Json]) -> _Json | None:
+    """The platform document: what Kubernetes gives to executors.
+
+    Args:
+      *parts: Entries of a KubernetesExecutorConfig by the executor's label.
+
+    Returns:
+      A PlatformSpec for Kubernetes, as kfp-kubernetes writes it; None if there is nothing in it.
+    """
+    executors: dict[str, _Json] = {}
+    for part in parts:
+        for label, entries in part.items():
+            executors.setdefault(label, {}).update(entries)
+    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}} if executors else None
+
+
+def write(path: str, job: _Json, platform: _Json | None) -> None:
     """Writes the job as JSON, or its PipelineSpec, and a platform document after it, as YAML.
 
     Args:
       path: File that ends in `.json`, `.yaml` or `.yml`; its folder is made.
       job: The completed job.
-      platform_spec: The second document; YAML only.
+      platform: The second document; YAML only.
     """
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
@@ -69,7 +93,7 @@ def write(path: str, job: _Json, platform_spec: _Json | None) -> None:
             return
         spec = job["pipelineSpec"]
         file.write("\n".join(_heading(spec)) + "\n")
-        yaml.safe_dump_all([spec, *([platform_spec] if platform_spec else [])], file, sort_keys=True, width=120)
+        quoted_yaml.dump_all([spec, *([platform] if platform else [])], file)
 
 
 def _default_values(spec: _Json, pipeline: tfx_pipeline.Pipeline) -> None:

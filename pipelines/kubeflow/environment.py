@@ -15,6 +15,7 @@ from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.types import standard_component_specs
 
 from tfx_privacy.components import keys
+from tfx_privacy.components.artifacts import PrivacyGuarantee, PrivacyRelease
 from tfx_privacy.components.budget_validator import executor as validator
 from tfx_privacy.components.verifying_pusher import executor as pusher
 from tfx_privacy.errors import ParameterError
@@ -23,7 +24,10 @@ from tfx_privacy.ledger import source
 from tfx_privacy.pipelines import lint
 from tfx_privacy.pipelines.compile_arguments import Secret
 from tfx_privacy.pipelines.lint import Finding, roles
+from tfx_privacy.pipelines.lint.graph import inputs_of_type
 from tfx_privacy.records import signing
+
+_SIGNED = (PrivacyGuarantee, PrivacyRelease)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +83,10 @@ def required(wanted: Sequence[Need], node: str) -> list[str]:
     return sorted(need.variable for need in wanted if need.node == node and need.required)
 
 
-def kubernetes(wanted: Sequence[Need], secrets: Sequence[Secret], spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The platform document that gives secrets to steps.
+def secrets_as_env(
+    wanted: Sequence[Need], secrets: Sequence[Secret], spec: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """What the platform document says of steps that get secrets.
 
     Args:
       wanted: Of `needs`.
@@ -88,7 +94,7 @@ def kubernetes(wanted: Sequence[Need], secrets: Sequence[Secret], spec: Mapping[
       spec: The compiled PipelineSpec.
 
     Returns:
-      A PlatformSpec for Kubernetes, as kfp-kubernetes' `use_secret_as_env` makes it.
+      Entries by the executor's label, as kfp-kubernetes' `use_secret_as_env` makes them.
 
     Raises:
       ParameterError: If a secret is for a step that does not exist, or no step reads its variable.
@@ -110,7 +116,7 @@ def kubernetes(wanted: Sequence[Need], secrets: Sequence[Secret], spec: Mapping[
             entries.append(
                 {"secretName": secret.name, "keyToEnv": [{"secretKey": secret.key, "envVar": secret.variable}]}
             )
-    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
+    return executors
 
 
 def _receivers(secret: Secret, wanted: Sequence[Need]) -> list[str]:
@@ -120,17 +126,19 @@ def _receivers(secret: Secret, wanted: Sequence[Need]) -> list[str]:
 
 
 def _needs_of(node: Any, signed: bool) -> Iterator[Need]:
-    trains, attacks, decides = roles.is_dp_trainer(node), roles.is_privacy_evaluator(node), roles.is_validator(node)
-    if trains or attacks or decides:
+    attacks, decides = roles.is_privacy_evaluator(node), roles.is_validator(node)
+    spends = roles.is_dp_trainer(node) or roles.is_releasing(node)
+    if spends or attacks or decides:
         yield Need(node.id, signing.SIGNING_KEY_VARIABLE, required=signed and not decides)
-    if decides:
+    # DPTrainer reads what other steps signed: releases, and the guarantee of a base model.
+    if decides or (roles.is_dp_trainer(node) and any(inputs_of_type(node, type_) for type_ in _SIGNED)):
         yield Need(node.id, signing.VERIFICATION_KEYS_VARIABLE, required=signed)
     if roles.runs(node, pusher.VerifyingPusherExecutor):
         text = node.exec_properties.get(standard_component_specs.CUSTOM_CONFIG_KEY)
         unsigned = pusher.Settings.from_custom_config(text).allow_missing_keys
         yield Need(node.id, signing.VERIFICATION_KEYS_VARIABLE, required=not unsigned)
     ledger = node.exec_properties.get(keys.LEDGER)
-    if (trains or decides) and isinstance(ledger, str):
+    if (spends or decides) and isinstance(ledger, str):
         yield Need(node.id, source.check_name(ledger), required=True)
 
 

@@ -13,6 +13,7 @@ from tfx.orchestration import data_types
 from tfx.orchestration import pipeline as tfx_pipeline
 
 from tfx_privacy.accounting.parameters import DPParameters
+from tfx_privacy.components import DPTransform
 from tfx_privacy.components.budget_validator import executor as validator
 from tfx_privacy.components.dp_trainer import request
 from tfx_privacy.errors import ParameterError
@@ -20,7 +21,7 @@ from tfx_privacy.pipelines import source_names
 from tfx_privacy.pipelines.lint import roles
 
 # What TFX's own components call; several classes may call the same.
-_FUNCTIONS: dict[type, str] = {Transform: "preprocessing_fn", Trainer: "run_fn", Tuner: "tuner_fn"}
+_FUNCTIONS: dict[type, str] = {Trainer: "run_fn", Tuner: "tuner_fn"}
 _MODULE_FILE, _MODULE_PATH = "module_file", "module_path"
 
 
@@ -107,7 +108,7 @@ def _listed(files: Mapping[str, tuple[base_component.BaseComponent, Any]]) -> st
 
 def _check_function(node: base_component.BaseComponent, module: str) -> None:
     """Where this machine has the module, its text tells whether it has the function; the image may have another one."""
-    function = "model_fn" if roles.is_dp_trainer(node) else _FUNCTIONS.get(type(node))
+    function = _function(node)
     path = source_names.find(module)
     names = source_names.read(path) if path is not None else None
     if function is None or names is None or not names.complete or function in names:
@@ -115,6 +116,13 @@ def _check_function(node: base_component.BaseComponent, module: str) -> None:
     raise ParameterError(
         f"--module {node.id}={module}: {node.id} calls {function}, and {path} has none. Name the module that defines it."
     )
+
+
+def _function(node: base_component.BaseComponent) -> str | None:
+    """Name of the function that a component calls; None where that is not known."""
+    if roles.is_dp_trainer(node):
+        return "model_fn"
+    return "preprocessing_fn" if type(node) in (Transform, DPTransform) else _FUNCTIONS.get(type(node))
 
 
 def _scalars(pipeline: tfx_pipeline.Pipeline) -> Iterator[_Scalar]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from tfx.components import FileBasedExampleGen, InfraValidator
@@ -23,24 +23,24 @@ from tfx.dsl.placeholder import placeholder
 from tfx.orchestration import data_types
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.orchestration.kubeflow.v2 import compiler_utils
-from tfx.proto import pusher_pb2
-from tfx.types import artifact, standard_component_specs
+from tfx.types import artifact
 from tfx.types import channel as channels
-from tfx.utils import name_utils, proto_utils
+from tfx.utils import name_utils
 
 from tfx_privacy.components import BudgetValidator
 from tfx_privacy.pipelines import lint
-from tfx_privacy.pipelines.compile_arguments import OPEN_SOURCE, VERTEX
-from tfx_privacy.pipelines.container.translation import UNREADABLE_SCHEMES
-from tfx_privacy.pipelines.kubeflow import beam, parameters
+from tfx_privacy.pipelines.compile_arguments import OPEN_SOURCE, VERTEX, Mount
+from tfx_privacy.pipelines.container.translation import PACKAGE_SCHEME, UNREADABLE_SCHEMES
+from tfx_privacy.pipelines.kubeflow import beam, parameters, places
 from tfx_privacy.pipelines.lint import Finding
 from tfx_privacy.pipelines.lint.graph import Elsewhere, origin_of
 
 REMOTE_SCHEMES = ("gs://", "s3://", "minio://")
 
 _PIPELINE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
-# Argo Workflows, which runs open-source Kubeflow Pipelines, names its tasks so.
-_TASK_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]{0,127}")
+_VERTEX_PIPELINE_NAME = re.compile(r"[a-z][a-z0-9-]{0,127}")
+# Argo Workflows, which runs open-source Kubeflow Pipelines, takes 128 for a task, and Kubeflow names one "STEP-driver".
+_TASK_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]{0,120}")
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9-_]{2,20}[.][A-Z][a-zA-Z0-9-_]{2,49}")
 _RESOLVERS = (
     latest_artifact_strategy.LatestArtifactStrategy,
@@ -50,13 +50,14 @@ _RESOLVERS = (
 _Node: TypeAlias = base_node.BaseNode
 
 
-def check(pipeline: tfx_pipeline.Pipeline, *, platform: str, image: str) -> list[Finding]:
+def check(pipeline: tfx_pipeline.Pipeline, *, platform: str, image: str, mounts: Sequence[Mount] = ()) -> list[Finding]:
     """Looks for what cannot run on Kubeflow.
 
     Args:
       pipeline: As it will be compiled.
       platform: `OPEN_SOURCE` or `VERTEX`.
       image: Container image of every step.
+      mounts: Volumes.
 
     Returns:
       What was found, errors first.
@@ -65,6 +66,7 @@ def check(pipeline: tfx_pipeline.Pipeline, *, platform: str, image: str) -> list
         *_image(image),
         *_whole(pipeline, platform),
         *(finding for node in pipeline.components for rule in _RULES for finding in rule(pipeline, node, platform)),
+        *(finding for node in pipeline.components for finding in _places(pipeline, node, platform, mounts)),
         *_runtime_parameters(pipeline),
     ]
     return sorted(dict.fromkeys(findings), key=lambda finding: finding.severity != lint.ERROR)
@@ -94,10 +96,12 @@ def _image(image: str) -> Iterator[Finding]:
 
 def _whole(pipeline: tfx_pipeline.Pipeline, platform: str) -> Iterator[Finding]:
     name, root = pipeline.pipeline_info.pipeline_name, pipeline.pipeline_info.pipeline_root
-    if not _PIPELINE_NAME.fullmatch(name):
+    expected = _VERTEX_PIPELINE_NAME if platform == VERTEX else _PIPELINE_NAME
+    if not expected.fullmatch(name):
+        in_front = "a letter" if platform == VERTEX else "no hyphen"
         yield _error(
             "pipeline-name", name, f"Kubeflow takes no pipeline of the name {name!r}.",
-            "Use lower-case letters, digits and hyphens, at most 128, and no hyphen in front.",
+            f"Use lower-case letters, digits and hyphens, at most 128, and {in_front} in front.",
         )  # fmt: skip
     if not isinstance(root, str):
         yield _error("pipeline-root", name, "pipeline_root is a placeholder.", "Give it as text.")
@@ -129,7 +133,7 @@ def _kind(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iterat
     if platform == OPEN_SOURCE and not _TASK_NAME.fullmatch(node.id):
         yield _error(
             "node-id", node.id, f"Argo Workflows takes no task of the name {node.id!r}.",
-            "Use letters, digits and hyphens, at most 128: component.with_id('...').",
+            "Use letters, digits and hyphens, at most 121: component.with_id('...').",
         )  # fmt: skip
 
 
@@ -303,34 +307,35 @@ def _module(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iter
         )  # fmt: skip
 
 
-def _places(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iterator[Finding]:
+def _places(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str, mounts: Sequence[Mount]) -> Iterator[Finding]:
     """Paths in execution properties, which the launcher neither downloads nor uploads."""
-    for what, place in _paths(node):
+    given = [mount for mount in mounts if mount.node in (None, node.id)]
+    for what, place in places.of_node(node):
         if place.startswith(UNREADABLE_SCHEMES):
             yield _error(
                 "place", node.id,
                 f"{what}={place!r}: TensorFlow opens no such address, and Kubeflow carries artifacts alone.",
-                "Use gs://, or a volume that is mounted into the container.",
+                "Use gs://, or a volume that is mounted into the container (--mount).",
             )  # fmt: skip
-        elif "://" not in place:
-            yield _warning(
-                "place", node.id,
-                f"{what}={place!r} is a folder inside the container: it is lost with it, or not there, unless it is "
-                "part of the image or a volume.",
-                "Use gs://, a volume that is mounted there, or a folder of the image.",
-            )  # fmt: skip
+        elif place.startswith(PACKAGE_SCHEME):
+            if platform == VERTEX:
+                yield _error(
+                    "place", node.id,
+                    f"{what}={place!r}: Vertex AI runs ExampleGen's driver before our entrypoint, which alone knows it.",
+                    "Give the data as gs://.",
+                )  # fmt: skip
+        elif "://" not in place and not any(mount.holds(place) for mount in given):
+            yield _place_in_the_container(node, what, place)
 
 
-def _paths(node: _Node) -> Iterator[tuple[str, str]]:
-    base = node.exec_properties.get(standard_component_specs.INPUT_BASE_KEY)
-    if isinstance(base, str) and base:
-        yield standard_component_specs.INPUT_BASE_KEY, base
-    destination = node.exec_properties.get(standard_component_specs.PUSH_DESTINATION_KEY)
-    if isinstance(destination, str) and destination:
-        parsed = pusher_pb2.PushDestination()
-        proto_utils.json_to_proto(destination, parsed)
-        if parsed.filesystem.base_directory:
-            yield "push_destination", parsed.filesystem.base_directory
+def _place_in_the_container(node: _Node, what: str, place: str) -> Finding:
+    pushed = what == "push_destination"
+    problem = "a model pushed there is lost with it" if pushed else "it is not there, unless it is part of the image"
+    kept = " The output pushed_model keeps a copy in the object store." if pushed else ""
+    return _warning(
+        "place", node.id, f"{what}={place!r} is a folder inside the container: {problem}.{kept}",
+        "Use gs://, or a volume: --mount CLAIM:PATH (open source).",
+    )  # fmt: skip
 
 
 def _beam(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iterator[Finding]:
@@ -351,11 +356,13 @@ def _beam(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iterat
 
 def _importer(pipeline: tfx_pipeline.Pipeline, node: _Node, platform: str) -> Iterator[Finding]:
     uri = node.exec_properties.get(importer.SOURCE_URI_KEY) if isinstance(node, importer.Importer) else None
+    if isinstance(uri, data_types.RuntimeParameter):
+        uri = uri.default
     if platform == OPEN_SOURCE and isinstance(uri, str) and not uri.startswith(REMOTE_SCHEMES):
-        yield _warning(
+        yield _error(
             "importer-uri", node.id,
-            f"source_uri={uri!r}: the launcher downloads from gs://, s3:// and minio:// alone.",
-            "Upload the artifact to the object store, or have the path in the image.",
+            f"source_uri={uri!r}: Kubeflow imports from gs://, s3:// and minio:// alone.",
+            "Upload the artifact to the object store.",
         )  # fmt: skip
 
 
@@ -382,7 +389,6 @@ _RULES: tuple[Callable[[tfx_pipeline.Pipeline, _Node, str], Iterator[Finding]], 
     _channels,
     _properties,
     _module,
-    _places,
     _beam,
     _importer,
 )

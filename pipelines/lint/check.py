@@ -20,7 +20,9 @@ from tfx_privacy.pipelines.lint.graph import (
 from tfx_privacy.pipelines.lint.labels import check_label, check_sample
 from tfx_privacy.pipelines.lint.makers import check_maker, check_references
 from tfx_privacy.pipelines.lint.pushers import check_asynchronous, check_pusher
+from tfx_privacy.pipelines.lint.releases import check_unused_release, check_wired_releases
 from tfx_privacy.pipelines.lint.trainers import check_trainer
+from tfx_privacy.pipelines.lint.unpaid import check_uncovered_analyzers, check_unpaid
 
 
 def check(pipeline: tfx_pipeline.Pipeline, *, runner: str = "local") -> list[Finding]:
@@ -57,6 +59,10 @@ def check(pipeline: tfx_pipeline.Pipeline, *, runner: str = "local") -> list[Fin
             check_exit,
             check_maker,
             check_references,
+            check_wired_releases,
+            check_unused_release,
+            check_unpaid,
+            check_uncovered_analyzers,
         )
         for finding in rule(graph, node, runner)
     ]

@@ -6,34 +6,35 @@ from collections.abc import Iterator
 
 from tfx.types.standard_artifacts import Model
 
-from tfx_privacy.components.artifacts import PrivacyEvaluation, PrivacyGuarantee
+from tfx_privacy.components.artifacts import PrivacyEvaluation, PrivacyGuarantee, PrivacyRelease
 from tfx_privacy.pipelines.lint import roles
 from tfx_privacy.pipelines.lint.finding import ERROR, WARNING, Finder, Finding, describe_origin
 from tfx_privacy.pipelines.lint.graph import Graph, Node, gives
 
 
 def check_maker(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
-    """Yields findings on a node that makes what only DPTrainer or PrivacyEvaluator can truly make."""
+    """Yields findings on a node that makes what only a component of this package can truly make."""
     if isinstance(node, roles.PASS_ON):
         return
     found = Finder(graph, node)
     for type_, is_ours, whose in (
         (PrivacyGuarantee, roles.is_dp_trainer(node), "DPTrainer"),
         (PrivacyEvaluation, roles.is_privacy_evaluator(node), "PrivacyEvaluator"),
+        (PrivacyRelease, roles.is_releasing(node), "DPTransform or DPStatisticsGen"),
     ):
         if not gives(node, type_):
             continue
         if not is_ours:
             yield found.error(
                 "evidence-not-ours",
-                f"It makes a {type_.__name__}, and its executor is not {whose}'s: it may state anything, and the gate "
+                f"It makes a {type_.__name__}, and its executor is not that of {whose}: it may state anything, and the gate "
                 "believes what fits together.",
                 f"Use {whose}, with the executor that it has.",
             )
         elif not roles.is_usual(node):
             yield found.warning(
                 "evidence-not-ours",
-                f"Its executor, {node.executor_spec.executor_class.__name__}, is derived from {whose}'s: whether what it "
+                f"Its executor, {node.executor_spec.executor_class.__name__}, is derived from that of {whose}: whether what it "
                 "states is still what it did cannot be seen.",
                 "Leave the executor as it is, or review it.",
             )

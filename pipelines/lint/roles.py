@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfx.components import Evaluator, Pusher, Trainer, Tuner
+from tfx.components import Evaluator, Pusher, Trainer, Transform, Tuner
 from tfx.components.evaluator import executor as evaluator_executor
 from tfx.components.pusher import executor as pusher_executor
 from tfx.components.trainer import executor as trainer_executor
+from tfx.components.transform import executor as transform_executor
 from tfx.components.tuner import executor as tuner_executor
 from tfx.dsl.components.common import importer, resolver
 from tfx.types import channel as channels
 from tfx.types.standard_artifacts import Examples, HyperParameters, InfraBlessing, Model, ModelBlessing, PushedModel
 
 from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator
+from tfx_privacy.components.artifacts import PrivacyRelease
 from tfx_privacy.pipelines.lint.graph import Node, Output, gives, inputs_of_type, is_a, origin_of
 
 PASS_ON = (resolver.Resolver, importer.Importer)
 """Nodes that make nothing: they bring what was made elsewhere."""
+
+
+# Packages of the components that release with noise.
+_RELEASING = tuple(f"tfx_privacy.components.{name}." for name in ("dp_transform", "dp_statistics_gen"))
 
 
 def runs(node: Node, base: type) -> bool:
@@ -45,6 +51,23 @@ def is_dp_trainer(node: Node) -> bool:
 def is_privacy_evaluator(node: Node) -> bool:
     """Whether a node attacks as PrivacyEvaluator does."""
     return runs(node, PrivacyEvaluator.EXECUTOR_SPEC.executor_class)
+
+
+def is_transform(node: Node) -> bool:
+    """Whether a node transforms as Transform does, with noise (DPTransform) or without."""
+    return isinstance(node, Transform) or runs(node, transform_executor.Executor)
+
+
+def gives_release(node: Node) -> bool:
+    """Whether a node gives the record of a release that it made, by whatever executor."""
+    return gives(node, PrivacyRelease) and not isinstance(node, PASS_ON)
+
+
+def is_releasing(node: Node) -> bool:
+    """Whether a node releases as DPTransform or DPStatisticsGen do."""
+    executor = getattr(node.executor_spec, "executor_class", None)
+    bases = executor.__mro__ if isinstance(executor, type) else ()
+    return gives_release(node) and any(base.__module__.startswith(_RELEASING) for base in bases)
 
 
 def is_evaluator(node: Node) -> bool:

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
-from typing import Any
 
-from tfx.types.standard_artifacts import (
-    Examples,
-    HyperParameters,
-    Model,
-)
+from tfx.types.standard_artifacts import HyperParameters, Model
 
-from tfx_privacy.pipelines.lint import roles
+from tfx_privacy.pipelines.lint import data, roles
 from tfx_privacy.pipelines.lint.finding import ERROR, WARNING, Finder, Finding
-from tfx_privacy.pipelines.lint.graph import (
-    Graph,
-    Node,
-    gives,
-    inputs_of_type,
-    reached,
-)
+from tfx_privacy.pipelines.lint.graph import Graph, Node, gives
 
 
 def check_trainer(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
@@ -35,14 +23,14 @@ def check_trainer(graph: Graph, node: Node, runner: str) -> Iterator[Finding]:
     pushed = any(roles.is_pusher(other) for other in beside) or (
         shares and any(roles.is_pusher(other) for other in behind)
     )
-    data = "the same data as DPTrainer" if shares else "other data than DPTrainer"
+    records = "the same data as DPTrainer" if shares else "other data than DPTrainer"
     if not any(roles.is_dp_trainer(other) for other in graph.nodes):
-        data = "the pipeline's data"
+        records = "the pipeline's data"
     into = ", ".join(dict.fromkeys(graph.name(other) for other in used))
     yield Finder(graph, node).finding(
         "trainer-bypasses-dp",
         ERROR if pushed else WARNING,
-        f"It learns from {data} without differential privacy, and what it learned goes to {into}: no guarantee covers "
+        f"It learns from {records} without differential privacy, and what it learned goes to {into}: no guarantee covers "
         f"it{', and it reaches a Pusher' if pushed else ''}.",
         "Train with DPTrainer." if shares else "Train with DPTrainer, unless these examples are public.",
     )
@@ -68,24 +56,6 @@ def _reach(graph: Graph, trainer: Node) -> tuple[list[Node], list[Node]]:
 
 def _shares_data(graph: Graph, node: Node) -> bool:
     """Whether a node reads what a DPTrainer reads as well; so it is taken to be where that cannot be seen."""
-    sources = _data_sources(graph, node)
-    private = [_data_sources(graph, other) for other in graph.nodes if roles.is_dp_trainer(other)]
-    return not private or None in sources or any(None in others or sources & others for others in private)
-
-
-def _data_sources(graph: Graph, node: Node) -> set[Any]:
-    """What a node's examples are made from: folders where these are known, else nodes; None where neither can be seen."""
-
-    def producers(current: Node) -> list[list[Node]]:
-        """Of each channel of examples that it takes."""
-        return [list(graph.possible_producers(channel)) for channel in inputs_of_type(current, Examples).values()]
-
-    found: set[Any] = set()
-    for current in reached(node, lambda reader: itertools.chain.from_iterable(producers(reader))):
-        makers = producers(current)
-        if not makers:
-            folder = current.exec_properties.get("input_base")
-            found.add(folder if isinstance(folder, str) else current)
-        elif not all(makers):
-            found.add(None)
-    return found
+    sources = data.sources(graph, node)
+    private = [data.sources(graph, other) for other in graph.nodes if roles.is_dp_trainer(other)]
+    return not private or any(data.share(sources, others) for others in private)

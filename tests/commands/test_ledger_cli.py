@@ -6,11 +6,14 @@ from typing import Any
 import evidence
 import pytest
 from click.testing import CliRunner, Result
-from ledgers import DIGEST, KIND, RUN, attempt_id, open_ledger
+from ledgers import DIGEST, KIND, RELEASE, RUN, attempt_id, open_ledger
+from released import release
 
 from tfx_privacy import cli
 from tfx_privacy.accounting.epsilon import epsilon_bounds
+from tfx_privacy.budget import thresholds
 from tfx_privacy.errors import TFXPrivacyError
+from tfx_privacy.guarantee.record import CoveredRelease
 from tfx_privacy.ledger import Ledger, new_run_id
 from tfx_privacy.records import statement
 
@@ -144,6 +147,54 @@ def test_tables_fit_80_columns_and_no_number_is_folded(ledger: Ledger, monkeypat
         assert max(map(len, shown.splitlines())) <= 80
     (row,) = (line for line in run("show").output.splitlines() if line.startswith("trips "))
     assert re.fullmatch(r"trips +8 at 1e-06 +8.8 % +0 % +91.2 % +[\d.]+ +[\d.]+ +10 *", row)
+
+
+def test_what_thresholds_spend_is_shown(ledger: Ledger) -> None:
+    assert "hresholds" not in run("show").output
+    run("register", "rides", *REGISTER[2:], "--threshold-delta", "1e-7", "--block", "a", "--block", "b")
+    said = (
+        "rides: Thresholds of releases have spent delta 0 of the 1e-07 that is set aside for them, in the block where"
+    )
+    assert said in " ".join(run("show").output.split())
+    ledger.reserve(new_run_id(), "rides", RELEASE, **KIND, purpose="release", delta_spent=1.25e-8, blocks=["b"])
+    text = " ".join(run("show").output.split())
+    assert "of the budget and delta 1.25e-08 of its thresholds." in text
+    assert "have spent delta 1.25e-08 of the 1e-07 that is set aside for them" in text
+    one, other, trips = json.loads(run("show", "--format", "json").output)
+    assert (trips["delta_spent"], trips["threshold_delta"], one["delta_spent"]) == (0.0, 0.0, 0.0)
+    assert 1.25e-8 <= other["delta_spent"] <= 1.25e-8 + 2.0**-60
+    changed = ["budget", "rides", "--epsilon", "9", "--approver", "Dana", "--reason", "x"]
+    assert "less for thresholds than they have spent" in refusal(*changed, "--threshold-delta", "1e-8")
+    run(*changed, "--threshold-delta", "2e-7")
+    run(*changed)
+    logged = " ".join(run("log", "rides").output.split())
+    assert "delta_spent=1.25e-08" in logged
+    assert logged.count("threshold_delta=1e-07") == logged.count("threshold_delta=2e-07") == 1
+    last = json.loads(run("log", "rides", "--format", "json").output.splitlines()[1])
+    assert last["body"]["delta_spent"] == thresholds.spent(1.25e-8)
+    assert ledger.dataset("rides").threshold_delta == thresholds.set_aside(2e-7)
+
+
+def test_the_releases_of_a_guarantee_are_looked_up(ledger: Ledger, tmp_path: pathlib.Path) -> None:
+    """Those of the same ledger: an old copy may lack one that the guarantee's own run came after, of another dataset."""
+    run("register", "rides", *REGISTER[2:])
+    place = place_of_a_run(ledger)
+    head = ledger.log("rides")[0]
+    own = evidence.position(ledger_id=head.ledger_id, blocks=[], sequence=1, entry_hash=head.hash)
+    path = tmp_path / "privacy_guarantee.json"
+    for position, message in (
+        (own, None),
+        (own.model_copy(update={"sequence": 2}), "Entry 2 of dataset 'rides'"),
+        (own.model_copy(update={"ledger_id": "9" * 32, "sequence": 2}), None),
+    ):
+        covered = CoveredRelease.of(release("3" * 32, dataset_id="rides", ledger=position), signed_by=None)
+        record = evidence.charged_guarantee(dataset_id="trips", ledger=evidence.position(**place), releases=[covered])
+        path.write_text(statement.to_json(record))
+        if message is None:
+            shown = run("verify", "--guarantee", str(path)).output
+            assert ("a release that it covers is entry 1 of rides" in shown) is (position is own)
+        else:
+            assert message in refusal("verify", "--guarantee", str(path))
 
 
 def test_why_shares_and_epsilons_differ_is_said_where_something_is_spent(ledger: Ledger) -> None:

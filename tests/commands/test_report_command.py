@@ -4,10 +4,14 @@ import sys
 
 import evidence
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from tfx_privacy.cli import cli
 from tfx_privacy.errors import EvidenceError
+from tfx_privacy.guarantee.mechanism import NoMechanism
+from tfx_privacy.guarantee.record import PrivacyGuarantee
+from tfx_privacy.records import statement
 
 
 def run(*arguments: object) -> Result:
@@ -38,6 +42,9 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 def test_a_report_is_found_from_each_of_its_parts(outputs: pathlib.Path, path: str, headline: str) -> None:
     lines = run(outputs / path).output.splitlines()
     assert lines[0] == headline
+    # The report's own first sentences stand before anything else.
+    assert lines[1].startswith("  Promise: epsilon = 2.5890 at delta = 1e-05 covers the training, ")
+    assert [line.split(":")[0].strip() for line in lines[1:5]] == ["Promise", "Attacks", "Waived", "Budget"]
     assert any(line.startswith("  Epsilon: 2.5890; at delta 1e-05") for line in lines)
     assert any(line.startswith("  epsilon fails:") for line in lines) is (headline == "NOT BLESSED")
     assert lines[-1].endswith("report.json")
@@ -89,9 +96,70 @@ def test_it_is_rendered_in_every_form_and_never_over_a_file(
     assert target.read_text() == "mine"
 
 
+def guarantee_in(folder: pathlib.Path, record: PrivacyGuarantee) -> pathlib.Path:
+    """As DPTrainer writes it."""
+    path = folder / "privacy_guarantee.json"
+    path.write_text(statement.to_json(record))
+    return path
+
+
+def test_an_entry_of_the_registry_is_written_from_a_report_and_from_a_guarantee(
+    outputs: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    record = evidence.make_guarantee()
+    path = guarantee_in(tmp_path, record)
+    said = ("--deployment-name", "Taxi", "--curator", "X", "--curator", "Y")
+    for place in (outputs / "report/9", path, path.parent):
+        done = run(place, "--format", "registry", *said)
+        read = yaml.safe_load(done.stdout)
+        assert read["deployment"]["privacy_loss"]["privacy_parameters"]["epsilon"] == record.stated_epsilon
+        assert read["deployment"]["basic"]["data_curators"] == ["X", "Y"]
+    target = tmp_path / "entry.yaml"
+    run(path, "--format", "registry", *said, "--output", target)
+    assert yaml.safe_load(target.read_text()) == read
+    assert oct(target.stat().st_mode & 0o777) == "0o600"
+
+
+def test_what_is_to_be_filled_in_and_what_is_no_private_deployment_is_said(
+    outputs: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def hear(text: str, *, err: bool = False) -> None:
+        if err:
+            said.append(text)
+
+    monkeypatch.setattr("tfx_privacy.commands.terminal.echo", hear)
+    run(outputs / "report/10", "--format", "registry", "--region", "X")
+    assert said[0].startswith("REFUSED: The privacy gate refused this model (epsilon)")
+    assert said[1] == (
+        "To be filled in, or given: --deployment-name, --curator, --description, --intended-use, --registry-author."
+    )
+    said.clear()
+    run(guarantee_in(tmp_path, evidence.make_guarantee(NoMechanism(steps=3))), "--format", "registry")
+    assert said[0].startswith("NOT PRIVATE: Epsilon is infinite")
+
+
+def test_an_entry_of_what_is_neither_report_nor_guarantee_is_refused(tmp_path: pathlib.Path) -> None:
+    record = evidence.make_guarantee()
+    path = guarantee_in(tmp_path, record.model_copy(update={"epsilon_pld": 0.125, "epsilon_rdp": 0.125}))
+    with pytest.raises(EvidenceError, match="neither a report nor a guarantee that holds: .* its mechanism spends"):
+        run(path, "--format", "registry")
+    path.write_text("{}")
+    with pytest.raises(EvidenceError, match="neither a report nor a guarantee that holds"):
+        run(path, "--format", "registry")
+    path.write_text(statement.to_json(evidence.make_evaluation()))
+    with pytest.raises(EvidenceError, match="neither a report nor a guarantee that holds"):
+        run(path, "--format", "registry")
+
+
 def test_options_that_do_not_go_together_are_refused(outputs: pathlib.Path, tmp_path: pathlib.Path) -> None:
     assert run(outputs, "--output", tmp_path / "x").exit_code == 2
     assert run(outputs, "--open", "--format", "md").exit_code == 2
+    for form in ([], ["--format", "md"]):
+        refused = run(outputs, *form, "--intended-use", "x")
+        assert refused.exit_code == 2
+        assert "--intended-use is of an entry of the registry" in refused.output
     assert not (tmp_path / "x").exists()
 
 

@@ -149,10 +149,52 @@ def test_remote_workers_read_from_gs_alone(block: str) -> None:
         *[block.split() for block in LOCAL],
         ["--runner", "apache_beam.runners.direct.DirectRunner"],
         ["--runner=PortableRunner", "--environment_type=LOOPBACK"],
+        # Engines that the step starts by itself.
+        ["--runner=FlinkRunner"],
+        ["--runner=FlinkRunner", "--flink_master=[local]"],
+        ["--runner=FlinkRunner", "--flink_master", "[auto]"],
+        ["--runner=SparkRunner"],
+        ["--runner=SparkRunner", "--spark_master_url=local[2]"],
     ],
 )
 def test_workers_on_this_machine_read_from_anywhere(arguments: list[str]) -> None:
     assert findings_of(scoring_step(arguments), "minio://mlpipeline/root") == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--runner=FlinkRunner", "--flink_master=flink:8081"],
+        ["--runner=FlinkRunner", "--environment_type=EXTERNAL"],
+        ["--runner=SparkRunner", "--spark_master_url=spark://master:7077"],
+    ],
+)
+def test_workers_elsewhere_do_not(arguments: list[str]) -> None:
+    found = findings_of(scoring_step(arguments), "minio://mlpipeline/root")
+    assert [finding.severity for finding in found] == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], []),
+        (["--direct_num_workers=2"], ["--sdk_container_image=i"]),
+        (["--runner=PortableRunner"], ["--sdk_container_image=i"]),
+        (["--sdk_container_image=other"], []),
+        (["--extra_package", "mine.whl"], []),
+        (["--setup_file=setup.py"], []),
+    ],
+)
+def test_workers_run_the_image_of_the_step(given: list[str], expected: list[str]) -> None:
+    """Else TFX packs its own sources for them, in every step, and they cannot install these."""
+    from tfx.utils import dependency_utils
+
+    from tfx_privacy.pipelines.kubeflow import beam
+
+    found = beam.image_argument(scoring_step(given), "i")
+    assert found == expected
+    if given:
+        assert dependency_utils.make_beam_dependency_flags([*given, *found]) == [*given, *found]
 
 
 def test_the_compiled_step_has_the_arguments_and_knows_of_its_workers(tmp_path: pathlib.Path) -> None:
@@ -166,8 +208,8 @@ def test_the_compiled_step_has_the_arguments_and_knows_of_its_workers(tmp_path: 
     )
     executors = next(yaml.safe_load_all((tmp_path / "taxi.yaml").read_text()))["deploymentSpec"]["executors"]
     arguments = {name: executor["container"]["args"] for name, executor in executors.items()}
-    for step in ("PrivacyEvaluator", "Transform", "Evaluator", "CsvExampleGen"):
-        assert arguments[f"{step}_executor"][-1] == "--remote_workers"
+    for step in ("PrivacyEvaluator", "DPStatisticsGen", "DPTransform", "Evaluator", "CsvExampleGen"):
+        assert arguments[f"{step}_executor"][-2:] == ["--sdk_container_image=i@sha256:0", "--remote_workers"]
         assert shlex.join(given) in shlex.join(arguments[f"{step}_executor"])
     for step in ("DPTrainer", "BudgetValidator", "Pusher"):
         assert "--remote_workers" not in arguments[f"{step}_executor"]

@@ -16,10 +16,11 @@ from tfx_privacy.random_bits import RandomBits
 from tfx_privacy.releases import features as feature_list
 from tfx_privacy.releases import noisy
 from tfx_privacy.releases import plan as plans
+from tfx_privacy.releases.columns import Column
 from tfx_privacy.releases.features import Feature, Number, Text
 from tfx_privacy.releases.parameters import DPPreprocessing
 from tfx_privacy.releases.plan import ReleasePlan
-from tfx_privacy.releases.queries import Column, Presence, VectorQuery, Vocabulary
+from tfx_privacy.releases.queries import Presence, VectorQuery, Vocabulary
 
 FEATURES: dict[str, Feature] = {
     "fare": Number(bounds=(0.0, 100.0)),

@@ -15,8 +15,9 @@ from artifacts_on_disk import serialize
 from tfx_privacy.components.dp_statistics_gen import reader
 from tfx_privacy.components.dp_statistics_gen.reader import EVERYONE, ExampleReader, numbers, texts
 from tfx_privacy.releases import features as feature_list
+from tfx_privacy.releases.columns import Column
 from tfx_privacy.releases.features import Feature, Number, Text
-from tfx_privacy.releases.queries import Column, Query, VectorQuery, Vocabulary
+from tfx_privacy.releases.queries import Query, VectorQuery, Vocabulary
 
 pytestmark = pytest.mark.engine
 

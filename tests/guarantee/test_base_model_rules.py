@@ -22,6 +22,7 @@ from tfx_privacy.guarantee.base_model import (
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 from tfx_privacy.guarantee.recomputation import epsilon_of_this_run, recomputed_epsilon, stated_bounds
 from tfx_privacy.guarantee.record import BaseModel, PrivacyGuarantee, ScopeItem, guarantee_digest
+from tfx_privacy.guarantee.spending import Beside
 
 OWN = evidence.mechanism()
 BASE_DIGEST = evidence.OTHER_DIGEST
@@ -50,9 +51,7 @@ def warm(base_model: BaseModel, **changes: Any) -> PrivacyGuarantee:
     bounds = stated_bounds(
         changes.pop("executed", OWN),
         1e-5,
-        base_model=base_model,
-        neighboring_relation="ADD_OR_REMOVE_ONE",
-        privacy_unit="example",
+        beside=Beside(base_model=base_model, neighboring_relation="ADD_OR_REMOVE_ONE", privacy_unit="example"),
     )
     stated = {"epsilon_pld": bounds.pld, "epsilon_rdp": bounds.rdp}
     return evidence.make_guarantee(OWN, **{"base_model": base_model, **stated, **changes})

@@ -55,9 +55,10 @@ def summary(path: pathlib.Path) -> dict[str, Any]:
         "every task": every,
         "parameters": spec["root"].get("inputDefinitions", {}).get("parameters", {}),
         "schema": spec["schemaVersion"],
-        "root": spec.get("defaultPipelineRoot") or first.get("runtimeConfig"),
         "tasks": tasks,
     }
+    if "runtimeConfig" in first:
+        found["root"] = first["runtimeConfig"]
     if others:
         found["platform"] = others
     return found
@@ -82,7 +83,12 @@ def _task(name: str, spec: dict[str, Any]) -> dict[str, Any]:
     }
     if "lifecycle" in container:
         result["hook"] = " ".join(container["lifecycle"]["preCacheCheck"]["command"])
-    for key, source in (("env", container), ("cachingOptions", task), ("triggerPolicy", task)):
+    for key, source in (
+        ("env", container),
+        ("resources", container),
+        ("cachingOptions", task),
+        ("triggerPolicy", task),
+    ):
         if key in source:
             result[key] = source[key]
     return {key: value for key, value in result.items() if value}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from tfx_privacy.attacks.evaluation import (
     PrivacyEvaluation,
 )
 from tfx_privacy.attacks.trained_records import SKETCH_SIZE, SideFound, TrainedRecordsFound, is_complete
+from tfx_privacy.budget import thresholds
 from tfx_privacy.budget.runs import LedgerPosition, LedgerRun, PlannedRun
 from tfx_privacy.gate.evidence import Evidence
 from tfx_privacy.gate.policy import GatePolicy
@@ -26,6 +28,7 @@ from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 from tfx_privacy.guarantee.recomputation import epsilon_with_references, stated_bounds
 from tfx_privacy.guarantee.record import (
     Accountant,
+    CoveredRelease,
     LabelFeature,
     Population,
     PrivacyGuarantee,
@@ -33,7 +36,9 @@ from tfx_privacy.guarantee.record import (
     TrainedLabel,
     guarantee_digest,
 )
+from tfx_privacy.guarantee.spending import Beside
 from tfx_privacy.guarantee.statement import write_statement
+from tfx_privacy.releases.record import ExamplesRead
 
 NOW = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.timezone.utc)
 ISSUED = "2026-01-02T11:00:00+00:00"
@@ -60,7 +65,7 @@ def mechanism(*, population: int = 10_000, **changes: Any) -> DPMechanism:
 def make_guarantee(executed: DPMechanism | NoMechanism | None = None, **changes: Any) -> PrivacyGuarantee:
     population = changes.get("population")
     executed = executed or mechanism(population=population.records if population else 10_000)
-    bounds = stated_bounds(executed, changes.get("target_delta", 1e-5))
+    bounds = stated_bounds(executed, changes.get("target_delta", 1e-5), beside=_beside(changes))
     values: dict[str, Any] = {
         "run_id": "0" * 32,
         "issued_at": ISSUED,
@@ -82,6 +87,39 @@ def make_guarantee(executed: DPMechanism | NoMechanism | None = None, **changes:
     }
     record = PrivacyGuarantee(**{**values, **changes})
     return record.model_copy(update={"statement": write_statement(record)})
+
+
+def _beside(changes: Mapping[str, Any]) -> Beside:
+    """What a guarantee of these changes is of, beside its training."""
+    terms = {"neighboring_relation": "ADD_OR_REMOVE_ONE", "privacy_unit": "example", "train_splits": ["train"]}
+    names = [field.name for field in dataclasses.fields(Beside)]
+    return Beside(**{**terms, **{name: changes[name] for name in names if name in changes}})
+
+
+EXAMPLES = ExamplesRead(
+    span="1", fingerprint="split:single_split,num_files:1,total_bytes:9,xor_checksum:1,sum_checksum:1"
+)
+
+
+def release(component: str = "transform", **changes: Any) -> CoveredRelease:
+    """What preprocessing released of the training split, or statistics of both."""
+    is_transform = component == "transform"
+    values: dict[str, Any] = {
+        "run_id": ("5" if is_transform else "6") * 32,
+        "release_digest": "sha256:" + ("5" if is_transform else "6") * 64,
+        "component": component,
+        "splits": ["train"] if is_transform else ["train", "eval"],
+        "splits_disjoint_for": "example",
+        "privacy_unit": "example",
+        "neighboring_relation": "ADD_OR_REMOVE_ONE",
+        "examples": [EXAMPLES],
+        "kinds": ["moments", "vocabulary"] if is_transform else ["counts"],
+        "noise_multiplier": 20.0 if is_transform else 30.0,
+        "delta_spent": 1e-7 if is_transform else 0.0,
+        "noise_source": "os_entropy",
+        "artifact_digest": OTHER_DIGEST,
+    }
+    return CoveredRelease(**{**values, **changes})
 
 
 def row(
@@ -296,6 +334,20 @@ def reference_run(record: PrivacyGuarantee, **changes: Any) -> LedgerRun:
     reserved = planned(mechanism(), steps=20)
     values: dict[str, Any] = {"run_id": REFERENCE_RUN_ID, "purpose": "reference_models", "planned": reserved}
     return ledger_run(record, **{**values, **changes})
+
+
+def release_run(record: PrivacyGuarantee, release: CoveredRelease) -> LedgerRun:
+    """What an honest ledger says of the charge of one of a guarantee's releases."""
+    assert release.ledger is not None
+    spent = thresholds.spent(release.delta_spent)
+    reserved = PlannedRun.of(noise_multiplier=release.noise_multiplier, sampling_probability=1.0, steps=1)
+    values: dict[str, Any] = {
+        "run_id": release.run_id, "purpose": "release", "planned": reserved, "model_digest": release.artifact_digest,
+        "guarantee_digest": release.release_digest, "sequence": release.ledger.sequence,
+        "entry_hash": release.ledger.entry_hash, "delta_spent": spent, "delta_charged": 2 * spent,
+        "threshold_delta": thresholds.set_aside(5e-7),
+    }  # fmt: skip
+    return ledger_run(record, **values)
 
 
 def write_report(folder: pathlib.Path, max_epsilon: float = 3.0) -> pathlib.Path:

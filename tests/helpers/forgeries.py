@@ -254,7 +254,7 @@ def of_ledger() -> Iterator[Edit]:
     executed = evidence.mechanism()
     other_runs: list[tuple[str, Any]] = [
         *[("state", state) for state in ("RESERVED", "STARTED", "SETTLED", "ABORTED")],
-        ("purpose", "reference_models"),
+        *[("purpose", purpose) for purpose in ("reference_models", "release")],
         *[("run_id", digit * 32) for digit in "123"],
         *[("ledger_id", digit * 32) for digit in "0af"],
         *[("dataset_id", name) for name in ("census", "taxi2", "tax")],
@@ -277,6 +277,8 @@ def of_ledger() -> Iterator[Edit]:
         *[("budget", units) for units in (0, 1, 1_999)],
         *[("spent_epsilon", value) for value in (8.001, 100.0, -1.0, float("nan"), float("inf"))],
         *[("budget_epsilon", value) for value in (4.4, 0.1, float("nan"))],
+        *[("delta_charged", units) for units in (1, 10**9, -1)],
+        *[("threshold_delta", units) for units in (2**50, 2**53, -1)],
     ]
     for name, value in other_budgets:
         yield Edit(f"ledger: {name}={value!r}", _with_run(record, name, value), frozenset({"dataset_budget"}))

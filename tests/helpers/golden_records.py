@@ -10,6 +10,7 @@ import os
 import pathlib
 import sys
 import tempfile
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -33,6 +34,7 @@ from tfx_privacy.attacks.evaluation import (
 )
 from tfx_privacy.attacks.reference_models import ReferenceSet, SampleKeys
 from tfx_privacy.attacks.trained_records import TrainedRecords
+from tfx_privacy.budget.runs import PlannedRun
 from tfx_privacy.gate.decide import decide
 from tfx_privacy.gate.policy import GatePolicy, PolicyException, SliceLimit
 from tfx_privacy.guarantee.mechanism import AdaptiveClipping, DPMechanism
@@ -40,6 +42,7 @@ from tfx_privacy.guarantee.record import (
     Accountant,
     Audit,
     BaseModel,
+    CoveredRelease,
     ParameterSource,
     Population,
     PrivacyGuarantee,
@@ -49,12 +52,14 @@ from tfx_privacy.guarantee.record import (
 from tfx_privacy.ledger import DEFAULT_SOURCE, Ledger, database, exports
 from tfx_privacy.records import envelope, statement
 from tfx_privacy.records.base import Record
+from tfx_privacy.releases.record import ExamplesRead
 from tfx_privacy.reporting.build import build
 
 RECORDS, LEDGER = GOLDEN / "records", GOLDEN / "ledger"
 SIGNED = "verdict_blessed"
 KEY_ID = "golden"
 _VERSION = Accountant(version="0.4.4")
+_EXAMPLES = ExamplesRead(span="2", version="3", fingerprint="split:single_split,num_files:1,total_bytes:9")
 _INTERVAL = Interval(estimate=0.5, low=0.4375, high=0.5625)
 
 
@@ -112,6 +117,21 @@ def _full_mechanism() -> DPMechanism:
     )
 
 
+def _full_release(run_id: str, **changes: Any) -> CoveredRelease:
+    values: dict[str, Any] = {
+        "run_id": run_id,
+        "splits_disjoint_for": "user",
+        "privacy_unit": "user",
+        "max_records_per_user": 8,
+        "neighboring_relation": "REPLACE_SPECIAL",
+        "examples": [_EXAMPLES, ExamplesRead()],
+        "dataset_id": "taxi",
+        "ledger": evidence.position(),
+        "signed_by": "team-key",
+    }
+    return evidence.release(**{**values, **changes})
+
+
 def _full_guarantee() -> PrivacyGuarantee:
     """Everything that is optional; only its form is golden, as its numbers are nobody's."""
     base_model = BaseModel(
@@ -122,6 +142,7 @@ def _full_guarantee() -> PrivacyGuarantee:
         epsilon=1.5,
         target_delta=1e-6,
         trainings=[evidence.mechanism(), _full_mechanism()],
+        releases=[_full_release("7" * 32)],
         neighboring_relation="REPLACE_SPECIAL",
         privacy_unit="user",
         ledger_id=evidence.LEDGER_ID,
@@ -142,7 +163,14 @@ def _full_guarantee() -> PrivacyGuarantee:
             declared_record_wise=["model.Gate", "model.model_fn.<locals>.loss"],
             scope=[
                 ScopeItem(artifact="schema", covered=False, detail="inferred from the data"),
+                ScopeItem(artifact="transform_graph", covered=True, detail="released", covered_by=["8" * 32]),
                 ScopeItem(artifact="base_model", covered=True, detail='gr\u00f6\u00dfer\u2028\U0001f600 "quoted"\n'),
+            ],
+            examples=[_EXAMPLES, ExamplesRead()],
+            splits_disjoint_for="user",
+            releases=[
+                _full_release("8" * 32),
+                _full_release("9" * 32, files_read=["means.txt"], uncovered_analyzers=["mean"]),
             ],
             base_model=base_model,
             audit=Audit(
@@ -303,8 +331,8 @@ def signed(payload: bytes) -> str:
     return envelope.seal(payload, key_pairs.signer("ed25519", KEY_ID))
 
 
-def ledger_export() -> str:
-    """A ledger in which every kind of entry is, as text."""
+def ledger_export(fill: Callable[[Ledger], None]) -> str:
+    """A ledger as text."""
     ids = (f"{number:032x}" for number in itertools.count(1))
     times = (f"2026-01-02T12:00:{second:02d}.000Z" for second in itertools.count())
     with (
@@ -315,11 +343,12 @@ def ledger_export() -> str:
         address = f"sqlite:///{os.path.join(folder, 'ledger.db')}"
         ledger = Ledger(DEFAULT_SOURCE, {"TFX_PRIVACY_LEDGER": address})
         ledger.initialise()
-        _fill(ledger)
+        fill(ledger)
         return "".join(exports.lines(ledger.verify()))
 
 
 def _fill(ledger: Ledger) -> None:
+    """Every kind of entry."""
     kind: dict[str, Any] = {"privacy_unit": "example", "neighboring_relation": "ADD_OR_REMOVE_ONE"}
     ledger.register("taxi", epsilon=8.0, delta=1e-6, approver="Dana \u2028 \u00df", blocks=["2025"])
     ledger.register("text", epsilon=1.0, delta=1e-7, approver="Dana", population=1000)
@@ -338,12 +367,30 @@ def _fill(ledger: Ledger) -> None:
     ledger.abort(names[3], reason="Not needed.")
 
 
+def _fill_with_releases(ledger: Ledger) -> None:
+    """What thresholds spend, in every kind of entry that says it, and a release without any."""
+    kind: dict[str, Any] = {
+        "privacy_unit": "example", "neighboring_relation": "ADD_OR_REMOVE_ONE", "purpose": "release", "blocks": ["2025"],
+    }  # fmt: skip
+    ledger.register("taxi", epsilon=8.0, delta=1e-6, threshold_delta=1e-7, approver="Dana", blocks=["2025", "2026"])
+    run = PlannedRun.of(noise_multiplier=40.0, sampling_probability=1.0, steps=1)
+    names = [f"{letter}" * 32 for letter in "abcd"]
+    for name, delta in zip(names, (1e-8, 3e-9, 2e-9, 0.0), strict=True):
+        ledger.reserve(name, "taxi", run, delta_spent=delta, labels={"node": "DPTransform"}, **kind)
+    ledger.start(names[0], attempt_id="9" * 32)
+    ledger.commit(names[0], run, model_digest=evidence.DIGEST, guarantee_digest=evidence.OTHER_DIGEST)
+    ledger.start(names[1], attempt_id="9" * 32)
+    ledger.abort(names[2], reason="Not needed.")
+    ledger.change_budget("taxi", epsilon=8.0, threshold_delta=2e-7, approver="Grace", reason="More vocabularies.")
+
+
 def files() -> dict[pathlib.Path, str]:
     """What is to be in tests/golden/, by its path."""
     texts = {name: text(record) for name, record in records().items()}
     made = {RECORDS / f"{name}.json": content for name, content in texts.items()}
     made[RECORDS / f"{SIGNED}.intoto.jsonl"] = signed(texts[SIGNED].encode())
-    made[LEDGER / "export.jsonl"] = ledger_export()
+    made[LEDGER / "export.jsonl"] = ledger_export(_fill)
+    made[LEDGER / "export_with_releases.jsonl"] = ledger_export(_fill_with_releases)
     return made
 
 

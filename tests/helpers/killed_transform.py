@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from transform_bench import Bench
 
 from tfx_privacy.components import exact_sums, releasing
-from tfx_privacy.components.dp_transform import executor
+from tfx_privacy.components.dp_transform import traced_reader
 
 
 def kill(*_: Any, **__: Any) -> Any:
@@ -20,7 +20,7 @@ def kill(*_: Any, **__: Any) -> Any:
 
 ROOT, MOMENT = pathlib.Path(sys.argv[1]), sys.argv[2]
 PLACES: dict[str, tuple[Any, str]] = {
-    "charged": (executor.TracedReader, "save"),
+    "charged": (traced_reader.TracedReader, "save"),
     "summed up": (exact_sums, "read"),
     "transformed": (releasing, "make_release"),
     "committed": (releasing, "write_release"),

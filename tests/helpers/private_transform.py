@@ -15,10 +15,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfx_privacy import compat
+from tfx_privacy.releases.columns import Column
 from tfx_privacy.releases.noisy import Values
 from tfx_privacy.releases.parameters import DPPreprocessing
 from tfx_privacy.releases.plan import ReleasePlan, plan
-from tfx_privacy.releases.queries import Column, Query, VectorQuery, Vocabulary
+from tfx_privacy.releases.queries import Query, VectorQuery, Vocabulary
 from tfx_privacy.transform.session import Draft, Session
 
 PRIVACY = DPPreprocessing(noise_multiplier=1.0, target_delta=1e-6)
@@ -84,7 +85,7 @@ def exact_answer(query: Query, column: Column) -> Any:
 
 
 def columns_of(draft: Draft, records: Any) -> list[Column]:
-    return [Column(values.numpy(), rows.numpy()) for values, rows in draft.module.columns.traced(records)]  # type: ignore[attr-defined]
+    return [Column(values.numpy(), rows.numpy()) for values, rows in draft.module.columns.traced(records)]
 
 
 def run(

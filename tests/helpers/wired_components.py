@@ -5,12 +5,12 @@ from typing import Any, ClassVar
 from tfx.components import Pusher
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact
 from tfx.dsl.component.experimental.decorators import component
-from tfx.dsl.components.base import base_component, base_driver, base_executor, executor_spec
+from tfx.dsl.components.base import base_beam_executor, base_component, base_driver, base_executor, executor_spec
 from tfx.types import channel_utils, component_spec
-from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, PushedModel
+from tfx.types.standard_artifacts import Examples, ExampleStatistics, Model, ModelBlessing, PushedModel, Schema
 
-from tfx_privacy.components import BudgetValidator, DPTrainer, PrivacyEvaluator
-from tfx_privacy.components.artifacts import PrivacyEvaluation, PrivacyGuarantee, ReferenceModels
+from tfx_privacy.components import BudgetValidator, DPTrainer, DPTransform, PrivacyEvaluator
+from tfx_privacy.components.artifacts import PrivacyEvaluation, PrivacyGuarantee, PrivacyRelease, ReferenceModels
 
 
 class OtherExecutor(base_executor.BaseExecutor):
@@ -150,3 +150,46 @@ class DerivedEvaluator(PrivacyEvaluator):
     """Ours, and perhaps not quite."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(_DerivedEvaluatorExecutor)
+
+
+class _DerivedTransformExecutor(DPTransform.EXECUTOR_SPEC.executor_class):
+    """Might add no noise."""
+
+
+class DerivedTransform(DPTransform):
+    """Ours, and perhaps not quite."""
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(_DerivedTransformExecutor)
+
+
+class _OtherBeamExecutor(base_beam_executor.BaseBeamExecutor):
+    """Derived from none of ours or of TFX's components; never run."""
+
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: Any) -> None:
+        raise NotImplementedError
+
+
+class OtherTransform(DPTransform):
+    """May state any release."""
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(_OtherBeamExecutor)
+
+
+@component
+def show(statistics: InputArtifact[ExampleStatistics]) -> None:
+    """What it does with the statistics cannot be seen."""
+
+
+@component
+def publish(schema: InputArtifact[Schema]) -> None:
+    """What it does with the schema cannot be seen."""
+
+
+@component
+def infer(examples: InputArtifact[Examples], schema: OutputArtifact[Schema]) -> None:
+    """Makes a schema of what it reads."""
+
+
+@component
+def forge(release: OutputArtifact[PrivacyRelease]) -> None:
+    """States any release."""

@@ -45,7 +45,7 @@ def test_the_fullest_block_decides_and_its_last_unit_may_be_spent(blocks: list[s
 def test_thresholds_have_a_bound_of_their_own(blocks: list[str], left: int) -> None:
     """Whatever is left of the other kind."""
     found = dataset(**CHARGED)
-    assert admission.delta_left(found, blocks) == left
+    assert admission.left_for_thresholds(found, blocks) == left
     cost = admission.left(found, blocks)
     assert admission.fits(found, blocks, cost, left)
     assert not admission.fits(found, blocks, 0, left + 1)

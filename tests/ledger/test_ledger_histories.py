@@ -11,16 +11,27 @@ from typing import Any
 import pytest
 from ledgers import BUDGET, KIND, new_ledger
 
-from tfx_privacy.budget import renyi_filter
+from tfx_privacy.budget import renyi_filter, thresholds
 from tfx_privacy.budget.runs import PlannedRun
 from tfx_privacy.errors import BudgetError, LedgerError
 from tfx_privacy.ledger import Ledger, replay
+from tfx_privacy.ledger.state import BlockRow
 
 PLANS = [PlannedRun.of(noise_multiplier=1.0, sampling_probability=0.01, steps=steps) for steps in (1000, 1500, 3000)]
-ORDER = renyi_filter.best_order(epsilon=8.0, delta=1e-6)
+SHARES = (1e-7, 2e-7, 4e-8, 0.0)
+"""What is set aside for thresholds; the first at the registration."""
+ORDER = renyi_filter.best_order(epsilon=8.0, delta=1e-6 - SHARES[0])
 COSTS = [renyi_filter.cost(ORDER, plan.event) for plan in PLANS]
 EPSILONS = (4.0, 6.0, 8.0, 10.0)
-BUDGETS = {epsilon: renyi_filter.budget(ORDER, epsilon=epsilon, delta=1e-6) for epsilon in EPSILONS}
+BUDGETS = {
+    (epsilon, share): renyi_filter.budget(
+        ORDER, epsilon=epsilon, delta=thresholds.left(1e-6, thresholds.set_aside(share))
+    )
+    for epsilon in EPSILONS
+    for share in SHARES
+}
+DELTAS = (0.0, 0.0, 1e-8, 4e-8)
+"""That a reservation's thresholds spend; one with any is a release."""
 DIGESTS = [f"sha256:{digit * 64}" for digit in "01"]
 
 
@@ -28,6 +39,7 @@ DIGESTS = [f"sha256:{digit * 64}" for digit in "01"]
 class Run:
     plan: int
     blocks: tuple[str, ...]
+    delta: float = 0.0
     state: str = "RESERVED"
     attempt: int = 0
 
@@ -38,7 +50,8 @@ class Model:
     def __init__(self, blocks: tuple[str, ...]) -> None:
         self.declared = bool(blocks)
         self.blocks = set(blocks or ("",))
-        self.budget = BUDGETS[8.0]
+        self.share = SHARES[0]
+        self.budget = BUDGETS[8.0, self.share]
         self.runs: dict[str, Run] = {}
         self.done: dict[Any, Any] = {}
 
@@ -47,10 +60,22 @@ class Model:
             COSTS[run.plan] for run in self.runs.values() if run.state != "ABORTED" and block in (run.blocks or ("",))
         )
 
+    def spent(self, block: str) -> int:
+        """By thresholds."""
+        return sum(
+            thresholds.spent(run.delta)
+            for run in self.runs.values()
+            if run.state != "ABORTED" and block in (run.blocks or ("",))
+        )
+
     def takes(self, kind: str, *arguments: Any) -> bool:
         """Whether a request is carried out, or was before."""
         if kind == "budget":
-            self.budget = BUDGETS[arguments[0]]
+            epsilon, share = arguments
+            new = self.share if share is None else share
+            if any(self.spent(block) > thresholds.set_aside(new) for block in self.blocks):
+                return False
+            self.share, self.budget = new, BUDGETS[epsilon, new]
             return True
         if kind == "blocks":
             new = self.declared and arguments[0] not in self.blocks
@@ -67,12 +92,15 @@ class Model:
 
     def _take(self, kind: str, run_id: str, *content: Any) -> bool:
         if kind == "reserve":
-            plan, blocks = content
+            plan, blocks, delta = content
             if bool(blocks) != self.declared or not set(blocks or ("",)) <= self.blocks:
                 return False
             if any(self.charged(block) + COSTS[plan] > self.budget for block in blocks or ("",)):
                 return False
-            self.runs[run_id] = Run(plan, blocks)
+            most = thresholds.set_aside(self.share)
+            if any(self.spent(block) + thresholds.spent(delta) > most for block in blocks or ("",)):
+                return False
+            self.runs[run_id] = Run(plan, blocks, delta)
             return True
         run = self.runs.get(run_id)
         if run is None:
@@ -99,13 +127,14 @@ def draw(rng: random.Random, model: Model, names: list[str], attempts: list[str]
     if kind == "reserve":
         known = sorted(model.blocks) if model.declared else ["a"]
         some = tuple(sorted(rng.sample(known, rng.randint(1, len(known)))))
-        return kind, run_id, rng.randrange(3), some if model.declared == (rng.random() < 0.9) else ()
+        asked = some if model.declared == (rng.random() < 0.9) else ()
+        return kind, run_id, rng.randrange(3), asked, rng.choice(DELTAS)
     if kind == "start":
         return kind, run_id, rng.randint(1, 3), rng.choice(attempts)
     if kind == "commit":
         return kind, run_id, rng.randrange(3), rng.choice(DIGESTS)
     if kind == "budget":
-        return kind, rng.choice(EPSILONS)
+        return kind, rng.choice(EPSILONS), rng.choice((None, *SHARES))
     if kind == "blocks":
         return kind, rng.choice("abcd")
     return kind, run_id
@@ -115,7 +144,9 @@ def carry_out(ledger: Ledger, dataset: str, kind: str, *arguments: Any) -> bool:
     run_id: str = arguments[0]
     try:
         if kind == "reserve":
-            ledger.reserve(run_id, dataset, PLANS[arguments[1]], **KIND, blocks=arguments[2])
+            _, plan, blocks, delta = arguments
+            purpose = "release" if delta else "model"
+            ledger.reserve(run_id, dataset, PLANS[plan], **KIND, blocks=blocks, purpose=purpose, delta_spent=delta)
         elif kind == "start":
             ledger.start(run_id, attempt=arguments[1], attempt_id=arguments[2])
         elif kind == "commit":
@@ -125,7 +156,8 @@ def carry_out(ledger: Ledger, dataset: str, kind: str, *arguments: Any) -> bool:
         elif kind == "settle":
             ledger.settle(run_id, approver="Dana", reason="")
         elif kind == "budget":
-            ledger.change_budget(dataset, epsilon=arguments[0], approver="Dana", reason="")
+            epsilon, share = arguments
+            ledger.change_budget(dataset, epsilon=epsilon, threshold_delta=share, approver="Dana", reason="")
         else:
             ledger.add_blocks(dataset, [arguments[0]], approver="Dana")
     except BudgetError:
@@ -142,7 +174,7 @@ def check_history(ledger: Ledger, seed: str) -> int:
     dataset = f"history-{seed}"
     blocks: tuple[str, ...] = rng.choice([(), (), ("a",), ("a", "b")])
     model = Model(blocks)
-    ledger.register(dataset, **BUDGET, blocks=blocks)
+    ledger.register(dataset, **BUDGET, blocks=blocks, threshold_delta=SHARES[0])
     names, attempts = ([f"{rng.getrandbits(128):032x}" for _ in range(count)] for count in (5, 4))
     requests: list[tuple[Any, ...]] = []
     states = [_state(model)]
@@ -156,24 +188,32 @@ def check_history(ledger: Ledger, seed: str) -> int:
             states.append(_state(model))
     log = ledger.log(dataset)
     stored = ledger.dataset(dataset)
-    assert {name: block.charged for name, block in stored.blocks.items()} == states[-1][0], (seed, requests)
+    assert _charged(stored.blocks) == states[-1][0], (seed, requests)
     seen: list[tuple[Any, ...]] = []
     for length in range(1, len(log) + 1):
         found = replay.replay(log[:length])[dataset]
         for name, block in found.blocks.items():
             runs = [run for run in found.runs.values() if name in (run.blocks or [""]) and run.state != "ABORTED"]
             assert block.charged == sum(run.cost for run in runs) <= block.ceiling, (seed, length)
-        charged = {name: block.charged for name, block in found.blocks.items()}
-        state = charged, found.budget, {run.run_id: (run.state, run.attempt) for run in found.runs.values()}
+            assert block.delta_charged == sum(run.delta_spent for run in runs) <= block.delta_ceiling, (seed, length)
+        state = (
+            _charged(found.blocks),
+            found.budget,
+            {run.run_id: (run.state, run.attempt) for run in found.runs.values()},
+        )
         if not seen or state != seen[-1]:
             seen.append(state)
     assert seen == states, (seed, requests)
     return len(log)
 
 
+def _charged(blocks: dict[str, BlockRow]) -> dict[str, tuple[int, int]]:
+    return {name: (block.charged, block.delta_charged) for name, block in blocks.items()}
+
+
 def _state(model: Model) -> tuple[Any, ...]:
     return (
-        {block: model.charged(block) for block in sorted(model.blocks)},
+        {block: (model.charged(block), model.spent(block)) for block in sorted(model.blocks)},
         model.budget,
         {name: (run.state, run.attempt) for name, run in model.runs.items()},
     )

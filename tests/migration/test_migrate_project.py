@@ -9,7 +9,7 @@ import pytest
 
 from tfx_privacy.migration import module as modules
 from tfx_privacy.migration import report
-from tfx_privacy.migration.draft import Proposal
+from tfx_privacy.migration.notes import Proposal
 from tfx_privacy.migration.proposal import propose
 
 PREP = """

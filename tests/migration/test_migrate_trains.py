@@ -13,6 +13,7 @@ import pytest
 from trainer_bench import Bench
 
 from tfx_privacy import DPParameters
+from tfx_privacy.errors import ParameterError
 from tfx_privacy.migration import module as modules
 from tfx_privacy.migration.proposal import propose
 
@@ -101,7 +102,7 @@ def transform(folder: pathlib.Path, preprocessing_fn: Any, raw: list[dict[str, A
 
 
 def imported(path: pathlib.Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.parent.name.replace("-", "_"), path)
+    spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}".replace("-", "_"), path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -125,8 +126,8 @@ def test_a_proposal_trains_and_serves(name: str, tmp_path: pathlib.Path) -> None
     bench = Bench(tmp_path)
     bench.module(text)
     raw = globals()[f"{name}_records"](np.random.default_rng(0))
-    module = imported(tmp_path / "user_module.py")
-    records = transform(tmp_path, module.preprocessing_fn, raw)
+    # Its analyzers; those of the proposal have bounds to fill in, and run in DPTransform.
+    records = transform(tmp_path, imported(EXAMPLES / case.module).preprocessing_fn, raw)
     bench.examples(records[20:], records[:20])
     graph = standard_artifacts.TransformGraph()
     graph.uri = str(tmp_path / "graph")
@@ -144,3 +145,38 @@ def test_a_proposal_trains_and_serves(name: str, tmp_path: pathlib.Path) -> None
     ).values()
     assert answers.shape == (7, case.outputs)
     assert np.isfinite(answers).all()
+
+
+PREPROCESSING = {
+    "taxi": ("chicago_taxi_pipeline/taxi_utils.py", ["scale_to_z_score", "vocabulary", "bucketize"], True),
+    "mnist": ("mnist/mnist_utils_native_keras_base.py", [], True),
+    "imdb": ("imdb/imdb_utils_native_keras.py", ["vocabulary"], False),
+    "penguin": ("penguin/penguin_utils_base.py", ["scale_to_z_score"], True),
+}
+
+
+@pytest.mark.parametrize("name", PREPROCESSING)
+def test_a_proposed_preprocessing_fn_is_private_once_its_bounds_are_filled_in(
+    name: str, tmp_path: pathlib.Path
+) -> None:
+    """Until then it is refused, by a message that says what to give."""
+    import tensorflow as tf
+
+    import tfx_privacy.transform as dpt
+
+    file, expected, has_bounds = PREPROCESSING[name]
+    raw = globals()[f"{name}_records"](np.random.default_rng(0))
+    inputs = {key: tf.constant([record[key] for record in raw]) for key in raw[0]}
+    text = propose(modules.read(EXAMPLES / file)).text
+    path = tmp_path / f"proposed_{name}.py"
+    if has_bounds:
+        path.write_text(text)
+        with pytest.raises(ParameterError, match=r"has bounds=None\. Give bounds=\(lowest, highest\)"):
+            dpt.dry_run(imported(path).preprocessing_fn, inputs)
+    path = tmp_path / f"filled_{name}.py"
+    path.write_text(text.replace("': None,", "': (-100.0, 100.0),").replace("bounds=None", "bounds=(0.0, 255.0)"))
+    found = dpt.dry_run(imported(path).preprocessing_fn, inputs)
+    assert found.uncovered == []
+    assert sorted({each.partition("(")[0] for each in found.analyzers}) == sorted(expected)
+    original = imported(EXAMPLES / file).preprocessing_fn
+    assert dpt.dry_run(original, inputs).uncovered != []

@@ -2,7 +2,7 @@ import pytest
 
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.pipelines import compile_arguments
-from tfx_privacy.pipelines.compile_arguments import Secret
+from tfx_privacy.pipelines.compile_arguments import Mount, Secret
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,30 @@ def test_the_ending_says_what_for() -> None:
     env = {"A": "postgresql://me@db/x"}
     assert compile_arguments.check("p.yml", secrets=[Secret("A", "b", "c")], env=env) == compile_arguments.OPEN_SOURCE
     assert compile_arguments.check("p.json", secrets=[], env=env) == compile_arguments.VERTEX
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("models:/srv/models", Mount("models", "/srv/models")),
+        ("team-a.models:/srv/models/", Mount("team-a.models", "/srv/models")),
+        ("Evaluator.my-eval=m:/srv", Mount("m", "/srv", "Evaluator.my-eval")),
+    ],
+)
+def test_a_volume_is_a_claim_and_a_path(text: str, expected: Mount) -> None:
+    assert Mount.parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["models", "models:", "models:srv", "Models:/srv", "models:/", "=m:/srv", "m:/a/../b", "m:/a:ro"]
+)
+def test_what_is_no_volume_is_refused(text: str) -> None:
+    with pytest.raises(ParameterError, match="Expected a volume as CLAIM:/PATH"):
+        Mount.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("place", "held"), [("/srv", True), ("/srv/", True), ("/srv/a", True), ("/srv2", False), ("gs://srv", False)]
+)
+def test_a_volume_holds_what_is_below_its_path(place: str, held: bool) -> None:
+    assert Mount("m", "/srv").holds(place) is held

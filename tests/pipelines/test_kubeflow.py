@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import compiled_summary
+import kubeflow_reading
 import pytest
 import yaml
 from click.testing import CliRunner
+from google.protobuf import json_format
 from places import GOLDEN, HELPERS
 
 from tfx_privacy import cli
@@ -35,6 +37,45 @@ def test_the_taxi_pipeline_compiles_as_before(compiled: tuple[pathlib.Path, dict
 def test_nothing_that_is_compiled_is_cached(compiled: tuple[pathlib.Path, dict[str, str]]) -> None:
     for name in ("taxi.yaml", "taxi.json"):
         assert "enableCache" not in (compiled[0] / name).read_text()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"secrets": True},
+        {"beam_pipeline_args": ["--runner=FlinkRunner", "--flink_master=flink:8081"]},
+        {"mounts": True, "serving_model_dir": "/srv/models"},
+        {"ledger": None, "dataset_id": None, "pipeline_root": None, "data_root": None, "serving_model_dir": None},
+    ],
+    ids=["plain", "secrets", "flink", "volume", "first command"],
+)
+def test_kubeflows_own_messages_take_what_is_compiled(options: dict[str, Any], tmp_path: pathlib.Path) -> None:
+    from tfx_privacy.pipelines import kubeflow
+
+    given = dict(options)
+    if given.pop("secrets", False):
+        given["secrets"] = compiled_summary.secrets()
+    if given.pop("mounts", False):
+        given["mounts"] = [kubeflow.Mount.parse("models:/srv/models")]
+    compiled_summary.compile_taxi(tmp_path / "taxi.yaml", **given)
+    spec, executors = kubeflow_reading.read(tmp_path / "taxi.yaml")
+    assert kubeflow_reading.faults(spec) == []
+    assert bool(executors) == ("secrets" in options or "mounts" in options)
+
+
+def test_the_reading_finds_faults(compiled: tuple[pathlib.Path, dict[str, str]], tmp_path: pathlib.Path) -> None:
+    path = compiled[0] / "taxi.yaml"
+    spec, _ = kubeflow_reading.read(path)
+    tasks = spec["root"]["dag"]["tasks"]
+    tasks["DPTrainer"]["inputs"]["parameters"]["dataset_id"]["runtimeValue"]["constant"] = 1000.0
+    tasks["Pusher"]["dependentTasks"].remove("BudgetValidator")
+    assert kubeflow_reading.faults(spec) == [
+        "DPTrainer.dataset_id=1000.0 is no STRING", "Pusher does not wait for BudgetValidator",
+    ]  # fmt: skip
+    (tmp_path / "taxi.yaml").write_text(path.read_text().replace("secretAsEnv:", "secretsAsEnv:"))
+    with pytest.raises(json_format.ParseError):
+        kubeflow_reading.read(tmp_path / "taxi.yaml")
 
 
 def test_kfp_loads_what_is_compiled_nests_it_and_compiles_it_again(
@@ -211,6 +252,12 @@ def two_parameters() -> Any:
     return pipeline(custom(limit=first, component_id="A"), custom(limit=second, component_id="B"))
 
 
+def runtime_place(default: str) -> Any:
+    from tfx.orchestration import data_types
+
+    return data_types.RuntimeParameter(name="place", ptype=str, default=default)
+
+
 def no_default() -> Any:
     from tfx.orchestration import data_types
 
@@ -238,13 +285,16 @@ ERRORS: list[tuple[str, Callable[[], Any]]] = [
     ("property-type", lambda: pipeline(custom(limit={"a": object()}))),
     ("module-file", lambda: module_file("minio://mlpipeline/root")),
     ("place", lambda: pushing("s3://bucket/serving")),
+    ("importer-uri", lambda: pipeline(importing(source_uri="/model"))),
+    ("importer-uri", lambda: pipeline(importing(source_uri="https://example.com/model"))),
+    ("importer-uri", lambda: pipeline(importing(source_uri=runtime_place("/model")))),
+    ("node-id", lambda: pipeline(custom(component_id="a" * 122))),
     ("runtime-parameter", two_parameters),
 ]  # fmt: skip
 WARNINGS: list[tuple[str, Callable[[], Any]]] = [
     ("custom-driver", other_driver),
     ("module-file", lambda: module_file("/root")),
     ("place", lambda: pushing("/serving")),
-    ("importer-uri", lambda: pipeline(importing(source_uri="/model"))),
     ("runtime-parameter", no_default),
 ]  # fmt: skip
 
@@ -290,6 +340,26 @@ def test_a_pipeline_that_can_run_has_no_findings(platform: str) -> None:
         )
         == []
     )
+
+
+def test_the_longest_step_id_leaves_room_for_what_kubeflow_appends() -> None:
+    assert list(findings(pipeline(custom(component_id="a" * 121)))) == []
+
+
+def test_vertex_ai_takes_names_that_begin_with_a_letter() -> None:
+    named = pipeline(importing(), pipeline_name="1st")
+    assert list(findings(named)) == []
+    ((severity, message),) = findings(named, platform="vertex")
+    assert (severity, message.partition(":")[0]) == ("error", "pipeline-name")
+
+
+def test_data_of_a_package_are_for_open_source() -> None:
+    from tfx.components import CsvExampleGen
+
+    built = pipeline(CsvExampleGen(input_base="package://tfx/data"))
+    assert list(findings(built)) == []
+    ((severity, message),) = findings(built, platform="vertex")
+    assert (severity, message.partition(":")[0]) == ("error", "place")
 
 
 def test_vertex_ai_resolves_what_tfx_compiles_for_it() -> None:
@@ -384,10 +454,12 @@ def two_files(folder: pathlib.Path) -> Any:
 
 
 def places(built: Any) -> dict[str, tuple[Any, Any]]:
+    """Of each step that has a module: its file, and its name."""
     properties = {node.id: node.exec_properties for node in built.components}
     return {
         step: (properties[step].get("module_file"), properties[step].get("module_path"))
-        for step in ("Transform", "DPTrainer")
+        for step in ("Transform", "DPTransform", "DPTrainer")
+        if step in properties
     }
 
 
@@ -423,13 +495,102 @@ def test_no_step_gets_the_module_of_another(
         parameters.import_modules(two_files(tmp_path), modules)
 
 
+def private_transform(**options: Any) -> list[Any]:
+    """An ExampleGen, a schema and a DPTransform that is charged to a ledger."""
+    from tfx.components import CsvExampleGen
+    from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+
+    from tfx_privacy.components import DPTransform
+    from tfx_privacy.releases.parameters import DPPreprocessing
+
+    examples = CsvExampleGen(input_base="gs://b/d")
+    schema = ImportSchemaGen(schema_file="gs://b/schema.pbtxt")
+    transform = DPTransform(
+        examples=examples.outputs["examples"],
+        schema=schema.outputs["schema"],
+        privacy=DPPreprocessing(target_epsilon=0.3, target_delta=1e-6),
+        ledger="env:LEDGER",
+        dataset_id="trips",
+        **options,
+    )
+    return [examples, schema, transform]
+
+
+def test_a_private_transform_is_given_a_module_with_its_function(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tfx_privacy.pipelines.kubeflow import parameters
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name, function in (("mine", "preprocessing_fn"), ("other", "model_fn")):
+        (tmp_path / f"{name}.py").write_text(f"def {function}(inputs):\n    return inputs\n")
+    given = {"module_file": str(tmp_path / "mine.py")}
+    built = pipeline(*private_transform(**given))
+    parameters.import_modules(built, {"DPTransform": "mine"})
+    (transform,) = (node for node in built.components if node.id == "DPTransform")
+    assert transform.exec_properties["module_path"] == "mine"
+    with pytest.raises(ParameterError, match=r"DPTransform calls preprocessing_fn, and .*other\.py has none"):
+        parameters.import_modules(pipeline(*private_transform(**given)), {"DPTransform": "other"})
+
+
+def test_a_step_that_releases_needs_its_ledger_and_the_signing_key(tmp_path: pathlib.Path) -> None:
+    """Without them it would charge nothing, or leave what the gate refuses."""
+    from tfx_privacy import DPParameters
+    from tfx_privacy.components import BudgetValidator, DPTrainer
+    from tfx_privacy.components.artifacts import PrivacyEvaluation, PrivacyGuarantee
+    from tfx_privacy.pipelines.kubeflow import environment
+    from tfx_privacy.records import signing
+
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(
+        "schema_version: 1\nmax_epsilon: 3\nmax_delta: 1.0e-5\nmax_attack_auc: 0.6\nledger: none\nsignature: required\n"
+    )
+    nodes = private_transform(preprocessing_fn="mine.preprocessing_fn")
+    assert {need.variable: need.required for need in environment.needs(pipeline(*nodes)) if need.node == nodes[-1].id} == {
+        signing.SIGNING_KEY_VARIABLE: False, "LEDGER": True,
+    }  # fmt: skip
+    model, guarantee, evaluation = (
+        importing(artifact_type=kind).with_id(name).outputs["result"]
+        for kind, name in (
+            (standard_model(), "Model"), (PrivacyGuarantee, "Guarantee"), (PrivacyEvaluation, "Evaluation"),
+        )
+    )  # fmt: skip
+    validator = BudgetValidator(
+        model=model, privacy_guarantee=guarantee, privacy_evaluation=evaluation, policy=str(policy)
+    )
+    sources = [channel.producer_component for channel in (model, guarantee, evaluation)]
+    nodes = private_transform(preprocessing_fn="mine.preprocessing_fn")
+    plain, counting = (
+        DPTrainer(
+            examples=nodes[-1].outputs["transformed_examples"],
+            transform_graph=nodes[-1].outputs["transform_graph"],
+            privacy=DPParameters(noise_multiplier=1.0, target_delta=1e-5, expected_batch_size=10, steps=1),
+            module_path="mine",
+            privacy_releases=releases,
+        ).with_id(name)
+        for name, releases in (("plain", None), ("counting", nodes[-1].outputs["privacy_release"]))
+    )
+    found = environment.needs(pipeline(*nodes, *sources, validator, plain, counting))
+    assert environment.required(found, "DPTransform") == ["LEDGER", signing.SIGNING_KEY_VARIABLE]
+    # What was signed is read, and so verified.
+    assert environment.required(found, "plain") == [signing.SIGNING_KEY_VARIABLE]
+    both = [signing.SIGNING_KEY_VARIABLE, signing.VERIFICATION_KEYS_VARIABLE]
+    assert environment.required(found, "counting") == both
+
+
+def standard_model() -> Any:
+    from tfx.types import standard_artifacts
+
+    return standard_artifacts.Model
+
+
 def test_one_file_for_both_is_one_module(tmp_path: pathlib.Path) -> None:
     from tfx_privacy.pipelines import taxi
     from tfx_privacy.pipelines.kubeflow import TAXI_MODULE, parameters
 
     built = taxi.create_taxi_pipeline(output_root=str(tmp_path), with_baseline=False)
     parameters.import_modules(built, TAXI_MODULE)
-    assert places(built) == {"Transform": (None, TAXI_MODULE), "DPTrainer": (None, TAXI_MODULE)}
+    assert places(built) == {"DPTransform": (None, TAXI_MODULE), "DPTrainer": (None, TAXI_MODULE)}
 
 
 # Parameters, environment.
@@ -480,8 +641,9 @@ def test_limits_of_a_policy_are_no_parameters(tmp_path: pathlib.Path) -> None:
     assert set(compiled_summary.summary(output)["parameters"]) == {"target_epsilon"}
     # The policy demands signatures, and nobody is known to give the keys.
     assert [(finding.rule, finding.node) for finding in found] == [
-        ("environment", "DPTrainer"), ("environment", "PrivacyEvaluator"), ("environment", "BudgetValidator"),
-    ]  # fmt: skip
+        ("environment", node)
+        for node in ("DPStatisticsGen", "DPTransform", "DPTrainer", "DPTrainer", "PrivacyEvaluator", "BudgetValidator")
+    ]
     arguments = compiled_summary.summary(output)["tasks"]["BudgetValidator"]["arguments"]
     assert arguments[-2:] == ["--requires_env", "TFX_PRIVACY_VERIFICATION_KEYS"]
 
@@ -489,8 +651,7 @@ def test_limits_of_a_policy_are_no_parameters(tmp_path: pathlib.Path) -> None:
 def test_a_ledger_whose_address_nobody_gives_is_a_warning(tmp_path: pathlib.Path) -> None:
     found = compiled_summary.compile_taxi(tmp_path / "taxi.yaml")
     assert [(finding.rule, finding.node) for finding in found] == [
-        ("environment", "DPTrainer"),
-        ("environment", "BudgetValidator"),
+        ("environment", node) for node in ("DPStatisticsGen", "DPTransform", "DPTrainer", "BudgetValidator")
     ]
     given = {"env": {"TFX_PRIVACY_LEDGER": "postgresql://service@db/ledger"}}
     assert compiled_summary.compile_taxi(tmp_path / "taxi.json", **given) == []
@@ -503,6 +664,7 @@ def test_a_ledger_whose_address_nobody_gives_is_a_warning(tmp_path: pathlib.Path
         ("yaml", {"secrets": ["UNKNOWN=a:b"]}, "no step reads that variable.*DPTrainer.TFX_PRIVACY_LEDGER"),
         ("yaml", {"secrets": ["Nobody.UNKNOWN=a:b"]}, "there is no step 'Nobody'"),
         ("yaml", {"secrets": ["TFX_PRIVACY_LEDGER=postgresql://me:hunter2@db"]}, "The secret itself must not be given"),
+        ("json", {"mounts": ["models:/srv/models"]}, "Vertex AI has no Kubernetes volumes"),
         (
             "yaml",
             {"env": {"TFX_PRIVACY_LEDGER": "postgresql://me:hunter2@db/ledger"}},
@@ -523,11 +685,135 @@ def test_secrets_do_not_get_into_what_is_compiled(
         given = dict(options)
         if "secrets" in given:
             given["secrets"] = [kubeflow.Secret.parse(text) for text in given["secrets"]]
+        if "mounts" in given:
+            given["mounts"] = [kubeflow.Mount.parse(text) for text in given["mounts"]]
         compiled_summary.compile_taxi(tmp_path / f"taxi.{suffix}", **given)
 
     with pytest.raises(ParameterError, match=message) as caught:
         compile_it()
     assert "hunter2" not in str(caught.value)
+
+
+def test_every_text_is_quoted(tmp_path: pathlib.Path) -> None:
+    """PyYAML writes 1e3 as a bare word, and the server's YAML 1.2 reads a number: another dataset's budget."""
+    output = tmp_path / "taxi.yaml"
+    for name in ("1e3", "0o7"):
+        compiled_summary.compile_taxi(output, dataset_id=name, secrets=compiled_summary.secrets())
+        document, platform = yaml.compose_all(output.read_text())
+        texts = [*values(document), *values(platform)]
+        assert name in [text.value for text in texts]
+        assert {text.style for text in texts} == {'"'}
+        task = compiled_summary.summary(output)["tasks"]["DPTrainer"]
+        assert task["parameters"]["dataset_id"] == name
+
+
+def values(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    """Every text that is a value; keys that do not begin with a letter must be quoted as well."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            assert key.value[0].isalpha() or key.style == '"', key
+            yield from values(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from values(value)
+    elif isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str":
+        yield node
+
+
+def test_the_first_command_is_enough_for_a_cluster_with_minio(tmp_path: pathlib.Path) -> None:
+    """Nothing in the file is of this machine, and no address needs another store."""
+    output = tmp_path / "taxi.yaml"
+    done = CliRunner().invoke(cli.cli, ["compile", "--output", str(output), "--image", PINNED])
+    assert done.exit_code == 0, done.output
+    text = output.read_text()
+    assert str(pathlib.Path(sys.prefix)) not in text
+    assert str(pathlib.Path.cwd()) not in text
+    assert not {"gs://", "s3://"} & set(text.split('"'))
+    tasks = compiled_summary.summary(output)["tasks"]
+    assert tasks["CsvExampleGen"]["parameters"]["input_base"] == (
+        "package://tfx/examples/chicago_taxi_pipeline/data/simple"
+    )
+    destination = tasks["Pusher"]["parameters"]["push_destination"]
+    assert destination == {"filesystem": {"base_directory": "/tmp/serving_model"}}
+    # The one warning says so.
+    assert done.output.count("warning:") == 1
+    assert "Pusher: push_destination='/tmp/serving_model' is a folder inside the container" in done.output
+    assert "defaultPipelineRoot" not in text
+
+
+def mounted(tmp_path: pathlib.Path, *texts: str, **options: Any) -> dict[str, Any]:
+    from tfx_privacy.pipelines import kubeflow
+
+    output = tmp_path / "mounted.yaml"
+    mounts = [kubeflow.Mount.parse(text) for text in texts]
+    found = kubeflow.compile_taxi(output, image=PINNED, mounts=mounts, **options)
+    assert found == []
+    _, platform = yaml.safe_load_all(output.read_text())
+    return dict(platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"])
+
+
+def test_a_volume_is_mounted_where_places_are_on_it_as_kfp_kubernetes_writes_it(tmp_path: pathlib.Path) -> None:
+    from kfp import compiler, dsl, kubernetes
+
+    options = {"data_root": "/srv/data/taxi", "serving_model_dir": "/srv/models"}
+    executors = mounted(tmp_path, "data.set:/srv/data", "models:/srv/models/", "Evaluator=cache:/cache", **options)
+
+    @dsl.container_component
+    def step():  # type: ignore[no-untyped-def]
+        return dsl.ContainerSpec(image=PINNED)
+
+    @dsl.pipeline(name="theirs")
+    def theirs() -> None:
+        kubernetes.mount_pvc(step(), "models", "/srv/models")
+
+    compiler.Compiler().compile(theirs, str(tmp_path / "theirs.yaml"))
+    _, oracle = yaml.safe_load_all((tmp_path / "theirs.yaml").read_text())
+    (expected,) = oracle["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
+    for entry in expected["pvcMount"]:
+        # Of later versions: the name again.
+        assert entry.pop("pvcNameParameter", None) in (None, {"runtimeValue": {"constant": entry["constant"]}})
+    assert executors == {
+        "CsvExampleGen_executor": {"pvcMount": [{"constant": "data.set", "mountPath": "/srv/data"}]},
+        "Evaluator_executor": {"pvcMount": [{"constant": "cache", "mountPath": "/cache"}]},
+        "Pusher_executor": expected,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("models:/srv/other", "no step reads data from a place below /srv/other, or pushes to one"),
+        ("Nobody=models:/srv/models", "there is no step 'Nobody'. Steps: CsvExampleGen"),
+    ],
+)
+def test_a_volume_that_no_step_uses_is_named(text: str, message: str, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ParameterError, match=message):
+        mounted(tmp_path, text, serving_model_dir="/srv/models")
+
+
+def test_cpus_memory_and_accelerators_are_in_the_compiled_step(tmp_path: pathlib.Path) -> None:
+    """As docs/kubeflow.md says: TFX's ResourceSpec, with_platform_config."""
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    from tfx_privacy.pipelines import kubeflow, taxi
+
+    spec = pipeline_spec_pb2.PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec
+    built = taxi.create_taxi_pipeline(
+        output_root="gs://b/o", metadata_connection_config=None, with_baseline=False, data_root="gs://b/d"
+    )
+    nodes = {node.id: node for node in built.components}
+    nodes["DPTrainer"].with_platform_config(
+        spec(cpu_limit=4, memory_limit=16, accelerator=spec.AcceleratorConfig(type="nvidia.com/gpu", count=1))
+    )
+    # TFX forgets those of an ExampleGen.
+    nodes["CsvExampleGen"].with_platform_config(spec(memory_limit=2.5))
+    kubeflow.compile(built, tmp_path / "p.yaml", image=PINNED, module="my.module")
+    tasks = compiled_summary.summary(tmp_path / "p.yaml")["tasks"]
+    assert tasks["DPTrainer"]["resources"] == {
+        "cpuLimit": 4.0, "memoryLimit": 16.0, "accelerator": {"type": "nvidia.com/gpu", "count": "1"},
+    }  # fmt: skip
+    assert tasks["CsvExampleGen"]["resources"] == {"memoryLimit": 2.5}
+    assert [name for name, task in tasks.items() if "resources" in task] == ["CsvExampleGen", "DPTrainer"]
 
 
 def test_secrets_stand_there_as_kfp_kubernetes_writes_them(tmp_path: pathlib.Path) -> None:

@@ -23,13 +23,14 @@ MODEL = {"artifactType": {"instanceSchema": "title: tfx.Model\n"}}
 # A step that copies its ExecutorInput to `given.json` of its output, and reports the metadata in the first argument.
 STEP = """
 import json, os, sys
+print("said")
 given = json.loads(sys.argv[1])
 root = os.environ.get("TFX_PRIVACY_MIRROR_ROOT", "")
 local = lambda uri: os.path.join(root, uri.replace("://", "/")) if "://" in uri else uri
 out = given["outputs"]["artifacts"]["made"]["artifacts"][0]
 os.makedirs(os.path.join(local(out["uri"]), "empty"))
 read = {}
-for key, value in given["inputs"]["artifacts"].items():
+for key, value in given["inputs"].get("artifacts", {}).items():
     folder = local(value["artifacts"][0]["uri"])
     read[key] = {name: os.path.isfile(os.path.join(folder, name)) for name in sorted(os.listdir(folder))}
 with open(os.path.join(local(out["uri"]), "given.json"), "w") as file:
@@ -126,22 +127,43 @@ def test_an_artifact_arrives_as_open_source_kubeflow_hands_it_over(two: ir_runne
         "metadata": {
             "whole": 3.0, "truth": 1.0, "words": {"list": ["a"]}, "deep": {"struct": {"b": 1}},
             "text": "t", "display_name": "made",
+            "store_session_info": '{"Provider":"minio","Params":{"fromEnv":"true"}}',
         },
     }  # fmt: skip
     assert arrived["uri"].startswith("minio://mlpipeline/v2/artifacts/toy/")
 
 
-def test_an_empty_folder_arrives_as_a_file_without_bytes(two: ir_runner.Run) -> None:
-    assert note(two, "Second")["read"] == {"first": {"empty": True, "given.json": True}}
+def test_an_empty_folder_does_not_arrive(two: ir_runner.Run) -> None:
+    assert note(two, "Second")["read"] == {"first": {"given.json": True}}
 
 
-def test_an_output_has_the_type_of_the_component(two: ir_runner.Run) -> None:
+def test_an_output_has_the_type_of_the_component_and_its_key_for_a_name(two: ir_runner.Run) -> None:
     (made,) = note(two, "First")["given"]["outputs"]["artifacts"]["made"]["artifacts"]
-    assert made["type"] == MODEL["artifactType"]
+    assert made == {"name": "made", "uri": two.tasks["First"].outputs["made"].uri, "type": MODEL["artifactType"]}
 
 
-def test_parameters_are_doubles(two: ir_runner.Run) -> None:
-    assert note(two, "Second")["given"]["inputs"]["parameterValues"] == {"limit": 1.0, "steps": 20.0}
+def test_the_report_goes_where_the_artifacts_are_and_the_log_is_one_of_them(two: ir_runner.Run) -> None:
+    note_of = note(two, "First")
+    outputs = note_of["given"]["outputs"]
+    (made,) = outputs["artifacts"]["made"]["artifacts"]
+    (log,) = outputs["artifacts"]["executor-logs"]["artifacts"]
+    task, _, _ = made["uri"].rpartition("/")
+    mirrored = task.replace("minio://", f"{note_of['environ']['TFX_PRIVACY_MIRROR_ROOT']}/minio/")
+    assert outputs["outputFile"] == f"{mirrored}/output_metadata.json"
+    assert (log["uri"], log["type"]) == (f"{task}/executor-logs-0", {"schemaTitle": "system.Artifact"})
+    assert two.folder("First", "executor-logs").read_text() == "said\n"
+
+
+def test_what_is_empty_is_not_there(two: ir_runner.Run) -> None:
+    assert set(note(two, "First")["given"]) == {"inputs", "outputs"}
+    assert note(two, "First")["given"]["inputs"] == {}
+    assert "parameters" not in note(two, "First")["given"]["outputs"]
+
+
+def test_parameters_are_doubles_and_whole_ones_are_written_without_a_point(two: ir_runner.Run) -> None:
+    values = note(two, "Second")["given"]["inputs"]["parameterValues"]
+    assert values == {"limit": 1.0, "steps": 20.0}
+    assert {type(value) for value in values.values()} == {int}
 
 
 def test_a_step_sees_its_own_environment_and_no_more(two: ir_runner.Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,14 +204,22 @@ def test_a_condition_decides(tmp_path: pathlib.Path, blessed: int, state: str) -
     assert run(tmp_path, document).tasks["Second"].state == state
 
 
-def test_what_takes_an_output_of_a_step_that_was_skipped_fails(tmp_path: pathlib.Path) -> None:
+def test_what_waits_for_a_step_that_was_skipped_is_omitted_and_the_run_goes_on(tmp_path: pathlib.Path) -> None:
     condition = "inputs.artifacts['first'].artifacts[0].metadata['blessed'] == 1.0"
     document = pipeline(
-        {"First": step({"blessed": 0}), "Second": step(), "Third": step()},
-        {"First": {}, "Second": taking("First", triggerPolicy={"condition": condition}), "Third": taking("Second")},
+        {"First": step({"blessed": 0}), "Second": step(), "Third": step(), "Fourth": step(), "Other": step()},
+        {
+            "First": {},
+            "Second": taking("First", triggerPolicy={"condition": condition}),
+            "Third": taking("Second"),
+            "Fourth": {"dependentTasks": ["Third"]},
+            "Other": taking("First"),
+        },
     )
-    with pytest.raises(launcher.TaskError, match="Third takes 'made' of Second, which did not put it out: skipped"):
-        run(tmp_path, document)
+    states = {name: result.state for name, result in run(tmp_path, document).tasks.items()}
+    assert states == {
+        "First": "succeeded", "Second": "skipped", "Third": "omitted", "Fourth": "omitted", "Other": "succeeded",
+    }  # fmt: skip
 
 
 def test_a_step_that_fails_stops_the_run_and_shows_its_log(tmp_path: pathlib.Path) -> None:
@@ -205,6 +235,46 @@ def test_a_step_that_fails_stops_the_run_and_shows_its_log(tmp_path: pathlib.Pat
 def test_null_in_metadata_is_refused_as_kubeflow_refuses_it(tmp_path: pathlib.Path) -> None:
     with pytest.raises(launcher.TaskError, match="metadata 'empty' is null"):
         run(tmp_path, pipeline({"First": step({"empty": None})}, {"First": {}}))
+
+
+@pytest.mark.parametrize(
+    ("report", "message"),
+    [
+        ({"unknown": 1}, "reports 'unknown', which is no field of Kubeflow's ExecutorOutput"),
+        ({"artifacts": {"made": {"artifacts": [{"state": "LIVE"}]}}}, "reports 'state', which is no field"),
+        (
+            {"artifacts": {"made": {"artifacts": [{"uri": "minio://mlpipeline/models"}]}}},
+            "reports 'minio://mlpipeline/models' for 'made'. Kubeflow's launcher uploads below minio://mlpipeline/v2/artifacts/toy/",
+        ),
+    ],
+)
+def test_a_report_that_kubeflow_does_not_take_fails_the_step(
+    tmp_path: pathlib.Path, report: dict[str, Any], message: str
+) -> None:
+    code = (
+        f"import json, sys; open(json.loads(sys.argv[1])['outputs']['outputFile'], 'w').write({json.dumps(report)!r})"
+    )
+    with pytest.raises(launcher.TaskError, match=message):
+        run(tmp_path, pipeline({"First": step(code=code)}, {"First": {}}))
+
+
+def test_whole_numbers_have_no_point_in_a_command_line(tmp_path: pathlib.Path) -> None:
+    executor = step()
+    executor["container"]["args"] += [
+        f"{{{{$.inputs.parameters['{name}']}}}}" for name in ("steps", "limit", "truth", "text")
+    ]
+    values = {"steps": 20.0, "limit": 0.5, "truth": True, "text": "1.0"}
+    given = {name: {"runtimeValue": {"constant": value}} for name, value in values.items()}
+    done = run(tmp_path, pipeline({"First": executor}, {"First": {"inputs": {"parameters": given}}}))
+    assert note(done, "First")["argv"][1:] == ["20", "0.5", "true", "1.0"]
+
+
+def test_the_runs_root_is_the_one_that_is_given_and_not_the_files(tmp_path: pathlib.Path) -> None:
+    """The backend looks at the run and at the cluster's configuration, and never at defaultPipelineRoot."""
+    document = broken(defaultPipelineRoot="gs://ignored/root")
+    assert run(tmp_path, document).tasks["First"].outputs["made"].uri.startswith("minio://mlpipeline/v2/artifacts/toy/")
+    made = run(tmp_path, document, pipeline_root="s3://b/r").tasks["First"].outputs["made"]
+    assert made.uri.startswith("s3://b/r/toy/")
 
 
 def importing(uri: dict[str, Any]) -> dict[str, Any]:
@@ -224,11 +294,35 @@ def test_an_importer_puts_out_what_lies_at_its_address(tmp_path: pathlib.Path, u
     done = run(tmp_path, importing(uri))
     assert note(done, "Second")["read"] == {"first": {"weights": True}}
     (arrived,) = note(done, "Second")["given"]["inputs"]["artifacts"]["first"]["artifacts"]
+    assert arrived["metadata"].pop("store_session_info")
     assert arrived["metadata"] == {"n": 1.0}
 
 
 def test_an_importer_of_nothing_says_where_it_looked(tmp_path: pathlib.Path) -> None:
     with pytest.raises(launcher.TaskError, match="imports 'minio://b/model', and nothing is there"):
+        run(tmp_path, importing({"constant": "minio://b/model"}))
+
+
+@pytest.mark.parametrize("uri", ["/model", "model", "https://example.com/model", "file:///model"])
+def test_an_importer_of_anything_else_fails(tmp_path: pathlib.Path, uri: str) -> None:
+    (tmp_path / "model").mkdir()
+    with pytest.raises(
+        launcher.TaskError, match=f"imports '{uri}'. Kubeflow imports from gs://, s3:// and minio:// alone"
+    ):
+        run(tmp_path, importing({"constant": uri}))
+
+
+def test_a_folders_object_beside_others_stops_the_step_that_is_given_them(tmp_path: pathlib.Path) -> None:
+    """As TensorFlow leaves them on gs://, and as Kubeflow's launcher stumbles over them."""
+    there = tmp_path / "run/store/minio/b/model/variables"
+    there.mkdir(parents=True)
+    (there / store.FOLDER_MARKER).touch()
+    done = run(tmp_path, importing({"constant": "minio://b/model"}))
+    assert note(done, "Second")["read"] == {"first": {"variables": True}}
+    (there / "weights").write_text("w")
+    with pytest.raises(
+        launcher.TaskError, match="Second cannot be given its inputs: .*stands for the folder model/variables"
+    ):
         run(tmp_path, importing({"constant": "minio://b/model"}))
 
 

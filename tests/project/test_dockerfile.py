@@ -146,6 +146,9 @@ def test_the_image_is_also_a_worker_of_beam() -> None:
     (entrypoint,) = FINAL.all("ENTRYPOINT")
     assert entrypoint.arguments == '["/opt/apache/beam/boot"]'
     assert any(i.words == ["--from=beam", "/opt/apache/beam", "/opt/apache/beam"] for i in FINAL.all("COPY"))
+    # Without it `boot` makes a virtual environment below /opt/apache/beam-venv, where account 1000 may not write.
+    values = dict(word.split("=", 1) for instruction in FINAL.all("ENV") for word in instruction.words)
+    assert values["RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT"] == "1"
 
 
 def test_every_install_demands_hashes_or_fetches_nothing() -> None:

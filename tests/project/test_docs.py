@@ -138,6 +138,11 @@ def prepare(folder: pathlib.Path) -> None:
     example = pathlib.Path(tfx.origin).parent / "examples" / "chicago_taxi_pipeline" / "taxi_utils.py"
     for name in ("model.py", "taxi_utils.py"):
         shutil.copy(example, folder / name)
+    (folder / "preprocessing.py").write_text(
+        "import tensorflow_transform as tft\n"
+        "def preprocessing_fn(inputs):\n"
+        "    return {'fare': tft.scale_to_z_score(inputs['fare'])}\n"
+    )
     shutil.copy(ROOT / "templates" / "tabular" / "privacy_policy.yaml", folder)
     report = evidence.write_report(folder / "BudgetValidator" / "report" / "10")
     shutil.copy(report / "report.json", folder)

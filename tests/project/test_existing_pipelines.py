@@ -17,10 +17,10 @@ named = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example
 
 
 @named
-def test_at_most_25_lines_of_code_change(example: Example) -> None:
+def test_few_lines_of_code_change(example: Example) -> None:
     lines = existing_examples.count(example)
     print(f"{example.name}: {lines}")
-    assert 0 < lines.changed <= existing_examples.MOST_CHANGED_LINES
+    assert 0 < lines.changed <= example.most_changed
 
 
 @named
@@ -155,11 +155,10 @@ def test_too_few_records_to_attack_are_a_refusal(name: str, verdicts: dict[str, 
 
 
 @pytest.mark.slow
-def test_analyzers_are_seen_and_public_constants_are_none(verdicts: dict[str, Verdict]) -> None:
-    covered = {name: verdict.scope["transform_graph"] for name, verdict in verdicts.items()}
-    assert covered == {
-        "chicago_taxi_pipeline": False, "taxi_template": False, "penguin": False, "mnist": True, "imdb": True,
-    }  # fmt: skip
+@named
+def test_the_transform_graph_is_covered(example: Example, verdicts: dict[str, Verdict]) -> None:
+    """By what was released of the records, or because public constants took the place of analyzers."""
+    assert verdicts[example.name].scope["transform_graph"]
 
 
 @pytest.mark.slow

@@ -108,6 +108,20 @@ def test_a_golden_envelope_holds(path: pathlib.Path) -> None:
         envelope.check(path.read_bytes(), payload + b" ", trusted)
 
 
+def test_what_thresholds_spent_stays_in_a_golden_ledger() -> None:
+    """As it was written: a run that started stays charged, one that did not is given back."""
+    text = (golden_records.LEDGER / "export_with_releases.jsonl").read_text(encoding="utf-8")
+    dataset = exports.verify(text).datasets["taxi"]
+    units = dataset.blocks["2025"].delta_charged
+    assert units == 11529215047 + 3458764514
+    assert dataset.blocks["2026"].delta_charged == 0
+    assert dataset.threshold_delta == 230584520824
+    for old, new in (('"delta_spent":11529215047', '"delta_spent":1'), (',"delta_spent":11529215047', "")):
+        assert old in text
+        with pytest.raises(LedgerError):
+            exports.verify(text.replace(old, new))
+
+
 @pytest.mark.parametrize("path", EXPORTS, ids=lambda path: path.name)
 def test_a_golden_ledger_is_replayed(path: pathlib.Path) -> None:
     text = path.read_text(encoding="utf-8")

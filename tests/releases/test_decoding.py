@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from tfx_privacy.errors import ParameterError
+from tfx_privacy.releases.columns import Column
 from tfx_privacy.releases.queries import (
     GRID,
     MAX_BINS,
     MAX_VALUES,
     Bounds,
-    Column,
     Counts,
     Intervals,
     Moments,
@@ -63,7 +63,7 @@ def test_noise_leaves_no_mean_beyond_the_bounds_and_no_variance_of_zero(noisy: l
 
 def test_of_no_values_the_middle_of_the_bounds() -> None:
     query = Moments(name="x", bounds=(10.0, 20.0))
-    assert query.mean_and_variance(np.zeros(3, np.int64)) == (15.0, pytest.approx(25 / 3))
+    assert query.mean_and_variance(np.zeros(3, np.int64)) == pytest.approx((15.0, 25 / 3))
 
 
 def test_values_that_are_all_equal_have_the_least_variance() -> None:

@@ -63,7 +63,7 @@ def test_a_feature_with_more_weight_has_less_noise() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"bounds": "private"}, r"Statistics search no bounds.*Give the lowest and the highest"),
+        ({"bounds": "private"}, r"bounds='private' to be two numbers: statistics search no bounds.*Give the lowest"),
         ({"bounds": (2.0, 1.0)}, r"bounds=\(2\.0, 1\.0\)"),
         ({"bounds": (1.0, 1.0)}, r"bounds=\(1\.0, 1\.0\)"),
         ({"bounds": (0.0, float("inf"))}, r"bounds=inf"),

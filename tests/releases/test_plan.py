@@ -80,7 +80,7 @@ def test_epsilon_is_that_of_an_independent_composition(target_epsilon: float, qu
     left = 1e-6 - sum(answer.selection.delta for answer in made.answers if answer.selection)
     assert accountant.get_epsilon(left) == pytest.approx(target_epsilon, rel=0.01)
     assert accountant.get_epsilon(left) <= target_epsilon * 1.001
-    assert made.epsilon.pld <= target_epsilon
+    assert made.epsilon.best <= target_epsilon
     # And in closed form, which knows no grid: Balle and Wang (2018), Theorem 8.
     mu = math.sqrt(sum(1.0 / z**2 for z in of_unit(made)))
     delta = stats.norm.cdf(mu / 2 - target_epsilon / mu) - math.exp(target_epsilon) * stats.norm.cdf(

@@ -168,8 +168,9 @@ def test_the_digest_is_of_all_but_the_place_in_a_ledger() -> None:
     assert release_digest(plain).startswith("sha256:")
     changed: list[dict[str, Any]] = [
         {"noise_multiplier": 23.0}, {"splits": ["eval"]}, {"splits_disjoint_for": None},
-        {"artifact_digest": "sha256:" + "b" * 64}, {"files_read": ["x"]}, {"uncovered_analyzers": ["x"]}, {"noise_source": "deterministic_test"},
-        {"component": "statistics"}, {"examples": [{"span": "2"}]}, {"run_id": "e" * 32}, {"neighboring_relation": "REPLACE_SPECIAL"},
+        {"artifact_digest": "sha256:" + "b" * 64}, {"files_read": ["x"]}, {"uncovered_analyzers": ["x"]},
+        {"noise_source": "deterministic_test"}, {"component": "statistics"}, {"examples": [{"span": "2"}]},
+        {"run_id": "e" * 32}, {"neighboring_relation": "REPLACE_SPECIAL"},
         {"issued_at": "2026-01-02T00:00:00+00:00"}, {"engine": "y"}, {"answers": [MOMENTS, words(threshold=159)]},
         {"answers": [answer(MOMENTS, features=["other"]), WORDS]},
     ]  # fmt: skip

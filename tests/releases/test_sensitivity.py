@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tfx_privacy.releases.columns import Column
 from tfx_privacy.releases.queries import (
     MAX_KEY_BYTES,
     Bounds,
-    Column,
     Counts,
     Intervals,
     Moments,
@@ -186,6 +186,7 @@ def test_texts_are_no_numbers() -> None:
 
 def test_of_no_record_everything_is_zero() -> None:
     for query, pool in QUERIES.values():
-        for records in ([], [[], []]):
+        nobody: list[list[list[Any]]] = [[], [[], []]]
+        for records in nobody:
             found = released(query, records, dtype_of(pool))
             assert not any(found.values() if isinstance(found, Counter) else found)

@@ -41,7 +41,7 @@ def test_four_sentences_say_promise_attacks_waivers_and_budget() -> None:
     found = said()
     assert list(found) == ["Promise", "Attacks", "Waived", "Budget"]
     assert found["Promise"] == (
-        "Training promises epsilon 2.5890 at delta 1e-05, with one example (record) as privacy unit."
+        "epsilon = 2.5890 at delta = 1e-05 covers the training, with one example (record) as privacy unit."
     )
     assert found["Waived"] == "Nothing was waived: no exception and no allowance of the policy was used."
     assert found["Budget"] == renyi_filter.explained(2_000, 8_000, spent_epsilon=4.5, budget_epsilon=8.0)

@@ -67,7 +67,7 @@ def test_no_password_is_shown(
     project._show(
         results.RunResult(
             blessed=False, pushed=False, message="Refused.", epsilon="3.0", attack_auc="0.7", report="report.html",
-            metrics={}, transform_graph="", transformed_examples="",
+            metrics={}, transform_graph="", transformed_examples="", covers="",
         )
     )  # fmt: skip
     lines = capsys.readouterr().out.splitlines()

@@ -13,8 +13,8 @@ import zipfile
 from collections.abc import Iterator
 from concurrent import futures
 
+import kubeflow_reading
 import pytest
-import yaml
 from click.testing import CliRunner
 from places import ROOT
 from project_zygote import Zygote
@@ -337,11 +337,11 @@ def test_the_report_shows_the_models_utility(
 @pytest.mark.parametrize("model", TEMPLATES)
 def test_a_project_compiles_for_kubeflow(model: str, projects: Projects, printed: dict[str, dict[str, str]]) -> None:
     assert "exit code" not in printed[model]["compile"], printed[model]["compile"][-3000:]
-    spec, platform = yaml.safe_load_all((projects.folder(model) / f"my-{model}.yaml").read_text())
+    spec, secrets = kubeflow_reading.read(projects.folder(model) / f"my-{model}.yaml")
+    assert kubeflow_reading.faults(spec) == []
     tasks = spec["root"]["dag"]["tasks"]
     containers = [executor["container"] for executor in spec["deploymentSpec"]["executors"].values()]
     assert {tuple(container["command"]) for container in containers} == {(*COMMAND, "--local_mirrors")}
-    secrets = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert set(secrets) == {"DPTrainer_executor", "BudgetValidator_executor"}
     assert set(spec["root"]["inputDefinitions"]["parameters"]) == {"target_epsilon"}  # the policy's limits are none
     assert {"DPTrainer", "PrivacyEvaluator", "Evaluator", "BudgetValidator", "Pusher"} <= set(tasks)

@@ -15,10 +15,11 @@ import tensorflow_transform as tft
 import tfx_privacy.transform as dpt
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.random_bits import RandomBits
+from tfx_privacy.releases.columns import Column
 from tfx_privacy.releases.noisy import Values, noisy_values
 from tfx_privacy.releases.parameters import DPPreprocessing
 from tfx_privacy.releases.plan import plan
-from tfx_privacy.releases.queries import Column, Query, Vocabulary
+from tfx_privacy.releases.queries import Query, Vocabulary
 
 pytestmark = pytest.mark.engine
 
@@ -153,7 +154,7 @@ def test_files_have_names_of_their_own(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"top_k": 1}], ids=["another question", "other options"])
-def test_two_vocabularies_have_no_name_in_common(tmp_path: pathlib.Path, options: dict[str, int]) -> None:
+def test_two_vocabularies_have_no_name_in_common(tmp_path: pathlib.Path, options: dict[str, Any]) -> None:
     def preprocessing_fn(inputs: Any) -> Any:
         first = dpt.compute_and_apply_vocabulary(inputs["word"], vocab_filename="mine")
         return {

@@ -39,7 +39,10 @@ def draft(make: Any, folder: pathlib.Path, spec: Any = None) -> Any:
         lambda i: dpt.mean(tf.constant([1.0, 2.0]), **BOUNDS),
         lambda i: dpt.compute_vocabulary(tf.sparse.transpose(i["words"])),
     ],
-    ids=["reshape", "values", "tokens", "flat_values", "concat", "transpose", "newaxis", "boolean_mask", "constant", "sparse transpose"],
+    ids=[
+        "reshape", "values", "tokens", "flat_values", "concat", "transpose", "newaxis", "boolean_mask", "constant",
+        "sparse transpose",
+    ],
 )  # fmt: skip
 def test_a_tensor_has_one_row_for_each_record(tmp_path: pathlib.Path, make: Any) -> None:
     """A record of five values that are five rows would move a sum five times as far as is accounted."""
@@ -122,7 +125,10 @@ def test_a_table_that_learns_is_refused(tmp_path: pathlib.Path) -> None:
         lambda i: dpt.mean(tf.reduce_sum(i["pair"], axis=1), **BOUNDS),
         lambda i: dpt.mean(tf.reduce_max(i["ragged"], axis=1), **BOUNDS),
         lambda i: dpt.mean(
-            tf.sparse.to_dense(tf.SparseTensor(i["numbers"].indices, i["numbers"].values, [i["numbers"].dense_shape[0], 9])), **BOUNDS
+            tf.sparse.to_dense(
+                tf.SparseTensor(i["numbers"].indices, i["numbers"].values, [i["numbers"].dense_shape[0], 9])
+            ),
+            **BOUNDS,
         ),
         lambda i: dpt.mean(tf.gather(tf.constant([1.0, 2.0, 3.0]), i["n"] % 3), **BOUNDS),
         lambda i: dpt.mean(tf.cond(tf.size(i["x"]) > 0, lambda: i["x"] * 2.0, lambda: i["x"]), **BOUNDS),
@@ -130,8 +136,10 @@ def test_a_table_that_learns_is_refused(tmp_path: pathlib.Path) -> None:
         lambda i: dpt.mean(i["x"] / 0.0, **BOUNDS),
         lambda i: dpt.mean(tf.sparse.slice(i["numbers"], [0, 0], [100, 2]), **BOUNDS),
     ],
-    ids=["log", "join", "ragged tokens", "sparse tokens", "to_number", "year", "sum", "max", "to_dense", "gather", "cond", "map_fn",
-         "nan", "slice"],
+    ids=[
+        "log", "join", "ragged tokens", "sparse tokens", "to_number", "year", "sum", "max", "to_dense", "gather", "cond",
+        "map_fn", "nan", "slice",
+    ],
 )  # fmt: skip
 def test_what_leaves_records_apart_is_taken(tmp_path: pathlib.Path, make: Any) -> None:
     draft(make, tmp_path)

@@ -20,6 +20,11 @@ RANGE = r"Give bounds=\(lowest, highest\), a range that the values have for reas
 SPEC = {**bench.SPEC, "half": tf.io.FixedLenFeature([], tf.float32)}
 
 
+def _wrong(value: Any) -> Any:
+    """What no type checker would let pass."""
+    return value
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -38,7 +43,7 @@ SPEC = {**bench.SPEC, "half": tf.io.FixedLenFeature([], tf.float32)}
         (lambda i: dpt.scale_to_0_1(i["x"], bounds=(1.0, 1.0)), r"bounds=\(1.0, 1.0\) to be the lowest value"),
         (lambda i: dpt.mean(i["x"], bounds=(0.0, math.nan)), "bounds=nan to be a finite number"),
         (lambda i: dpt.mean(i["x"], bounds=(0.0, math.inf)), "bounds=inf to be a finite number"),
-        (lambda i: dpt.mean(i["x"], bounds=5.0), "bounds=5.0 to be two numbers"),
+        (lambda i: dpt.mean(i["x"], bounds=_wrong(5.0)), "bounds=5.0 to be two numbers"),
         (lambda i: dpt.mean(i["x"], bounds=(0.0, 1e30)), "to be two different numbers below 1e.18 in 32 bits"),
         (lambda i: dpt.scale_to_0_1(i["x"], bounds=(1e9, 1e9 + 1)), "to be two different numbers"),
         (lambda i: dpt.mean(i["word"], bounds=(0.0, 1.0)), r"mean\(word\) needs numbers, and its feature holds texts"),
@@ -53,7 +58,7 @@ SPEC = {**bench.SPEC, "half": tf.io.FixedLenFeature([], tf.float32)}
         (lambda i: dpt.compute_and_apply_vocabulary(i["x"] > 1.0), "needs texts or whole numbers, and its feature holds bool"),
         (lambda i: dpt.mean(3.0, bounds=(0, 1)), "Expected a tensor with records along its first dimension, not 3.0"),
         (lambda i: dpt.mean(i["x"][0], bounds=(0, 1)), "Expected a tensor with records along its first dimension"),
-        (lambda i: dpt.mean(i["x"], bounds=(0, 1), reduce_instance_dims=False), r"needs a dense tensor of shape \(num_records, columns\)"),
+        (lambda i: dpt.mean(i["x"], bounds=(0, 1), reduce_instance_dims=False), r"tensor of shape \(num_records, columns\)"),
         (lambda i: dpt.mean(i["numbers"], bounds=(0, 1), reduce_instance_dims=False), "needs a dense tensor of shape"),
         (lambda i: dpt.bucketize(i["ragged"], 2, elementwise=True, bounds=(0, 1)), "bucketize of each column needs a dense"),
         (lambda i: dpt.quantiles(i["x"], 1, bounds=(0, 1)), "num_buckets=1 to be a whole number, 2 to bins=256"),
@@ -64,11 +69,11 @@ SPEC = {**bench.SPEC, "half": tf.io.FixedLenFeature([], tf.float32)}
         (lambda i: dpt.mean(i["x"], bounds=(0, 1), share=0.0), "share=0.0 > 0"),
         (lambda i: dpt.scale_by_min_max(i["x"], 1.0, 0.0, bounds=(0, 1)), "output_min=1.0 < output_max=0.0"),
         (lambda i: dpt.count_per_key(i["word"], keys="abc")[1], "keys='abc' to be a list of values"),
-        (lambda i: dpt.count_per_key(i["word"], keys={"a"})[1], "to be a list of values"),
+        (lambda i: dpt.count_per_key(i["word"], keys=_wrong({"a"}))[1], "to be a list of values"),
         (lambda i: dpt.count_per_key(i["word"], keys=[])[1], "to be different values, at least one"),
         (lambda i: dpt.count_per_key(i["word"], keys=["a", b"a"])[1], "to be different values, at least one"),
         (lambda i: dpt.count_per_key(i["n"], keys=["a"])[1], "to be whole numbers, as the feature holds"),
-        (lambda i: dpt.count_per_key(i["n"], keys=[1.5])[1], "to be whole numbers, as the feature holds"),
+        (lambda i: dpt.count_per_key(i["n"], keys=_wrong([1.5]))[1], "to be whole numbers, as the feature holds"),
         (lambda i: dpt.count_per_key(i["n"], keys=[2**70])[1], "whole numbers of 64 bits"),
         (lambda i: dpt.histogram(i["word"], categorical=True)[0], "needs keys: the values that are counted, known without"),
         (lambda i: dpt.histogram(i["x"], [2.0, 1.0])[0], "to be numbers that rise"),
@@ -82,11 +87,13 @@ def test_a_wrong_call_is_refused_with_its_remedy(tmp_path: pathlib.Path, call: A
 
 def test_what_tft_has_and_this_has_not_is_an_error_of_python(tmp_path: pathlib.Path) -> None:
     """Weights, labels and other options would need a sensitivity of their own."""
-    for options in ({"weights": None}, {"labels": None}, {"coverage_top_k": 3}, {"key_fn": str}):
+    others: list[dict[str, Any]] = [{"weights": None}, {"labels": None}, {"coverage_top_k": 3}, {"key_fn": str}]
+    for options in others:
+
+        def preprocessing_fn(inputs: Any, options: dict[str, Any] = options) -> Any:
+            return {"it": dpt.compute_and_apply_vocabulary(inputs["word"], **options)}
+
         with pytest.raises(TypeError, match=next(iter(options))):
-            Session(str(tmp_path)).draft(
-                lambda inputs, options=options: {"it": dpt.compute_and_apply_vocabulary(inputs["word"], **options)},
-                SPEC,
-            )
+            Session(str(tmp_path)).draft(preprocessing_fn, SPEC)
     for name in ("pca", "covariance", "tfidf", "ngrams", "scale_to_z_score_per_key", "sum", "size"):
         assert not hasattr(dpt, name)

@@ -63,7 +63,8 @@ class DPParameters:
     noise_multiplier: float | None = None
     """Noise standard deviation divided by `l2_norm_clip` (unitless); more is more private."""
     target_epsilon: float | None = None
-    """Epsilon (nats) that the run may spend at most; `noise_multiplier` is calibrated to it."""
+    """Epsilon (nats) that the run may spend at most, with what DPTrainer is given as `privacy_releases`; `noise_multiplier`
+    is calibrated to it."""
     target_delta: float | None = None
     """Delta at which epsilon is stated, in (0, 1); must be below 1 / number of records."""
     l2_norm_clip: float = _LeftOut(1.0)

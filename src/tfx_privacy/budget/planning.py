@@ -11,17 +11,20 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfx_privacy import _validate
 from tfx_privacy.accounting import epsilon as accounting
 from tfx_privacy.accounting.calibration import calibrate_noise_multiplier
-from tfx_privacy.accounting.composition import dp_sgd_event, terms
+from tfx_privacy.accounting.composition import composed, dp_sgd_event, terms
 from tfx_privacy.accounting.parameters import DPParameters
 from tfx_privacy.accounting.rounding import significant_up
 from tfx_privacy.budget import renyi_filter
 from tfx_privacy.budget.runs import PlannedRun
 from tfx_privacy.errors import ParameterError
+
+if TYPE_CHECKING:
+    from tfx_privacy.third_party.dp_accounting import DpEvent
 
 DEFAULT_TARGET_EPSILONS = (1.0, 3.0, 8.0)
 DEFAULT_EPOCHS = (10.0,)
@@ -49,7 +52,8 @@ class PlannedTraining:
     """Noise standard deviation / `l2_norm_clip`. Where it was calibrated, rounded up to four digits before it was
     accounted: what a table shows is what the epsilon belongs to."""
     epsilon: float
-    """What the run spends at `target_delta` (nats), an upper bound; at most `target_epsilon` where there is one."""
+    """What the run spends at `target_delta` (nats), with all that was planned beside it: an upper bound; at most
+    `target_epsilon` where there is one."""
     accountant: str
     sampling: str
     algorithm: str
@@ -77,6 +81,8 @@ def plan(
     accountant: str = "rdp",
     sampling: str = "poisson",
     algorithm: str = "dp_sgd",
+    beside: Sequence[DpEvent] = (),
+    delta_spent: float = 0.0,
 ) -> list[PlannedTraining]:
     """Accounts every combination of the arguments.
 
@@ -95,6 +101,9 @@ def plan(
         what a guarantee states.
       sampling: As in `DPParameters`.
       algorithm: As in `DPParameters`.
+      beside: What is released of the same records besides, as events of `composition.dp_sgd_event`: targets and epsilons are
+        of each run and all of it together.
+      delta_spent: Part of `target_delta` that thresholds spend besides, in [0, target_delta).
 
     Returns:
       The runs: batch sizes and epochs as they were given, and within them by falling noise.
@@ -126,7 +135,13 @@ def plan(
     # All are checked before the first is calibrated, which takes seconds.
     for parameters in asked:
         parameters.resolve()
-    found = [_planned(parameters) for parameters in asked]
+    left = target_delta - _validate.real(delta_spent=delta_spent)
+    if not 0.0 < left <= target_delta:
+        raise ParameterError(
+            f"Expected delta_spent={delta_spent!r} in [0, {target_delta:g}): it is a part of target_delta, of which the noise "
+            "needs the rest."
+        )
+    found = [_planned(parameters, beside, left) for parameters in asked]
     groups = [found[start : start + len(wishes)] for start in range(0, len(found), len(wishes))]
     return [run for group in groups for run in sorted(group, key=lambda run: -run.noise_multiplier)]
 
@@ -209,14 +224,11 @@ def epsilon_with_reference_models(run: PlannedTraining, num_models: int) -> floa
     """
     alone = terms(run.run.event)
     together = dp_sgd_event(**alone._replace(steps=alone.steps * (1 + num_models // 2))._asdict())
-    if run.accountant == "rdp":
-        return accounting.rdp_epsilon(together, target_delta=run.target_delta)
-    return accounting.epsilon_bounds(together, target_delta=run.target_delta).best
+    return _epsilon([together], run.target_delta, run.accountant)
 
 
-def _planned(parameters: DPParameters) -> PlannedTraining:
-    delta = parameters.target_delta
-    assert delta is not None
+def _planned(parameters: DPParameters, beside: Sequence[DpEvent], delta: float) -> PlannedTraining:
+    """One run beside what is released; `delta` is what thresholds leave of its own."""
     noise = parameters.noise_multiplier
     if parameters.target_epsilon is not None:
         calibrated = calibrate_noise_multiplier(
@@ -224,6 +236,7 @@ def _planned(parameters: DPParameters) -> PlannedTraining:
             target_epsilon=parameters.target_epsilon,
             target_delta=delta,
             accountant=parameters.accountant,
+            beside=beside,
         )
         noise = significant_up(calibrated, NOISE_DIGITS)
     assert noise is not None
@@ -232,18 +245,27 @@ def _planned(parameters: DPParameters) -> PlannedTraining:
     assert resolved.population is not None
     assert parameters.expected_batch_size is not None
     assert parameters.epochs is not None
+    assert parameters.target_delta is not None
+    event = resolved.event(noise)
     return PlannedTraining(
         population=resolved.population,
         target_epsilon=parameters.target_epsilon,
-        target_delta=delta,
+        target_delta=parameters.target_delta,
         expected_batch_size=parameters.expected_batch_size,
         sampling_probability=resolved.sampling_probability,
         epochs=parameters.epochs,
         steps=resolved.steps,
         noise_multiplier=noise,
-        epsilon=accounting.epsilon(executed, target_delta=delta, accountant=parameters.accountant),
+        epsilon=_epsilon([*beside, event], delta, parameters.accountant),
         accountant=parameters.accountant,
         sampling=parameters.sampling,
         algorithm=parameters.algorithm,
-        run=PlannedRun.of_event(resolved.event(noise)),
+        run=PlannedRun.of_event(event),
     )
+
+
+def _epsilon(events: Sequence[DpEvent], target_delta: float, accountant: str) -> float:
+    event = events[0] if len(events) == 1 else composed(events)
+    if accountant == "rdp":
+        return accounting.rdp_epsilon(event, target_delta=target_delta)
+    return accounting.epsilon_bounds(event, target_delta=target_delta).best

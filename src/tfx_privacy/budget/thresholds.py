@@ -11,7 +11,7 @@ bounds fixed, the probability that any threshold fails is at most what was set a
 filter: a filter of approximate Renyi DP, as Whitehouse et al. (2023), https://arxiv.org/abs/2203.05481, have for zCDP.
 
 >>> spent(1e-9), set_aside(1e-7)
-(1152921505, 115292150460)
+(1152921505, 115292260412)
 >>> f"{left(1e-6, set_aside(1e-7)):.6g}"
 '9e-07'
 """
@@ -32,6 +32,7 @@ MAX_UNITS = 2**53
 """Amounts are below it, which is a probability of 1/128: canonical JSON keeps such numbers exactly (RFC 8785)."""
 
 _DIGITS = 3
+_SLACK = 2.0**-20
 
 
 def spent(delta: float) -> int:
@@ -47,7 +48,10 @@ def spent(delta: float) -> int:
 
 
 def set_aside(delta: float) -> int:
-    """A probability that thresholds may spend, in units, rounded down.
+    """A probability that thresholds may spend together, in units, and a millionth more.
+
+    Each of many amounts is rounded up by itself, so ten tenths of a probability are more than it in units. Whatever the units
+    are, they are what is taken from delta.
 
     Args:
       delta: 0 for nothing, or in [2**-60, 1/128).
@@ -60,7 +64,7 @@ def set_aside(delta: float) -> int:
         raise ParameterError(
             f"Expected threshold_delta={delta!r} to be 0 for nothing, or at least {UNIT:.3g}: less is not counted."
         )
-    return math.floor(number / UNIT)
+    return min(MAX_UNITS - 1, math.ceil(number * (1 + _SLACK) / UNIT))
 
 
 def delta_of(units: int) -> float:
@@ -73,7 +77,7 @@ def shown(units: int, *, down: bool = False) -> str:
 
     What was asked for is shown as it was asked for, although it was rounded to whole units.
 
-    >>> shown(spent(1e-8)), shown(spent(1e-8) + 1), shown(set_aside(1e-7), down=True), shown(set_aside(1e-7) - 1, down=True)
+    >>> shown(spent(1e-8)), shown(spent(1e-8) + 1), shown(set_aside(1e-7), down=True), shown(spent(1e-7) - 2, down=True)
     ('1e-08', '1.01e-08', '1e-07', '9.99e-08')
 
     Args:

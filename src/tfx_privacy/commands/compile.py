@@ -21,6 +21,7 @@ _NO_KFP = "Compiling for Kubeflow needs packages that are not here (kfp). Instal
     tfx-privacy compile --pipeline pipeline.py:create_pipeline --output pipeline.yaml --image ... \\
         --module Transform=my.preprocessing --module DPTrainer=my.model
     tfx-privacy compile ... --secret TFX_PRIVACY_LEDGER=privacy-ledger:address
+    tfx-privacy compile ... --serving-model-dir /srv/models/taxi --mount models:/srv/models
 
     Warnings go to the terminal's error output. docs/kubeflow.md explains the rest.
     """
@@ -42,15 +43,17 @@ _NO_KFP = "Compiling for Kubeflow needs packages that are not here (kfp). Instal
 )
 @click.option(
     "--pipeline-root",
-    help="Root of the artifacts of the taxi pipeline (another pipeline has its own). [default: pipeline_root]",
+    help="Root of the taxi pipeline's artifacts (another pipeline has its own). Vertex AI needs it, as gs://; on open source a "
+    "run's root is given when it is started.",
 )
 @click.option(
     "--data-root",
-    help="Folder with the taxi pipeline's CSV file, as containers see it. [default: in this machine's tfx]",
+    help="Folder with the taxi pipeline's CSV file, as containers see it. [default: in the image's tfx]",
 )
 @click.option(
     "--serving-model-dir",
-    help="Folder that the taxi pipeline pushes to, as containers see it. [default: below --pipeline-root]",
+    help="Folder that the taxi pipeline pushes to, as containers see it: gs://, or on a volume. [default: below "
+    "--pipeline-root; without one, inside the container]",
 )
 @click.option(
     "--ledger", metavar="env:VARIABLE", help="Charge the taxi pipeline's training to the budget ledger of this address."
@@ -75,6 +78,11 @@ _NO_KFP = "Compiling for Kubeflow needs packages that are not here (kfp). Instal
     "--env", "variables", multiple=True, metavar="VARIABLE=VALUE",
     help="Set an environment variable of every step, as plain text in the file. Repeatable.",
 )  # fmt: skip
+@click.option(
+    "--mount", "volumes", multiple=True, metavar="[STEP=]CLAIM:/PATH",
+    help="Mount a PersistentVolumeClaim, for the step, or for those that read data from a place below /PATH or push to one. "
+    "Repeatable.",
+)  # fmt: skip
 def compile(output: pathlib.Path, target: str | None, image: str, modules: Sequence[str], **options: Any) -> None:
     """Compile a pipeline for Kubeflow Pipelines or Vertex AI."""
     from tfx_privacy.pipelines import compile_arguments
@@ -83,7 +91,8 @@ def compile(output: pathlib.Path, target: str | None, image: str, modules: Seque
     given = [f"--{name.replace('_', '-')}" for name, value in taxi_options.items() if value is not None]
     if target is not None and given:
         raise click.UsageError(f"{', '.join(given)} applies only to the built-in taxi pipeline; set it in {target}.")
-    common = {"image": image, **_checked(output, image, options.pop("secrets"), options.pop("variables")), **options}
+    given_texts = [options.pop(name) for name in ("secrets", "variables", "volumes")]
+    common = {"image": image, **_checked(output, image, *given_texts), **options}
     module = compile_arguments.parse_modules(modules)
     if taxi_options["ledger"] is not None:
         from tfx_privacy.ledger import source
@@ -109,7 +118,9 @@ def compile(output: pathlib.Path, target: str | None, image: str, modules: Seque
     terminal.echo(f"Wrote {output}.")
 
 
-def _checked(output: pathlib.Path, image: str, secrets: Sequence[str], variables: Sequence[str]) -> dict[str, Any]:
+def _checked(
+    output: pathlib.Path, image: str, secrets: Sequence[str], variables: Sequence[str], volumes: Sequence[str]
+) -> dict[str, Any]:
     """What can be told before the many seconds that TFX takes."""
     from tfx_privacy.pipelines import compile_arguments
 
@@ -117,19 +128,19 @@ def _checked(output: pathlib.Path, image: str, secrets: Sequence[str], variables
         raise ParameterError(f"--image={image!r} names no container image, and every step runs in one.")
     parsed = [compile_arguments.Secret.parse(text) for text in secrets]
     env = dict(_variable(text) for text in variables)
-    compile_arguments.check(output, secrets=parsed, env=env)
-    return {"secrets": parsed, "env": env}
+    mounts = [compile_arguments.Mount.parse(text) for text in volumes]
+    compile_arguments.check(output, secrets=parsed, env=env, mounts=mounts)
+    return {"secrets": parsed, "env": env, "mounts": mounts}
 
 
 def _taxi(
     module: str | dict[str, str] | None,
     dataset_id: str,
     *,
-    pipeline_root: str | None,
     ledger: str | None,
     **places: str | None,
 ) -> dict[str, Any]:
-    options: dict[str, Any] = {"pipeline_root": pipeline_root or "pipeline_root", **places}
+    options: dict[str, Any] = dict(places)
     if module is not None:
         options["module"] = module
     if ledger is not None:

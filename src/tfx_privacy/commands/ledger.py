@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tfx_privacy.ledger.state import DatasetRow
     from tfx_privacy.ledger.verification import Verified
 
+_Head = tuple[str, int, str]
+"""An entry that must be there: dataset, sequence and hash."""
 _FORMATS = click.Choice(["table", "json"])
 _MAX_PENDING = 10
 _DIGEST = len("sha256:") + 12
@@ -260,7 +262,7 @@ def _shown(value: Any, name: str = "") -> str:
 )  # fmt: skip
 @click.option(
     "--guarantee", "guarantees", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
-    help="A privacy_guarantee.json, whose run the ledger must hold. Repeatable.",
+    help="A privacy_guarantee.json, whose run the ledger must hold, and whose releases. Repeatable.",
 )  # fmt: skip
 @click.option(
     "--export", "exported", type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
@@ -278,7 +280,7 @@ def verify(
     from tfx_privacy.ledger import exports, verification
 
     known = [_head(text) for text in heads]
-    charged = {path: _head_of_guarantee(path) for path in guarantees}
+    charged = {path: _heads_of_guarantee(path) for path in guarantees}
     with terminal.working("Verifying every entry"):
         if exported is None:
             verified = _open(context).verify(known)
@@ -294,17 +296,19 @@ def verify(
         terminal.echo(_NO_HEADS.format(datasets=", ".join(verified.unanchored)))
     for dataset in verified.datasets.values():
         terminal.echo(f"  head {dataset.dataset_id}:{dataset.head_sequence}:{dataset.head_hash}")
-    for path, (dataset_id, sequence, _) in charged.items():
+    for path, ((dataset_id, sequence, _), *releases) in charged.items():
         terminal.echo(f"  guarantee {path}: its run is entry {sequence} of {dataset_id}")
+        for dataset_of_release, entry_of_release, _ in releases:
+            terminal.echo(f"    a release that it covers is entry {entry_of_release} of {dataset_of_release}")
 
 
-def _require_runs(verified: Verified, charged: Mapping[pathlib.Path, tuple[str, int, str]]) -> None:
-    """That the ledger holds the runs of these guarantees, by their files."""
+def _require_runs(verified: Verified, charged: Mapping[pathlib.Path, Sequence[_Head]]) -> None:
+    """That the ledger holds the runs and the releases of these guarantees, by their files."""
     from tfx_privacy.ledger import verification
 
-    for path, head in charged.items():
+    for path, heads in charged.items():
         with _named(path):
-            verification.require_heads(verified, [head])
+            verification.require_heads(verified, heads)
 
 
 @contextlib.contextmanager
@@ -325,7 +329,8 @@ def _head(text: str) -> tuple[str, int, str]:
     return parts[0], int(parts[1]), parts[2]
 
 
-def _head_of_guarantee(path: pathlib.Path) -> tuple[str, int, str]:
+def _heads_of_guarantee(path: pathlib.Path) -> list[_Head]:
+    """Of its own run, and of the releases in the same ledger."""
     from tfx_privacy.guarantee.record import PrivacyGuarantee
     from tfx_privacy.records import statement
 
@@ -333,7 +338,15 @@ def _head_of_guarantee(path: pathlib.Path) -> tuple[str, int, str]:
         record = statement.from_json(PrivacyGuarantee, path.read_bytes())
     if record.ledger is None or record.dataset_id is None:
         raise ParameterError(f"The guarantee in {path} names no ledger: its run was charged to no budget.")
-    return record.dataset_id, record.ledger.sequence, record.ledger.entry_hash
+    places = [
+        (record.dataset_id, record.ledger),
+        *((release.dataset_id, release.ledger) for release in record.releases),
+    ]
+    return [
+        (dataset_id, place.sequence, place.entry_hash)
+        for dataset_id, place in places
+        if dataset_id is not None and place is not None and place.ledger_id == record.ledger.ledger_id
+    ]
 
 
 @ledger.command()

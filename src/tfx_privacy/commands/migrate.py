@@ -1,4 +1,4 @@
-"""`tfx-privacy migrate`: proposes DPTrainer's module functions for a module with run_fn."""
+"""`tfx-privacy migrate`: proposes DPTrainer's module functions for a module with run_fn, and private analyzers for tft's."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tfx_privacy.errors import ParameterError
     tfx-privacy migrate taxi_utils.py > taxi_private.py      # the report is on stderr
     tfx-privacy migrate taxi_utils.py --diff
     tfx-privacy migrate taxi_utils.py --output taxi_private.py
+    tfx-privacy migrate preprocessing.py --diff              # a module with preprocessing_fn alone
     """
 )
 @click.argument("module", metavar="MODULE.py", type=click.Path(path_type=pathlib.Path))
@@ -25,7 +26,9 @@ from tfx_privacy.errors import ParameterError
 )  # fmt: skip
 @click.option("--diff", "as_diff", is_flag=True, help="Print what would change, rather than the whole module.")
 def migrate(module: pathlib.Path, output: pathlib.Path | None, as_diff: bool) -> None:
-    """Propose model_fn, input_fn and signatures_fn for a module that has run_fn.
+    """Propose model_fn, input_fn and signatures_fn for a module that has run_fn, and private analyzers for a preprocessing_fn.
+
+    Calls of tft's analyzers become those of tfx_privacy.transform, with bounds that are left to fill in.
 
     Prints the proposed module to stdout, and to stderr what was decided, what could not be, what has no place any more,
     and which lines no guarantee covers. The module is parsed and never executed, and no file is changed:

@@ -14,36 +14,18 @@ from tfx_privacy import _validate
 from tfx_privacy.accounting.composition import RELATION_OF_SAMPLING
 from tfx_privacy.accounting.parameters import ACCOUNTANTS, ALGORITHMS
 from tfx_privacy.budget import renyi_filter
-from tfx_privacy.commands import terminal
+from tfx_privacy.commands import plan_figure, plan_shares, terminal
 from tfx_privacy.commands.numbers import FINITE
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.records import strict_json
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from rich.table import Table
 
     from tfx_privacy.budget.planning import PlannedTraining
+    from tfx_privacy.releases.shares import SharedTraining
 
 _COLUMNS_WITH_ROOM = 9
-_PLOT_FORMATS = (".svg", ".png", ".pdf")
-# Okabe and Ito's colours without yellow; each line also has its own dash and marker.
-_COLOURS = ("#0060a0", "#b34700", "#007a5a", "#7a3b69", "#555555", "#a8201a")
-_DASHES = ("-", "--", "-.", ":", (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_STYLE = {
-    "axes.grid": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "font.size": 10,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "legend.handlelength": 4.0,
-    "lines.linewidth": 1.6,
-    "svg.hashsalt": "tfx-privacy",
-}
 
 
 @click.command(
@@ -51,6 +33,7 @@ _STYLE = {
     tfx-privacy plan --population 10000
     tfx-privacy plan --population 60000 --target-epsilon 3 --expected-batch-size 256 --expected-batch-size 2048
     tfx-privacy plan --population 10000 --noise-multiplier 1.1 --budget-epsilon 8
+    tfx-privacy plan --population 10000 --target-epsilon 3 --preprocessing-share 0.1 --statistics-share 0.05
     """
 )
 @click.option(
@@ -109,6 +92,7 @@ _STYLE = {
         "models with theirs fit into a budget. Two cost one more training."
     ),
 )  # fmt: skip
+@plan_shares.options
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=pathlib.Path),
     help="Draw noise against epsilon into this file: .svg, .png or .pdf.",
@@ -135,45 +119,51 @@ def plan(
     reference_models: int,
     plot: pathlib.Path | None,
     form: str,
+    **shared: Any,
 ) -> None:
     """What epsilon buys, before anything is trained.
 
     Every combination of target, batch size and epochs is one row: the noise it needs, how that noise compares with a
-    gradient, and what the run spends.
+    gradient, and what the run spends. With shares the epsilon is of preprocessing, statistics and training together.
     """
     from tfx_privacy.attacks import reference_models as references
     from tfx_privacy.budget import planning
 
-    if plot is not None and plot.suffix not in _PLOT_FORMATS:
-        raise ParameterError(f"Expected plot={str(plot)!r} to end in {', '.join(_PLOT_FORMATS)}.")
+    if plot is not None and plot.suffix not in plan_figure.FORMATS:
+        raise ParameterError(f"Expected plot={str(plot)!r} to end in {', '.join(plan_figure.FORMATS)}.")
     references.check_num_models(reference_models=reference_models)
     target_delta = planning.suggest_delta(population) if target_delta is None else target_delta
+    of_trainings = {"budget_epsilon": budget_epsilon, "ledger": ledger, "reference_models": reference_models}
+    shares = plan_shares.asked(shared, noise_multiplier=noise_multiplier, **of_trainings)
     budget = _budget(budget_epsilon, budget_delta, target_delta)
     left = _left(ledger, dataset_id)
     with terminal.working(f"Accounting possible trainings by {accountant.upper()}"):
         attacks = _attacks(population if members is None else members, nonmembers, slices, max_attack_auc)
-        runs = planning.plan(
-            population=population,
-            target_delta=target_delta,
-            target_epsilons=target_epsilon,
-            noise_multipliers=noise_multiplier,
-            expected_batch_sizes=expected_batch_size,
-            epochs=epochs or planning.DEFAULT_EPOCHS,
-            accountant=accountant,
-            sampling=sampling,
-            algorithm=algorithm,
-        )
+        wishes: dict[str, Any] = {
+            "population": population,
+            "target_delta": target_delta,
+            "target_epsilons": target_epsilon,
+            "expected_batch_sizes": expected_batch_size,
+            "epochs": epochs or planning.DEFAULT_EPOCHS,
+            "accountant": accountant,
+            "sampling": sampling,
+            "algorithm": algorithm,
+        }
+        found = plan_shares.plan(shares, wishes) if shares else []
+        runs = [row.training for row in found] or planning.plan(noise_multipliers=noise_multiplier, **wishes)
         rows = [{**_row(run, budget, left, reference_models), **attacks} for run in runs]
+        for row, released in zip(rows, found, strict=bool(found)):
+            row |= plan_shares.columns(released)
     if form == "json":
         terminal.data(strict_json.dumps(rows) + "\n")
     elif form == "csv":
         terminal.data(_csv(rows))
     else:
-        _show(runs, rows, budget, dataset_id)
+        _show(runs, rows, budget, dataset_id, found)
         if attacks:
             terminal.echo(_shown(attacks))
     if plot is not None:
-        draw(runs, plot)
+        plan_figure.draw(runs, plot)
         terminal.echo(f"Wrote {plot}.", err=True)
 
 
@@ -297,6 +287,7 @@ def _show(
     rows: Sequence[dict[str, Any]],
     budget: dict[str, float] | None,
     dataset_id: str | None,
+    shared: Sequence[SharedTraining],
 ) -> None:
     import rich.console
 
@@ -308,7 +299,10 @@ def _show(
         f"{first.algorithm}, sampling {first.sampling}"
     )
     console.print(_table(runs, rows))
-    for note in _notes(first, rows[0], budget, dataset_id):
+    if shared:
+        console.print()
+        console.print(plan_shares.table(shared))
+    for note in [*_notes(first, rows[0], budget, dataset_id), *(plan_shares.NOTES if shared else ())]:
         console.print(note)
 
 
@@ -333,6 +327,8 @@ def _table(runs: Sequence[PlannedTraining], rows: Sequence[dict[str, Any]]) -> T
         "noise\n(clips)": [f"{run.noise_of_mean_gradient:.3g}" for run in runs],
         "epsilon": [up(run.epsilon) for run in runs],
     }
+    if "noise_multiplier_alone" in rows[0]:
+        columns["noise\nalone"] = [f"{row['noise_multiplier_alone']:g}" for row in rows]
     if "epsilon_with_references" in rows[0]:
         columns["with\nrefs."] = [up(row["epsilon_with_references"]) for row in rows]
     for name in ("runs_in_budget", "runs_left"):
@@ -381,67 +377,3 @@ def _notes(
         )
     if dataset_id is not None:
         yield f"runs left: how many such runs the ledger would still admit on {dataset_id!r}."
-
-
-def draw(runs: Sequence[PlannedTraining], path: pathlib.Path) -> None:
-    """Draws noise against epsilon, one line per batch size and epochs.
-
-    Args:
-      runs: At least one.
-      path: File to write, whose ending says how.
-
-    Raises:
-      ParameterError: If the file cannot be written.
-    """
-    import matplotlib.style
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    with matplotlib.style.context(["default", _STYLE]):
-        figure = Figure(figsize=(9.0, 4.4), layout=ConstrainedLayoutEngine(wspace=0.08))
-        FigureCanvasAgg(figure)
-        _paint(figure, runs)
-        try:
-            figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
-        except OSError as error:
-            raise ParameterError(f"plot={str(path)!r} cannot be written: {error}. Choose another file.") from error
-
-
-def _paint(figure: Figure, runs: Sequence[PlannedTraining]) -> None:
-    lines: dict[tuple[int, float], list[PlannedTraining]] = {}
-    for run in runs:
-        lines.setdefault((run.expected_batch_size, run.epochs), []).append(run)
-    multiplier, relative = figure.subplots(1, 2, sharex=True)
-    for place, ((batch, epochs), members) in enumerate(lines.items()):
-        members = sorted(members, key=lambda run: run.epsilon)
-        style: dict[str, Any] = {
-            "color": _COLOURS[place % len(_COLOURS)],
-            "linestyle": _DASHES[place % len(_DASHES)],
-            "marker": _MARKERS[place % len(_MARKERS)],
-            "label": f"batch {batch}, {epochs:g} epochs",
-        }
-        epsilons = [run.epsilon for run in members]
-        multiplier.plot(epsilons, [run.noise_multiplier for run in members], **style)
-        relative.plot(epsilons, [run.noise_of_mean_gradient for run in members], **style)
-    _label(multiplier, "noise multiplier")
-    _label(relative, "noise of the mean gradient\n(standard deviation per coordinate, in clips)")
-    first = runs[0]
-    figure.suptitle(
-        f"What epsilon buys: {first.population:,} units, delta {first.target_delta:g}, {first.accountant.upper()}",
-        fontsize=11,
-    )
-    handles, labels = multiplier.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)))
-
-
-def _label(axes: Axes, what: str) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    for scale, axis in ((axes.set_xscale, axes.xaxis), (axes.set_yscale, axes.yaxis)):
-        scale("log")
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("epsilon spent")
-    axes.set_ylabel(what)

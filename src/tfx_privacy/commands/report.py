@@ -7,17 +7,18 @@ import re
 import urllib.parse
 import urllib.request
 import webbrowser
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from tfx_privacy.commands import terminal
+from tfx_privacy.commands import registry_entry, terminal
 from tfx_privacy.errors import EvidenceError
 
 if TYPE_CHECKING:
     from tfx_privacy.reporting.facts import ReportFacts
 
-FORMATS = ("html", "json", "md", "model-card")
+REGISTRY = "registry"
+FORMATS = ("html", "json", "md", "model-card", REGISTRY)
 JSON_NAME, HTML_NAME = "report.json", "report.html"
 _REMOTE = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -35,6 +36,7 @@ class _Found(NamedTuple):
     tfx-privacy report demo_output/artifacts/BudgetValidator --open
     tfx-privacy report report.json --format md --output report.md
     tfx-privacy report gs://bucket/BudgetValidator/report/10 --format model-card
+    tfx-privacy report report.json --format registry --curator "City of X" --output entry.yaml
 
     Ends with 0 whatever the verdict is, 1 if there is no readable report.
     """
@@ -46,7 +48,8 @@ class _Found(NamedTuple):
     help="File to write what was rendered to; it must not exist. Without it, it is printed.",
 )  # fmt: skip
 @click.option("--open", "open_", is_flag=True, help="Open the page in a browser.")
-def report(target: str, form: str | None, output: pathlib.Path | None, open_: bool) -> None:
+@registry_entry.options
+def report(target: str, form: str | None, output: pathlib.Path | None, open_: bool, **declared: Any) -> None:
     """Show a report of BudgetValidator's, or render it in another form.
 
     PATH is the folder of a report, its report.json or report.html, BudgetValidator's folder of artifacts
@@ -54,32 +57,43 @@ def report(target: str, form: str | None, output: pathlib.Path | None, open_: bo
     TFX knows, such as gs://.
 
     Reports are explanations and no evidence: they are read as they are. What lets Pusher deploy is the blessing.
+
+    --format registry writes an entry of the DP Deployments Registry (opendp/deployments-registry-data) as YAML, of a
+    report or of a DPTrainer's privacy_guarantee.json; what only a person can say is given by the options, or is to be
+    filled in.
     """
     if output is not None and form is None:
         raise click.UsageError("--output requires --format.")
     if open_ and form is not None:
         raise click.UsageError("--open shows the page as it was written: give it without --format.")
+    if form != REGISTRY:
+        registry_entry.check_unused(declared)
     if target.startswith("file://"):
         target = urllib.request.url2pathname(urllib.parse.urlparse(target).path)
     found = _read_remote(target) if _REMOTE.match(target) else _read_local(pathlib.Path(target))
-    # Imported here: pydantic, numpy and matplotlib take a second, and --help needs none of them.
-    from tfx_privacy.reporting.facts import read
-
-    try:
-        facts = read(found.text)
-    except EvidenceError as error:
-        raise EvidenceError(f"{found.path!r} is no report: {error}") from error
     if form is None:
-        terminal.echo(_summary(facts, found.path))
+        terminal.echo(_summary(_facts(found), found.path))
         if open_:
             _open(found.path)
         return
-    text = _rendered(facts, form)
+    text = (
+        registry_entry.render(found.text, found.path, declared) if form == REGISTRY else _rendered(_facts(found), form)
+    )
     if output is None:
         terminal.data(text)
         return
     terminal.write_new(output, text)
     terminal.echo(f"Wrote {output}.")
+
+
+def _facts(found: _Found) -> ReportFacts:
+    # Imported here: pydantic, numpy and matplotlib take a second, and --help needs none of them.
+    from tfx_privacy.reporting.facts import read
+
+    try:
+        return read(found.text)
+    except EvidenceError as error:
+        raise EvidenceError(f"{found.path!r} is no report: {error}") from error
 
 
 def _read_local(path: pathlib.Path) -> _Found:
@@ -102,6 +116,8 @@ def _json_of(path: pathlib.Path) -> pathlib.Path:
         )
     if (path / JSON_NAME).is_file():
         return path / JSON_NAME
+    if (path / registry_entry.GUARANTEE_NAME).is_file():
+        return path / registry_entry.GUARANTEE_NAME
     beside = path.parent.parent / "report" / path.name / JSON_NAME
     if path.parent.name == "blessing" and beside.is_file():
         return beside
@@ -148,7 +164,7 @@ def _rendered(facts: ReportFacts, form: str) -> str:
 
 
 def _summary(facts: ReportFacts, path: str) -> str:
-    lines = [facts.verdict.headline]
+    lines = [facts.verdict.headline, *(f"  {said.about}: {_line(said.text)}" for said in facts.plain)]
     lines += [f"  {tile.label}: {_line(tile.value)}; {_line(tile.detail)}" for tile in facts.summary]
     lines += [f"  excepted: {used.rule}, by {_line(used.approver)}" for used in facts.verdict.exceptions_used]
     lines += [

@@ -26,6 +26,10 @@ from tfx_privacy.errors import ParameterError
     help="Folder for the object store, and for the steps' own folders and logs.",
 )  # fmt: skip
 @click.option(
+    "--pipeline-root", metavar="URI",
+    help="Where the run's artifacts go, inside the object store. [default: minio://mlpipeline/v2/artifacts, or a job's own]",
+)  # fmt: skip
+@click.option(
     "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the run. Repeatable."
 )
 @click.option(
@@ -38,10 +42,13 @@ from tfx_privacy.errors import ParameterError
     show_default=True,
     help="Fork the steps from a process that has imported TFX.",
 )
-@click.option("--keep-pods", is_flag=True, help="Keep the steps' own folders and logs if all goes well.")
+@click.option(
+    "--keep-pods", is_flag=True, help="Keep the steps' own folders, with ExecutorInputs and logs, if all goes well."
+)
 def run_ir(
     path: pathlib.Path,
     root: pathlib.Path,
+    pipeline_root: str | None,
     parameters: tuple[str, ...],
     variables: tuple[str, ...],
     preload: bool,
@@ -62,6 +69,7 @@ def run_ir(
         done = ir_runner.run(
             path,
             root,
+            pipeline_root=pipeline_root,
             parameters=given,
             env=env,
             secrets=os.environ,

@@ -20,8 +20,10 @@ attacks               `attack_auc`, `attack_tpr`, `attack_coverage`, `attack_spl
                       itself: `evaluation`, `unscored_records`: `rules.evaluation`
 what is served        `served_outputs`: `rules.served`
 no privacy            `epsilon` is infinite, for deterministic test noise as well; `guarantee_scope`, `ledger`
+what came before      `privacy_releases`: what preprocessing and statistics released is in epsilon, and of these records
 nobody's word         `declared_record_wise`: that a layer leaves the records of a batch apart
-binding               `model_digest`, `trained_records`, `trained_labels`, `ledger` (`rules.ledger`), `guarantee_terms`
+binding               `model_digest`, `trained_records`, `trained_labels`, `guarantee_terms`, `ledger` (`rules.ledger`: the run,
+                      and the releases that the guarantee names)
 freshness             `issued_at`, `freshness`; the driver keeps a verdict from being replayed
 signatures            `signature`
 explanation           `RuleResult`; digests of the policy, of the evidence and of the ledger's head
@@ -60,6 +62,7 @@ from tfx_privacy.gate.rules import (
     individuals,
     ledger,
     proved,
+    releases,
     served,
     trained_labels,
     trained_records,
@@ -312,6 +315,9 @@ _RULES: tuple[_Rule, ...] = (
         ),
         guarantee.check_terms,
         (GUARANTEE,),
+    ),
+    _Rule(
+        "privacy_releases", lambda policy: "of the training's records and terms", releases.check_releases, (GUARANTEE,)
     ),
     _Rule("ledger", lambda policy: policy.ledger, ledger.check_ledger, (GUARANTEE, LEDGER)),
     _Rule("dataset_budget", lambda policy: "within the dataset's", ledger.check_dataset_budget, (LEDGER,)),

@@ -41,6 +41,7 @@ RULES: tuple[str, ...] = (
     "guarantee_scope",
     "declared_record_wise",
     "guarantee_terms",
+    "privacy_releases",
     "ledger",
     "dataset_budget",
     "signature",

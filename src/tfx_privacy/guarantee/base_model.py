@@ -13,7 +13,14 @@ from collections.abc import Sequence
 from tfx_privacy.accounting.parameters import DPParameters
 from tfx_privacy.errors import EvidenceError, ParameterError
 from tfx_privacy.guarantee.recomputation import recomputed_epsilon
-from tfx_privacy.guarantee.record import BaseModel, PrivacyGuarantee, ScopeItem, guarantee_digest
+from tfx_privacy.guarantee.record import (
+    MAX_RELEASES,
+    BaseModel,
+    CoveredRelease,
+    PrivacyGuarantee,
+    ScopeItem,
+    guarantee_digest,
+)
 
 
 def declared_public(model_digest: str) -> BaseModel:
@@ -44,7 +51,7 @@ def begin_from(records: Sequence[tuple[PrivacyGuarantee, str | None]], model_dig
         )
     ((record, signed_by),) = own
     recomputed_epsilon(record)
-    earlier = record.base_model.trainings if record.base_model is not None else []
+    earlier = record.base_model
     return BaseModel(
         model_digest=model_digest,
         source="private",
@@ -52,12 +59,26 @@ def begin_from(records: Sequence[tuple[PrivacyGuarantee, str | None]], model_dig
         guarantee_digest=guarantee_digest(record),
         epsilon="inf" if math.isinf(record.stated_epsilon) else record.stated_epsilon,
         target_delta=record.target_delta,
-        trainings=[*earlier, record.mechanism],
+        trainings=[*(earlier.trainings if earlier is not None else []), record.mechanism],
+        releases=_releases(record),
         neighboring_relation=record.neighboring_relation,
         privacy_unit=record.privacy_unit,
         ledger_id=None if record.ledger is None else record.ledger.ledger_id,
         signed_by=signed_by,
     )
+
+
+def _releases(record: PrivacyGuarantee) -> list[CoveredRelease]:
+    """All that are in a model's epsilon; what one release gave to it and to its own base model is there once."""
+    earlier = record.base_model.releases if record.base_model is not None else []
+    own = {(release.run_id, release.release_digest) for release in record.releases}
+    found = [*(each for each in earlier if (each.run_id, each.release_digest) not in own), *record.releases]
+    if len({release.run_id for release in found}) != len(found) or len(found) > MAX_RELEASES:
+        raise EvidenceError(
+            f"The base model's guarantee has {len(found)} releases, its own base models' included: more than "
+            f"{MAX_RELEASES}, or two of one run_id. Begin from a model with fewer, or from fresh weights."
+        )
+    return found
 
 
 def scope_of(base: BaseModel, record: PrivacyGuarantee | None) -> list[ScopeItem]:
@@ -82,7 +103,9 @@ def check_composable(base: BaseModel, privacy: DPParameters) -> None:
     """
     if not base.is_private or not privacy.enabled:
         return
-    if any(training.kind == "none" or not training.is_private for training in base.trainings):
+    if any(part.kind == "none" or not part.is_private for part in base.trainings) or not all(
+        release.is_private for release in base.releases
+    ):
         raise ParameterError(
             f"The base model {base.model_digest} was trained without differential privacy (epsilon is infinite), and "
             "any model fine-tuned from it would be too. Begin from a model that DPTrainer trained with privacy, or "

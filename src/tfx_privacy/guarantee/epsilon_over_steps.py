@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tfx_privacy.accounting.epsilon import COARSE_INTERVAL, epsilon_bounds
-from tfx_privacy.errors import TFXPrivacyError
+from tfx_privacy.accounting.epsilon import COARSE_INTERVAL
+from tfx_privacy.errors import AccountingError, TFXPrivacyError
 from tfx_privacy.guarantee.mechanism import DPMechanism
+from tfx_privacy.guarantee.spending import Beside, largest, spendings_of
 from tfx_privacy.records.base import PositiveCount, Record
 
 if TYPE_CHECKING:
@@ -26,25 +27,32 @@ class Spent(Record):
     """At the guarantee's delta: an upper bound, on a coarser grid than what is stated, and so a trace above it."""
 
 
-def over_steps(mechanism: DPMechanism, *, target_delta: float) -> list[Spent]:
+_ALONE = Beside()
+
+
+def over_steps(mechanism: DPMechanism, *, target_delta: float, beside: Beside = _ALONE) -> list[Spent]:
     """Epsilon after parts of a run, by privacy loss distributions where they are usable; the last point is the whole run.
 
     Args:
       mechanism: As executed; it must be private.
       target_delta: In (0, 1).
+      beside: What else epsilon is of; all of it is in every point.
 
     Returns:
       At most `MAX_POINTS` points by ascending step; empty if the accountant takes no such run or has
       no number for a part of it.
     """
     try:
-        return [Spent(step=step, epsilon=_coarse(part, target_delta)) for step, part in _parts(mechanism)]
+        return [Spent(step=step, epsilon=_coarse(part, target_delta, beside)) for step, part in _parts(mechanism)]
     except TFXPrivacyError:
         return []
 
 
-def _coarse(event: DpEvent, target_delta: float) -> float:
-    return epsilon_bounds(event, target_delta=target_delta, value_discretization_interval=COARSE_INTERVAL).best
+def _coarse(event: DpEvent, target_delta: float, beside: Beside) -> float:
+    bounds = largest(spendings_of(event, beside), target_delta, interval=COARSE_INTERVAL)
+    if bounds is None:
+        raise AccountingError(f"Nothing bounds epsilon of {event} with what is beside it.")
+    return bounds.best
 
 
 def _parts(mechanism: DPMechanism) -> Iterator[tuple[int, DpEvent]]:

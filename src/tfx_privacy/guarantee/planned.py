@@ -5,8 +5,9 @@ from __future__ import annotations
 from tfx_privacy.accounting import lower_bound
 from tfx_privacy.accounting.epsilon import EpsilonBounds
 from tfx_privacy.errors import EvidenceError, ParameterError
-from tfx_privacy.guarantee.recomputation import event_of, recomputed_epsilon
+from tfx_privacy.guarantee.recomputation import recomputed_epsilon
 from tfx_privacy.guarantee.record import MAX_STATEMENT, PrivacyGuarantee
+from tfx_privacy.guarantee.spending import Beside, delta_after_thresholds, spendings
 from tfx_privacy.records import statement, strict_json
 
 # Characters that an audit, lost steps and longer numbers may add to what was planned.
@@ -33,8 +34,10 @@ def check(planned: PrivacyGuarantee) -> None:
         recomputed_epsilon(statement.from_json(PrivacyGuarantee, text))
     except EvidenceError as error:
         raise ParameterError(f"No valid guarantee could be written of this run, so it is not begun. {error}") from error
-    event = event_of(planned)
-    if event is not None:
-        pld = None if planned.epsilon_pld is None else float(planned.epsilon_pld)
-        stated = EpsilonBounds(pld=pld, rdp=float(planned.epsilon_rdp))
-        lower_bound.check(event, stated, target_delta=planned.target_delta)
+    found = spendings(planned.mechanism, Beside.of(planned))
+    pld = None if planned.epsilon_pld is None else float(planned.epsilon_pld)
+    stated = EpsilonBounds(pld=pld, rdp=float(planned.epsilon_rdp))
+    for spending in found or ():
+        left = delta_after_thresholds(planned.target_delta, spending.delta_spent)
+        if left > 0.0:
+            lower_bound.check(spending.event, stated, target_delta=left)

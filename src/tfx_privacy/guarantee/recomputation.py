@@ -3,45 +3,39 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from tfx_privacy.accounting.composition import RELATION_OF_SAMPLING, composed, dp_sgd_event, terms
-from tfx_privacy.accounting.epsilon import COARSE_INTERVAL, FINE_INTERVAL, EpsilonBounds, epsilon_bounds
+from tfx_privacy.accounting.composition import dp_sgd_event, terms
+from tfx_privacy.accounting.epsilon import FINE_INTERVAL, EpsilonBounds
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism, same_noise
-from tfx_privacy.guarantee.record import BaseModel, Epsilon, PrivacyGuarantee
-
-if TYPE_CHECKING:
-    from tfx_privacy.third_party.dp_accounting import DpEvent
+from tfx_privacy.guarantee.record import Epsilon, PrivacyGuarantee
+from tfx_privacy.guarantee.spending import Beside, largest, spendings, spendings_of
 
 # Where a guarantee is read numpy and scipy may be others than where it was made, and with them the last bits of PLD's sums:
 # 8e-6 in a million steps (tests/accounting/test_golden_epsilons.py). The larger of both numbers is what counts anyway.
 _SPREAD = 1e-4
+_ALONE = Beside()
 
 
 def recomputed_epsilon(guarantee: PrivacyGuarantee) -> float:
     """Epsilon of the guarantee's mechanism at its delta, computed afresh; `inf` if it gives none.
 
-    With a private base model it is that of both trainings together, and `inf` where they cannot be added up.
+    With a private base model it is that of both trainings together, with releases of these as well, and `inf` where they
+    cannot be added up.
 
     Raises:
       EvidenceError: If the file states less than its own mechanism spends, or than that and the
         reference trainings together.
     """
     _check_references(guarantee)
-    bounds = _bounds(
-        guarantee.mechanism,
-        guarantee.base_model,
-        target_delta=guarantee.target_delta,
-        neighboring_relation=guarantee.neighboring_relation,
-        privacy_unit=guarantee.privacy_unit,
-    )
+    bounds = _bounds(guarantee.mechanism, Beside.of(guarantee), target_delta=guarantee.target_delta)
     if bounds is None:
         return math.inf
     if not guarantee.stated_epsilon >= bounds.best * (1 - _SPREAD):
         raise EvidenceError(
             f"The guarantee states epsilon={guarantee.stated_epsilon!r}, but its mechanism spends {bounds.best!r} "
-            f"at delta={guarantee.target_delta:g}."
+            f"at delta={guarantee.target_delta:g}{', with its releases' if guarantee.releases else ''}."
         )
     _check_rdp(guarantee.epsilon_rdp, bounds)
     _check_audit(guarantee)
@@ -61,7 +55,7 @@ def _check_audit(guarantee: PrivacyGuarantee) -> None:
     """Neither of the audit's proofs is above what the run's mechanism spends."""
     if guarantee.audit is None:
         return
-    # Of this run alone, whatever the base model cost.
+    # Of this run alone, whatever the base model and the releases cost.
     claimed = epsilon_of_this_run(guarantee)
     for shown in (guarantee.audit.epsilon_lower_bound, guarantee.audit.epsilon_lower_bound_one_run):
         if not shown <= claimed:
@@ -72,14 +66,11 @@ def _check_audit(guarantee: PrivacyGuarantee) -> None:
 
 
 def epsilon_at(guarantee: PrivacyGuarantee, target_delta: float) -> float:
-    """Epsilon of the guarantee's mechanism, with a private base model's, at any delta; `inf` if it gives none."""
-    bounds = _bounds(
-        guarantee.mechanism,
-        guarantee.base_model,
-        target_delta=target_delta,
-        neighboring_relation=guarantee.neighboring_relation,
-        privacy_unit=guarantee.privacy_unit,
-    )
+    """Epsilon of all that the guarantee's is of, at any delta; `inf` where nothing bounds it there.
+
+    Thresholds of releases have spent a part of delta once and for all, so at that much or less nothing is promised.
+    """
+    bounds = _bounds(guarantee.mechanism, Beside.of(guarantee), target_delta=target_delta)
     return math.inf if bounds is None else bounds.best
 
 
@@ -107,6 +98,8 @@ def is_disproved(guarantee: PrivacyGuarantee, epsilon: float, *, delta: float, r
     share = delta
     for _ in range(_GROUP_ROUNDS):
         single = epsilon_at(guarantee, share)
+        if math.isinf(single) and guarantee.releases:
+            return _is_disproved_where_nothing_is_promised(guarantee, epsilon, delta=delta, records=records)
         if epsilon <= records * single:
             return False
         if records == 1:
@@ -120,9 +113,24 @@ def is_disproved(guarantee: PrivacyGuarantee, epsilon: float, *, delta: float, r
     )
 
 
+def _is_disproved_where_nothing_is_promised(
+    guarantee: PrivacyGuarantee, epsilon: float, *, delta: float, records: int
+) -> bool:
+    """Of a bound at a delta that thresholds have spent: what is promised at a larger one holds all the less there."""
+    if epsilon <= records * epsilon_at(guarantee, guarantee.target_delta):
+        return False
+    raise EvidenceError(
+        f"A bound of epsilon >= {epsilon:g} at delta={delta:g} cannot be compared with the guarantee, whose releases' "
+        "thresholds have spent that delta: nothing is promised there."
+    )
+
+
 def epsilon_of_this_run(guarantee: PrivacyGuarantee) -> float:
-    """Epsilon of the run's own training, its base model's left out; for information, never to be held against a limit."""
-    bounds = _bounds(guarantee.mechanism, None, target_delta=guarantee.target_delta)
+    """Epsilon of the run's own training, its base model and releases left out.
+
+    For information, and for an audit, which tests this training alone; never to be held against a limit.
+    """
+    bounds = _bounds(guarantee.mechanism, _ALONE, target_delta=guarantee.target_delta)
     return math.inf if bounds is None else bounds.best
 
 
@@ -134,75 +142,22 @@ class StatedBounds(NamedTuple):
 
 
 def stated_bounds(
-    mechanism: DPMechanism | NoMechanism,
-    target_delta: float,
-    *,
-    base_model: BaseModel | None = None,
-    neighboring_relation: str | None = None,
-    privacy_unit: str | None = None,
+    mechanism: DPMechanism | NoMechanism, target_delta: float, *, beside: Beside = _ALONE
 ) -> StatedBounds:
     """What a guarantee states for a mechanism that was executed.
 
     Args:
       mechanism: Of this run.
       target_delta: In (0, 1).
-      base_model: What training began from.
-      neighboring_relation: Of this run; needed with a private base model.
-      privacy_unit: Of this run; needed with a private base model.
+      beside: What else epsilon is of.
     """
-    bounds = _bounds(
-        mechanism,
-        base_model,
-        target_delta=target_delta,
-        neighboring_relation=neighboring_relation,
-        privacy_unit=privacy_unit,
-    )
+    bounds = _bounds(mechanism, beside, target_delta=target_delta)
     return StatedBounds(None, "inf") if bounds is None else StatedBounds(bounds.pld, bounds.rdp)
 
 
-def _bounds(
-    mechanism: DPMechanism | NoMechanism,
-    base_model: BaseModel | None,
-    *,
-    target_delta: float,
-    neighboring_relation: str | None = None,
-    privacy_unit: str | None = None,
-) -> EpsilonBounds | None:
-    """Of a run and what it began from; None where nothing bounds epsilon."""
-    event = _event(mechanism, base_model, neighboring_relation=neighboring_relation, privacy_unit=privacy_unit)
-    if event is None:
-        return None
-    # Each kind of run is a separate distribution: the coarse grid, which never states less, keeps that affordable.
-    interval = COARSE_INTERVAL if base_model is not None and base_model.is_private else FINE_INTERVAL
-    return epsilon_bounds(event, target_delta=target_delta, value_discretization_interval=interval)
-
-
-def _event(
-    mechanism: DPMechanism | NoMechanism,
-    base_model: BaseModel | None,
-    *,
-    neighboring_relation: str | None,
-    privacy_unit: str | None,
-) -> DpEvent | None:
-    """The composition of a run and what it began from; None where nothing bounds epsilon.
-
-    A private base model's trainings are composed with this one, whatever data they were on: nothing shows that no unit
-    is in both. Both must speak of the same neighbours and the same unit.
-    """
-    if base_model is None or not base_model.is_private:
-        if isinstance(mechanism, NoMechanism) or not mechanism.is_private:
-            return None
-        return mechanism.event
-    if (base_model.neighboring_relation, base_model.privacy_unit) != (neighboring_relation, privacy_unit):
-        return None
-    runs = []
-    for training in (*base_model.trainings, mechanism):
-        if isinstance(training, NoMechanism) or not training.is_private:
-            return None
-        if RELATION_OF_SAMPLING[training.sampling] != neighboring_relation:
-            return None
-        runs.append(training.event)
-    return composed(runs)
+def _bounds(mechanism: DPMechanism | NoMechanism, beside: Beside, *, target_delta: float) -> EpsilonBounds | None:
+    """Of a run and what is beside it; None where nothing bounds epsilon."""
+    return largest(spendings(mechanism, beside), target_delta, interval=beside.interval)
 
 
 def epsilon_with_references(
@@ -211,8 +166,9 @@ def epsilon_with_references(
     *,
     trainings_per_record: int,
     target_delta: float,
+    beside: Beside = _ALONE,
 ) -> float:
-    """Epsilon of a model and its reference models together, for one record.
+    """Epsilon of a model, what was released beside it and its reference models together, for one record.
 
     The two halves of a pair are disjoint, so a record takes part in one training of each pair: parallel
     composition within a pair, sequential composition of the pairs and of the model (McSherry 2009,
@@ -224,6 +180,8 @@ def epsilon_with_references(
       reference: Of each reference model.
       trainings_per_record: How many reference trainings a record may have been part of.
       target_delta: In (0, 1).
+      beside: What else the model's epsilon is of. Reference models are of several splits, so all of it counts as if
+        they and the model were of any.
 
     Returns:
       Epsilon in nats; `inf` without privacy.
@@ -240,17 +198,9 @@ def epsilon_with_references(
         return math.inf
     run, other = terms(mechanism.event), terms(reference.event)
     together = run._replace(steps=run.steps + trainings_per_record * other.steps)
-    return epsilon_bounds(dp_sgd_event(**together._asdict()), target_delta=target_delta).best
-
-
-def event_of(guarantee: PrivacyGuarantee) -> DpEvent | None:
-    """The composition that a guarantee's epsilon is of; None where nothing bounds epsilon."""
-    return _event(
-        guarantee.mechanism,
-        guarantee.base_model,
-        neighboring_relation=guarantee.neighboring_relation,
-        privacy_unit=guarantee.privacy_unit,
-    )
+    found = spendings_of(dp_sgd_event(**together._asdict()), beside, everywhere=True)
+    bounds = largest(found, target_delta, interval=FINE_INTERVAL)
+    return math.inf if bounds is None else bounds.best
 
 
 def _check_references(guarantee: PrivacyGuarantee) -> None:
@@ -262,6 +212,7 @@ def _check_references(guarantee: PrivacyGuarantee) -> None:
         references.mechanism,
         trainings_per_record=references.trainings_per_record,
         target_delta=guarantee.target_delta,
+        beside=Beside.of(guarantee),
     )
     stated = math.inf if references.epsilon_all == "inf" else float(references.epsilon_all)
     if not stated >= found * (1 - 1e-6):

@@ -7,13 +7,14 @@ The file is the only source of truth. ML Metadata rounds doubles to six decimals
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 from typing_extensions import Self
 
-from tfx_privacy.accounting.composition import MAX_NOISE_MULTIPLIER, MIN_NOISE_MULTIPLIER, RELATION_OF_SAMPLING
+from tfx_privacy.accounting.composition import RELATION_OF_SAMPLING
 from tfx_privacy.budget.runs import Identifier, LedgerPosition, RunId
+from tfx_privacy.guarantee.covered_release import CoveredRelease as CoveredRelease  # noqa: PLC0414 - part of this record
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism, same_noise
 from tfx_privacy.records import digest, statement, strict_json
 from tfx_privacy.records.base import (
@@ -22,12 +23,11 @@ from tfx_privacy.records.base import (
     GrownRecord,
     OpenProbability,
     PositiveCount,
-    PositiveFloat,
     Record,
     Text,
 )
 from tfx_privacy.records.statement import ModelRecord
-from tfx_privacy.releases.record import AnswerKind, Component, ExamplesRead, Release, release_digest
+from tfx_privacy.releases.record import Component, ExamplesRead
 
 FILE_NAME = "privacy_guarantee.json"
 
@@ -51,6 +51,10 @@ class Population(Record):
     """"counted": the number is a function of the data and is treated as public."""
 
 
+_RELEASED_BY: dict[str, Component] = {"transform_graph": "transform", "schema": "statistics"}
+"""Whose release an upstream artifact may come from."""
+
+
 class ScopeItem(Record):
     """One upstream artifact, and whether the guarantee covers what it took from the data."""
 
@@ -61,9 +65,13 @@ class ScopeItem(Record):
     """In a transform graph: names of the vocabulary files, one for each."""
     num_constants: Count = 0
     """In a transform graph: constants that an analyzer may have computed."""
+    covered_by: list[RunId] = pydantic.Field(default_factory=list)
+    """Run ids of the releases that all of it came from; none where nothing was taken from the data, or not by a release."""
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.covered_by and not (self.covered and self.artifact in _RELEASED_BY):
+            raise ValueError(f"what a release covers is a transform graph or a schema, not this {self.artifact}")
         if (self.vocabularies or self.num_constants) and (self.covered or self.artifact != "transform_graph"):
             raise ValueError("vocabularies and constants are of a transform graph that is not covered")
         return self
@@ -113,95 +121,6 @@ class TrainedLabel(Record):
         return self
 
 
-class CoveredRelease(Record):
-    """What preprocessing or statistics released of the records, as far as the one epsilon of a guarantee needs it.
-
-    One Gaussian mechanism without sampling, and the delta of its thresholds (`releases.record.Release`).
-    """
-
-    run_id: RunId
-    release_digest: Digest
-    """Of all that the release states, as a ledger keeps it."""
-    component: Component
-    splits: Annotated[list[Text], pydantic.Field(min_length=1)]
-    """Whose records were read."""
-    splits_disjoint_for: Literal["example", "user"] | None = None
-    """Unit of which nobody is in two splits; None where nothing shows it."""
-    privacy_unit: Literal["example", "user"]
-    max_records_per_user: PositiveCount | None = None
-    neighboring_relation: Literal["ADD_OR_REMOVE_ONE", "REPLACE_SPECIAL"]
-    examples: Annotated[list[ExamplesRead], pydantic.Field(min_length=1)]
-    kinds: Annotated[list[AnswerKind], pydantic.Field(min_length=1)]
-    """Of its answers, sorted, each once."""
-    noise_multiplier: PositiveFloat
-    """Of all its answers together, for one unit."""
-    delta_spent: Annotated[float, pydantic.Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
-    """By its thresholds: no accountant knows of it, so it is taken from the guarantee's delta."""
-    noise_source: Literal["os_entropy", "deterministic_test"]
-    artifact_digest: Digest
-    """Of what came of it: the transform graph, or a split's statistics."""
-    files_read: list[Text] = pydantic.Field(default_factory=list)
-    uncovered_analyzers: list[Text] = pydantic.Field(default_factory=list)
-    dataset_id: Identifier | None = None
-    ledger: LedgerPosition | None = None
-    signed_by: Text | None = None
-    """Key of the release's signature; None without one."""
-
-    @classmethod
-    def of(cls, release: Release, *, signed_by: str | None) -> CoveredRelease:
-        """What a guarantee says of a release.
-
-        Args:
-          release: As its component wrote it.
-          signed_by: Key of its signature; None without one.
-        """
-        return cls(
-            run_id=release.run_id,
-            release_digest=release_digest(release),
-            component=release.component,
-            splits=release.splits,
-            splits_disjoint_for=release.splits_disjoint_for,
-            privacy_unit=release.privacy_unit,
-            max_records_per_user=release.max_records_per_user,
-            neighboring_relation=release.neighboring_relation,
-            examples=release.examples,
-            kinds=sorted({answer.kind for answer in release.answers}),
-            noise_multiplier=release.noise_multiplier,
-            delta_spent=release.delta_spent,
-            noise_source=release.noise_source,
-            artifact_digest=release.artifact_digest,
-            files_read=release.files_read,
-            uncovered_analyzers=release.uncovered_analyzers,
-            dataset_id=release.dataset_id,
-            ledger=release.ledger,
-            signed_by=signed_by,
-        )
-
-    @pydantic.model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if not MIN_NOISE_MULTIPLIER <= self.noise_multiplier <= MAX_NOISE_MULTIPLIER:
-            raise ValueError(f"no accountant takes noise_multiplier={self.noise_multiplier:g}")
-        if (self.privacy_unit == "user") != (self.max_records_per_user is not None):
-            raise ValueError("max_records_per_user belongs to privacy_unit='user', and only there")
-        if (self.ledger is None) != (self.dataset_id is None):
-            raise ValueError("ledger and dataset_id belong together")
-        if self.kinds != sorted(set(self.kinds)):
-            raise ValueError(f"kinds={self.kinds} are not sorted, each once")
-        if len(set(self.splits)) != len(self.splits):
-            raise ValueError(f"splits={self.splits} names one twice")
-        return self
-
-    @property
-    def is_private(self) -> bool:
-        """Whether nobody can know the noise."""
-        return self.noise_source == "os_entropy"
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether nothing beside its answers was taken from the data for the same artifact."""
-        return not self.files_read and not self.uncovered_analyzers
-
-
 class BaseModel(Record):
     """The model whose weights training began from."""
 
@@ -218,6 +137,10 @@ class BaseModel(Record):
         default_factory=list
     )
     """All private trainings that are in its weights, its own base models' first."""
+    releases: Annotated[list[CoveredRelease], pydantic.Field(max_length=MAX_RELEASES)] = pydantic.Field(
+        default_factory=list
+    )
+    """Of preprocessing and statistics, that these trainings were made with."""
     neighboring_relation: Literal["ADD_OR_REMOVE_ONE", "REPLACE_SPECIAL"] | None = None
     privacy_unit: Literal["example", "user"] | None = None
     ledger_id: str | None = None
@@ -233,9 +156,10 @@ class BaseModel(Record):
         if self.source == "private" and (None in of_guarantee or not self.trainings):
             raise ValueError("a private base model states its guarantee and its trainings")
         if self.source == "public" and (
-            set(of_guarantee) != {None} or self.trainings or self.ledger_id or self.signed_by
+            set(of_guarantee) != {None} or self.trainings or self.releases or self.ledger_id or self.signed_by
         ):
             raise ValueError("a base model that was declared public has no guarantee")
+        _check_apart(self.releases, self.run_id)
         return self
 
     @property
@@ -326,12 +250,12 @@ class PrivacyGuarantee(GrownRecord, ModelRecord):
     """What one training run guarantees, and for which model.
 
     `epsilon_pld` and `epsilon_rdp` are upper bounds at `target_delta`; "inf" without a
-    mechanism. With a private `base_model` they are of both trainings together.
-    Readers that decide must recompute them from `mechanism` and `base_model`: `recomputed_epsilon`.
+    mechanism. With a private `base_model` they are of both trainings together, and with `releases` of these as well.
+    Readers that decide must recompute them from these three: `recomputed_epsilon`.
     """
 
     predicate_type: ClassVar[str] = f"{statement.PREDICATE_TYPES}/guarantee/v1"
-    added: ClassVar[frozenset[str]] = frozenset({"releases"})
+    added: ClassVar[frozenset[str]] = frozenset({"releases", "examples", "splits_disjoint_for"})
 
     run_id: Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{32}$")]
     issued_at: Text
@@ -351,6 +275,11 @@ class PrivacyGuarantee(GrownRecord, ModelRecord):
     sources: list[ParameterSource] = pydantic.Field(default_factory=list)
     """Of noise and clip; none in a guarantee that does not say, or of a training without privacy."""
     train_splits: Annotated[list[Text], pydantic.Field(min_length=1)]
+    examples: list[ExamplesRead] = pydantic.Field(default_factory=list)
+    """Which examples were trained on; none in a guarantee that does not say."""
+    splits_disjoint_for: Literal["example", "user"] | None = None
+    """Unit of which nobody is in two splits of these examples, which all of `releases` are of as well; None where nothing
+    shows it."""
     releases: Annotated[list[CoveredRelease], pydantic.Field(max_length=MAX_RELEASES)] = pydantic.Field(
         default_factory=list
     )
@@ -388,6 +317,8 @@ class PrivacyGuarantee(GrownRecord, ModelRecord):
             raise ValueError("the reference models were not trained by the model's own mechanism")
         if self.references is not None and self.base_model is not None and self.base_model.is_private:
             raise ValueError("a private base model holds the records that reference models must not have seen")
+        _check_apart(self.releases, self.run_id)
+        self._check_scope()
         named = [source.parameter for source in self.sources]
         if len(set(named)) != len(named) or (named and isinstance(self.mechanism, NoMechanism)):
             raise ValueError(f"sources are of {named}, of a mechanism of kind {self.mechanism.kind!r}")
@@ -397,6 +328,15 @@ class PrivacyGuarantee(GrownRecord, ModelRecord):
         if (self.ledger is None) != (self.dataset_id is None):
             raise ValueError("ledger and dataset_id belong together")
         return self
+
+    def _check_scope(self) -> None:
+        """What a release is said to cover came from a release that is here, and from nothing beside it."""
+        released = {release.run_id: release for release in self.releases}
+        for item in self.scope:
+            for run_id in item.covered_by:
+                found = released.get(run_id)
+                if found is None or found.component != _RELEASED_BY[item.artifact] or not found.is_complete:
+                    raise ValueError(f"no release {run_id[:8]} of this guarantee covers the {item.artifact} by itself")
 
     @property
     def stated_epsilon(self) -> float:
@@ -415,7 +355,22 @@ def _check_batch(mechanism: DPMechanism, population: Population) -> None:
         )
 
 
+def _check_apart(releases: list[CoveredRelease], run_id: str | None) -> None:
+    run_ids = [release.run_id for release in releases]
+    if len({*run_ids, run_id}) != len(run_ids) + 1:
+        raise ValueError("two releases, or a release and the training, have one run_id")
+
+
 def guarantee_digest(guarantee: PrivacyGuarantee) -> str:
     """Digest of what a guarantee states, without dataset, ledger position and prose: what a ledger keeps."""
     facts = guarantee.model_dump(mode="json") | {"dataset_id": None, "ledger": None, "statement": ""}
+    for part in (*facts["scope"], facts["base_model"] or {}):
+        _leave_out(part, "covered_by", "releases")
     return digest.text_digest(strict_json.canonical(facts))
+
+
+def _leave_out(facts: dict[str, Any], *names: str) -> None:
+    """Fields that are younger than ledgers: where they say nothing, a digest is what it was without them."""
+    for name in names:
+        if facts.get(name) in (None, []):
+            facts.pop(name, None)

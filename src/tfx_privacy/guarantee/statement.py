@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tfx_privacy.accounting.rounding import rounded_up
+from tfx_privacy.guarantee.coverage import covered, listed
 from tfx_privacy.guarantee.mechanism import AdaptiveClipping, DPMechanism, NoMechanism
 from tfx_privacy.guarantee.recomputation import epsilon_of_this_run
-from tfx_privacy.guarantee.record import Audit, Epsilon, PrivacyGuarantee
+from tfx_privacy.guarantee.record import Audit, CoveredRelease, Epsilon, PrivacyGuarantee
+from tfx_privacy.guarantee.spending import Beside
 
 _MAX_NAMES = 20
+_COMPONENTS = {
+    "transform": "preprocessing",
+    "statistics": "statistics",
+    "evaluation": "metrics",
+    "synthetic": "synthetic records",
+}
 
 
 def write_statement(guarantee: PrivacyGuarantee) -> str:
@@ -27,13 +37,19 @@ def _statement(guarantee: PrivacyGuarantee) -> list[str]:
             "NOT PRIVATE: this model was trained with a deterministic noise stream, which exists for tests only. "
             "Whoever knows the seed can subtract the noise. Epsilon is infinite."
         ]
-    return [*_guarantee_sentences(guarantee, mechanism), *_base_sentences(guarantee), *_limits(guarantee)]
+    return [
+        *_guarantee_sentences(guarantee, mechanism),
+        *_release_sentences(guarantee),
+        *_base_sentences(guarantee),
+        *_limits(guarantee),
+    ]
 
 
 def _guarantee_sentences(guarantee: PrivacyGuarantee, mechanism: DPMechanism) -> list[str]:
     other = "" if guarantee.epsilon_pld is None else f" (by Renyi DP: {_shown(guarantee.epsilon_rdp)})"
+    together = ", together with what was released of the records besides," if guarantee.releases else ","
     return [
-        "The release of this model's weights, and of every intermediate one, is differentially private with "
+        f"The release of this model's weights, and of every intermediate one{together} is differentially private with "
         f"epsilon={_shown(guarantee.epsilon_rdp if guarantee.epsilon_pld is None else guarantee.epsilon_pld)} at "
         f"delta={guarantee.target_delta:g}{other}, with {_unit(guarantee)} as privacy unit, under "
         f"{_relation(guarantee)} changes the probability of any outcome by at most a factor exp(epsilon), except with "
@@ -160,6 +176,37 @@ def _audit_sentences(audit: Audit | None) -> list[str]:
     ]
 
 
+def _release_sentences(guarantee: PrivacyGuarantee) -> Iterator[str]:
+    """What else the one epsilon is of, and how it was put together."""
+    if not guarantee.releases:
+        return
+    words = covered(guarantee)
+    if not words:
+        yield "Releases were made of the records besides, and nothing bounds them and the training together."
+        return
+    stated = guarantee.epsilon_rdp if guarantee.epsilon_pld is None else guarantee.epsilon_pld
+    yield f"epsilon={_shown(stated)} at delta={guarantee.target_delta:g} covers {listed(words)}."
+    yield f"Released besides: {'; '.join(_release_text(release) for release in guarantee.releases[:_MAX_NAMES])}."
+    if len(guarantee.releases) > _MAX_NAMES:
+        yield f"{len(guarantee.releases) - _MAX_NAMES} more releases are in the record, and in epsilon."
+    unit = "record" if guarantee.privacy_unit == "example" else "user"
+    yield (
+        f"ExampleGen put each {unit} into one split, so the split counts from which most was taken."
+        if Beside.of(guarantee).are_disjoint
+        else "All of it is added up with the training, as if all had read the same records."
+    )
+    yield f"Of the training alone epsilon would be {_shown(epsilon_of_this_run(guarantee))}."
+
+
+def _release_text(release: CoveredRelease) -> str:
+    thresholds = f", delta={release.delta_spent:g} spent by its thresholds" if release.delta_spent else ""
+    return (
+        f"{', '.join(release.kinds)} by the component for {_COMPONENTS[release.component]}, of split"
+        f"{'s' if len(release.splits) > 1 else ''} {_listed(release.splits)}, noise multiplier "
+        f"{release.noise_multiplier:.6g}{thresholds}"
+    )
+
+
 def _base_sentences(guarantee: PrivacyGuarantee) -> list[str]:
     base = guarantee.base_model
     if base is None:
@@ -174,10 +221,11 @@ def _base_sentences(guarantee: PrivacyGuarantee) -> list[str]:
         return [f"{began}, which was trained on private records, and nothing bounds both trainings together."]
     assert base.target_delta is not None
     own = _shown(epsilon_of_this_run(guarantee))
+    releases = f", {len(base.releases)} release(s) of preprocessing or statistics" if base.releases else ""
     return [
         f"{began}, whose guarantee states epsilon={_shown(base.epsilon)} at delta={base.target_delta:g}. Its "
-        f"{len(base.trainings)} training(s) and this one are added up, as if on the same records: epsilon above is of "
-        f"all of them together, of this one alone it would be {own}."
+        f"{len(base.trainings)} training(s){releases} and this one are added up, as if on the same records: epsilon above "
+        f"is of all of them together, of this one alone it would be {own}."
     ]
 
 
@@ -188,11 +236,22 @@ def _limits(guarantee: PrivacyGuarantee) -> list[str]:
     uncovered = [f"{item.artifact} ({item.detail})" for item in guarantee.scope if not item.covered]
     if uncovered:
         sentences.append(f"NOT covered, because it read the data without differential privacy: {'; '.join(uncovered)}.")
-    sentences.append(
+    sentences.append(_beside_sentence(guarantee))
+    return sentences
+
+
+def _beside_sentence(guarantee: PrivacyGuarantee) -> str:
+    released = {release.component for release in guarantee.releases}
+    if released & {"statistics", "evaluation"}:
+        others = "Evaluation results" if "evaluation" not in released else "Data statistics, a schema"
+        return (
+            f"{others} and whatever else the same pipeline computes from the records without such a release are not covered; "
+            "they are not part of the model."
+        )
+    return (
         "Data statistics, the schema and evaluation results of the same pipeline are not covered either; they are not "
         "part of the model."
     )
-    return sentences
 
 
 def _ledger_sentence(guarantee: PrivacyGuarantee) -> str:

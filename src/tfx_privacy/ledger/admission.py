@@ -16,7 +16,7 @@ from tfx_privacy.ledger.state import DatasetRow
 
 def fits(dataset: DatasetRow, blocks: list[str], cost: int, delta_spent: int) -> bool:
     """Whether one more run on these blocks may be charged so many units of both kinds; the last units may be spent."""
-    return cost <= left(dataset, blocks) and delta_spent <= delta_left(dataset, blocks)
+    return cost <= left(dataset, blocks) and delta_spent <= left_for_thresholds(dataset, blocks)
 
 
 def left(dataset: DatasetRow, blocks: list[str]) -> int:
@@ -25,7 +25,7 @@ def left(dataset: DatasetRow, blocks: list[str]) -> int:
     return max(0, dataset.budget - fullest)
 
 
-def delta_left(dataset: DatasetRow, blocks: list[str]) -> int:
+def left_for_thresholds(dataset: DatasetRow, blocks: list[str]) -> int:
     """Units of delta that the thresholds of one more run on these blocks may spend."""
     fullest = max(dataset.blocks[name].delta_charged for name in entries.block_names(blocks))
     return max(0, dataset.threshold_delta - fullest)

@@ -20,7 +20,7 @@ _NOTHING = "Nothing was charged, and no record was read."
 def refusal(dataset: DatasetRow, blocks: list[str], planned: PlannedRun, cost: int, delta_spent: int) -> str:
     """Why a run does not fit, what is left, and what would fit."""
     where = f"dataset {dataset.dataset_id!r}" + (f", blocks {', '.join(blocks)}" if blocks else "")
-    rest, delta_rest = admission.left(dataset, blocks), admission.delta_left(dataset, blocks)
+    rest, delta_rest = admission.left(dataset, blocks), admission.left_for_thresholds(dataset, blocks)
     reasons = []
     if not cost <= rest:
         reasons.append(_too_much_divergence(dataset, where, planned, cost, rest))

@@ -72,7 +72,7 @@ def registration(
             f"Expected delta={delta:g} < 1 / population = {1.0 / population:.3g}. A delta of that size allows "
             "publishing a whole record."
         )
-    set_aside = 0 if threshold_delta is None else thresholds.set_aside(threshold_delta)
+    set_aside = 0 if threshold_delta is None else _set_aside(threshold_delta, delta)
     rest = thresholds.left(delta, set_aside)
     order = renyi_filter.best_order(epsilon=epsilon, delta=rest)
     return body(
@@ -103,7 +103,7 @@ def budget_change(
     Raises:
       ParameterError: If an argument breaks its rule.
     """
-    new = None if threshold_delta is None else thresholds.set_aside(threshold_delta)
+    new = None if threshold_delta is None else _set_aside(threshold_delta, dataset.delta)
     rest = thresholds.left(dataset.delta, dataset.threshold_delta if new is None else new)
     units = renyi_filter.budget(dataset.order, epsilon=epsilon, delta=rest)
     return body(
@@ -169,6 +169,16 @@ def checked_blocks(blocks: Sequence[str]) -> list[str]:
     if isinstance(blocks, str) or not isinstance(blocks, Collection) or not all(isinstance(x, str) for x in blocks):
         raise ParameterError(f"Expected blocks={blocks!r} to be a list of names.")
     return sorted(blocks)
+
+
+def _set_aside(threshold_delta: float, delta: float) -> int:
+    units = thresholds.set_aside(threshold_delta)
+    if not threshold_delta < delta:
+        raise ParameterError(
+            f"Expected threshold_delta={threshold_delta!r} < delta={delta:g}. Divergence is converted to epsilon at what is "
+            "left of delta; a tenth of it is enough for many releases, and costs about a hundredth of the budget."
+        )
+    return units
 
 
 def _check_kind(dataset: DatasetRow, **kind: str) -> None:

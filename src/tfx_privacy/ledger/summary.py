@@ -24,8 +24,6 @@ _OF_A_RUN = (
     "A single run's own epsilon is computed at the order that suits that run, and is lower than what it shows as spent."
 )
 _HEADINGS = ("dataset", "budget", "spent", "reserved", "left", "epsilon", "by PLD", "runs left")
-_THRESHOLDS = "by thresholds"
-"""Heading of a further column, where some dataset has something set aside for them."""
 
 
 def rows(dataset: DatasetRow) -> list[dict[str, Any]]:
@@ -34,15 +32,18 @@ def rows(dataset: DatasetRow) -> list[dict[str, Any]]:
 
 
 def explanation(dataset: DatasetRow) -> str:
-    """Why what is left of a dataset's fullest block is not the share of its epsilon; empty where nothing is charged."""
+    """Why what is left of a dataset's fullest block is not the share of its epsilon, and what thresholds spent.
+
+    Empty where nothing is charged, and nothing set aside for thresholds.
+    """
     block = max(budgets.status(dataset), key=lambda block: block.committed + block.pending)
     charged = block.committed + block.pending
     if not charged:
-        return ""
+        return _of_thresholds(dataset)
     why = renyi_filter.explained(
         charged, dataset.budget, spent_epsilon=block.spent_epsilon, budget_epsilon=dataset.epsilon
     )
-    return f"{why} {_OF_A_RUN}"
+    return " ".join(filter(None, (why, _OF_A_RUN, _of_thresholds(dataset))))
 
 
 def table(found: Sequence[dict[str, Any]]) -> rich.table.Table:
@@ -50,8 +51,7 @@ def table(found: Sequence[dict[str, Any]]) -> rich.table.Table:
     made = rich.table.Table(
         title="Privacy budgets", title_justify="left", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
     )
-    has_thresholds = any(row["threshold_delta"] for row in found)
-    for heading in (*_HEADINGS, *([_THRESHOLDS] if has_thresholds else [])):
+    for heading in _HEADINGS:
         made.add_column(heading, overflow="fold", max_width=_MAX_WIDTH)
     for row in found:
         pld = row["pld_epsilon_if_planned"]
@@ -64,14 +64,19 @@ def table(found: Sequence[dict[str, Any]]) -> rich.table.Table:
             rounded_up(row["charged_epsilon"], 3, trimmed=True),
             "-" if pld is None else rounded_up(pld, 3, trimmed=True),
             "-" if row["runs_left"] is None else str(row["runs_left"]),
-            *([_spent_by_thresholds(row)] if has_thresholds else []),
         )
     return made
 
 
-def _spent_by_thresholds(row: dict[str, Any]) -> str:
-    spent, may_spend = (thresholds.spent(row[name]) for name in ("delta_spent", "threshold_delta"))
-    return f"{thresholds.shown(spent)} of {thresholds.shown(may_spend, down=True)}" if may_spend else "-"
+def _of_thresholds(dataset: DatasetRow) -> str:
+    if not dataset.threshold_delta:
+        return ""
+    spent = max(block.delta_charged for block in dataset.blocks.values())
+    where = ", in the block where it is most" if dataset.declared_blocks else ""
+    return (
+        f"Thresholds of releases have spent delta {thresholds.shown(spent)} of the "
+        f"{thresholds.shown(dataset.threshold_delta, down=True)} that is set aside for them{where}."
+    )
 
 
 def _row(dataset: DatasetRow, block: budgets.BlockStatus) -> dict[str, Any]:

@@ -1,62 +1,24 @@
-"""A proposal in the making: what the steps share, and how their findings and lines are written down."""
+"""A proposal for a run_fn in the making: what the steps share, and how their lines are written down."""
 
 from __future__ import annotations
 
 import ast
-import dataclasses
 from collections.abc import Sequence
 
 from tfx_privacy.migration import reading
-from tfx_privacy.migration.hazards import Finding
 from tfx_privacy.migration.module import Module
+from tfx_privacy.migration.notes import Notes
 from tfx_privacy.migration.run_fn import RunFn
 from tfx_privacy.migration.source import Edit
 
 _RESERVED = ("input_fn", "signatures_fn")
 
 
-@dataclasses.dataclass
-class Proposal:
-    """A proposed module, and what is to be said of it.
-
-    Attributes:
-      module: The original.
-      text: The proposed module.
-      decisions: What was moved where, and changed on the way.
-      questions: What could not be decided, or must be looked at.
-      left_out: What of run_fn has no place any more, and why.
-      uncovered: What takes something from the records outside training.
-      privacy: Arguments of DPParameters, as source lines.
-      arguments: Further arguments of DPTrainer, as source lines.
-      states_noise: Whether `privacy` has the module's own noise.
-      read: Files that were read.
-      only_seen: Files next to the module in which only a preprocessing_fn was looked for.
-      not_read: Files next to it that could not be parsed, or were too many.
-      libraries: What is imported and was not looked into.
-    """
-
-    module: Module
-    text: str = ""
-    decisions: list[Finding] = dataclasses.field(default_factory=list)
-    questions: list[Finding] = dataclasses.field(default_factory=list)
-    left_out: list[Finding] = dataclasses.field(default_factory=list)
-    uncovered: list[Finding] = dataclasses.field(default_factory=list)
-    privacy: list[str] = dataclasses.field(default_factory=list)
-    arguments: list[str] = dataclasses.field(default_factory=list)
-    states_noise: bool = False
-    read: list[str] = dataclasses.field(default_factory=list)
-    only_seen: list[str] = dataclasses.field(default_factory=list)
-    not_read: list[str] = dataclasses.field(default_factory=list)
-    libraries: list[str] = dataclasses.field(default_factory=list)
-
-
-class Draft:
+class Draft(Notes):
     """What the steps share; each step adds to it.
 
     Attributes:
       run_fn: What is taken apart.
-      proposal: What comes of it.
-      edits: Changes to the original's text.
       extra_functions: Functions that stand above run_fn.
       used: Identities of run_fn's statements that have been dealt with.
       label: The definition of LABEL_KEY; empty without.
@@ -65,9 +27,9 @@ class Draft:
     """
 
     def __init__(self, run_fn: RunFn) -> None:
-        self.run_fn, self.module, self.source = run_fn, run_fn.module, run_fn.module.source
-        self.proposal = Proposal(self.module)
-        self.edits: list[Edit] = list(self._renames())
+        super().__init__(run_fn.module)
+        self.run_fn = run_fn
+        self.edits += self._renames()
         self.extra_functions: list[str] = []
         self.used: set[int] = set()
         self.label = ""
@@ -93,21 +55,6 @@ class Draft:
         self.used.add(id(statement))
         return self.source.statement(statement, self.run_fn.indent, self.edits)
 
-    def decide(self, node: ast.AST, text: str) -> None:
-        """Notes what was decided."""
-        self.proposal.decisions.append(self._finding(node, text))
-
-    def ask(self, node: ast.AST, text: str) -> None:
-        """Notes what could not be."""
-        self.proposal.questions.append(self._finding(node, text))
-
-    def leave_out(self, node: ast.AST, text: str) -> None:
-        """Notes what has no place any more."""
-        self.proposal.left_out.append(self._finding(node, text))
-
-    def _finding(self, node: ast.AST, text: str) -> Finding:
-        return Finding(self.module.path.name, node.lineno, text)  # type: ignore[attr-defined]
-
     def imported(self, name: str, module: Module) -> str:
         """How a module is written here that only a name was imported from: another import is added for it."""
         node = next(
@@ -126,21 +73,6 @@ class Draft:
             self.extra_functions.append(line)
         self.decide(node, f"{line} was added: {module.path.name} is needed as a whole")
         return bound
-
-    def number(self, node: ast.expr | None) -> int | None:
-        """A whole number, where it can be seen."""
-        value = self.module.constant(node) if node is not None else None
-        return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-    def say(self, node: ast.expr | None) -> str:
-        """An expression in one line."""
-        return " ".join(ast.unparse(node).split()) if node is not None else "1"
-
-    def free_name(self, name: str) -> str:
-        """A name that the module does not use."""
-        while name in self.module.names:
-            name += "_"
-        return name
 
     def _renames(self) -> list[Edit]:
         """Edits that free the names input_fn and signatures_fn, which DPTrainer would call."""

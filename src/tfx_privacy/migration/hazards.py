@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from tfx_privacy.errors import ModelError
-from tfx_privacy.migration import slicing
+from tfx_privacy.migration import analyzers, slicing
 from tfx_privacy.migration.module import Module
 
-# tensorflow_transform's functions that look at all records (tests compare the list with its source).
-ANALYZERS = frozenset(
-    (
-        "approximate_vocabulary", "bucketize", "bucketize_per_key", "compute_and_apply_approximate_vocabulary",
-        "compute_and_apply_vocabulary", "count_per_key", "covariance", "estimated_probability_density", "histogram",
-        "idf", "max", "mean", "min", "pca",
-        "ptransform_analyzer", "quantiles", "scale_by_min_max", "scale_by_min_max_per_key",
-        "scale_to_0_1", "scale_to_0_1_per_key",
-        "scale_to_gaussian", "scale_to_z_score", "scale_to_z_score_per_key", "size", "sum", "tfidf", "tukey_h_params",
-        "tukey_location", "tukey_scale", "var", "vocabulary",
-    )
-)  # fmt: skip
 # As tfx_privacy.training.validation has them; importing that takes TensorFlow (tests compare).
 OPTIMIZERS = ("SGD", "Adam", "AdamW", "Adagrad", "RMSprop")
 # Layers that learn from data by adapt(), and the argument that gives them constants instead.
@@ -86,22 +74,37 @@ def check_kind(module: Module) -> None:
             )
 
 
-def uncovered(module: Module) -> Iterator[Finding]:
-    """What takes something from all records without privacy: analyzers and adapted layers."""
+def uncovered(module: Module, rewritten: Collection[int] = ()) -> Iterator[Finding]:
+    """What takes something from all records without privacy: analyzers and adapted layers.
+
+    Args:
+      module: Of the project.
+      rewritten: Identities of expressions that name an analyzer of tft, and no more do so in the proposal.
+    """
+    for use in analyzers.uses(module):
+        if id(use.node) not in rewritten:
+            yield at(module, use.node, _analyzes(module, use))
     for call in slicing.calls(module.source.tree):
-        dotted, last = module.dotted(call.func), slicing.last(call.func)
-        if dotted.startswith("tensorflow_transform.") and last in ANALYZERS:
-            yield at(
-                module,
-                call,
-                f"tft.{last} computes from all records; epsilon does not cover it. Use public constants instead.",
-            )
-        elif last == "adapt":
+        if slicing.last(call.func) == "adapt":
             yield at(
                 module, call,
                 "adapt() takes statistics or a vocabulary from data without privacy, and DPTrainer refuses such "
                 "layers. Give mean and variance, or the vocabulary, as constants.",
             )  # fmt: skip
+
+
+def _analyzes(module: Module, use: analyzers.Use) -> str:
+    if not use.name:
+        return "tft itself is handed on here: analyzers that are called by it are not seen, and epsilon does not cover them."
+    what = f"tft.{use.name} computes from all records; epsilon does not cover it."
+    if use.name in analyzers.INSTEAD:
+        return f"{what} There is no private one. {analyzers.INSTEAD[use.name]}"
+    name = analyzers.PRIVATE[use.name].name
+    if use.call is None:
+        return (
+            f"{what} It is handed on here, not called, so it was not rewritten: take {name} of tfx_privacy.transform."
+        )
+    return f"{what} {name} of tfx_privacy.transform does: `tfx-privacy migrate {module.path.name}` proposes it."
 
 
 def refused(module: Module) -> Iterator[Finding]:

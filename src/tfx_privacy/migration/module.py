@@ -135,17 +135,28 @@ class Module:
         """The value of a literal, or of a name that a literal was given to; None where it cannot be seen."""
         if isinstance(node, ast.Constant):
             return node.value
+        assigned = self.assigned(node)
+        if assigned is None:
+            return None
+        _, value = assigned
+        return value.value if isinstance(value, ast.Constant) else None
+
+    def assigned(self, node: ast.AST) -> tuple[Module, ast.expr] | None:
+        """What the top level gives to a name, here or in the module of the project that it is of; None unless it is once."""
         if isinstance(node, ast.Name):
             values = [
                 assignment.value
                 for assignment in self.source.tree.body
-                if isinstance(assignment, ast.Assign)
-                and any(isinstance(target, ast.Name) and target.id == node.id for target in assignment.targets)
+                if isinstance(assignment, ast.Assign | ast.AnnAssign)
+                and any(
+                    isinstance(target, ast.Name) and target.id == node.id
+                    for target in (assignment.targets if isinstance(assignment, ast.Assign) else [assignment.target])
+                )
             ]
             if values:
-                return values[0].value if len(values) == 1 and isinstance(values[0], ast.Constant) else None
+                return (self, values[0]) if len(values) == 1 and values[0] is not None else None
         found = self.named(node)
-        return found[0].constant(ast.Name(found[1])) if found else None
+        return found[0].assigned(ast.Name(found[1])) if found else None
 
 
 def read(path: pathlib.Path) -> Module:
@@ -162,7 +173,9 @@ def read(path: pathlib.Path) -> Module:
     """
     if path.suffix != ".py" or not path.is_file():
         what = "is a folder" if path.is_dir() else "is no Python file" if path.exists() else "does not exist"
-        raise ParameterError(f"{str(path)!r} {what}. Give the file of the module that has run_fn, e.g. model.py.")
+        raise ParameterError(
+            f"{str(path)!r} {what}. Give the file of the module that has run_fn or preprocessing_fn, e.g. model.py."
+        )
     try:
         with tokenize.open(path) as file:
             return Module(path, file.read())

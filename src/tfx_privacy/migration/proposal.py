@@ -1,20 +1,26 @@
-"""The proposed module: run_fn's lines, moved into the functions that DPTrainer calls."""
+"""The proposed module: run_fn's lines, moved into the functions that DPTrainer calls, and private analyzers for tft's."""
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Collection
+
 from tfx_privacy.errors import InternalError
 from tfx_privacy.migration import (
+    analyzers,
     arguments,
     hazards,
     inputs,
     model,
     privacy_classes,
+    private_analyzers,
     signatures,
     slicing,
     unused_imports,
 )
-from tfx_privacy.migration.draft import Draft, Proposal
+from tfx_privacy.migration.draft import Draft
 from tfx_privacy.migration.module import Module
+from tfx_privacy.migration.notes import Notes, Proposal
 from tfx_privacy.migration.run_fn import RunFn, keyword
 from tfx_privacy.migration.source import Edit
 
@@ -31,9 +37,11 @@ def propose(module: Module) -> Proposal:
       The proposal, whose text compiles.
 
     Raises:
-      ParameterError: If there is no run_fn, or it is migrated already.
+      ParameterError: If there is no run_fn and no analyzer of tft, or the run_fn is migrated already.
       ModelError: If it does not train a Keras model.
     """
+    if not {"run_fn", "trainer_fn"} & set(module.functions) and analyzers.uses(module):
+        return _of_preprocessing(module)
     run_fn = RunFn(module)
     hazards.check_kind(module)
     draft = Draft(run_fn)
@@ -42,16 +50,29 @@ def propose(module: Module) -> Proposal:
     arguments.training_arguments(draft)
     privacy_classes.parameters(draft, uses)
     _name_the_rest(draft)
-    _scan(draft)
-    text, proposal = _assembled(draft, functions), draft.proposal
+    _scan(draft, private_analyzers.take_over(draft))
+    return _finished(draft, _assembled(draft, functions), run_fn.node)
+
+
+def _of_preprocessing(module: Module) -> Proposal:
+    """For a module that Transform runs, or that was migrated before: private analyzers, and nothing else."""
+    notes = Notes(module)
+    notes.proposal.trains = False
+    _scan(notes, private_analyzers.take_over(notes))
+    return _finished(notes, module.source.cut(0, len(module.source.text), notes.edits), module.source.tree.body[0])
+
+
+def _finished(notes: Notes, text: str, where: ast.AST) -> Proposal:
+    """The proposal with its text, which compiles, and without imports that nothing uses any more."""
+    path = str(notes.module.path)
     try:
-        compile(text, str(module.path), "exec")
+        compile(text, path, "exec")
     except SyntaxError as error:
-        raise InternalError(f"The proposal for {str(module.path)!r} does not compile: {error}.") from error
-    proposal.text, unused = unused_imports.without_unused(text, draft.source)
+        raise InternalError(f"The proposal for {path!r} does not compile: {error}.") from error
+    notes.proposal.text, unused = unused_imports.without_unused(text, notes.source)
     if unused:
-        draft.decide(run_fn.node, f"imports that nothing uses any more are gone: {', '.join(unused)}")
-    return proposal
+        notes.decide(where, f"imports that nothing uses any more are gone: {', '.join(unused)}")
+    return notes.proposal
 
 
 def _assembled(draft: Draft, functions: list[str]) -> str:
@@ -95,23 +116,23 @@ def _evaluation(draft: Draft) -> set[str]:
     return set().union(*map(slicing.binds, made)) if made else set()
 
 
-def _scan(draft: Draft) -> None:
-    preprocessing, others, failed = draft.module.folder
-    for module in draft.module.project:
-        draft.proposal.uncovered += hazards.uncovered(module)
-        draft.proposal.questions += hazards.refused(module)
+def _scan(notes: Notes, rewritten: Collection[int]) -> None:
+    preprocessing, others, failed = notes.module.folder
+    for module in notes.module.project:
+        notes.proposal.uncovered += hazards.uncovered(module, rewritten)
+        notes.proposal.questions += hazards.refused(module) if notes.proposal.trains else ()
     # What Transform runs is often not imported by what Trainer runs, and its statistics are in the model all the same.
     transforming = {found.path.resolve(): found for module in preprocessing for found in module.project}
-    for path in [found.path.resolve() for found in draft.module.project]:
+    for path in [found.path.resolve() for found in notes.module.project]:
         transforming.pop(path, None)
     for module in transforming.values():
-        draft.proposal.uncovered += hazards.uncovered(module)
-    draft.proposal.read = [found.path.name for found in [*draft.module.project, *transforming.values()]]
-    draft.proposal.only_seen = [path.name for path in others if path not in transforming]
-    draft.proposal.not_read = [path.name for path in failed]
-    draft.proposal.libraries = sorted(
-        {origin.split(".")[0] for found in draft.module.project for origin in found.libraries}
+        notes.proposal.uncovered += hazards.uncovered(module)
+    notes.proposal.read = [found.path.name for found in [*notes.module.project, *transforming.values()]]
+    notes.proposal.only_seen = [path.name for path in others if path not in transforming]
+    notes.proposal.not_read = [path.name for path in failed]
+    notes.proposal.libraries = sorted(
+        {origin.split(".")[0] for found in notes.module.project for origin in found.libraries}
     )
-    for part in (draft.proposal.decisions, draft.proposal.questions, draft.proposal.left_out, draft.proposal.uncovered):
-        unique = sorted(set(part), key=lambda found: (found.file != draft.module.path.name, found))
+    for part in (notes.proposal.decisions, notes.proposal.questions, notes.proposal.left_out, notes.proposal.uncovered):
+        unique = sorted(set(part), key=lambda found: (found.file != notes.module.path.name, found))
         part[:] = unique

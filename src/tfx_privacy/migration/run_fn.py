@@ -206,7 +206,8 @@ def _definition(module: Module) -> ast.FunctionDef:
         where = f"imports it from {origin.rpartition('.')[0]!r}" if origin else "takes it from elsewhere"
         raise ParameterError(f"{name} defines no run_fn but {where}. Give the file that defines it.")
     raise ParameterError(
-        f"{name} has no function run_fn at its top level. Give the module that Trainer's module_file or run_fn names."
+        f"{name} has no function run_fn at its top level, and calls no analyzer of tft. Give the module that Trainer's "
+        "module_file or run_fn names, or Transform's."
     )
 
 

@@ -5,8 +5,18 @@ from __future__ import annotations
 import ast
 import dataclasses
 import io
+import itertools
 import tokenize
 from collections.abc import Iterable, Iterator
+
+_NO_TEXT = (
+    tokenize.COMMENT,
+    tokenize.DEDENT,
+    tokenize.ENDMARKER,
+    tokenize.INDENT,
+    tokenize.NEWLINE,
+    tokenize.NL,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,10 +60,43 @@ class Source:
         """Index behind a node's last character."""
         return self.offset(node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
 
+    def arguments(self, call: ast.Call) -> list[tuple[int, int]]:
+        """Where each argument of a call begins and ends, parentheses around it included, in the order of the text."""
+        begin = self.text.index("(", self.end(call.func))
+        piece = self.text[begin : self.end(call)]
+        starts = list(itertools.accumulate((len(line) + 1 for line in piece.split("\n")), initial=begin))
+        found: list[tuple[int, int]] = []
+        span: tuple[int, int] | None = None
+        depth = 0
+        for token in tokenize.generate_tokens(io.StringIO(piece).readline):
+            if token.type in _NO_TEXT:
+                continue
+            depth -= token.string in (")", "]", "}")
+            if depth == 0 or (depth == 1 and token.string == ","):
+                found += [span] if span else []
+                span = None
+            else:
+                first, last = (starts[line - 1] + column for line, column in (token.start, token.end))
+                span = (span[0] if span else first, last)
+            depth += token.string in ("(", "[", "{")
+        return found
+
     def above(self, node: ast.stmt) -> int:
         """Where the comments directly above a statement begin; where its line begins if there are none."""
         line = self._first_line(node)
         return self._starts[line - 1 - len(self._comments_above(node))]
+
+    def next_line(self, node: ast.stmt) -> int:
+        """Where the line behind a statement begins."""
+        return min(self._starts[node.end_lineno], len(self.text))  # type: ignore[index]
+
+    def line_of(self, node: ast.stmt) -> tuple[int, str] | None:
+        """Where the line of a statement begins, and its indentation; None if another statement stands before it there."""
+        if self._shares_line(node):
+            return None
+        line = self._first_line(node)
+        text = self._lines[line - 1]
+        return self._starts[line - 1], text[: len(text) - len(text.lstrip())]
 
     def of(self, node: ast.AST, edits: Iterable[Edit] = ()) -> str:
         """A node's text, edited."""

@@ -48,10 +48,10 @@ class Number:
     kind: ClassVar[str] = "number"
 
     def __post_init__(self) -> None:
-        if self.bounds == "private":
+        if isinstance(self.bounds, str):
             raise ParameterError(
-                "Statistics search no bounds: bounds='private' is an option of tfx_privacy.transform. Give the lowest and the "
-                "highest value that count, known without the records."
+                f"Expected bounds={self.bounds!r} to be two numbers: statistics search no bounds, as tfx_privacy.transform does "
+                "for 'private'. Give the lowest and the highest value that count, known without the records."
             )
         _set(self, "bounds", check_bounds(self.bounds))
         if self.integer and not all(bound.is_integer() for bound in self.bounds):
@@ -63,7 +63,7 @@ class Number:
 
     def queries(self, name: str) -> list[Query]:
         """What is asked of the feature of a name."""
-        common = {"name": name, "max_values": self.max_values, "share": self.share}
+        common: dict[str, Any] = {"name": name, "max_values": self.max_values, "share": self.share}
         return [
             *([] if self.required else [Presence(**common)]),
             Moments(bounds=self.bounds, **common),
@@ -100,7 +100,7 @@ class Text:
 
     def queries(self, name: str) -> list[Query]:
         """What is asked of the feature of a name."""
-        common = {"name": name, "max_values": self.max_values, "share": self.share}
+        common: dict[str, Any] = {"name": name, "max_values": self.max_values, "share": self.share}
         values: Query = Vocabulary(**common)
         if self.keys is not None:
             values = Counts(keys=tuple(key.encode() for key in self.keys), **common)
@@ -164,7 +164,7 @@ def from_json(text: str) -> dict[str, Feature]:
 
 
 def _feature(name: str, entry: Any) -> Feature:
-    kind = _KINDS.get(entry.get("kind")) if isinstance(entry, dict) else None
+    kind = _KINDS.get(str(entry.get("kind"))) if isinstance(entry, dict) else None
     if kind is None:
         raise ParameterError(f"Expected the kind of feature {name!r} to be one of {', '.join(_KINDS)}.")
     known = {field.name for field in dataclasses.fields(kind)}

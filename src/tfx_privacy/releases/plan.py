@@ -19,6 +19,9 @@ from tfx_privacy.releases.queries import Query, Vocabulary
 from tfx_privacy.releases.record import MAX_ANSWERS, Answer, Selection, least_threshold, together
 from tfx_privacy.releases.rounded_gaussian import MAX_STANDARD_DEVIATION
 
+# So much more noise than was asked for, that rounding never leaves less.
+_HAIR = 1 + 2.0**-40
+
 
 # So much more noise than was asked for, that rounding never leaves less.
 _HAIR = 1 + 2.0**-40

@@ -19,6 +19,7 @@ import numpy as np
 
 from tfx_privacy import _validate
 from tfx_privacy.errors import ParameterError
+from tfx_privacy.releases.columns import Column
 from tfx_privacy.releases.record import AnswerKind
 
 GRID = 1 << 20
@@ -34,36 +35,6 @@ _MIN_EXPONENT, _MAX_EXPONENT = -64, 64
 _EXPONENTS = _MAX_EXPONENT - _MIN_EXPONENT
 # tft leaves these out of a vocabulary, whose file has a line for each value.
 _BREAKS = (b"\n", b"\r")
-
-
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """The values of some records, one after the other."""
-
-    values: np.ndarray
-    """Of shape (num_values,): numbers, or bytes as objects."""
-    rows: np.ndarray
-    """Which record each is of, int64 of shape (num_values,), never falling: what comes otherwise is put in order."""
-
-    def __post_init__(self) -> None:
-        # Values of one record in several places would count as those of several records.
-        if not bool(np.all(self.rows[1:] >= self.rows[:-1])):
-            order = np.argsort(self.rows, kind="stable")
-            object.__setattr__(self, "values", self.values[order])
-            object.__setattr__(self, "rows", self.rows[order])
-
-    def first(self, max_values: int) -> Column:
-        """At most so many values of each record."""
-        if not len(self.rows):
-            return self
-        place = np.arange(len(self.rows))
-        begins = np.concatenate([[True], self.rows[1:] != self.rows[:-1]])
-        within = place - np.maximum.accumulate(np.where(begins, place, 0))
-        return self.of(within < max_values)
-
-    def of(self, kept: np.ndarray) -> Column:
-        """The values where a mask is true."""
-        return Column(self.values[kept], self.rows[kept])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -22,8 +22,9 @@ from tfx_privacy.guarantee import epsilon_over_steps
 from tfx_privacy.guarantee.epsilon_over_steps import Spent
 from tfx_privacy.guarantee.mechanism import DPMechanism
 from tfx_privacy.guarantee.record import PrivacyGuarantee
+from tfx_privacy.guarantee.spending import Beside
 from tfx_privacy.guarantee.statement import write_statement
-from tfx_privacy.reporting import checklist
+from tfx_privacy.reporting import checklist, uses
 from tfx_privacy.reporting.checklist import Metric
 from tfx_privacy.reporting.facts import (
     BudgetPoint,
@@ -46,6 +47,12 @@ _GRID = 1 + 1e-3
 _MORE_THAN_THIS_RUN = (
     "The guarantee states more than this run's own mechanism spends, because it is of other trainings as well, or no "
     "accountant takes the run. A mu of this run alone would be too small."
+)
+
+
+_RELEASED_BESIDES = (
+    "Epsilon is of what was released besides as well, and what thresholds spend of delta is no part of a mu. A mu of the "
+    "training alone would be too small."
 )
 
 
@@ -88,7 +95,7 @@ def build(
         is_established=is_established,
         gaussian_dp=_gaussian_dp(record, spent) if is_established else None,
         epsilon_over_steps=spent,
-        coverage=checklist.coverage(record, is_established=is_established),
+        coverage=uses.coverage(record, is_established=is_established),
         disclosure=checklist.answers(
             record, attacked, run, signatures=evidence.signatures, is_established=is_established, utility=utility
         ),
@@ -130,6 +137,8 @@ def _gaussian_dp(record: PrivacyGuarantee | None, spent: Sequence[Spent]) -> Gau
         return None
     if not spent:
         return Problem(error=_MORE_THAN_THIS_RUN)
+    if record.releases:
+        return Problem(error=_RELEASED_BESIDES)
     return _fitted(mechanism.event, record.target_delta)
 
 
@@ -147,7 +156,7 @@ def _over_steps(record: PrivacyGuarantee | None) -> list[Spent]:
     if record is None or not isinstance(mechanism, DPMechanism) or not mechanism.is_private:
         return []
     try:
-        spent = list(_spent(_Run(mechanism.to_json(), record.target_delta, mechanism)))
+        spent = list(_spent(_run_of(record, mechanism)))
     except TFXPrivacyError:
         return []
     return spent if spent and record.stated_epsilon <= spent[-1].epsilon * _GRID else []
@@ -155,14 +164,28 @@ def _over_steps(record: PrivacyGuarantee | None) -> list[Spent]:
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
-    """A mechanism that is compared by its text, because a record with lists has no hash."""
+    """A mechanism and its releases that are compared by their texts, because records with lists have no hash."""
 
-    text: str
+    texts: tuple[str, ...]
     target_delta: float
     mechanism: DPMechanism = dataclasses.field(compare=False)
+    beside: Beside = dataclasses.field(compare=False)
+
+
+def _run_of(record: PrivacyGuarantee, mechanism: DPMechanism) -> _Run:
+    """With releases, which cost no time; without a base model, whose trainings would."""
+    beside = dataclasses.replace(Beside.of(record), base_model=None)
+    examples = [*record.examples, *record.releases]
+    texts = (
+        mechanism.to_json(),
+        str(record.splits_disjoint_for),
+        *record.train_splits,
+        *(each.to_json() for each in examples),
+    )
+    return _Run(texts, record.target_delta, mechanism, beside)
 
 
 # Three reports of one model are common.
 @functools.lru_cache(maxsize=32)
 def _spent(run: _Run) -> tuple[Spent, ...]:
-    return tuple(epsilon_over_steps.over_steps(run.mechanism, target_delta=run.target_delta))
+    return tuple(epsilon_over_steps.over_steps(run.mechanism, target_delta=run.target_delta, beside=run.beside))

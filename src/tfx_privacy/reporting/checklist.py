@@ -1,4 +1,4 @@
-"""What should be disclosed of a private model, and what its guarantee does not cover.
+"""What should be disclosed of a private model.
 
 The headings follow Ponomareva et al. 2023, "How to DP-fy ML", https://arxiv.org/abs/2303.00654, Section 5.3.3, and the
 layers of NIST SP 800-226 (2025), https://doi.org/10.6028/NIST.SP.800-226. They are worded here; the documents are not
@@ -7,30 +7,21 @@ quoted. What no record of the pipeline says is answered "Not stated".
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from tfx_privacy.attacks.evaluation import PrivacyEvaluation
 from tfx_privacy.budget.runs import LedgerRun
 from tfx_privacy.errors import EvidenceError
 from tfx_privacy.guarantee.mechanism import DPMechanism
-from tfx_privacy.guarantee.record import PrivacyGuarantee, ScopeItem
+from tfx_privacy.guarantee.record import PrivacyGuarantee
 from tfx_privacy.records.base import Record, Text
 from tfx_privacy.reporting import wording
+from tfx_privacy.reporting.uses import NOT_STATED, UNKNOWN, is_private
 
 DP_FY: Literal["How to DP-fy ML, 5.3.3"] = "How to DP-fy ML, 5.3.3"
 NIST: Literal["NIST SP 800-226"] = "NIST SP 800-226"
-NOT_STATED = "Not stated"
-UNKNOWN = f"{NOT_STATED}: there is no readable guarantee."
 NOT_ESTABLISHED = f"{NOT_STATED}: the gate could not establish what the guarantee states."
-
-_ARTIFACTS = {
-    "transform_graph": "Transform's analyzers (vocabularies, means, quantiles)",
-    "schema": "Schema",
-    "base_model": "Model that training started from",
-    "hyperparameters": "Hyperparameters and their tuning",
-}
 
 
 class Answer(Record):
@@ -53,137 +44,6 @@ class Metric(Record):
     value: float
     baseline: float | None = None
     """Of a model that was trained without privacy; None where none is given."""
-
-
-class Coverage(Record):
-    """One use of the data, and whether epsilon covers it."""
-
-    use: str
-    covered: Literal["yes", "no", "not stated"]
-    detail: str
-
-
-def coverage(record: PrivacyGuarantee | None, *, is_established: bool) -> list[Coverage]:
-    """Which uses of the data epsilon covers: from the guarantee's scope, and from what no guarantee of ours ever covers.
-
-    Args:
-      record: The guarantee; None if there is no readable one.
-      is_established: Whether the gate could recompute its epsilon.
-    """
-    if record is None:
-        return [Coverage(use="Training", covered="not stated", detail=UNKNOWN)]
-    return [_within_epsilon(item, record, is_established) for item in _uses(record)]
-
-
-def _within_epsilon(item: Coverage, record: PrivacyGuarantee, is_established: bool) -> Coverage:
-    """Where there is no epsilon, nothing is covered by it: not the number of records, and no graph without analyzers."""
-    if item.covered != "yes":
-        return item
-    if not is_established:
-        unknown = "The gate could not establish what the guarantee states."
-        return item.model_copy(update={"covered": "not stated", "detail": unknown})
-    if not _is_private(record):
-        return item.model_copy(update={"covered": "no", "detail": "Epsilon is infinite: nothing is covered by it."})
-    return item
-
-
-def _uses(record: PrivacyGuarantee) -> list[Coverage]:
-    """Every use of the data, and whether a finite epsilon would cover it."""
-    return [
-        _training(record),
-        *_upstream(record),
-        *_several_runs(record),
-        Coverage(
-            use="Statistics (StatisticsGen), validation (ExampleValidator)",
-            covered="no",
-            detail=(
-                "Computed from the records without differential privacy. They are no part of the model; keep them as "
-                "safe as the data."
-            ),
-        ),
-        Coverage(
-            use="Metrics (Evaluator), attacks (PrivacyEvaluator), this report",
-            covered="no",
-            detail=(
-                "Computed from the records without differential privacy, this page's numbers, slices and pictures "
-                "included. For those who may see such results of the data, not for the public."
-            ),
-        ),
-        _population(record),
-        *_references(record),
-    ]
-
-
-def _training(record: PrivacyGuarantee) -> Coverage:
-    declared = ", ".join(record.declared_record_wise)
-    return Coverage(
-        use="Training of this model, each of its steps",
-        covered="yes",
-        detail=(
-            "The final weights, all intermediate ones, and whatever is computed from them without the records, "
-            f"predictions included.{f' If, as declared, these treat each record by itself: {declared}.' if declared else ''}"
-        ),
-    )
-
-
-def _upstream(record: PrivacyGuarantee) -> Iterator[Coverage]:
-    for artifact in get_args(ScopeItem.model_fields["artifact"].annotation):
-        use = _ARTIFACTS.get(artifact, artifact.replace("_", " "))
-        # A base model brings its own, so there may be two of a kind.
-        stated = [item for item in record.scope if item.artifact == artifact]
-        for item in stated:
-            yield Coverage(use=use, covered="yes" if item.covered else "no", detail=item.detail)
-        if stated:
-            continue
-        if artifact == "hyperparameters":
-            yield Coverage(
-                use=use,
-                covered="no",
-                detail=(
-                    "No Tuner's result was wired to the trainer. Settings that were chosen by looking at earlier runs "
-                    "on the same data depend on it, and this epsilon does not count those runs."
-                ),
-            )
-        else:
-            yield Coverage(
-                use=use,
-                covered="not stated",
-                detail="Not wired to the trainer as an input; what the module reads by itself is not seen.",
-            )
-
-
-def _several_runs(record: PrivacyGuarantee) -> Iterator[Coverage]:
-    use = "Other trainings on the same data"
-    if record.ledger is None:
-        detail = "No budget ledger was used: each adds its own epsilon, and nothing counts them."
-    else:
-        detail = f"Not in this epsilon; those that were charged to dataset {record.dataset_id!r} share its budget."
-    yield Coverage(use=use, covered="no", detail=detail)
-
-
-def _population(record: PrivacyGuarantee) -> Coverage:
-    units = "records" if record.privacy_unit == "example" else "users"
-    if record.population.source == "declared":
-        return Coverage(
-            use=f"Number of {units}",
-            covered="yes",
-            detail="Declared before training, so it is not taken from the data.",
-        )
-    return Coverage(use=f"Number of {units}", covered="no", detail="Counted from the data and treated as public.")
-
-
-def _references(record: PrivacyGuarantee) -> Iterator[Coverage]:
-    if record.references is not None:
-        together = record.references.epsilon_all
-        limit = "nothing limits" if together == "inf" else f"epsilon {wording.epsilon(float(together))} limits"
-        yield Coverage(
-            use=f"{record.references.num_models} reference models",
-            covered="no",
-            detail=(
-                f"Trained on the same records for attacks to compare with, and never to be released: {limit} what they "
-                "and this model reveal together."
-            ),
-        )
 
 
 def answers(
@@ -231,13 +91,13 @@ def _dp_fy(record: PrivacyGuarantee | None, signatures: Mapping[str, str | Evide
         "Setting of differential privacy": (
             "Central: the pipeline reads the raw records and is trusted with them; who receives the model is not."
         ),
-        "Uses of the data that are covered": "The training of this model. All other uses stand in the list above.",
+        "Uses of the data that are covered": _covered(record),
         "What the mechanism releases": (
             "The weights after every step, so checkpoints are covered as well as the final model."
         )
-        if _is_private(record)
+        if is_private(record)
         else "A model without any guarantee.",
-        "Unit of privacy": f"{_capital(wording.unit(record))}. {_unit_note(record)}",
+        "Unit of privacy": f"{_capital(wording.unit(record))}. {unit_note(record)}",
         "Neighbouring relation": f"{record.neighboring_relation}: {wording.relation(record)}.",
         "Accounting": (
             f"{record.accountant.library} {record.accountant.version}: privacy loss distributions, with Renyi DP as a "
@@ -257,12 +117,18 @@ def _dp_fy(record: PrivacyGuarantee | None, signatures: Mapping[str, str | Evide
     }
 
 
+def _covered(record: PrivacyGuarantee) -> str:
+    covers, left_out = wording.covers(record), wording.left_out(record)
+    said = f"{_capital(covers)}{f'; {left_out}' if left_out else ''}." if covers else "None, as nothing bounds epsilon."
+    return f"{said} All other uses stand in the list above."
+
+
 def _nist(record: PrivacyGuarantee | None, run: LedgerRun | None, attacked: PrivacyEvaluation | None) -> dict[str, str]:
     mechanism = None if record is None else record.mechanism
     private = mechanism if isinstance(mechanism, DPMechanism) else None
     without = UNKNOWN if record is None else "Without differential privacy there is none."
     return {
-        "Is the unit a person?": UNKNOWN if record is None else _unit_note(record),
+        "Is the unit a person?": UNKNOWN if record is None else unit_note(record),
         "Loss over all releases": _all_releases(record, run),
         "Were the attacked records trained on?": _trained_on(record, attacked),
         "Is the mechanism proved and tested?": without
@@ -302,20 +168,15 @@ def _trained_on(record: PrivacyGuarantee | None, attacked: PrivacyEvaluation | N
     )
 
 
-def _is_private(record: PrivacyGuarantee) -> bool:
-    """Whether this very run is, and whatever else its epsilon is of."""
-    mechanism = record.mechanism
-    return isinstance(mechanism, DPMechanism) and mechanism.is_private and math.isfinite(record.stated_epsilon)
-
-
-def _unit_note(record: PrivacyGuarantee) -> str:
+def unit_note(record: PrivacyGuarantee) -> str:
+    """What the privacy unit leaves open."""
     if record.privacy_unit == "example":
         return "Somebody with several records has weaker protection: no bound on records per person is enforced."
     return "The unit is all of a user's records that were used; a person with several user ids counts as several."
 
 
 def _formal(record: PrivacyGuarantee) -> str:
-    if not _is_private(record):
+    if not is_private(record):
         return "Epsilon is infinite: nothing is limited."
     return (
         f"Approximate differential privacy: epsilon = {wording.epsilon(record.stated_epsilon)} at delta = "
@@ -397,7 +258,8 @@ def _all_releases(record: PrivacyGuarantee | None, run: LedgerRun | None) -> str
         )
     if record is None:
         return UNKNOWN
-    return f"{NOT_STATED}: no ledger was read. This epsilon is of one training run."
+    released = " and of what was released besides" if record.releases else ""
+    return f"{NOT_STATED}: no ledger was read. This epsilon is of one training run{released}."
 
 
 def _tested(record: PrivacyGuarantee, mechanism: DPMechanism) -> str:

@@ -29,7 +29,8 @@ from tfx_privacy.records.base import (
     Text,
     VersionedRecord,
 )
-from tfx_privacy.reporting.checklist import Answer, Coverage, Metric
+from tfx_privacy.reporting.checklist import Answer, Metric
+from tfx_privacy.reporting.uses import Coverage
 
 JSON_NAME = "report.json"
 

@@ -50,7 +50,7 @@ def build(facts: ReportFacts) -> dict[str, Any]:
 def _details(facts: ReportFacts) -> dict[str, Any]:
     statement = facts.evidence.statement if facts.is_established else None
     details: dict[str, Any] = {
-        "overview": f"Privacy: {facts.verdict.headline}, decided at {facts.verdict.decided_at}.",
+        "overview": f"Privacy: {facts.verdict.headline}, decided at {facts.verdict.decided_at}. {_promise(facts)}",
         "documentation": statement or "No guarantee is established.",
         "version": {"date": facts.verdict.decided_at[:10]},
         "references": [{"reference": address} for address in _REFERENCES],
@@ -58,6 +58,11 @@ def _details(facts: ReportFacts) -> dict[str, Any]:
     if facts.verdict.model_digest is not None:
         details["version"]["name"] = facts.verdict.model_digest
     return details
+
+
+def _promise(facts: ReportFacts) -> str:
+    """The report's first sentence: what the one epsilon covers, and what it does not."""
+    return next(sentence.text for sentence in facts.plain if sentence.about == "Promise")
 
 
 def _data(facts: ReportFacts) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import math
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +33,7 @@ from tfx_privacy.gate.slice_limits import SliceLimits
 from tfx_privacy.reporting import wording
 from tfx_privacy.reporting.facts import Problem, ReportFacts, leaks, rows_by_risk
 from tfx_privacy.reporting.figures import captions
+from tfx_privacy.reporting.markdown import escaped
 
 HTML_NAME = "report.html"
 MARKDOWN_NAME = "report.md"
@@ -222,10 +222,4 @@ def _html(value: object) -> object:
 
 
 def _markdown(value: object) -> object:
-    """Text as Markdown shows it: one line, no markup, no HTML, no link that a reader could follow by mistake."""
-    if not isinstance(value, str):
-        return value
-    line = printable(" ".join(value.split()))
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    line = re.sub(r"([\\`*_{}\[\]#!|~$])", r"\\\1", line)
-    return line.replace("://", "&#58;//").replace("www.", "www&#46;").replace("@", "&#64;")
+    return escaped(value) if isinstance(value, str) else value

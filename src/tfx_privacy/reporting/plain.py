@@ -40,18 +40,18 @@ def sentences(
 
 def _promised(verdict: Verdict, record: PrivacyGuarantee | None) -> str:
     rule = verdict.rule("epsilon")
-    if record is None or rule is None or rule.status == "unknown" or not _is_established(verdict, record):
+    if record is None or rule is None or rule.status == "unknown" or not is_established(verdict, record):
         return "Nothing is promised that the gate could establish."
     if rule.value == "infinite":
         return "Nothing is promised: epsilon is infinite, so nothing limits what the model reveals of its records."
-    together = ", its base model's training included" if record.base_model and record.base_model.is_private else ""
+    left_out = wording.left_out(record)
     return (
-        f"Training promises epsilon {rule.value} at delta {record.target_delta:g}{together}, with {wording.unit(record)} as "
-        "privacy unit."
+        f"epsilon = {rule.value} at delta = {record.target_delta:g} covers {wording.covers(record)}, with "
+        f"{wording.unit(record)} as privacy unit{f'; {left_out}' if left_out else ''}."
     )
 
 
-def _is_established(verdict: Verdict, record: PrivacyGuarantee) -> bool:
+def is_established(verdict: Verdict, record: PrivacyGuarantee) -> bool:
     """Whether the guarantee is of this model, and neither forged nor disproved."""
     signature, proved = verdict.rule("signature"), verdict.rule("proved_epsilon")
     forged = signature is not None and signature.value == "invalid"

@@ -45,7 +45,10 @@ def _epsilon_tile(verdict: Verdict, record: PrivacyGuarantee | None) -> Tile:
     delta = "no readable guarantee" if record is None else f"at delta {record.target_delta:g}"
     if rule is None or rule.status == "unknown":
         return Tile(label="Epsilon", value="not established", detail=f"{delta}; the limit is {_limit(rule)}")
-    return Tile(label="Epsilon", value=rule.value, detail=f"{delta}; the limit is {_limit(rule)}")
+    detail = f"{delta}; the limit is {_limit(rule)}"
+    if record is not None and wording.covers(record):
+        detail += f"; covers {wording.covers(record)}"
+    return Tile(label="Epsilon", value=rule.value, detail=detail)
 
 
 def _limit(rule: RuleResult | None) -> str:

@@ -34,7 +34,7 @@ def arguments(record: PrivacyGuarantee) -> dict[str, Any] | None:
     """What `compute_dp_sgd_privacy_statement` is asked for a guarantee's run; None where it knows no such run.
 
     It knows DP-SGD with a fixed clip, on batches of single records, of one training. Its numbers for users are of another
-    mechanism: group privacy of records.
+    mechanism: group privacy of records. Of what was released besides it knows nothing.
     """
     mechanism = record.mechanism
     if not isinstance(mechanism, DPMechanism) or not mechanism.is_private or mechanism.kind != "dp_sgd":
@@ -42,6 +42,8 @@ def arguments(record: PrivacyGuarantee) -> dict[str, Any] | None:
     if mechanism.sampling != "poisson" or mechanism.adaptive_clipping is not None:
         return None
     if record.privacy_unit != "example" or (record.base_model is not None and record.base_model.is_private):
+        return None
+    if record.releases:
         return None
     batch, records = mechanism.expected_batch_size, record.population.records
     return {

@@ -7,6 +7,7 @@ import datetime
 from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.attacks.evaluation import AttackResult
 from tfx_privacy.errors import EvidenceError
+from tfx_privacy.guarantee import coverage
 from tfx_privacy.guarantee.record import PrivacyGuarantee
 from tfx_privacy.records.base import parse_time
 
@@ -21,6 +22,19 @@ def unit(record: PrivacyGuarantee) -> str:
     if record.privacy_unit == "example":
         return "one example (record)"
     return f"one user (at most {record.max_records_per_user} records)"
+
+
+def covers(record: PrivacyGuarantee) -> str:
+    """What the epsilon covers, such as "the vocabulary and the training"; what it leaves out is `left_out`."""
+    found = coverage.covered(record)
+    alone = " alone" if len(found) == 1 and coverage.uncovered(record) else ""
+    return coverage.listed(found) + alone
+
+
+def left_out(record: PrivacyGuarantee) -> str:
+    """A clause on what is in the model and not covered; empty where nothing is."""
+    found = coverage.uncovered(record)
+    return f"{coverage.listed(found)} {'is' if len(found) == 1 else 'are'} not covered" if found else ""
 
 
 def epsilon(value: float) -> str:

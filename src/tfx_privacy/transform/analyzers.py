@@ -13,24 +13,19 @@ Each takes, besides tft's arguments:
 
 from __future__ import annotations
 
-import builtins
-import math
 import operator
-import os
-import re
 from collections.abc import Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_transform as tft
 from absl import logging
 
 from tfx_privacy import _validate
 from tfx_privacy.errors import ParameterError
-from tfx_privacy.releases.noisy import Values
-from tfx_privacy.releases.queries import Bounds, Counts, Intervals, Moments, Quantiles, Query, Vocabulary, check_bounds
+from tfx_privacy.releases.queries import Bounds, Counts, Intervals, Moments, Quantiles, Query, check_bounds
 from tfx_privacy.transform import session as sessions
+from tfx_privacy.transform import tensors
 
 PRIVATE = "private"
 """As `bounds`: to be searched."""
@@ -39,7 +34,6 @@ BoundsOption: TypeAlias = "tuple[float, float] | str | None"
 _Query = TypeVar("_Query", bound=Query)
 # Where a search finds nothing: noise hides all values, or there are none.
 _NOTHING_FOUND = (-1.0, 1.0)
-_MAX_TOP_K = 10_000_000
 # The square of a distance of so large numbers is a number of 32 bits still.
 _LARGEST = 1e18
 
@@ -134,81 +128,7 @@ def quantiles(
 
     if reduce_instance_dims:
         return boundaries(x)[tf.newaxis]
-    return tf.stack([boundaries(column) for column in columns("quantiles", x)])
-
-
-def compute_vocabulary(
-    x: Any,
-    *,
-    top_k: int | None = None,
-    frequency_threshold: int | None = None,
-    vocab_filename: str | None = None,
-    max_values: int | None = None,
-    share: float = 1.0,
-    name: str | None = None,
-) -> str:
-    """The values that are common enough, the most common first, as `tft.vocabulary`.
-
-    A value's count is of the records that have it. Which values pass is decided with noise and a threshold: a value of one
-    record alone passes with probability `selection_delta` of all vocabularies at most. Partition selection with Gaussian
-    noise: facts in `docs/preprocessing.md`.
-
-    Args:
-      x: Texts or whole numbers with records along the first dimension.
-      top_k: How many are kept.
-      frequency_threshold: Least noisy count of a value that is kept, if above the release's own threshold.
-      vocab_filename: Of the vocabulary's file; made of its number where it is left out.
-      max_values: Different values of one record that count.
-      share: Weight of its part of the budget.
-      name: In the release's record.
-
-    Returns:
-      Path of the file, for `tft.apply_vocabulary`.
-    """
-    session, place, _ = _ask_vocabulary(x, max_values, share, name)
-    path = _vocabulary_file(session, place, x, vocab_filename, top_k, frequency_threshold)
-    if session.answer(place) is None:
-        session.wait_for_all(place)
-    return path
-
-
-vocabulary = compute_vocabulary
-
-
-def compute_and_apply_vocabulary(
-    x: Any,
-    *,
-    default_value: int = -1,
-    top_k: int | None = None,
-    frequency_threshold: int | None = None,
-    num_oov_buckets: int = 0,
-    vocab_filename: str | None = None,
-    max_values: int | None = None,
-    share: float = 1.0,
-    name: str | None = None,
-) -> Any:
-    """Each value's place in the vocabulary of `compute_vocabulary`, as `tft.compute_and_apply_vocabulary`.
-
-    Args:
-      x: Texts or whole numbers with records along the first dimension.
-      default_value: Of values that are not in it.
-      top_k: How many values are kept.
-      frequency_threshold: Least noisy count of a value that is kept.
-      num_oov_buckets: Further places, by hash, of values that are not in it.
-      vocab_filename: Of the vocabulary's file.
-      max_values: Different values of one record that count.
-      share: Weight of its part of the budget.
-      name: In the release's record.
-
-    Returns:
-      int64, of the shape and kind of x.
-    """
-    session, place, values = _ask_vocabulary(x, max_values, share, name)
-    path = _vocabulary_file(session, place, x, vocab_filename, top_k, frequency_threshold)
-    if values is None:
-        waiting = session.stand_in(place, np.int64(0))
-        return like(x, tf.zeros_like(flat(x), dtype=tf.int64) + waiting)
-    return tft.apply_vocabulary(x, path, default_value=default_value, num_oov_buckets=num_oov_buckets)
+    return tf.stack([boundaries(column) for column in tensors.columns("quantiles", x)])
 
 
 def count_per_key(
@@ -232,7 +152,9 @@ def count_per_key(
       The values, and int64 counts, never below zero.
     """
     domain = _domain(key, keys)
-    query = Counts(name=name or "count_per_key()", keys=domain, max_values=_max_values(key, max_values), share=share)
+    query = Counts(
+        name=name or "count_per_key()", keys=domain, max_values=tensors.max_values_of(key, max_values), share=share
+    )
     return tf.constant(list(domain)), _counts("count_per_key", query, key)
 
 
@@ -276,7 +198,10 @@ def histogram(
         )
         boundaries = [float(edge) for edge in edges]
     query = Intervals(
-        name=name or "histogram()", boundaries=tuple(boundaries), max_values=_max_values(x, max_values), share=share
+        name=name or "histogram()",
+        boundaries=tuple(boundaries),
+        max_values=tensors.max_values_of(x, max_values),
+        share=share,
     )
     return _counts("histogram", query, x), tf.constant([list(boundaries)], tf.float32)
 
@@ -296,9 +221,13 @@ def quantile_boundaries(
         raise ParameterError(f"Expected num_buckets={num_buckets!r} to be a whole number, 2 to bins={bins}.")
     found = _bounds(analyzer, x, bounds, max_values, share, name)
     query = Quantiles(
-        name=name or f"{analyzer}()", bounds=found, bins=bins, max_values=_max_values(x, max_values), share=share
+        name=name or f"{analyzer}()",
+        bounds=found,
+        bins=bins,
+        max_values=tensors.max_values_of(x, max_values),
+        share=share,
     )
-    session, place, noisy = _ask(analyzer, query, x)
+    session, place, noisy = ask(analyzer, query, x)
     if noisy is None:
         return session.stand_in(place, np.linspace(*found, num_buckets + 1)[1:-1].astype(np.float32))
     shares = np.arange(1, num_buckets) / num_buckets
@@ -316,7 +245,7 @@ def _moment(
     name: str | None,
     output_dtype: Any,
 ) -> Any:
-    parts = [x] if reduce_instance_dims else columns(analyzer, x)
+    parts = [x] if reduce_instance_dims else tensors.columns(analyzer, x)
     found = [mean_and_variance(analyzer, part, bounds, max_values, share, name)[which] for part in parts]
     result = found[0] if reduce_instance_dims else tf.stack(found)
     return tf.cast(result, output_dtype or tf.float32)
@@ -327,8 +256,10 @@ def mean_and_variance(
 ) -> tuple[Any, Any]:
     """Both, as float64 scalars, of one question: the variance of small numbers is none in 32 bits."""
     found = _bounds(analyzer, x, bounds, max_values, share, name)
-    query = Moments(name=name or f"{analyzer}()", bounds=found, max_values=_max_values(x, max_values), share=share)
-    session, place, noisy = _ask(analyzer, query, x)
+    query = Moments(
+        name=name or f"{analyzer}()", bounds=found, max_values=tensors.max_values_of(x, max_values), share=share
+    )
+    session, place, noisy = ask(analyzer, query, x)
     if noisy is None:
         low, high = found
         return session.stand_in(place, (low + high) / 2), session.stand_in(place, (high - low) ** 2 / 12)
@@ -381,8 +312,10 @@ def _given(analyzer: str, bounds: Any) -> tuple[float, float]:
 def _searched(
     analyzer: str, x: Any, max_values: int | None, share: float, name: str | None
 ) -> tuple[sessions.Session, int, tuple[float, float] | None]:
-    query = Bounds(name=f"bounds of {name}" if name else "bounds()", max_values=_max_values(x, max_values), share=share)
-    session, place, noisy = _ask(analyzer, query, x)
+    query = Bounds(
+        name=f"bounds of {name}" if name else "bounds()", max_values=tensors.max_values_of(x, max_values), share=share
+    )
+    session, place, noisy = ask(analyzer, query, x)
     if noisy is None:
         return session, place, None
     found = query.found(noisy, session.noise_standard_deviation(place))
@@ -393,59 +326,15 @@ def _searched(
     return session, place, found or _NOTHING_FOUND
 
 
-def _ask(analyzer: str, query: _Query, x: Any) -> tuple[sessions.Session, int, Any]:
+def ask(analyzer: str, query: _Query, x: Any) -> tuple[sessions.Session, int, Any]:
     """The session, the question's place in it, and what was released; None while that is to come."""
     session = sessions.current(analyzer)
     place = session.ask(query, x)
     return session, place, session.answer(place)
 
 
-def _ask_vocabulary(
-    x: Any, max_values: int | None, share: float, name: str | None
-) -> tuple[sessions.Session, int, Any]:
-    query = Vocabulary(name=name or "vocabulary()", max_values=_max_values(x, max_values), share=share)
-    return _ask("compute_vocabulary", query, x)
-
-
-def _vocabulary_file(
-    session: sessions.Session,
-    place: int,
-    x: Any,
-    vocab_filename: str | None,
-    top_k: int | None,
-    frequency_threshold: int | None,
-) -> str:
-    for option, value in (("top_k", top_k), ("frequency_threshold", frequency_threshold)):
-        if value is not None:
-            _validate.positive_integer("", _MAX_TOP_K, **{option: value})
-    if vocab_filename is not None and not _is_file_name(vocab_filename):
-        raise ParameterError(
-            f"Expected vocab_filename={vocab_filename!r} to be made of letters, digits, dots, dashes and underscores, and not to "
-            "begin with a dot."
-        )
-    values = session.answer(place)
-    kept = values
-    if isinstance(values, Values):
-        common = [
-            (key, count)
-            for key, count in zip(values.keys, values.counts, strict=True)
-            if frequency_threshold is None or count >= frequency_threshold
-        ][:top_k]
-        kept = Values([key for key, _ in common], [count for _, count in common])
-    path = session.vocabulary_file(
-        place, vocab_filename, (top_k, frequency_threshold), kept, numbers=flat(x).dtype != tf.string
-    )
-    file_name = os.path.basename(path)
-    tft.annotate_asset(file_name, file_name)
-    return path
-
-
-def _is_file_name(name: Any) -> bool:
-    return isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}", name) is not None
-
-
 def _counts(analyzer: str, query: Counts | Intervals, x: Any) -> Any:
-    session, place, noisy = _ask(analyzer, query, x)
+    session, place, noisy = ask(analyzer, query, x)
     if noisy is None:
         return session.stand_in(place, np.zeros(query.length, np.int64))
     return tf.constant(np.maximum(noisy, 0), tf.int64)
@@ -455,7 +344,7 @@ def _domain(key: Any, keys: Sequence[str | bytes | int]) -> Any:
     """Public values as the records hold them."""
     if isinstance(keys, (str, bytes)) or not isinstance(keys, Sequence):
         raise ParameterError(f"Expected keys={_validate.short(keys)} to be a list of values.")
-    if flat(key).dtype == tf.string:
+    if tensors.flat(key).dtype == tf.string:
         return tuple(value if isinstance(value, bytes) else str(value).encode() for value in keys)
     try:
         return tuple(operator.index(value) for value in keys)  # type: ignore[arg-type] # a text has none
@@ -463,37 +352,3 @@ def _domain(key: Any, keys: Sequence[str | bytes | int]) -> Any:
         raise ParameterError(
             f"Expected keys={_validate.short(keys)} to be whole numbers, as the feature holds."
         ) from None
-
-
-def _max_values(x: Any, max_values: int | None) -> int:
-    """As given; else all values of a dense record, and one of another."""
-    if max_values is not None:
-        return _validate.positive_integer(max_values=max_values)
-    if isinstance(x, (tf.SparseTensor, tf.RaggedTensor)) or not tf.is_tensor(x):
-        return 1
-    if x.shape.rank is None or None in x.shape[1:]:
-        return 1
-    return builtins.max(1, math.prod(x.shape[1:]))
-
-
-def columns(analyzer: str, x: Any) -> list[Any]:
-    """The columns of a dense tensor, each of shape (num_records,)."""
-    if isinstance(x, (tf.SparseTensor, tf.RaggedTensor)) or x.shape.rank != 2 or x.shape[1] is None:
-        raise ParameterError(
-            f"{analyzer} of each column needs a dense tensor of shape (num_records, columns), with columns known."
-        )
-    return sessions.current(analyzer).columns(x, lambda tensor: tf.unstack(tensor, axis=1))
-
-
-def flat(x: Any) -> Any:
-    """The values of a tensor of any kind."""
-    if isinstance(x, tf.SparseTensor):
-        return x.values
-    return x.flat_values if isinstance(x, tf.RaggedTensor) else x
-
-
-def like(x: Any, values: Any) -> Any:
-    """A tensor of x's kind with other values."""
-    if isinstance(x, tf.SparseTensor):
-        return tf.SparseTensor(x.indices, values, x.dense_shape)
-    return x.with_flat_values(values) if isinstance(x, tf.RaggedTensor) else values

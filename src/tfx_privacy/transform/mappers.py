@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from tfx_privacy.errors import ParameterError
-from tfx_privacy.transform import analyzers
+from tfx_privacy.transform import analyzers, tensors
 from tfx_privacy.transform.analyzers import BoundsOption
 
 apply_buckets = tft.apply_buckets
@@ -44,9 +44,9 @@ def scale_to_z_score(
 
     def scaled(part: Any) -> Any:
         mean, variance = analyzers.mean_and_variance("scale_to_z_score", part, bounds, max_values, share, name)
-        values = _clipped(tf.cast(analyzers.flat(part), tf.float32), bounds)
+        values = _clipped(tf.cast(tensors.flat(part), tf.float32), bounds)
         scaled_values = (values - tf.cast(mean, tf.float32)) / tf.cast(tf.sqrt(variance), tf.float32)
-        return analyzers.like(part, tf.cast(scaled_values, output_dtype or tf.float32))
+        return tensors.like(part, tf.cast(scaled_values, output_dtype or tf.float32))
 
     return _elementwise(x, scaled, "scale_to_z_score") if elementwise else scaled(x)
 
@@ -97,8 +97,8 @@ def _scaled_between(
 ) -> Any:
     def scaled(part: Any) -> Any:
         low, high = analyzers.limits(analyzer, part, bounds, max_values, share, name)
-        values = tf.clip_by_value(tf.cast(analyzers.flat(part), tf.float32), low, high)
-        return analyzers.like(part, (values - low) / (high - low) * (output_max - output_min) + output_min)
+        values = tf.clip_by_value(tf.cast(tensors.flat(part), tf.float32), low, high)
+        return tensors.like(part, (values - low) / (high - low) * (output_max - output_min) + output_min)
 
     return _elementwise(x, scaled, analyzer) if elementwise else scaled(x)
 
@@ -156,7 +156,7 @@ def bucketize(
 
 
 def _elementwise(x: Any, mapper: Any, analyzer: str) -> Any:
-    return tf.stack([mapper(column) for column in analyzers.columns(analyzer, x)], axis=1)
+    return tf.stack([mapper(column) for column in tensors.columns(analyzer, x)], axis=1)
 
 
 def _clipped(values: Any, bounds: BoundsOption) -> Any:

@@ -84,7 +84,7 @@ class _UnknownFeatureError(Exception):
 
 def _made_up(feature_spec: Mapping[str, Any], texts: Sequence[bytes]) -> Iterator[bytes]:
     for number in range(_RECORDS):
-        features = {}
+        features: dict[str, Any] = {}
         for name, feature in feature_spec.items():
             features |= _of(name, feature, number, texts)
         yield tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()

@@ -21,28 +21,16 @@ import tensorflow as tf
 from tfx_privacy import _validate, compat
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.releases.noisy import Values
-from tfx_privacy.releases.queries import Query, Vocabulary
+from tfx_privacy.releases.queries import Query
 from tfx_privacy.releases.record import Answer
 from tfx_privacy.transform import operations, reads, records_apart
+from tfx_privacy.transform.drafting import MAX_ANALYZERS, Asked, Drafting, values_and_rows
 
-_MAX_ANALYZERS = 1000
-# Those that NumPy knows as numbers.
-_FLOATS = (tf.float16, tf.float32, tf.float64)
 _SERIALIZED = "serialized"
 # Begins the names of files that say what the last tracing read.
 _READ = "read_"
 # A line of a vocabulary's file that holds no value: TensorFlow makes no table of an empty file.
 _NO_VALUE, _NO_NUMBER = "00000000-no-value-was-common-enough", "-9223372036854775808"
-
-
-@dataclasses.dataclass(frozen=True)
-class Asked:
-    """What one analyzer asks in a draft, and of which tensors."""
-
-    place: int
-    query: Query
-    values: tf.Tensor
-    rows: tf.Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +59,7 @@ class Session:
         """tft's own analyzers in the function, in any of its drafts."""
         self.files = reads.Found()
         """What the function read while it was imported or traced, whenever that was."""
-        self._drafting: _Drafting | None = None
+        self._drafting: Drafting | None = None
         self._graph: Any = None
         self._questions: list[tuple[Query, Any, int]] = []
         self._place = 0
@@ -99,8 +87,8 @@ class Session:
         """
         module = tf.Module()
 
-        def traced(name: str, chosen: Callable[[_Drafting], list[Asked]]) -> _Drafting:
-            drafting = _Drafting(self.released)
+        def traced(name: str, chosen: Callable[[Drafting], list[Asked]]) -> Drafting:
+            drafting = Drafting(self.released)
 
             def columns(serialized: Any) -> list[tuple[Any, Any]]:
                 self._call(drafting, preprocessing_fn, tf.io.parse_example(serialized, dict(feature_spec)))
@@ -110,7 +98,7 @@ class Session:
             return drafting
 
         is_first = not self.queries
-        drafting = traced("columns", _Drafting.ready)
+        drafting = traced("columns", Drafting.ready)
         if user_id_key is not None:
             compat.trace_transform(module, users=_traceable(_users(feature_spec, user_id_key)))
         if is_first:
@@ -126,12 +114,12 @@ class Session:
 
     def call_in_draft(self, preprocessing_fn: Callable[[dict[str, Any]], Any], features: Mapping[str, Any]) -> Any:
         """Calls the function while a graph is traced; what its analyzers ask is noted, and nothing is released."""
-        drafting = _Drafting({})
+        drafting = Drafting({})
         made = self._call(drafting, preprocessing_fn, features)
         self.queries = [asked.query for asked in drafting.asked]
         return made
 
-    def _call(self, drafting: _Drafting, preprocessing_fn: Callable[..., Any], features: Mapping[str, Any]) -> Any:
+    def _call(self, drafting: Drafting, preprocessing_fn: Callable[..., Any], features: Mapping[str, Any]) -> Any:
         inputs = drafting.name_inputs(features)
         with self._active(drafting), reads.watched(self.files):
             made = preprocessing_fn(inputs)
@@ -158,7 +146,7 @@ class Session:
                     self.files.add(name)
 
     @contextlib.contextmanager
-    def _active(self, drafting: _Drafting | None) -> Iterator[None]:
+    def _active(self, drafting: Drafting | None) -> Iterator[None]:
         global _current
         before, self._drafting, self._graph = _current, drafting, None
         _current = self
@@ -200,8 +188,8 @@ class Session:
             if drafted is None or not _same(query, drafted, but_for_bounds=place in self._provisional):
                 raise _changed(f"{_validate.short(query)} as number {place + 1}")
             query = self.queries[place] = dataclasses.replace(query, name=drafted.name)
-        elif place >= _MAX_ANALYZERS:
-            raise ParameterError(f"preprocessing_fn asks more than {_MAX_ANALYZERS} questions, which no budget allows.")
+        elif place >= MAX_ANALYZERS:
+            raise ParameterError(f"preprocessing_fn asks more than {MAX_ANALYZERS} questions, which no budget allows.")
         if drafting is not None:
             drafting.note(place, query, x, awaited)
         elif place not in self.released:
@@ -344,125 +332,6 @@ class LastTracing:
         return made
 
 
-class _Drafting:
-    """State of one draft: what was asked of which tensor, and what depends on a stand-in."""
-
-    def __init__(self, released: Mapping[int, Any]) -> None:
-        self.asked: list[Asked] = []
-        self.hidden: set[int] = set()
-        self._released = released
-        self._stand_ins: dict[Any, int] = {}
-        self._inputs: dict[Any, str] = {}
-        self._waits: dict[int, bool] = {}
-        self.graph: Any = None
-        self._num_records: Any = None
-
-    def name_inputs(self, features: Mapping[str, Any]) -> dict[str, Any]:
-        """Copies of the features, so that each is known by its name."""
-        self.graph = tf.compat.v1.get_default_graph()
-        copies = {}
-        for name, feature in features.items():
-            copies[name] = tf.nest.map_structure(tf.identity, feature, expand_composites=True)
-            for part in tf.nest.flatten(copies[name], expand_composites=True):
-                self._inputs[part.op] = name
-            if self._num_records is None:
-                self._num_records = num_rows(copies[name])
-        return copies
-
-    def named(self, query: Query, x: Any) -> Query:
-        """The query with the names of the features that it is of; two of one name get numbers."""
-        name = query.name
-        if name.endswith("()"):
-            features = sorted({self._inputs[op] for op in self._above(x) if op in self._inputs})
-            name = f"{name[:-1]}{', '.join(features[:3])}{', ...' if len(features) > 3 else ''})"
-        taken = {asked.query.name for asked in self.asked}
-        numbered = (name if number == 1 else f"{name} {number}" for number in itertools.count(1))
-        return dataclasses.replace(query, name=next(found for found in numbered if found not in taken))
-
-    def note(self, place: int, query: Query, x: Any, awaited: int | None) -> None:
-        values, rows = values_and_rows(x)
-        _check_kind(query, values)
-        above = self._above(x)
-        if stateful := operations.with_a_state(above, self.graph):
-            raise ParameterError(
-                f"{query.name!r} is asked of what {', '.join(stateful)} gives, which may depend on other records or on chance. "
-                "Make it of each record alone, without random numbers, tf.py_function, tf.print and variables that change."
-            )
-        one_each = tf.debugging.assert_equal(
-            num_rows(x),
-            self._num_records,
-            message="One row for each record is needed.",
-            name=records_apart.ONE_ROW_EACH,
-        )
-        with tf.control_dependencies([one_each]):
-            values = tf.identity(values)
-        if above & self._uncovered_outputs():
-            raise ParameterError(
-                f"{query.name!r} is asked of what tft's own analyzer gives. Let one of tfx_privacy.transform take its place."
-            )
-        pending = {self._stand_ins[op] for op in above if op in self._stand_ins} | self.hidden | {awaited} - {None}
-        self._waits[place] = any(other not in self._released for other in pending)
-        self.asked.append(Asked(place, query, values, rows))
-
-    def ready(self) -> list[Asked]:
-        """What can be asked of the records now: it has no answer yet, and depends on none that is to come."""
-        return [asked for asked in self.asked if asked.place not in self._released and not self._waits[asked.place]]
-
-    def stand_in(self, place: int, value: Any) -> Any:
-        default = tf.convert_to_tensor(value)
-        found = tf.raw_ops.PlaceholderWithDefault(input=default, shape=default.shape)
-        self._stand_ins[found.op] = place
-        return found
-
-    def _uncovered_outputs(self) -> set[Any]:
-        return {tensor.op for tensor in compat.transform_analyzer_outputs(self.graph)}
-
-    def _above(self, x: Any) -> set[Any]:
-        """All operations that a tensor is computed from."""
-        parts = tf.nest.flatten(x, expand_composites=True)
-        found: set[Any] = set()
-        waiting = [part.op for part in parts]
-        while waiting:
-            op = waiting.pop()
-            if op not in found:
-                found.add(op)
-                waiting += [tensor.op for tensor in op.inputs]
-                waiting += list(op.control_inputs)
-        return found
-
-
-def values_and_rows(x: Any) -> tuple[Any, Any]:
-    """The values of a tensor, one after the other, and the record that each is of.
-
-    Args:
-      x: A tensor, a SparseTensor or a RaggedTensor with records along its first dimension.
-
-    Returns:
-      A tensor of shape (num_values,), and an int64 tensor of that shape.
-    """
-    if isinstance(x, tf.SparseTensor):
-        return x.values, x.indices[:, 0]
-    if isinstance(x, tf.RaggedTensor):
-        rows = tf.cast(x.value_rowids(), tf.int64)
-        inner = x.values
-        while isinstance(inner, tf.RaggedTensor):
-            rows = tf.gather(rows, inner.value_rowids())
-            inner = inner.values
-        values, repeated = values_and_rows(inner)
-        return values, tf.gather(rows, repeated)
-    num_records = tf.shape(x, tf.int64)[0]
-    values = tf.reshape(x, [-1])
-    of_each = tf.size(x, tf.int64) // tf.maximum(num_records, 1)
-    return values, tf.repeat(tf.range(num_records), of_each)
-
-
-def num_rows(x: Any) -> Any:
-    """Length of a tensor's first dimension, an int64 scalar."""
-    if isinstance(x, tf.SparseTensor):
-        return x.dense_shape[0]
-    return tf.cast(x.nrows(), tf.int64) if isinstance(x, tf.RaggedTensor) else tf.shape(x, tf.int64)[0]
-
-
 def _check_records_apart(traced: Any, asked: Sequence[Asked], feature_spec: Mapping[str, Any]) -> None:
     """Refuses, before anything is charged, what made-up records show to mix them."""
 
@@ -533,14 +402,3 @@ def _changed(found: str) -> ParameterError:
         f"preprocessing_fn asks something else each time it is traced: now {found}. Let it call the same analyzers in the "
         "same order, whatever they give."
     )
-
-
-def _check_kind(query: Query, values: Any) -> None:
-    """Texts and numbers are told apart while nothing is charged."""
-    takes_texts = isinstance(query, Vocabulary) or isinstance(getattr(query, "keys", (0,))[0], bytes)
-    if values.dtype == tf.string and not takes_texts:
-        raise ParameterError(f"{query.name} needs numbers, and its feature holds texts.")
-    if isinstance(query, Vocabulary) and not (values.dtype == tf.string or values.dtype.is_integer):
-        raise ParameterError(f"{query.name} needs texts or whole numbers, and its feature holds {values.dtype.name}.")
-    if not (values.dtype == tf.string or values.dtype.is_integer or values.dtype in _FLOATS):
-        raise ParameterError(f"{query.name} cannot be asked of values of type {values.dtype.name}.")

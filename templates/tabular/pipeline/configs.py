@@ -52,8 +52,8 @@ FEATURES: dict[str, Number | Text] = {
     "pickup_longitude": Number(bounds=(-87.95, -87.52)),
 }
 
-# TODO: what all of this spends together, preprocessing and training, and how; at most what the policy allows. `tfx-privacy plan --population 10000` shows what
-# other values buy.
+# TODO: what all of this spends together, training included, and how; at most what the policy allows.
+# `tfx-privacy plan --population 10000` shows what other values buy.
 PRIVACY = DPParameters(
     target_epsilon=3.0,
     target_delta=DELTA,
@@ -79,6 +79,7 @@ METRICS: dict[str, float | None] = {"BinaryAccuracy": None, "AUC": 0.8}
 COMPILED_FILE = PIPELINE_NAME + ".yaml"
 # TODO: the image that Dockerfile makes, where it can be pulled from, and a bucket.
 PIPELINE_IMAGE = PIPELINE_NAME + ":latest"
+# On open source, start runs with this root: the compiled file cannot say where artifacts go.
 KUBEFLOW_ROOT = "gs://YOUR_BUCKET/" + PIPELINE_NAME
 KUBEFLOW_DATA_PATH = "gs://YOUR_BUCKET/data"
 # Open source: the key `address` of the Kubernetes secret `privacy-ledger` holds the ledger's address.

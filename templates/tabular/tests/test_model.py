@@ -52,7 +52,7 @@ class PreprocessingTest(unittest.TestCase):
         self.assertTrue(np.isfinite(made[model.FEATURES_KEY]).all())
 
     def test_nothing_is_computed_from_the_records_without_noise(self) -> None:
-        """tft's own analyzers would be, and DPTransform would refuse them."""
+        """As analyzers of tft itself would, which DPTransform refuses."""
         self.assertEqual(dpt.dry_run(model.preprocessing_fn, records()).uncovered, [])
 
 

@@ -71,6 +71,7 @@ METRICS: dict[str, float | None] = {"BinaryAccuracy": 0.7}
 COMPILED_FILE = PIPELINE_NAME + ".yaml"
 # TODO: the image that Dockerfile makes, where it can be pulled from, and a bucket.
 PIPELINE_IMAGE = PIPELINE_NAME + ":latest"
+# On open source, start runs with this root: the compiled file cannot say where artifacts go.
 KUBEFLOW_ROOT = "gs://YOUR_BUCKET/" + PIPELINE_NAME
 KUBEFLOW_DATA_PATH = "gs://YOUR_BUCKET/data"
 # Open source: the key `address` of the Kubernetes secret `privacy-ledger` holds the ledger's address.

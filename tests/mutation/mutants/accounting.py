@@ -90,8 +90,8 @@ ACCOUNTING = [
     ),
     Mutant(
         "calibrated to less noise", "calibrate_noise_multiplier",
-        "_descend(by_pld(...), wished.target_epsilon, nearly, slope=slope)[0]",
-        "0.99 * _descend(by_pld(...), wished.target_epsilon, nearly, slope=slope)[0]", "test_accounting",
+        "medium.descend(nearly, slope=slope)[0]",
+        "0.99 * medium.descend(nearly, slope=slope)[0]", "test_accounting",
     ),
     Mutant(
         "epsilon is rounded to the nearest", "rounded_up",
@@ -144,7 +144,7 @@ ACCOUNTING = [
     ),
     Mutant(
         "a run is begun whose epsilon is impossible", "planned:check",
-        "if event is not None: ...", "pass", "test_planned",
+        "for spending in found or (): ...", "pass", "test_planned",
     ),
     Mutant(
         "averages are dropped", "keras_api:finish",

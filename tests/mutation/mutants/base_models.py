@@ -6,20 +6,20 @@ from mutants.mutant import Mutant
 
 BASE_MODELS = [
     Mutant(
-        "the base model costs nothing", "recomputation:_event",
-        "base_model is None or not base_model.is_private", "True", "test_base_model_rules",
+        "the base model costs nothing", "Beside._of_base",
+        "base is None or not base.is_private", "True", "test_base_model_rules",
     ),
     Mutant(
         "only the last base model counts", "begin_from",
-        "trainings=[*earlier, record.mechanism]", "trainings=[record.mechanism]", "test_base_model_rules",
+        "earlier.trainings if earlier is not None else []", "[]", "test_base_model_rules",
     ),
     Mutant(
-        "trainings on other terms are added up", "recomputation:_event",
-        "... != (neighboring_relation, privacy_unit)", "False", "test_base_model_rules",
+        "trainings on other terms are added up", "Beside._of_base",
+        "... != (self.neighboring_relation, self.privacy_unit)", "False", "test_base_model_rules",
     ),
     Mutant(
-        "a base model's relation is believed", "recomputation:_event",
-        "RELATION_OF_SAMPLING[training.sampling] != neighboring_relation", "False", "test_base_model_rules",
+        "a base model's relation is believed", "Beside._of_training",
+        "RELATION_OF_SAMPLING[training.sampling] != self.neighboring_relation", "False", "test_base_model_rules",
     ),
     Mutant(
         "another model's guarantee will do", "begin_from",
@@ -28,7 +28,7 @@ BASE_MODELS = [
     Mutant("a base guarantee is believed", "begin_from", "recomputed_epsilon(record)", "", "test_base_model_rules"),
     Mutant(
         "a base model without privacy is a start", "check_composable",
-        'any(training.kind == "none" or not training.is_private for training in base.trainings)', "False",
+        'any(part.kind == "none" or not part.is_private for part in base.trainings)', "False",
         "test_base_model_rules",
     ),
     Mutant(
@@ -47,7 +47,7 @@ BASE_MODELS = [
     ),
     Mutant(
         "an unsigned base guarantee", "_rests_on_unsigned",
-        "return record.base_model.is_private and not record.base_model.signed_by", "return False",
+        "base is not None and base.is_private and not base.signed_by", "False",
         "test_base_model_rules",
     ),
     Mutant(

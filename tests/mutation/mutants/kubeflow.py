@@ -36,6 +36,18 @@ KUBEFLOW = [
         "self.compiled.secrets_of(name)", "self.compiled.secret_variables()", "test_run_ir",
     ),
     Mutant(
+        "a dataset's name becomes a number", "_Quoting.represent_str",
+        """style='"'""", "style=None", "test_quoted_yaml",
+    ),
+    Mutant(
+        "a package's folder leads out of it", "_in_this_image",
+        'not paths or ".." in folder.split("/")', "not paths", "test_container_entrypoint",
+    ),
+    Mutant(
+        "a step runs after one that was skipped", "Cluster.launch",
+        "any(results[earlier].state != SUCCEEDED for earlier in self.compiled.waits_for(name))", "False", "test_run_ir",
+    ),
+    Mutant(
         "a condition that does not hold", "Cluster.launch",
         'not conditions.holds(condition, {"inputs": inputs})', 'conditions.holds(condition, {"inputs": inputs})',
         "test_run_ir",

@@ -36,7 +36,7 @@ LEDGER = [
     ),
     Mutant(
         "the log may overspend", "_reserve",
-        "not admission.fits(dataset, body.blocks, body.cost)", "not admission.fits(dataset, body.blocks, 0)",
+        "not admission.fits(dataset, body.blocks, body.cost, delta_spent)", "not admission.fits(dataset, body.blocks, 0, 0)",
         "test_ledger_replay",
     ),
     Mutant(
@@ -73,7 +73,7 @@ LEDGER = [
         "another plan under the same name is taken for the same", "Appender.append.add",
         "not same(before.body)", "not before.body", "test_ledger",
     ),
-    Mutant("a run of another unit is charged", "_check_kind", "value != registered", "not value", "test_ledger"),
+    Mutant("a run of another unit is charged", "requests:_check_kind", "value != registered", "not value", "test_ledger"),
     Mutant(
         "the anchor is read after the ledger", "Anchor._lines",
         "while end > 0: ...",
@@ -138,7 +138,7 @@ LEDGER = [
     ),
     Mutant(
         "a guarantee's run is not looked up", "ledger:_require_runs",
-        "verification.require_heads(verified, [head])", "head", "test_ledger_cli",
+        "verification.require_heads(verified, heads)", "assert heads", "test_ledger_cli",
     ),
     Mutant(
         "one of two ledgers is taken", "ledger:_remember",

@@ -61,4 +61,28 @@ MIGRATION = [
         "microbatches of several records are taken for records", "privacy_classes:_microbatches",
         "number is None or number != draft.batch_size", "False", "test_migrate_privacy_classes",
     ),
+    Mutant(
+        "tokens of one record are taken for records", "_Rewriting._check_rows",
+        "isinstance(part, ast.Attribute) and part.attr in _NO_ROWS and id(part) not in called", "False",
+        "test_migrate_analyzers",
+    ),
+    Mutant(
+        "an argument without a private form vanishes", "_Rewriting._of_arguments",
+        "isinstance(value, ast.Constant) and value.value in _HARMLESS[name]", "True", "test_migrate_analyzers",
+    ),
+    Mutant(
+        "bounds are searched that nobody asked for", "_Rewriting._value",
+        'return "None"', "return repr('private')", "test_migrate_analyzers",
+    ),
+    Mutant(
+        "an analyzer that was left counts as private", "_Rewriting.run",
+        """
+        self._notes.ask(use.node, f"tft.{use.name} was left as it is, and DPTransform refuses it: {problem}")
+        """,
+        "rewritten.add(id(use.node))", "test_migrate_analyzers",
+    ),
+    Mutant(
+        "an analyzer that is handed on is not named", "hazards:uncovered",
+        "id(use.node) not in rewritten", "use.call is not None and id(use.node) not in rewritten", "test_migrate_analyzers",
+    ),
 ]  # fmt: skip

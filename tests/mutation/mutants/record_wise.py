@@ -72,7 +72,7 @@ RECORD_WISE = [
         "test_record_wise::test_axes_and_arguments_and_models_are_looked_at_before_any_record_is",
     ),
     Mutant(
-        "ranks are not looked at", "_elementwise", "len(ranks) != 1 or None in ranks", "False",
+        "ranks are not looked at", "known_operations:_elementwise", "len(ranks) != 1 or None in ranks", "False",
         "test_record_wise::test_one_record_moves_the_sum_by_at_most_the_clip",
     ),
     Mutant(

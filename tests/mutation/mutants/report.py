@@ -24,19 +24,19 @@ REPORT = [
         "record.stated_epsilon <= spent[-1].epsilon * _GRID", "True", "test_report_facts",
     ),
     Mutant(
-        "what was not covered is covered", "checklist:_upstream",
+        "what was not covered is covered", "uses:_upstream",
         'covered="yes" if item.covered else "no"', 'covered="yes"', "test_report_facts",
     ),
     Mutant(
         "a graph is covered by an epsilon that there is not", "_within_epsilon",
-        "not _is_private(record)", "False", "test_report_facts::test_without_an_epsilon_nothing_is_covered_by_it",
+        "not is_private(record)", "False", "test_report_facts::test_without_an_epsilon_nothing_is_covered_by_it",
     ),
     Mutant(
         "an epsilon that was not established covers", "_within_epsilon",
         "not is_established", "False", "test_report_facts::test_without_an_epsilon_nothing_is_covered_by_it",
     ),
     Mutant(
-        "what a base model brings is listed in place of the model's own", "checklist:_upstream",
+        "what a base model brings is listed in place of the model's own", "uses:_upstream",
         "[item for item in record.scope if item.artifact == artifact]",
         "[item for item in record.scope if item.artifact == artifact][:1]", "test_report_facts",
     ),

@@ -84,8 +84,7 @@ def check_signature(evidence: Evidence, policy: GatePolicy, now: datetime.dateti
             keys[part] = found
         else:
             raise EvidenceError(f"Expected the key of the {part}'s signature, not {found!r}.")
-    if _rests_on_unsigned(evidence.guarantee):
-        unsigned.append("base model's guarantee")
+    unsigned += _rests_on_unsigned(evidence.guarantee)
     value = ", ".join([*(f"{part} by {key}" for part, key in keys.items()), *(f"{part} unsigned" for part in unsigned)])
     if not unsigned:
         return Finding(True, value, "Guarantee and evaluation have valid signatures.")
@@ -104,11 +103,14 @@ def check_signature(evidence: Evidence, policy: GatePolicy, now: datetime.dateti
     )
 
 
-def _rests_on_unsigned(record: PrivacyGuarantee | EvidenceError) -> bool:
-    """Whether a guarantee was computed from that of a base model which nobody had signed."""
-    if not isinstance(record, PrivacyGuarantee) or record.base_model is None:
-        return False
-    return record.base_model.is_private and not record.base_model.signed_by
+def _rests_on_unsigned(record: PrivacyGuarantee | EvidenceError) -> list[str]:
+    """What a guarantee was computed from, and nobody had signed: that of a base model, and records of releases."""
+    if not isinstance(record, PrivacyGuarantee):
+        return []
+    base = record.base_model
+    found = ["base model's guarantee"] if base is not None and base.is_private and not base.signed_by else []
+    releases = [*record.releases, *(base.releases if base is not None else [])]
+    return found + [f"release {release.run_id[:8]}" for release in releases if not release.signed_by]
 
 
 def check_upstream(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) -> Finding:

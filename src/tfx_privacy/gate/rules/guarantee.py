@@ -11,12 +11,19 @@ import math
 from tfx_privacy.accounting.rounding import rounded_up
 from tfx_privacy.gate.evidence import Evidence, Finding
 from tfx_privacy.gate.policy import GatePolicy
+from tfx_privacy.guarantee.coverage import covered, listed
+from tfx_privacy.guarantee.mechanism import NoMechanism
 from tfx_privacy.guarantee.recomputation import recomputed_epsilon
+from tfx_privacy.guarantee.record import PrivacyGuarantee
+from tfx_privacy.guarantee.spending import Beside
 
 # Upstream artifacts that count as covered on somebody's word: what was said is part of the explanation.
 _DECLARED = ("base_model", "hyperparameters")
 
-_PREPROCESSING = "Use public constants in preprocessing_fn, or set allow_non_dp_preprocessing."
+_PREPROCESSING = (
+    "Use public constants in preprocessing_fn, or DPTransform, whose release is wired to DPTrainer's privacy_releases; or set "
+    "allow_non_dp_preprocessing."
+)
 
 _REMEDIES = {
     "transform_graph": _PREPROCESSING,
@@ -38,24 +45,42 @@ def check_epsilon(evidence: Evidence, policy: GatePolicy, now: datetime.datetime
             True,
             rounded_up(epsilon),
             f"epsilon={rounded_up(epsilon)} at delta={record.target_delta:g} is within "
-            f"max_epsilon={policy.max_epsilon:g}.",
+            f"max_epsilon={policy.max_epsilon:g}."
+            + (f" It covers {listed(covered(record))}." if record.releases else ""),
         )
     is_above = epsilon > policy.max_epsilon
     if not math.isfinite(epsilon):
-        how = "without differential privacy" if record.mechanism.kind == "none" else "with deterministic test noise"
         return Finding(
             False,
             "infinite",
-            f"epsilon is infinite, because the model was trained {how}; max_epsilon={policy.max_epsilon:g}. "
-            "Train with DPParameters that give a noise_multiplier or a target_epsilon.",
+            f"epsilon is infinite, and max_epsilon={policy.max_epsilon:g}: {_why_infinite(record)}",
             excusable=is_above,
         )
+    released = " It is of all that was released besides as well." if record.releases else ""
     return Finding(
         False,
         rounded_up(epsilon),
-        f"epsilon={rounded_up(epsilon)} at delta={record.target_delta:g} is above max_epsilon={policy.max_epsilon:g}. "
-        "Train with a lower target_epsilon: more noise, or fewer steps.",
+        f"epsilon={rounded_up(epsilon)} at delta={record.target_delta:g} is above max_epsilon={policy.max_epsilon:g}."
+        f"{released} Train with a lower target_epsilon: more noise, or fewer steps.",
         excusable=is_above,
+    )
+
+
+def _why_infinite(record: PrivacyGuarantee) -> str:
+    mechanism = record.mechanism
+    if isinstance(mechanism, NoMechanism) or not mechanism.is_private:
+        how = "without differential privacy" if isinstance(mechanism, NoMechanism) else "with deterministic test noise"
+        return f"the model was trained {how}. Train with DPParameters that give a noise_multiplier or a target_epsilon."
+    groups = Beside.of(record).groups()
+    if groups is None:
+        return (
+            "a base model or a release that it is of as well has no privacy, or is for another privacy unit or neighbouring "
+            "relation. Begin from a model, and release, on the terms of this training."
+        )
+    spent = max(group.delta_spent for group in groups)
+    return (
+        f"the thresholds of its releases have spent delta={spent:g} of {record.target_delta:g}. Release with a smaller delta, or "
+        "state epsilon at a larger one."
     )
 
 
@@ -87,8 +112,10 @@ def check_scope(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) 
     names = ", ".join(item.artifact for item in uncovered)
     declared = "".join(f" {item.artifact}: {item.detail}" for item in record.scope if item.artifact in _DECLARED)
     if not uncovered:
+        words = covered(record) if record.releases else []
+        named = f" Epsilon covers {listed(words)}." if words else ""
         return Finding(
-            True, "covered", f"The guarantee covers what the model takes from upstream components.{declared}"
+            True, "covered", f"The guarantee covers what the model takes from upstream components.{named}{declared}"
         )
     allowed = allowed_outside(policy)
     if all(item.artifact in allowed for item in uncovered):

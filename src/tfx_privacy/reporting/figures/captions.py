@@ -60,7 +60,8 @@ def of_training(facts: ReportFacts) -> list[Picture]:
             facts.epsilon_over_steps, stated=record.stated_epsilon, limit=facts.verdict.policy.max_epsilon
         ),
         f"Epsilon at delta {record.target_delta:g} of all weights up to a step, by privacy loss distributions; the "
-        "diamond is what is stated for the whole run.",
+        "diamond is what is stated for the whole run."
+        + (" What was released besides is in every point." if record.releases else ""),
     )
     return [] if made is None else [made]
 
