@@ -104,8 +104,8 @@ class Executor(transform_executor.Executor):
                     )
                     draft = session.draft(function, spec, privacy.user_id_key)
                     _check(session, allow_uncovered=allow_uncovered)
-                with session.last_tracing():
-                    super().Do(input_dict, output_dict, exec_properties)
+                super().Do(input_dict, output_dict, exec_properties)
+                session.note_last_tracing()
                 foreign_assets = _foreign_assets(graph.uri, session)
                 tf.io.gfile.rmtree(work)
                 release = releasing.make_release(
@@ -132,7 +132,7 @@ class Executor(transform_executor.Executor):
         """As Transform's, which calls it too: what the function's module reads where it is imported counts as well."""
         assert self._session is not None
         with reads.watched(self._session.files):
-            return self._session.in_last_tracing(super()._GetPreprocessingFn(inputs, unused_outputs))
+            return self._session.last_traced(super()._GetPreprocessingFn(inputs, unused_outputs))
 
     def _function(self, exec_properties: dict[str, Any]) -> Callable[..., Any]:
         """The user's `preprocessing_fn`, found as Transform finds it."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import pickle
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import artifacts_on_disk as disk
+import cloudpickle
 import numpy as np
 import tensorflow as tf
 
@@ -112,13 +114,13 @@ def run(
 
 
 def last(session: Session, preprocessing_fn: Callable[..., Any], spec: Mapping[str, Any], batch: Any) -> dict[str, Any]:
-    """The outputs of the graph that leaves."""
-    module, held = tf.Module(), session.in_last_tracing(preprocessing_fn)
+    """The outputs of the graph that leaves, of the function as it travels to a worker."""
+    module, held = tf.Module(), pickle.loads(cloudpickle.dumps(session.last_traced(preprocessing_fn)))
 
     def outputs(examples: Any) -> Any:
         return held(tf.io.parse_example(examples, dict(spec)))
 
-    with session.last_tracing():
-        signature = [tf.TensorSpec([None], tf.string)]
-        compat.trace_transform(module, outputs=tf.function(outputs, input_signature=signature, autograph=False))
+    signature = [tf.TensorSpec([None], tf.string)]
+    compat.trace_transform(module, outputs=tf.function(outputs, input_signature=signature, autograph=False))
+    session.note_last_tracing()
     return dict(module.outputs.traced(batch))

@@ -53,13 +53,14 @@ class Bench:
             privacy_release=artifacts.PrivacyRelease,
         )
 
-    def run(self, function: str = "two_rounds", privacy: DPPreprocessing = PRIVACY, **properties: Any) -> None:
+    def run(self, function: str = "two_rounds", privacy: DPPreprocessing | str = PRIVACY, **properties: Any) -> None:
         """Runs it with a function of `preprocessing_functions`, or a module's file."""
         from tfx_privacy.components.dp_transform import executor
 
         if "module_file" not in properties:
             properties["preprocessing_fn"] = f"preprocessing_functions.{function}"
-        chosen = {"privacy": privacy.to_json(), "disable_statistics": 1, "custom_config": "null", **properties}
+        text = privacy if isinstance(privacy, str) else privacy.to_json()
+        chosen = {"privacy": text, "disable_statistics": 1, "custom_config": "null", **properties}
         executor.Executor().Do(self.inputs, self.outputs, chosen)
 
     @property

@@ -2,7 +2,7 @@
 
 The function is traced several times. In a draft each analyzer notes what it asks and of which tensor, and gives a stand-in
 where nothing was released yet; what depends on a stand-in has to wait for the next draft. In the last tracing, TFX's own,
-every analyzer gives what was released, as a constant.
+every analyzer gives what was released, as a constant; TFX does that in a worker of Beam's, which may be another process.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import json
 import os
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +27,8 @@ from tfx_privacy.transform import operations, reads, records_apart
 from tfx_privacy.transform.drafting import MAX_ANALYZERS, Asked, Drafting, values_and_rows
 
 _SERIALIZED = "serialized"
+# Begins the names of files that say what the last tracing read.
+_READ = "read_"
 # A line of a vocabulary's file that holds no value: TensorFlow makes no table of an empty file.
 _NO_VALUE, _NO_NUMBER = "00000000-no-value-was-common-enough", "-9223372036854775808"
 
@@ -63,10 +67,6 @@ class Session:
         self._provisional: set[int] = set()
         self._columns: list[tuple[Any, list[Any]]] = []
         self._files: dict[str, _File] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without what is of one tracing: TFX hands the function to Beam, which traces it anew."""
-        return self.__dict__ | {"_drafting": None, "_graph": None, "_questions": [], "_columns": []}
 
     def draft(
         self,
@@ -131,27 +131,19 @@ class Session:
         for operation in operations.that_read_files(graph):
             self.files.add(f"operation {operation}")
 
-    @contextlib.contextmanager
-    def last_tracing(self) -> Iterator[None]:
-        """While this lasts, tracing the function makes the graph that leaves: every analyzer gives what was released."""
-        with self._active(None):
-            yield
+    def last_traced(self, preprocessing_fn: Callable[..., Any]) -> LastTracing:
+        """The function for TFX to trace: every analyzer gives what was released."""
+        return LastTracing(
+            preprocessing_fn, list(self.queries), list(self.answers), dict(self.released), dict(self._files), self._folder,
+            len(self.uncovered),
+        )  # fmt: skip
 
-    def in_last_tracing(self, preprocessing_fn: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, held to what it did in its drafts: what it reads is noted, and no analyzer of tft's may be new."""
-
-        def held(inputs: Any) -> Any:
-            # Beam may call it in another process, which knows of no session yet.
-            with self._active(None), reads.watched(self.files):
-                made = preprocessing_fn(inputs)
-            graph = tf.compat.v1.get_default_graph()
-            self._note_graph(graph)
-            uncovered = compat.transform_analyzers(graph)
-            if len(uncovered) > len(self.uncovered):
-                raise _changed(f"tft's own {', '.join(uncovered)}")
-            return made
-
-        return held
+    def note_last_tracing(self) -> None:
+        """Takes over what the function read while it was traced the last time, in whatever process that was."""
+        for path in sorted(tf.io.gfile.glob(os.path.join(self._folder, f"{_READ}*"))):
+            with tf.io.gfile.GFile(path, "r") as file:
+                for name in json.loads(file.read()):
+                    self.files.add(name)
 
     @contextlib.contextmanager
     def _active(self, drafting: Drafting | None) -> Iterator[None]:
@@ -303,6 +295,41 @@ class _File:
 def _text(values: Values | None, *, numbers: bool) -> bytes:
     empty = (_NO_NUMBER if numbers else _NO_VALUE).encode()
     return b"\n".join(values.keys if values is not None and values.keys else [empty]) + b"\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class LastTracing:
+    """A `preprocessing_fn` whose analyzers give what was released; plain values, because TFX traces it in a worker of Beam's."""
+
+    function: Callable[..., Any]
+    queries: list[Query]
+    answers: list[Answer]
+    released: dict[int, Any]
+    files: dict[str, _File]
+    folder: str
+    num_uncovered: int
+
+    def __call__(self, inputs: Any) -> Any:
+        """Traces the function, held to what it did in its drafts.
+
+        Raises:
+          ParameterError: If it asks something else, or calls more of tft's own analyzers.
+        """
+        session = Session(self.folder)
+        session.queries, session.answers, session.released = list(self.queries), self.answers, self.released
+        session._files = dict(self.files)
+        with session._active(None), reads.watched(session.files):
+            made = self.function(inputs)
+        graph = tf.compat.v1.get_default_graph()
+        session._note_graph(graph)
+        uncovered = compat.transform_analyzers(graph)
+        if len(uncovered) > self.num_uncovered:
+            raise _changed(f"tft's own {', '.join(uncovered)}")
+        if session.files.found:
+            tf.io.gfile.makedirs(self.folder)
+            with tf.io.gfile.GFile(os.path.join(self.folder, f"{_READ}{uuid.uuid4().hex}"), "w") as file:
+                file.write(json.dumps(session.files.found))
+        return made
 
 
 def _check_records_apart(traced: Any, asked: Sequence[Asked], feature_spec: Mapping[str, Any]) -> None:
