@@ -149,11 +149,11 @@ def features(data: Data, privacy: DPPreprocessing, *, noise: bool) -> tuple[np.n
             for asked, sums in zip(draft.asked, _sums(draft, members), strict=True):
                 session.released[asked.place] = _released(asked.query, session.answers[asked.place], sums, bits)
             draft = session.draft(data.preprocessing_fn, data.spec)
+        last = session.last_traced(data.preprocessing_fn)
 
         @tf.function(autograph=False)
         def transformed(serialized: Any) -> Any:
-            with session.last_tracing():
-                return data.preprocessing_fn(tf.io.parse_example(serialized, data.spec))["features"]
+            return last(tf.io.parse_example(serialized, data.spec))["features"]
 
         return *(transformed(tf.constant(part)).numpy() for part in (members, others)), planned
 

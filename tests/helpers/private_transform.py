@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import artifacts_on_disk as disk
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped] # Beam pickles by it
 import numpy as np
 import tensorflow as tf
 

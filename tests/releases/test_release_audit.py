@@ -16,9 +16,10 @@ from scipy import optimize, stats
 
 from tfx_privacy.random_bits import RandomBits
 from tfx_privacy.releases import noisy
+from tfx_privacy.releases.columns import Column
 from tfx_privacy.releases.parameters import DPPreprocessing
 from tfx_privacy.releases.plan import ReleasePlan, plan
-from tfx_privacy.releases.queries import Bounds, Column, Counts, Moments, Quantiles, Query, VectorQuery, Vocabulary
+from tfx_privacy.releases.queries import Bounds, Counts, Moments, Quantiles, Query, VectorQuery, Vocabulary
 
 RUNS = 6_000
 CONFIDENCE = 1 - 1e-6
@@ -124,7 +125,7 @@ def test_what_can_be_told_is_near_the_claim_and_below_it(noise_multiplier: float
     made, bits = plan(QUERIES, privacy), RandomBits.of_system()
     direction = weights(made, records)
     scores, others = (released(made, with_record, bits, RUNS, records) @ direction for with_record in (True, False))
-    claimed = made.epsilon.pld
+    claimed = made.epsilon.best
     found = epsilon_of(mu_lower_bound(scores, others), DELTA)
     assert 0.7 * claimed < found <= claimed
     # The record that moves all answers most, so mu itself is the reciprocal of the noise multiplier.
@@ -145,7 +146,7 @@ def test_half_the_noise_would_be_found() -> None:
     ]
     wrong = ReleasePlan(made.queries, halved, made.noise_multiplier, privacy)
     scores, others = (released(wrong, with_record, bits, 4000) @ weights(wrong) for with_record in (True, False))
-    assert epsilon_of(mu_lower_bound(scores, others), DELTA) > made.epsilon.pld
+    assert epsilon_of(mu_lower_bound(scores, others), DELTA) > made.epsilon.best
 
 
 def test_a_record_that_counts_more_often_than_it_may_would_be_found() -> None:
@@ -157,7 +158,7 @@ def test_a_record_that_counts_more_often_than_it_may_would_be_found() -> None:
         np.array([noisy.noisy_vector(query, answer, np.array([count]), bits)[0] for _ in range(2000)], np.float64)
         for count in (53, 50)
     )
-    assert epsilon_of(mu_lower_bound(with_record, without), DELTA) > made.epsilon.pld
+    assert epsilon_of(mu_lower_bound(with_record, without), DELTA) > made.epsilon.best
 
 
 def test_the_bound_is_one() -> None:
@@ -172,4 +173,4 @@ def test_the_claim_of_one_gaussian_is_the_exact_one() -> None:
     """PLD states no less than the closed form, and at most 1 % more."""
     for z in (0.5, 1.0, 2.0, 40.0):
         made = plan([Moments(name="x", bounds=(0.0, 1.0))], DPPreprocessing(noise_multiplier=z, target_delta=DELTA))
-        assert epsilon_of(1 / z, DELTA) <= made.epsilon.pld <= 1.01 * epsilon_of(1 / z, DELTA) + 1e-4
+        assert epsilon_of(1 / z, DELTA) <= made.epsilon.best <= 1.01 * epsilon_of(1 / z, DELTA) + 1e-4
