@@ -129,13 +129,15 @@ def imdb(root: pathlib.Path) -> Any:
 
 
 def penguin(root: pathlib.Path) -> Any:
-    """344 made-up penguins."""
+    """344 made-up penguins, each measure scaled to [0, 1] as in tfx's penguins_processed.csv."""
     module = _example("penguin", "penguin_pipeline_local", root)
     random = np.random.default_rng(0)
+    species = np.repeat(np.arange(len(PENGUINS)), [number for number, _ in PENGUINS])
+    measured = np.array([random.normal(*np.transpose(PENGUINS[which][1])) for which in species])
+    lowest, highest = measured.min(axis=0), measured.max(axis=0)
     rows = [
-        [species, *(round(float(random.normal(mean, deviation)), 1) for mean, deviation in measures)]
-        for species, (number, measures) in enumerate(PENGUINS)
-        for _ in range(number)
+        [int(which), *(round(float(value), 4) for value in values)]
+        for which, values in zip(species, (measured - lowest) / (highest - lowest), strict=True)
     ]
     (root / "data" / "labelled").mkdir(parents=True)
     with open(root / "data" / "labelled" / "penguins.csv", "w", newline="") as file:

@@ -73,6 +73,17 @@ def test_values_that_are_all_equal_have_the_least_variance() -> None:
     assert variance == pytest.approx(25e-6)
 
 
+def test_noise_above_the_variance_leaves_the_noise_as_the_least_variance() -> None:
+    """Of 200 equal values under noise of 30 values: what is divided by the root stays of the order of 1."""
+    query = Moments(name="x", bounds=(10.0, 20.0))
+    exact = query.sums(one_each(np.full(200, 13.0)))
+    unlucky = exact - np.array([0, 0, 60 * GRID])
+    _, variance = query.mean_and_variance(unlucky, 30.0 * GRID)
+    assert variance == pytest.approx(25 * 30 / 200)
+    spread = query.sums(one_each(np.linspace(10.0, 20.0, 200)))
+    assert query.mean_and_variance(spread, 30.0 * GRID)[1] == pytest.approx(25 / 3, rel=0.02)  # it is above the noise
+
+
 @pytest.mark.parametrize("bins", [2, 4, 64, 256, 4096])
 def test_the_nodes_tell_how_many_values_lie_below_each_edge(bins: int) -> None:
     query = Quantiles(name="x", bounds=(0.0, 100.0), bins=bins)

@@ -139,15 +139,24 @@ class Moments(VectorQuery):
         squares = np.clip(np.rint(scaled * scaled * GRID), 0, GRID).astype(np.int64)
         return np.array([len(values) * GRID, on_grid.sum(), squares.sum()], np.int64)
 
-    def mean_and_variance(self, noisy: np.ndarray) -> tuple[float, float]:
-        """Of the values, from the sums with noise; of no values, the middle of the bounds and their widest variance."""
+    def mean_and_variance(self, noisy: np.ndarray, noise_standard_deviation: float = 0.0) -> tuple[float, float]:
+        """Of the values, from the sums with noise; of no values, the middle of the bounds and their widest variance.
+
+        A variance is never below what the noise alone makes of a mean of squares: where few records leave it to chance,
+        it would be next to nothing in half of the runs, and what is divided by its root would saturate any model.
+
+        Args:
+          noisy: The three sums, in units of 1 / GRID.
+          noise_standard_deviation: Of each, in the same units.
+        """
         low, high = self.bounds
         middle, half = (low + high) / 2.0, (high - low) / 2.0
         count = float(noisy[0]) / GRID
         if not count >= 1.0:
             return middle, half * half / 3.0
         mean = min(1.0, max(-1.0, float(noisy[1]) / GRID / count))
-        variance = min(1.0, max(_LEAST_VARIANCE, float(noisy[2]) / GRID / count - mean * mean))
+        least = max(_LEAST_VARIANCE, noise_standard_deviation / GRID / count)
+        variance = min(1.0, max(least, float(noisy[2]) / GRID / count - mean * mean))
         return middle + half * mean, variance * half * half
 
     def count(self, noisy: np.ndarray) -> float:

@@ -75,7 +75,10 @@ def var(
     name: str | None = None,
     output_dtype: Any = tf.float32,
 ) -> Any:
-    """Variance of all values, as `tft.var`; never zero. Arguments as `mean`; of the same tensor both cost as much as one."""
+    """Variance of all values, as `tft.var`, never below the noise's own.
+
+    Arguments as `mean`; of the same tensor both cost as much as one.
+    """
     return _moment(1, "var", x, bounds, reduce_instance_dims, max_values, share, name, output_dtype)
 
 
@@ -263,7 +266,7 @@ def mean_and_variance(
     if noisy is None:
         low, high = found
         return session.stand_in(place, (low + high) / 2), session.stand_in(place, (high - low) ** 2 / 12)
-    mean_found, variance = query.mean_and_variance(noisy)
+    mean_found, variance = query.mean_and_variance(noisy, session.noise_standard_deviation(place))
     return tf.constant(mean_found, tf.float64), tf.constant(variance, tf.float64)
 
 
