@@ -18,7 +18,9 @@ from transform_bench import EVAL, PRIVACY, TRAIN, WORK, Bench
 
 from tfx_privacy.errors import BudgetError, DataError, LedgerError, ParameterError
 from tfx_privacy.ledger import Ledger, read_runs
+from tfx_privacy.releases.noisy import Values
 from tfx_privacy.releases.parameters import DPPreprocessing
+from tfx_privacy.releases.queries import Presence
 from tfx_privacy.releases.record import release_digest
 
 pytestmark = pytest.mark.slow
@@ -183,6 +185,32 @@ def test_tft_s_own_analyzers_are_refused_or_named(bench: Bench, address: str) ->
     bench.run("uncovered", allow_uncovered_analyzers=1)
     assert bench.release().uncovered_analyzers == ["scale_to_z_score/mean_and_var"]
     assert np.mean(np.concatenate(values(bench.transformed(), "n"))) == pytest.approx(0.0, abs=1e-4)
+
+
+def test_what_adds_no_noise_is_refused(tmp_path: pathlib.Path) -> None:
+    from tfx_privacy.components.dp_transform import executor
+    from tfx_privacy.transform.session import Session
+
+    session = Session(str(tmp_path))
+    session.queries, session.uncovered = [Presence(name="x")], ["mean/mean_and_var"]
+    executor._check(session, allow_uncovered=True)
+    with pytest.raises(ParameterError, match="which add no noise: mean/mean_and_var"):
+        executor._check(session, allow_uncovered=False)
+
+
+def test_a_file_is_a_vocabulary_by_what_is_in_it(tmp_path: pathlib.Path) -> None:
+    from tfx_privacy.components.dp_transform import executor
+    from tfx_privacy.transform.session import Session
+
+    assets, session = tmp_path / "transform_fn" / "assets", Session(str(tmp_path / "vocabularies"))
+    assert executor._foreign_assets(str(tmp_path), session) == []
+    assets.mkdir(parents=True)
+    path = session.vocabulary_file(0, "words", (None, None), Values([b"a"], [50]), numbers=False)
+    (assets / "words").write_bytes(pathlib.Path(path).read_bytes())
+    (assets / "words_1").write_bytes(b"foreign\n")
+    assert executor._foreign_assets(str(tmp_path), session) == ["words_1"]
+    (assets / "words").write_bytes(b"foreign too\n")
+    assert executor._foreign_assets(str(tmp_path), session) == ["words", "words_1"]
 
 
 @pytest.mark.parametrize(

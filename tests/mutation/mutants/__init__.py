@@ -21,6 +21,7 @@ from mutants.mutant import Mutant
 from mutants.noise import NOISE
 from mutants.planning import PLANNING
 from mutants.policy import POLICY
+from mutants.preprocessing import PREPROCESSING
 from mutants.record_wise import RECORD_WISE
 from mutants.registry import REGISTRY
 from mutants.releases import RELEASES
@@ -38,5 +39,5 @@ __all__ = ["MUTANTS", "POSTGRESQL", "Mutant"]
 MUTANTS = [
     *CLIPPING, *NOISE, *SAMPLING, *ACCOUNTING, *GATE, *EVALUATIONS, *POLICY, *VALIDATION, *ATTACKS, *PLANNING, *SIGNING, *LEDGER,
     *CHARGED_RELEASES, *RELEASES, *KUBEFLOW, *LINT, *MIGRATION, *REPORT, *REGISTRY, *BASE_MODELS, *INPUTS, *SERVED, *RECORD_WISE,
-    *STATISTICS, *TRAINED_RECORDS, *TRAINED_LABELS, *POSTGRESQL,
+    *STATISTICS, *PREPROCESSING, *TRAINED_RECORDS, *TRAINED_LABELS, *POSTGRESQL,
 ]  # fmt: skip
