@@ -58,8 +58,8 @@ def _round(target_epsilon: float) -> list[dict[str, Any]]:
     from tfx_privacy.pipelines import taxi
 
     schema = _found(standard_artifacts.Schema(), "SchemaGen/schema")
-    graph = _found(standard_artifacts.TransformGraph(), "Transform/transform_graph")
-    transformed = _found(standard_artifacts.Examples(), "Transform/transformed_examples")
+    graph = _found(standard_artifacts.TransformGraph(), "DPTransform/transform_graph")
+    transformed = _found(standard_artifacts.Examples(), "DPTransform/transformed_examples")
     raw = _found(standard_artifacts.Examples(), "CsvExampleGen/examples")
     with tempfile.TemporaryDirectory() as folder:
         privacy = dataclasses.replace(taxi.PRIVATE, target_epsilon=target_epsilon)

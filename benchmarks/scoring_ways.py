@@ -59,7 +59,7 @@ def reader(*, fused: bool) -> ModelReader:
         signature_name=SIGNATURE,
         heads=(HeadSpec(label_key=LABEL),),
         slices=(SliceSpec(keys=(SLICE,)),),
-        transform_graph_path=str(_newest("Transform/transform_graph")),
+        transform_graph_path=str(_newest("DPTransform/transform_graph")),
         schema_path=None,
         fused=fused,
     )
@@ -172,7 +172,7 @@ def _tfma(files: Sequence[str]) -> int:
     )
     config = config_pb2.EvalConfig(model_specs=[spec], slicing_specs=[config_pb2.SlicingSpec()])
     shared = tfma.default_eval_shared_model(eval_saved_model_path=model_path(), eval_config=config)
-    schema = tft.TFTransformOutput(str(_newest("Transform/transform_graph"))).raw_metadata.schema
+    schema = tft.TFTransformOutput(str(_newest("DPTransform/transform_graph"))).raw_metadata.schema
     source = tf_example_record.TFExampleRecord(
         file_pattern=list(files),
         schema=schema,

@@ -25,7 +25,7 @@ from tfx.utils import io_utils
 from tfx_privacy import _validate
 from tfx_privacy._version import __version__
 from tfx_privacy.attacks import canaries
-from tfx_privacy.components import _files, keys
+from tfx_privacy.components import _files, examples_read, keys
 from tfx_privacy.components.canary_inserter import drawing
 from tfx_privacy.errors import DataError, ParameterError
 from tfx_privacy.records import base, strict_json
@@ -220,6 +220,7 @@ def _copy(examples: types.Artifact, copy: types.Artifact) -> None:
     for name in ("span", "version"):
         if examples.has_property(name):
             setattr(copy, name, getattr(examples, name))
+    examples_read.copy([examples], copy)
     examples_utils.set_payload_format(copy, examples_utils.get_payload_format(examples))
     for split in artifact_utils.decode_split_names(examples.split_names):
         (source,), (target,) = (artifact_utils.get_split_uris([side], split) for side in (examples, copy))

@@ -88,6 +88,6 @@ def test_numbers_become_floats_and_a_tenth_of_delta_is_the_thresholds() -> None:
     """A whole number inside an event gives dp-accounting 0.4.3 a wrong epsilon."""
     made = DPPreprocessing(noise_multiplier=40, target_delta=1e-6)
     assert isinstance(made.noise_multiplier, float)
-    assert made.selection_delta == pytest.approx(1e-7)
+    assert made.selection_delta == pytest.approx(1e-8)
     assert made.records_of_unit == 1
     assert DPPreprocessing(**USER).records_of_unit == 3

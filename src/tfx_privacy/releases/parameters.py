@@ -15,7 +15,7 @@ NEIGHBORING_RELATIONS = ("ADD_OR_REMOVE_ONE", "REPLACE_SPECIAL")
 
 MAX_RECORDS_PER_USER = 1_000_000
 # Of target_delta, what the thresholds of all vocabularies may spend together.
-_SELECTION_SHARE = 0.1
+_SELECTION_SHARE = 0.01
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class DPPreprocessing:
     """The privacy parameters of one release: of all analyzers of a `preprocessing_fn`, or of all statistics of a split.
 
     >>> DPPreprocessing(target_epsilon=0.3, target_delta=1e-6).selection_delta
-    1e-07
+    1e-08
     """
 
     noise_multiplier: float | None = None
@@ -33,7 +33,7 @@ class DPPreprocessing:
     target_delta: float
     """Delta at which that epsilon is stated, in (0, 1); usually the training's."""
     selection_delta: float | None = None
-    """Part of `target_delta` that the thresholds of all vocabularies spend together; left out, a tenth of it."""
+    """Part of `target_delta` that the thresholds of all vocabularies spend together; left out, a hundredth of it."""
     shares: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """Weight of an analyzer's or a feature's part of the budget, by its name; 1 where it is left out."""
     privacy_unit: str = "example"
