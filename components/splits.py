@@ -1,4 +1,4 @@
-"""Whether a pipeline's splits have nobody in common, by how its ExampleGen draws them: found when the pipeline is built."""
+"""What a pipeline shows, when it is built, of the examples that a component is given: whose they are, and how they were split."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from tfx_privacy.components import keys
 
 # Nodes that give examples of the same split for examples of a split, by the output that holds them. By name, because
 # components do not import each other; an author's own class is none of these.
+_TRANSFORM = ("tfx.components.transform.component", "Transform")
 _PASSING_ON = {
-    ("tfx.components.transform.component", "Transform"): "transformed_examples",
+    _TRANSFORM: "transformed_examples",
     ("tfx_privacy.components.dp_transform.component", "DPTransform"): "transformed_examples",
     ("tfx_privacy.components.canary_inserter.component", "CanaryInserter"): "examples_with_canaries",
 }
@@ -44,6 +45,26 @@ def disjoint_for(
     if source is None or any(_example_gen_of(_examples_of(each)) is not source for each in beside):
         return None
     return _drawn_for(source, user_id_key)
+
+
+def transformed_from(channel: types.BaseChannel) -> types.BaseChannel | None:
+    """The examples that TFX's own Transform made some examples of, which themselves do not say it.
+
+    Transform hands on neither span nor fingerprint. A run of a pipeline gives it and whoever is wired beside it the same ones.
+
+    Args:
+      channel: Of examples, as a component is given them.
+
+    Returns:
+      What the first of the Transforms was given; None if no Transform made them.
+    """
+    found: Any = channel
+    for _ in range(_MAX_NODES):
+        node = getattr(found, "producer_component", None)
+        if node is None or _kind(node) != _TRANSFORM or found.output_key != _PASSING_ON[_TRANSFORM]:
+            break
+        found = _examples_input(node)
+    return None if found is channel else found
 
 
 def _drawn_for(example_gen: Any, user_id_key: str | None) -> Literal["example", "user"] | None:
@@ -78,8 +99,7 @@ def _example_gen_of(channel: Any) -> Any:
             return None
         if _draws_by_hash(node):
             return node
-        kind = type(node)
-        if _PASSING_ON.get((kind.__module__, kind.__name__)) != channel.output_key:
+        if _PASSING_ON.get(_kind(node)) != channel.output_key:
             return None
         channel = _examples_input(node)
     return None
@@ -89,6 +109,10 @@ def _examples_of(release: Any) -> Any:
     """The examples that a component was given which gave a release."""
     node = getattr(release, "producer_component", None)
     return None if node is None else _examples_input(node)
+
+
+def _kind(node: Any) -> tuple[str, str]:
+    return type(node).__module__, type(node).__name__
 
 
 def _examples_input(node: Any) -> Any:

@@ -62,6 +62,7 @@ class DPTrainerSpec(component_spec.ComponentSpec):
             type=standard_artifacts.HyperParameters, optional=True
         ),
         **{key: component_spec.ChannelParameter(type=artifacts.PrivacyRelease, optional=True) for key in releases.KEYS},
+        releases.SOURCE_EXAMPLES_KEY: component_spec.ChannelParameter(type=standard_artifacts.Examples, optional=True),
     }
     OUTPUTS = {
         keys.MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model),
@@ -245,6 +246,7 @@ class DPTrainer(base_component.BaseComponent):
                 num_privacy_releases=len(wired) or None,
                 schema_release=releases.schemas_release(schema, wired),
                 **wired,
+                source_examples=splits.transformed_from(examples) if wired else None,
                 model=channel_utils.as_channel([standard_artifacts.Model()]),
                 model_run=channel_utils.as_channel([standard_artifacts.ModelRun()]),
                 privacy_guarantee=channel_utils.as_channel([artifacts.PrivacyGuarantee()]),

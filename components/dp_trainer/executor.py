@@ -107,7 +107,7 @@ class Executor(trainer_executor.GenericExecutor):
                 sources=list(request.sources),
                 labels=trained_labels.planned(request),
                 releases=released.all,
-                examples=examples_read.of(input_dict[keys.EXAMPLES]),
+                examples=examples_read.of(input_dict.get(releases.SOURCE_EXAMPLES_KEY) or input_dict[keys.EXAMPLES]),
                 splits_disjoint_for=exec_properties.get(keys.SPLITS_DISJOINT_FOR) or None,
             )
             releases.check(terms.beside(request.privacy), request.privacy, request.account)

@@ -23,6 +23,8 @@ from tfx_privacy.releases.record import FILE_NAME, Release, file_name
 
 KEYS = tuple(f"privacy_release_{number}" for number in range(1, 9))
 """Inputs of DPTrainer: one for each channel, because Kubeflow takes no union of channels."""
+SOURCE_EXAMPLES_KEY = "source_examples"
+"""Input of DPTrainer, not read: what TFX's Transform made the examples of, where nothing else says which ones they are."""
 NUM_RELEASES_KEY = "num_privacy_releases"
 """Execution parameter: how many are wired, so one that does not arrive is missed."""
 SCHEMA_RELEASE_KEY = "schema_release"

@@ -49,6 +49,7 @@ class Bench:
     def examples(self, splits: dict[str, Any], name: str = "examples") -> None:
         self.inputs["examples"] = [disk.write_examples(self.root / name, splits, 2)]
         self.inputs["examples"][0].span = 7
+        self.inputs["examples"][0].set_string_custom_property("input_fingerprint", "split:single_split,num_files:1")
 
     def schema(self, text: str) -> None:
         (self.root / "schema" / "schema.pbtxt").write_text(text)
@@ -117,6 +118,7 @@ def test_the_examples_are_copied_to_the_byte(bench: Bench) -> None:
     assert added == ["Split-train/canaries_tfrecord-00000-of-00001.gz"]
     original, artifact = bench.inputs["examples"][0], bench.outputs["examples_with_canaries"][0]
     assert (artifact.split_names, artifact.span) == (original.split_names, 7)
+    assert artifact.get_string_custom_property("input_fingerprint") == "split:single_split,num_files:1"
     assert artifact.get_string_custom_property("payload_format") == "FORMAT_TF_EXAMPLE"
     assert examples_utils.get_file_format(artifact) == "tfrecords_gzip"
 

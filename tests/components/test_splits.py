@@ -112,6 +112,21 @@ def test_transform_and_canaries_leave_records_in_their_splits() -> None:
     assert disjoint(transform(example_gen(input_config=inputs("train", "eval")))) is None
 
 
+def test_what_transforms_made_examples_of_is_what_the_first_was_given() -> None:
+    from tfx.components import Transform
+
+    from tfx_privacy.components import splits
+
+    node = example_gen()
+    once = transform(node)
+    twice = Transform(examples=once.outputs["transformed_examples"], schema=schema(), preprocessing_fn="a.b")
+    for last in (once, twice):
+        assert splits.transformed_from(last.outputs["transformed_examples"]) is node.outputs["examples"]
+    assert splits.transformed_from(node.outputs["examples"]) is None
+    own = transform(node, type("Transform", (Transform,), {}))
+    assert splits.transformed_from(own.outputs["transformed_examples"]) is None
+
+
 def test_a_node_that_nobody_knows_shows_nothing() -> None:
     from tfx.components import Transform
     from tfx.dsl.components.common import importer, resolver

@@ -18,6 +18,7 @@ from tfx_privacy.guarantee.coverage import covered
 from tfx_privacy.guarantee.mechanism import DPMechanism
 from tfx_privacy.guarantee.recomputation import epsilon_of_this_run, recomputed_epsilon
 from tfx_privacy.guarantee.record import CoveredRelease, PrivacyGuarantee
+from tfx_privacy.guarantee.spending import identities
 from tfx_privacy.records import signing, statement
 from tfx_privacy.releases.record import Answer, ExamplesRead, Release, Selection, file_name
 
@@ -330,6 +331,42 @@ def test_reference_models_are_stated_with_what_was_released(bench: Bench) -> Non
 def test_examples_that_do_not_say_which_they_are(tmp_path: pathlib.Path) -> None:
     record = Bench(tmp_path).run()
     assert record.examples == [ExamplesRead()]
+
+
+def test_what_transform_was_given_says_which_examples_they_are(bench: Bench) -> None:
+    from tfx.types import standard_artifacts
+
+    silent = standard_artifacts.Examples()
+    for name in ("uri", "split_names"):
+        setattr(silent, name, getattr(bench.inputs["examples"][0], name))
+    bench.inputs["source_examples"] = bench.inputs["examples"]
+    bench.inputs["examples"] = [silent]
+    record = bench.run(CALIBRATED, **wire(bench, [a_release()]))
+    assert record.examples == [EXAMPLES]
+    assert identities(record.examples) == identities(record.releases[0].examples)
+
+
+def test_the_component_wires_what_transform_was_given() -> None:
+    from tfx.components import ImportExampleGen, SchemaGen, Transform
+
+    from tfx_privacy import DPStatisticsGen, DPTrainer, Number
+    from tfx_privacy.releases.parameters import DPPreprocessing
+
+    examples = ImportExampleGen(input_base="/data").outputs["examples"]
+    terms = DPPreprocessing(target_epsilon=0.1, target_delta=1e-5)
+    statistics = DPStatisticsGen(examples=examples, features={"x": Number(bounds=(0, 1))}, privacy=terms)
+    schema = SchemaGen(statistics=statistics.outputs["statistics"]).outputs["schema"]
+    transform = Transform(examples=examples, schema=schema, preprocessing_fn="a.b")
+    release = statistics.outputs["privacy_release"]
+    made: dict[str, Any] = {"module_path": "a", "privacy": CALIBRATED}
+    transformed = transform.outputs["transformed_examples"]
+    wired = DPTrainer(examples=transformed, privacy_releases=release, **made)
+    assert wired.inputs["source_examples"] is examples
+    for other in (
+        DPTrainer(examples=transformed, **made),
+        DPTrainer(examples=examples, privacy_releases=release, **made),
+    ):
+        assert "source_examples" not in other.inputs
 
 
 def test_what_orchestrators_make_of_a_number_is_the_same_number() -> None:

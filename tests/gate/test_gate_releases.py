@@ -104,7 +104,7 @@ def test_a_training_that_does_not_say_which_examples_it_read() -> None:
         found = result(guarantee(release(), examples=examples))
         assert found.status == "failed"
         assert "training does not say which" in found.explanation
-        assert "DPTransform copies them" in found.explanation
+        assert "A component of your own between them must copy" in found.explanation
 
 
 def test_where_neither_says_which_all_is_added_up_and_nothing_contradicts() -> None:

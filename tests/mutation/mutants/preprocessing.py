@@ -53,7 +53,7 @@ PREPROCESSING = [
     ),
     # How much noise.
     Mutant(
-        "no noise", "noisy_vector",
+        "answers without noise", "noisy_vector",
         "exact + rounded_gaussian(np.full(len(exact), answer.noise_standard_deviation), bits)", "exact",
         "test_noisy::test_every_number_gets_the_answer_s_noise_once",
     ),
@@ -258,6 +258,10 @@ PREPROCESSING = [
         "test_private_vocabularies::test_files_have_names_of_their_own",
     ),
     # The component; these import TFX.
+    Mutant(
+        "examples that any node made are those that it was given", "transformed_from", "_kind(node) != _TRANSFORM", "False",
+        "test_splits::test_what_transforms_made_examples_of_is_what_the_first_was_given",
+    ),
     Mutant(
         "tft's own analyzers are taken", "dp_transform.executor:_check", "session.uncovered and not allow_uncovered", "False",
         "test_dp_transform::test_what_adds_no_noise_is_refused",

@@ -213,7 +213,7 @@ RELEASES = [
     ),
     Mutant(
         "every node leaves records in their splits", "components.splits:_example_gen_of",
-        "_PASSING_ON.get((kind.__module__, kind.__name__)) != channel.output_key", "False",
+        "_PASSING_ON.get(_kind(node)) != channel.output_key", "False",
         "test_splits::test_a_node_that_nobody_knows_shows_nothing",
     ),
     Mutant(

@@ -19,8 +19,8 @@ _REMEDY = (
     "neighbouring relation, ledger and dataset."
 )
 _UNKNOWN_EXAMPLES = (
-    "The span, version and input_fingerprint that ExampleGen gives to its examples must reach DPTrainer: DPTransform copies "
-    "them to transformed_examples, TFX's Transform does not."
+    "The span, version and input_fingerprint that ExampleGen gives to its examples must reach DPTrainer. A component of your "
+    "own between them must copy these custom properties to the examples that it makes."
 )
 
 
