@@ -33,7 +33,7 @@ from tfx_privacy.guarantee.record import (
     guarantee_digest,
 )
 from tfx_privacy.guarantee.spending import Beside
-from tfx_privacy.records import statement
+from tfx_privacy.records import digest, statement, strict_json
 from tfx_privacy.releases.record import Answer, ExamplesRead, Release, Selection, release_digest
 
 DELTA = 1e-5
@@ -329,6 +329,18 @@ class TestRecord:
 
         record = statement.from_json(PrivacyGuarantee, (GOLDEN / "records" / f"{name}.json").read_bytes())
         assert guarantee_digest(record) == f"sha256:{DIGESTS[name]}"
+
+    def test_fields_younger_than_ledgers_are_no_part_of_a_digest_where_they_say_nothing(self) -> None:
+        """Of a scope and a base model as ledgers knew them: no `covered_by`, no `releases`."""
+        base = TestBaseModel().base()
+        record = evidence.make_guarantee(
+            scope=[ScopeItem(artifact="schema", covered=False, detail="Read.")], base_model=base
+        )
+        facts = record.model_dump(mode="json")
+        assert facts["scope"][0].pop("covered_by") == []
+        assert facts["base_model"].pop("releases") == []
+        facts |= {"dataset_id": None, "ledger": None, "statement": ""}
+        assert guarantee_digest(record) == digest.text_digest(strict_json.canonical(facts))
 
     def test_a_guarantee_from_before_is_read(self) -> None:
         document = json.loads(evidence.make_guarantee().to_json())

@@ -189,7 +189,7 @@ PREPROCESSING = [
         "test_exact_sums::test_real_records_that_are_mixed_end_the_run",
     ),
     Mutant(
-        "each value is a record", "Drafting.note", "tf.identity(values)", "values",
+        "each value is a record", "Drafting.note", "num_rows(x)", "self._num_records",
         f"{_APART}test_an_assertion_of_rows_holds_for_real_records_too",
     ),
     Mutant(
