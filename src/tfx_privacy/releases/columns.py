@@ -6,6 +6,8 @@ import dataclasses
 
 import numpy as np
 
+from tfx_privacy.errors import ParameterError
+
 
 @dataclasses.dataclass(frozen=True)
 class Column:
@@ -35,3 +37,13 @@ class Column:
     def of(self, kept: np.ndarray) -> Column:
         """The values where a mask is true."""
         return Column(self.values[kept], self.rows[kept])
+
+    def known(self) -> Column:
+        """Without NaN, which counts as missing."""
+        return self.of(~np.isnan(self.values)) if self.values.dtype.kind == "f" else self
+
+    def numbers(self, max_values: int) -> Column:
+        """The numbers that count, as float64, at most so many of each record."""
+        if self.values.dtype.kind not in "fiub":
+            raise ParameterError(f"Expected numbers, not values of dtype {self.values.dtype}.")
+        return Column(self.values.astype(np.float64), self.rows).known().first(max_values)

@@ -106,7 +106,7 @@ class Presence(VectorQuery):
 
     def sums(self, column: Column) -> np.ndarray:
         """The number of different records in it."""
-        return np.array([len(np.unique(_known(column).rows))], np.int64)
+        return np.array([len(np.unique(column.known().rows))], np.int64)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,7 +132,7 @@ class Moments(VectorQuery):
 
     def sums(self, column: Column) -> np.ndarray:
         """In units of 1 / GRID."""
-        values = _numbers(column, self.max_values).values
+        values = column.numbers(self.max_values).values
         low, high = self.bounds
         scaled = (np.clip(values, low, high) - low) / (high - low) * 2.0 - 1.0
         on_grid = np.clip(np.rint(scaled * GRID), -GRID, GRID).astype(np.int64)
@@ -208,7 +208,7 @@ class Quantiles(VectorQuery):
 
     def sums(self, column: Column) -> np.ndarray:
         """Values in each bin."""
-        values = _numbers(column, self.max_values).values
+        values = column.numbers(self.max_values).values
         low, high = self.bounds
         places = (np.clip(values, low, high) - low) / (high - low) * self.bins
         return np.bincount(np.minimum(places.astype(np.int64), self.bins - 1), minlength=self.bins).astype(np.int64)
@@ -279,7 +279,7 @@ class Counts(VectorQuery):
 
     def sums(self, column: Column) -> np.ndarray:
         """Of each value, in the order of `keys`."""
-        known = _known(column).first(self.max_values).values
+        known = column.known().first(self.max_values).values
         order = sorted(range(len(self.keys)), key=lambda place: self.keys[place])
         keys = np.array([self.keys[place] for place in order], known.dtype if known.dtype == object else None)
         places = np.minimum(np.searchsorted(keys, known), len(keys) - 1)
@@ -317,7 +317,7 @@ class Intervals(VectorQuery):
 
     def sums(self, column: Column) -> np.ndarray:
         """Of each interval; a value on a boundary lies above it."""
-        values = _numbers(column, self.max_values).values
+        values = column.numbers(self.max_values).values
         places = np.searchsorted(np.asarray(self.boundaries), values, side="right")
         return np.bincount(places, minlength=self.length).astype(np.int64)
 
@@ -341,7 +341,7 @@ class Bounds(VectorQuery):
     def sums(self, column: Column) -> np.ndarray:
         """From the most negative numbers to the most positive."""
         values = np.nan_to_num(
-            _numbers(column, self.max_values).values, posinf=2.0**_MAX_EXPONENT, neginf=-(2.0**_MAX_EXPONENT)
+            column.numbers(self.max_values).values, posinf=2.0**_MAX_EXPONENT, neginf=-(2.0**_MAX_EXPONENT)
         )
         exponents = np.frexp(np.abs(values))[1] - 1
         sizes = np.clip(exponents - _MIN_EXPONENT, 0, _EXPONENTS - 1) + 1
@@ -427,21 +427,6 @@ def check_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
 
 def _is_int64(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
-
-
-def _known(column: Column) -> Column:
-    """Without NaN, which counts as missing."""
-    if column.values.dtype.kind == "f":
-        return column.of(~np.isnan(column.values))
-    return column
-
-
-def _numbers(column: Column, max_values: int) -> Column:
-    """The numbers that count, as float64."""
-    values = column.values
-    if values.dtype.kind not in "fiub":
-        raise ParameterError(f"Expected numbers, not values of dtype {values.dtype}.")
-    return _known(Column(values.astype(np.float64), column.rows)).first(max_values)
 
 
 def _words(counts: Counter[Any]) -> Counter[bytes]:

@@ -32,11 +32,11 @@ PREPROCESSING = [
     ),
     Mutant(
         "all public values of a record count", "Counts.sums",
-        "_known(column).first(self.max_values).values", "_known(column).values", _MOVED,
+        "column.known().first(self.max_values).values", "column.known().values", _MOVED,
     ),
     Mutant(
         "a record counts for each of its values", "Presence.sums",
-        "np.unique(_known(column).rows)", "_known(column).rows", _MOVED,
+        "np.unique(column.known().rows)", "column.known().rows", _MOVED,
     ),
     Mutant(
         "a record in two places is two records", "Column.__post_init__",
@@ -44,7 +44,7 @@ PREPROCESSING = [
         "test_sensitivity::test_values_of_a_record_in_several_places_are_those_of_one_record",
     ),
     Mutant(
-        "NaN counts", "queries:_known", "column.of(~np.isnan(column.values))", "column",
+        "NaN counts", "Column.known", "self.of(~np.isnan(self.values))", "self",
         "test_decoding::test_nan_counts_as_missing_and_an_infinity_as_the_bound",
     ),
     Mutant(
