@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfx_privacy.components import example_files
-from tfx_privacy.errors import DataError, TFXPrivacyError
+from tfx_privacy.errors import DataError, InternalError, TFXPrivacyError
 from tfx_privacy.releases.columns import Column
 from tfx_privacy.releases.queries import Query, VectorQuery, Vocabulary
 from tfx_privacy.training import without_values
@@ -32,7 +32,7 @@ _MAX_VALUES_HELD = 200_000
 _PARTS = 32
 """A vocabulary is merged in so many parts, by hash, so that no worker holds all of it."""
 _FILE, _FAILURES = "sums", "failures"
-_RECORD = struct.Struct("<IBI")
+_RECORD = struct.Struct("<IiBI")
 _VECTOR, _VALUES = 0, 1
 _NUM_USER_BYTES = 16
 
@@ -109,6 +109,7 @@ def read(folder: str, queries: Sequence[Query]) -> Sums:
 
     Raises:
       DataError: If records could not be read: the first of the errors by their texts, whichever worker was first.
+      InternalError: If a part is there twice, as after a run that was killed: added up, a record would count twice.
     """
     failures = sorted(_records_in(folder, _FAILURES))
     if failures:
@@ -116,8 +117,12 @@ def read(folder: str, queries: Sequence[Query]) -> Sums:
     found: Sums = [
         Counter() if isinstance(query, Vocabulary) else np.zeros(_length(query), np.int64) for query in queries
     ]
+    seen: set[tuple[int, int, int]] = set()
     for record in _records_in(folder, _FILE):
-        place, kind, length = _RECORD.unpack_from(record)
+        place, part, kind, length = _RECORD.unpack_from(record)
+        if (place, part, kind) in seen:
+            raise InternalError(f"The sums in {folder} hold a part twice. Run the component again.")
+        seen.add((place, part, kind))
         rest = record[_RECORD.size :]
         counts = np.frombuffer(rest, np.int64, length)
         if kind == _VECTOR:
@@ -209,7 +214,11 @@ class _SumBatches(beam.DoFn):
 
 
 class _Users(beam.DoFn):
-    """Gives each record under its user, with a hash that orders the user's records; records of nobody are left out."""
+    """Gives each record under its user, with a hash that orders the user's records.
+
+    Left out are records of nobody, and of several: ExampleGen tells users apart by all that the feature holds, so a user who
+    is one of two there may be in both splits.
+    """
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -222,12 +231,17 @@ class _Users(beam.DoFn):
 
     def _of(self, file: str) -> Iterator[tuple[bytes, tuple[bytes, bytes]]]:
         for records in _batches(file):
-            kept = self._reader.users(records).first(1)
-            serialized = records.numpy()
-            for user, row in zip(kept.values.tolist(), kept.rows.tolist(), strict=True):
-                record = serialized[row]
-                name = user if isinstance(user, bytes) else str(user).encode()
-                yield name, (hashlib.blake2b(record, digest_size=_NUM_USER_BYTES).digest(), record)
+            yield from self._named(records)
+
+    def _named(self, records: Any) -> Iterator[tuple[bytes, tuple[bytes, bytes]]]:
+        found = self._reader.users(records)
+        kept = found.of(np.bincount(found.rows, minlength=len(records))[found.rows] == 1)
+        serialized = records.numpy()
+        for user, row in zip(kept.values.tolist(), kept.rows.tolist(), strict=True):
+            record = serialized[row]
+            # A number and the text of its digits are two, as they are for ExampleGen.
+            name = b"t" + user if isinstance(user, bytes) else b"n%d" % user
+            yield name, (hashlib.blake2b(record, digest_size=_NUM_USER_BYTES).digest(), record)
 
 
 def _failure(error: TFXPrivacyError) -> Any:
@@ -265,12 +279,12 @@ class _Sum(beam.CombineFn):
 
 
 def _written(sums: tuple[_Key, Any]) -> bytes:
-    (place, _), found = sums
+    (place, part), found = sums
     if isinstance(found, Counter):
         counts = np.fromiter(found.values(), np.int64, len(found))
         keys = b"".join(struct.pack("<I", len(key)) + key for key in found)
-        return _RECORD.pack(place, _VALUES, len(found)) + counts.tobytes() + keys
-    return _RECORD.pack(place, _VECTOR, len(found)) + np.asarray(found, np.int64).tobytes()
+        return _RECORD.pack(place, part, _VALUES, len(found)) + counts.tobytes() + keys
+    return _RECORD.pack(place, part, _VECTOR, len(found)) + np.asarray(found, np.int64).tobytes()
 
 
 def _split(text: bytes, count: int) -> list[bytes]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -39,6 +41,7 @@ from tfx_privacy.releases.record import Component, Release, file_name
 PRIVACY_KEY = "privacy"
 TARGET_EPSILON_KEY = "target_epsilon"
 
+_WORK = ".work-"
 
 PARAMETERS = {
     PRIVACY_KEY: component_spec.ExecutionParameter(type=str),
@@ -64,8 +67,10 @@ def arguments(
     """Values of `PARAMETERS`.
 
     Raises:
-      ParameterError: If `privacy` is none, or there is no target_epsilon to replace.
+      ParameterError: If `privacy` is none, there is no target_epsilon to replace, or the examples hold what TFX's own
+        Transform took from others.
     """
+    splits.check_released(examples)
     if not isinstance(privacy, DPPreprocessing):
         raise ParameterError(f"Expected privacy={_validate.short(privacy)} to be a DPPreprocessing.")
     if target_epsilon is not None and privacy.target_epsilon is None:
@@ -93,6 +98,18 @@ def read_privacy(exec_properties: Mapping[str, Any]) -> DPPreprocessing:
     if target is not None:
         values["target_epsilon"] = target
     return DPPreprocessing.from_json(strict_json.dumps(values, indent=None))
+
+
+def work_folder(uri: str) -> str:
+    """A path below an output, for what must not leave; nothing is there.
+
+    A run that was killed may have left its own: exact sums, which added up to others would count a record twice, and which
+    must not lie about. So what is left is removed, and the name is a new one.
+    """
+    for name in tf.io.gfile.listdir(uri) if tf.io.gfile.exists(uri) else ():
+        if name.startswith(_WORK):
+            tf.io.gfile.rmtree(os.path.join(uri, name.rstrip("/")))
+    return os.path.join(uri, f"{_WORK}{uuid.uuid4().hex}")
 
 
 def files_of(examples: Sequence[types.Artifact], names: Sequence[str], component: str) -> list[str]:

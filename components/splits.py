@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from tfx import types
@@ -12,16 +12,19 @@ from tfx.types import standard_component_specs
 from tfx.utils import proto_utils
 
 from tfx_privacy.components import keys
+from tfx_privacy.errors import ParameterError
 
 # Nodes that give examples of the same split for examples of a split, by the output that holds them. By name, because
 # components do not import each other; an author's own class is none of these.
 _TRANSFORM = ("tfx.components.transform.component", "Transform")
+_DP_TRANSFORM = ("tfx_privacy.components.dp_transform.component", "DPTransform")
 _PASSING_ON = {
     _TRANSFORM: "transformed_examples",
-    ("tfx_privacy.components.dp_transform.component", "DPTransform"): "transformed_examples",
+    _DP_TRANSFORM: "transformed_examples",
     ("tfx_privacy.components.canary_inserter.component", "CanaryInserter"): "examples_with_canaries",
 }
 _MAX_NODES = 100
+_ALLOW_UNCOVERED = "allow_uncovered_analyzers"
 
 
 def disjoint_for(
@@ -45,6 +48,57 @@ def disjoint_for(
     if source is None or any(_example_gen_of(_examples_of(each)) is not source for each in beside):
         return None
     return _drawn_for(source, user_id_key)
+
+
+def check_transform_graph(channel: types.BaseChannel, transform_graph: types.BaseChannel | None) -> None:
+    """Refuses examples that a graph made of which the training would know nothing: what its analyzers took is in each record.
+
+    Args:
+      channel: Of examples, as a component is given them.
+      transform_graph: As it is given it.
+
+    Raises:
+      ParameterError: If they are of different nodes, or the examples went through more than one graph.
+    """
+    made = list(_transforms_of(channel))
+    if made and getattr(transform_graph, "producer_component", None) is not made[0]:
+        raise ParameterError(
+            f"The examples are made by {made[0].id}, and transform_graph is {'not its' if transform_graph else 'not given'}. "
+            f"Give {made[0].id}'s transform_graph, or what it took from the records is not accounted for."
+        )
+    _check_released(made[1:], "before they came to another Transform, whose graph does not hold what it took from them")
+
+
+def check_released(channel: types.BaseChannel) -> None:
+    """Refuses examples whose records hold what was taken from others without noise: one record moves all of them.
+
+    Raises:
+      ParameterError: If any node but a DPTransform made them.
+    """
+    _check_released(list(_transforms_of(channel)), "so one record moves all others and no noise is enough")
+
+
+def _check_released(nodes: Sequence[Any], reason: str) -> None:
+    for node in nodes:
+        if _kind(node) != _DP_TRANSFORM or node.exec_properties.get(_ALLOW_UNCOVERED):
+            raise ParameterError(
+                f"The examples were made by {node.id}, whose analyzers add no noise, {reason}. Give the examples that "
+                f"{node.id} was given, or put DPTransform in its place."
+            )
+
+
+def _transforms_of(channel: Any) -> Iterator[Any]:
+    """The nodes that made examples by a graph, the last first; by their outputs, so an author's own class is one too."""
+    for _ in range(_MAX_NODES):
+        node = getattr(channel, "producer_component", None)
+        if node is None:
+            return
+        is_transform = channel.output_key == _PASSING_ON[_TRANSFORM] and keys.TRANSFORM_GRAPH in node.outputs
+        if is_transform:
+            yield node
+        elif _PASSING_ON.get(_kind(node)) != channel.output_key:
+            return
+        channel = _examples_input(node)
 
 
 def transformed_from(channel: types.BaseChannel) -> types.BaseChannel | None:
@@ -127,6 +181,7 @@ def _draws_by_hash(node: Any) -> bool:
     if not inspect.isclass(executor):
         return False
     base = base_example_gen_executor.BaseExampleGenExecutor
-    return (
-        issubclass(executor, base) and getattr(executor, "GenerateExamplesByBeam", None) is base.GenerateExamplesByBeam
+    # One that overrides either may write a record to several splits.
+    return issubclass(executor, base) and all(
+        getattr(executor, name, None) is getattr(base, name) for name in ("Do", "GenerateExamplesByBeam")
     )

@@ -26,7 +26,6 @@ SPLITS_KEY = "splits"
 
 FILE_NAME = "FeatureStats.pb"
 """In each split's folder, as StatisticsGen calls it."""
-_WORK = ".dp_statistics_gen"
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -79,7 +78,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         ) as runs:
             for name, run in zip(names, runs, strict=True):
                 bits = RandomBits.of_system()
-                work = os.path.join(written.uri, f"{_WORK}-{name}")
+                work = releasing.work_folder(written.uri)
                 found = releasing.released(
                     self._make_beam_pipeline, source, files[name], plan, range(len(plan.queries)), work, bits
                 )

@@ -60,8 +60,7 @@ class ExampleReader:
         """Whom the records are of."""
         assert self.user_id_key is not None
         (found,) = _columns(records.numpy(), [Wanted(self.user_id_key, _USERS)])
-        # A number and the text of its digits are one user, whose records stand partly under one and partly under the other.
-        return Column(np.array([_identity(value) for value in found.values.tolist()], object), found.rows)
+        return found
 
 
 def of_queries(
@@ -123,10 +122,6 @@ def _joined(parts: Sequence[Column], wanted: Wanted) -> Column:
 
 def _none(wanted: Wanted) -> Column:
     return Column(np.zeros(0, object if wanted.kinds != _NUMBERS else np.float64), np.zeros(0, np.int64))
-
-
-def _identity(value: Any) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode()
 
 
 @functools.lru_cache(maxsize=1)

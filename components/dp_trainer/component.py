@@ -180,8 +180,8 @@ class DPTrainer(base_component.BaseComponent):
             what the model took from it.
 
         Raises:
-          ParameterError: If `target_delta` is missing, or not exactly one module is given, or another
-            argument breaks its rule.
+          ParameterError: If `target_delta` is missing, not exactly one module is given, the examples are a Transform's and
+            `transform_graph` is not, or another argument breaks its rule.
         """
         if privacy.target_delta is None:
             raise ParameterError("target_delta is not set. Choose one below 1 / number of records, e.g. 1e-6.")
@@ -209,6 +209,7 @@ class DPTrainer(base_component.BaseComponent):
                 "hyperparameters_are_public is about a channel of hyperparameters, and there is none. Give "
                 "hyperparameters, or leave it out."
             )
+        splits.check_transform_graph(examples, transform_graph)
         wired = releases.channels(privacy_releases)
         train_args = train_args or trainer_pb2.TrainArgs()
         if train_args.num_steps:

@@ -36,7 +36,6 @@ from tfx_privacy.transform.session import Session
 
 ALLOW_UNCOVERED_KEY = "allow_uncovered_analyzers"
 
-_WORK = ".dp_transform"
 _ASSETS = os.path.join("transform_fn", "assets")
 
 
@@ -76,7 +75,7 @@ class Executor(transform_executor.Executor):
         spec = _feature_spec(input_dict[keys.SCHEMA])
         graph = artifact_utils.get_single_instance(output_dict[keys.TRANSFORM_GRAPH])
         _files.check_writable([artifact.uri for found in output_dict.values() for artifact in found])
-        work = os.path.join(graph.uri, _WORK)
+        work = releasing.work_folder(graph.uri)
         session = self._session = Session(os.path.join(work, "vocabularies"))
         allow_uncovered = exec_properties.get(ALLOW_UNCOVERED_KEY) == 1
         try:

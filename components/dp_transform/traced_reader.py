@@ -10,10 +10,8 @@ from typing import Any
 import tensorflow as tf
 from typing_extensions import Self
 
-from tfx_privacy.errors import DataError
 from tfx_privacy.releases.columns import Column
 from tfx_privacy.training import without_values
-from tfx_privacy.transform import records_apart
 from tfx_privacy.transform.session import Draft
 
 
@@ -22,32 +20,20 @@ class TracedReader:
     """The `exact_sums.Reader` of a SavedModel."""
 
     model_path: str
-    """Its `columns.traced` takes serialized records and gives values and rows for each query; `users.traced`, of users."""
-    names: tuple[str, ...]
-    """Of the queries."""
+    """Its `columns.one_by_one` takes serialized records and gives values and rows for each query; `users.traced`, of users."""
 
     @classmethod
     def save(cls, draft: Draft, path: str) -> Self:
         """Saves what was traced to a folder that stays for as long as records are read."""
         tf.saved_model.save(draft.module, path)
-        return cls(path, tuple(asked.query.name for asked in draft.asked))
+        return cls(path)
 
     def columns(self, records: Any) -> Sequence[Column]:
-        """Of each query, its values.
-
-        Raises:
-          DataError: If what is asked of a record depends on the others, as far as some of the first records of a process show.
-        """
-        what = "What preprocessing_fn makes of the records"
-        if self.model_path not in _tried:
-            mixed = without_values.call(lambda: records_apart.first_mixed(self._of, records), what)
-            if mixed is not None:
-                raise DataError(
-                    f"{self.names[mixed]!r} gets something else of a record alone than of the same record among others. "
-                    f"{records_apart.REMEDY}"
-                )
-            _tried.add(self.model_path)
-        return [Column(*pair) for pair in without_values.call(lambda: self._of(records), what)]
+        """Of each query, its values: made of each record alone."""
+        found = without_values.call(
+            lambda: _model(self.model_path).columns.one_by_one(records), "What preprocessing_fn makes of the records"
+        )
+        return [Column(values.numpy(), rows.numpy()) for values, rows in found]
 
     def users(self, records: Any) -> Column:
         """Whom the records are of."""
@@ -55,12 +41,6 @@ class TracedReader:
             lambda: _model(self.model_path).users.traced(records), "What tells users apart"
         )
         return Column(values.numpy(), rows.numpy())
-
-    def _of(self, records: Any) -> records_apart.Columns:
-        return [(values.numpy(), rows.numpy()) for values, rows in _model(self.model_path).columns.traced(records)]
-
-
-_tried: set[str] = set()
 
 
 @functools.lru_cache(maxsize=4)

@@ -117,6 +117,15 @@ def states(ledger: Ledger) -> list[str]:
     return [run.state for run in ledger.verify().datasets[DATASET].runs.values()]
 
 
+def test_what_a_run_that_was_killed_left_is_gone(bench: Bench) -> None:
+    """Exact sums must not lie about, and must not be added to others."""
+    left = bench.root / "out" / "statistics" / ".work-0123"
+    left.mkdir(parents=True)
+    (left / "sums-00000-of-00001").write_bytes(b"exact")
+    bench.run()
+    assert {path.name for path in (bench.root / "out" / "statistics").iterdir()} == {"Split-train", "Split-eval"}
+
+
 def test_each_split_has_statistics_and_the_record_of_its_release(bench: Bench) -> None:
     from tfx.types import artifact_utils
 

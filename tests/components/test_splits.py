@@ -90,7 +90,8 @@ def test_an_executor_that_splits_by_itself_shows_nothing() -> None:
     from tfx.components.example_gen.component import FileBasedExampleGen
     from tfx.dsl.components.base import executor_spec
 
-    for members, expected in (({}, "example"), ({"GenerateExamplesByBeam": lambda self, *args: {}}, None)):
+    own: Any = lambda self, *args: {}
+    for members, expected in (({}, "example"), ({"GenerateExamplesByBeam": own}, None), ({"Do": own}, None)):
         spec = executor_spec.BeamExecutorSpec(_own_executor(**members))
         assert disjoint(FileBasedExampleGen(input_base="/data", custom_executor_spec=spec)) == expected
 
@@ -125,6 +126,54 @@ def test_what_transforms_made_examples_of_is_what_the_first_was_given() -> None:
     assert splits.transformed_from(node.outputs["examples"]) is None
     own = transform(node, type("Transform", (Transform,), {}))
     assert splits.transformed_from(own.outputs["transformed_examples"]) is None
+
+
+def test_what_transform_took_from_the_records_is_not_left_out_of_a_training() -> None:
+    """Its graph tells what that is; without it, a guarantee would say nothing of the vocabularies in each record."""
+    from tfx.components import Transform
+
+    from tfx_privacy import CanaryInserter
+    from tfx_privacy.components import splits
+    from tfx_privacy.errors import ParameterError
+
+    node = example_gen()
+    once, own = transform(node), transform(node, type("Own", (Transform,), {})).with_id("Own")
+    splits.check_transform_graph(node.outputs["examples"], None)
+    splits.check_transform_graph(node.outputs["examples"], once.outputs["transform_graph"])
+    inserter = CanaryInserter(examples=once.outputs["transformed_examples"], schema=schema(), label_key="y")
+    for made_by, last in ((once, once), (own, own), (inserter, once)):
+        (key,) = set(made_by.outputs) & {"transformed_examples", "examples_with_canaries"}
+        splits.check_transform_graph(made_by.outputs[key], last.outputs["transform_graph"])
+        for other in (None, transform(node).outputs["transform_graph"]):
+            with pytest.raises(ParameterError, match=f"made by {last.id}, and transform_graph is not"):
+                splits.check_transform_graph(made_by.outputs[key], other)
+    twice = Transform(examples=once.outputs["transformed_examples"], schema=schema(), preprocessing_fn="a.b")
+    with pytest.raises(ParameterError, match="made by Transform, whose analyzers add no noise, before they came"):
+        splits.check_transform_graph(twice.outputs["transformed_examples"], twice.outputs["transform_graph"])
+
+
+def test_records_that_hold_what_was_taken_without_noise_are_not_released() -> None:
+    """Of records that are scaled by the largest, that one moves all others, and a release says that it moves itself alone."""
+    from tfx.components import Transform
+
+    from tfx_privacy import DPPreprocessing, DPStatisticsGen, DPTransform
+    from tfx_privacy.errors import ParameterError
+
+    node = example_gen()
+    privacy = DPPreprocessing(target_epsilon=1.0, target_delta=1e-6)
+
+    def private(examples: Any, **options: Any) -> Any:
+        return DPTransform(examples=examples, schema=schema(), preprocessing_fn="a.b", privacy=privacy, **options)
+
+    uncovered = private(node.outputs["examples"], allow_uncovered_analyzers=True)
+    for made_by in (transform(node), transform(node, type("Own", (Transform,), {})), uncovered):
+        with pytest.raises(
+            ParameterError, match=rf"made by {made_by.id}, whose analyzers add no noise, so one record moves"
+        ):
+            private(made_by.outputs["transformed_examples"])
+        with pytest.raises(ParameterError, match="put DPTransform in its place"):
+            DPStatisticsGen(examples=made_by.outputs["transformed_examples"], features={}, privacy=privacy)
+    private(private(node.outputs["examples"]).outputs["transformed_examples"])
 
 
 def test_a_node_that_nobody_knows_shows_nothing() -> None:

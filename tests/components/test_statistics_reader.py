@@ -115,7 +115,7 @@ def test_no_record_is_no_value() -> None:
 def test_users_are_told_apart_by_texts_and_whole_numbers() -> None:
     records = [serialize({"id": [7]}), serialize({"id": [b"ann", b"bob"]}), serialize({}), serialize({"id": [1.5]})]
     users = ExampleReader((), "id").users(tf.constant(records, tf.string))
-    assert (users.values.tolist(), users.rows.tolist()) == ([b"7", b"ann", b"bob"], [0, 1, 1])
+    assert (users.values.tolist(), users.rows.tolist()) == ([7, b"ann", b"bob"], [0, 1, 1])
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -85,7 +85,7 @@ def exact_answer(query: Query, column: Column) -> Any:
 
 
 def columns_of(draft: Draft, records: Any) -> list[Column]:
-    return [Column(values.numpy(), rows.numpy()) for values, rows in draft.module.columns.traced(records)]
+    return [Column(values.numpy(), rows.numpy()) for values, rows in draft.module.columns.one_by_one(records)]
 
 
 def run(

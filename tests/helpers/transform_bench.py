@@ -23,7 +23,7 @@ feature { name: "numbers" type: FLOAT }
 """
 PRIVACY = DPPreprocessing(noise_multiplier=2.0, target_delta=1e-5)
 TRAIN, EVAL = private_transform.make_records(2000, seed=1), private_transform.make_records(500, seed=2)
-WORK = ".dp_transform"
+WORK = ".work-"
 
 
 class Bench:

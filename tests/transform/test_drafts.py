@@ -133,8 +133,8 @@ def test_names_are_of_features(tmp_path: pathlib.Path) -> None:
 
 
 def changing(*functions: Any) -> Any:
-    """One function in the first tracing, another one in the second, and the last of them from then on."""
-    left = list(functions)
+    """One function in the first draft, which is two tracings, another one in the second, and the last of them from then on."""
+    left = [functions[0], *functions]
     return lambda inputs: (left.pop(0) if len(left) > 1 else left[0])(inputs)
 
 

@@ -151,7 +151,7 @@ def test_files_in_memory_are_files() -> None:
 
 def test_a_file_that_is_read_in_one_tracing_alone_is_named(tmp_path: pathlib.Path, path: pathlib.Path) -> None:
     """As a function does that keeps what it read; in whichever tracing that is."""
-    for read_in in range(3):
+    for read_in in range(4):
         calls = tmp_path / f"calls_{read_in}"
 
         def preprocessing_fn(inputs: Any, read_in: int = read_in, calls: pathlib.Path = calls) -> Any:
@@ -163,7 +163,7 @@ def test_a_file_that_is_read_in_one_tracing_alone_is_named(tmp_path: pathlib.Pat
             return {"it": inputs["x"] - dpt.mean(inputs["x"], bounds=(0.0, 1.0))}
 
         made = bench.run(preprocessing_fn, tmp_path / str(read_in))
-        assert os.path.getsize(calls) == 3
+        assert os.path.getsize(calls) == 4
         assert made.session.files.found == [str(path)]
 
 

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 import tfx_privacy.transform as dpt
 from tfx_privacy.errors import ParameterError
-from tfx_privacy.transform import records_apart
 from tfx_privacy.transform.session import Session
 
 pytestmark = pytest.mark.engine
@@ -151,23 +150,76 @@ def test_values_that_fill_up_to_the_longest_record_are_refused(tmp_path: pathlib
         draft(lambda i: dpt.mean(tf.sparse.to_dense(i["numbers"]), **BOUNDS), tmp_path)
 
 
-def test_a_function_that_takes_no_made_up_record_is_left_to_the_real_ones(tmp_path: pathlib.Path) -> None:
+def test_a_function_that_takes_no_made_up_record_is_its_author_s_word(tmp_path: pathlib.Path) -> None:
     made = draft(lambda i: dpt.mean(tf.strings.to_number(tf.strings.substr(i["word"], 20, 3)), **BOUNDS), tmp_path)
     assert len(made.asked) == 1
 
 
-def test_real_records_are_tried_alone_as_well() -> None:
-    """What mixes only records of some values passes with made-up ones that have none of them."""
-    records = tf.constant([b"1", b"2", b"30", b"4"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda i: tf.where(i["x"] < 0, tf.reduce_mean(i["x"]), i["x"]),
+        lambda i: tf.where(tf.math.is_nan(i["x"]), tf.reduce_max(i["x"][:1]), i["x"]),
+        lambda i: tf.minimum(i["x"], tf.reduce_mean(i["x"]) + 100.0),
+        lambda i: tf.reduce_mean(tf.strings.length(tf.strings.split(i["word"], ";").to_tensor()), axis=1),
+        lambda i: tf.where(
+            tf.sparse.to_dense(
+                tf.SparseTensor(i["numbers"].indices, i["numbers"].values, [i["numbers"].dense_shape[0], 1])
+            )[:, 0]
+            == 0.0,
+            tf.reduce_mean(i["x"]),
+            i["x"],
+        ),
+    ],
+    ids=["negative", "nan", "far away", "list", "missing"],
+)
+def test_what_mixes_records_where_they_are_unusual_is_refused(tmp_path: pathlib.Path, make: Any) -> None:
+    """As functions do that fill up what is missing."""
+    with pytest.raises(ParameterError, match="gets something else of a record alone"):
+        draft(lambda inputs: dpt.mean(make(inputs), **BOUNDS), tmp_path)
 
-    def columns(chosen: Any) -> Any:
-        values = np.array([float(text) for text in chosen.numpy()])
-        mixed = values - values.mean() if values.max() > 20 else values
-        return [(values, np.arange(len(values))), (mixed, np.arange(len(values)))]
 
-    assert records_apart.first_mixed(columns, records[:2]) is None
-    assert records_apart.first_mixed(columns, records) == 1
-    assert records_apart.first_mixed(columns, records[:1]) is None
+@pytest.mark.parametrize("make", [lambda x: x - tf.reduce_mean(x, 0), tf.cumsum, lambda x: tf.sort(x, axis=0)])
+def test_what_the_function_returns_is_made_of_each_record_too(tmp_path: pathlib.Path, make: Any) -> None:
+    """Or one record moves many of those that a model is trained on."""
+    with pytest.raises(ParameterError, match="The output 'other' gets something else of a record alone"):
+        Session(str(tmp_path)).draft(
+            lambda inputs: {"it": dpt.mean(inputs["x"], **BOUNDS) + inputs["x"], "other": make(inputs["x"])}, bench.SPEC
+        )
+
+
+def test_a_variable_that_the_function_writes_elsewhere_is_refused(tmp_path: pathlib.Path) -> None:
+    """TensorFlow orders reads and writes when the graph is complete, so an earlier look shows no write."""
+    total = tf.Variable(0.0)
+
+    def remembers(inputs: Any) -> Any:
+        x = inputs["x"]
+        total.assign_add(tf.reduce_sum(tf.where(x > 1e6, x, tf.zeros_like(x))))
+        return dpt.mean(x + total.read_value(), **BOUNDS)
+
+    with pytest.raises(ParameterError, match=r"'mean\(x\)'.*AssignAddVariableOp may change it"):
+        draft(remembers, tmp_path)
+
+
+def test_a_variable_that_stays_is_taken(tmp_path: pathlib.Path) -> None:
+    factor = tf.Variable(2.0)
+    draft(lambda inputs: dpt.mean(inputs["x"] * factor, **BOUNDS), tmp_path)
+
+
+def test_one_by_one_gives_what_a_batch_gives_of_exact_operations(tmp_path: pathlib.Path) -> None:
+    def everything(inputs: Any) -> Any:
+        for name in ("x", "pair", "numbers", "ragged"):
+            dpt.mean(inputs[name], bounds=(0.0, 1.0), max_values=3)
+        dpt.compute_vocabulary(inputs["words"], max_values=2)
+        return {"it": inputs["x"]}
+
+    columns = Session(str(tmp_path)).draft(everything, bench.SPEC).module.columns
+    for size in (0, 1, 50):
+        records = bench.serialized(bench.make_records(size))
+        for alone, together in zip(columns.one_by_one(records), columns.traced(records), strict=True):
+            assert alone[1].dtype == together[1].dtype
+            for ours, theirs in zip(alone, together, strict=True):
+                np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,38 @@ class Drafting:
         self._waits[place] = any(other not in self._released for other in pending)
         self.asked.append(Asked(place, query, values, rows))
 
+    def check_states(self) -> None:
+        """Refuses what reads a variable that the function itself writes.
+
+        Called when the graph is complete: only then does it say what comes before what.
+
+        Raises:
+          ParameterError: If there is such a question.
+        """
+        writing = operations.with_a_state(self.graph.get_operations(), self.graph)
+        for asked in self.asked if writing else ():
+            if operations.read_what_changes(self._above(asked.values), self.graph):
+                raise ParameterError(
+                    f"{asked.query.name!r} is asked of what a variable or a table holds, and {', '.join(writing)} may change "
+                    "it, by other records. Make it of each record alone, and keep nothing between calls."
+                )
+
+    def everything(self, outputs: Any) -> dict[str, tuple[Any, Any]]:
+        """All that was asked and all that the function returns, but for what waits for tft's own analyzers.
+
+        Args:
+          outputs: What it returned.
+
+        Returns:
+          Values and the record of each, by what they are called in an error.
+        """
+        found = {f"{asked.query.name!r}": (asked.values, asked.rows) for asked in self.asked}
+        for name, output in outputs.items() if isinstance(outputs, Mapping) else ():
+            is_column = tf.is_tensor(output) and output.shape.rank != 0
+            if is_column and not self._above(output) & self._uncovered_outputs():
+                found[f"The output {name!r}"] = values_and_rows(output)
+        return found
+
     def ready(self) -> list[Asked]:
         """What can be asked of the records now: it has no answer yet, and depends on none that is to come."""
         return [asked for asked in self.asked if asked.place not in self._released and not self._waits[asked.place]]

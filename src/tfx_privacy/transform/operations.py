@@ -19,6 +19,13 @@ _READS = frozenset(
         "CheckNumericsV2", "InitializeTableV2", "InitializeTableFromTextFileV2",
     )
 )  # fmt: skip
+# Of those, what they read may change where something else in the graph writes.
+_CHANGING = frozenset(
+    (
+        "ReadVariableOp", "ResourceGather", "ResourceGatherNd", "LookupTableFind", "LookupTableFindV2", "LookupTableSizeV2",
+        "LookupTableExportV2",
+    )
+)  # fmt: skip
 # Their functions are looked into.
 _CALLS = frozenset(
     (
@@ -38,20 +45,35 @@ def with_a_state(operations: Iterable[Any], graph: Any) -> list[str]:
       operations: TensorFlow's, of a graph.
       graph: It; its functions are looked into where an operation calls them.
     """
+    nodes = _nodes(operations, graph)
+    functions = {function.signature.name for function in graph.as_graph_def().library.function}
+    return sorted(
+        {
+            node.op
+            for node in nodes
+            if node.op in _HAND_ON
+            or not (node.op in _READS | _CALLS or node.op in functions or compat.is_stateless(node.op))
+        }
+    )
+
+
+def read_what_changes(operations: Iterable[Any], graph: Any) -> bool:
+    """Whether one of the operations, or of the functions that they call, reads a variable or a table."""
+    return any(node.op in _CHANGING for node in _nodes(operations, graph))
+
+
+def _nodes(operations: Iterable[Any], graph: Any) -> Iterator[Any]:
+    """Messages of the operations, and of all in the functions that they call."""
     functions = {function.signature.name: function for function in graph.as_graph_def().library.function}
-    found: dict[str, None] = {}
     seen: set[str] = set()
     waiting = [operation.node_def for operation in operations]
     while waiting:
         node = waiting.pop()
+        yield node
         for name in _called(node):
             if name in functions and name not in seen:
                 seen.add(name)
                 waiting += functions[name].node_def
-        is_known = node.op in _READS | _CALLS or node.op in functions
-        if node.op in _HAND_ON or not (is_known or compat.is_stateless(node.op)):
-            found[node.op] = None
-    return sorted(found)
 
 
 def that_read_files(graph: Any) -> list[str]:

@@ -1,13 +1,17 @@
-"""Whether what a question is asked of is made of each record by itself: the sensitivity of every query rests on it.
+"""Records by themselves: the sensitivity of every query rests on what a function makes of each of them alone.
 
-Checked on made-up records before anything is charged, and on some real ones when they are read: a batch must give of each
-record what the record gives alone. That finds means over a batch, cumulative sums, and tensors that have one row for each
-value and not for each record. It finds no function that mixes records only where their values say so; such a one is its
-author's word.
+What is summed up is made of one record at a time (`one_by_one`), so no other record can move it, not by the last bit either: of
+a batch, TensorFlow computes some elements with vector instructions and the rest without, which round log, exp and others
+differently. What Transform makes of a batch is to be the same, which is checked on made-up records before anything is charged:
+it finds means over a batch, cumulative sums, and tensors that have one row for each value and not for each record. It finds no
+function that mixes records only where their values say so; such a one is its author's word.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -25,6 +29,14 @@ _TEXTS = (
     (b"1.5", b"2.5", b"0.5", b"-3"),
     (b"2024-01-31", b"2024-02-29", b"2023-12-01", b"2020-07-15"),
     (b"1,2", b"2,1", b"0,0", b"3,4"),
+    (b"x;y", b"", b"x;y;z", b"w"),
+    (b"x|y", b"", b"x|y|z", b"w"),
+)
+# Numbers, and how many a record has where that is open: plain ones; and what functions look for, of one value at most.
+_NUMBERS = (
+    ((0.0, 1.25, 2.5, 3.75), (0, 1, 2, 3)),
+    ((-1.0, 1e6, 0.0, 3.0), (1, 1, 0, 1)),
+    ((2.0, math.nan, -7.0, 0.5), (1, 1, 1, 0)),
 )
 # What one record gives in a batch and alone may differ by the last bits that a vectorized operation rounds otherwise.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-5
@@ -59,14 +71,18 @@ def of_made_up_records(columns: Callable[[Any], Columns], feature_spec: Mapping[
     Raises:
       tf.errors.InvalidArgumentError: If an assertion fails that there is one row for each record.
     """
-    for texts in _TEXTS if any(feature.dtype == tf.string for feature in feature_spec.values()) else _TEXTS[:1]:
+    has_texts = any(feature.dtype == tf.string for feature in feature_spec.values())
+    for texts, (numbers, counts) in itertools.product(_TEXTS if has_texts else _TEXTS[:1], _NUMBERS):
         try:
-            return first_mixed(columns, tf.constant(list(_made_up(feature_spec, texts)), tf.string))
+            mixed = first_mixed(columns, tf.constant(list(_made_up(feature_spec, _Made(texts, numbers, counts)))))
         except tf.errors.OpError as error:
             if ONE_ROW_EACH in str(error):
                 raise
         except _UnknownFeatureError:
             return None
+        else:
+            if mixed is not None:
+                return mixed
     return None
 
 
@@ -82,38 +98,48 @@ class _UnknownFeatureError(Exception):
     """A feature of a kind that no value is made up of."""
 
 
-def _made_up(feature_spec: Mapping[str, Any], texts: Sequence[bytes]) -> Iterator[bytes]:
-    for number in range(_RECORDS):
+@dataclasses.dataclass(frozen=True)
+class _Made:
+    """What records are made of: of each, its text, its number, and how many values it has where that is open."""
+
+    texts: Sequence[bytes]
+    numbers: Sequence[float]
+    counts: Sequence[int]
+
+
+def _made_up(feature_spec: Mapping[str, Any], made: _Made) -> Iterator[bytes]:
+    for place in range(_RECORDS):
         features: dict[str, Any] = {}
         for name, feature in feature_spec.items():
-            features |= _of(name, feature, number, texts)
+            features |= _of(name, feature, place, made)
         yield tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
-def _of(name: str, feature: Any, number: int, texts: Sequence[bytes]) -> dict[str, Any]:
-    """A record's part of one feature: as many values as it has, or as the record's number where that is open."""
+def _of(name: str, feature: Any, place: int, made: _Made) -> dict[str, Any]:
+    """A record's part of one feature."""
+    count = made.counts[place]
     if isinstance(feature, tf.io.FixedLenFeature):
-        return {name: _values(feature.dtype, int(np.prod(feature.shape, dtype=int)), number, texts)}
+        return {name: _values(feature.dtype, int(np.prod(feature.shape, dtype=int)), place, made)}
     if isinstance(feature, tf.io.VarLenFeature):
-        return {name: _values(feature.dtype, number, number, texts)}
+        return {name: _values(feature.dtype, count, place, made)}
     if isinstance(feature, tf.io.RaggedFeature) and not feature.partitions:
-        return {feature.value_key or name: _values(feature.dtype, number, number, texts)}
+        return {feature.value_key or name: _values(feature.dtype, count, place, made)}
     if isinstance(feature, tf.io.SparseFeature) and isinstance(feature.index_key, str):
-        count = min(number, int(feature.size))
+        count = min(count, int(feature.size))
         places = tf.train.Feature(int64_list=tf.train.Int64List(value=range(count)))
-        return {feature.index_key: places, feature.value_key: _values(feature.dtype, count, number, texts)}
+        return {feature.index_key: places, feature.value_key: _values(feature.dtype, count, place, made)}
     raise _UnknownFeatureError
 
 
-def _values(dtype: Any, count: int, number: int, texts: Sequence[bytes]) -> Any:
+def _values(dtype: Any, count: int, place: int, made: _Made) -> Any:
     if dtype == tf.string:
-        chosen = [texts[(number + place) % len(texts)] for place in range(count)]
+        chosen = [made.texts[(place + number) % len(made.texts)] for number in range(count)]
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=chosen))
+    first = made.numbers[place]
     if dtype.is_integer:
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=[1 + number + place for place in range(count)]))
-    return tf.train.Feature(
-        float_list=tf.train.FloatList(value=[1.25 * number + 0.5 * place for place in range(count)])
-    )
+        whole = 0 if math.isnan(first) else round(first)
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[whole + number for number in range(count)]))
+    return tf.train.Feature(float_list=tf.train.FloatList(value=[first + 0.5 * number for number in range(count)]))
 
 
 def _equal(one: np.ndarray, other: np.ndarray) -> bool:

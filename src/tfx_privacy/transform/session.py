@@ -23,10 +23,10 @@ from tfx_privacy.errors import ParameterError
 from tfx_privacy.releases.noisy import Values
 from tfx_privacy.releases.queries import Query
 from tfx_privacy.releases.record import Answer
-from tfx_privacy.transform import operations, reads, records_apart
+from tfx_privacy.transform import one_by_one, operations, reads, records_apart
 from tfx_privacy.transform.drafting import MAX_ANALYZERS, Asked, Drafting, values_and_rows
 
-_SERIALIZED = "serialized"
+_SIGNATURE = tf.TensorSpec([None], tf.string, name="serialized")
 # Begins the names of files that say what the last tracing read.
 _READ = "read_"
 # A line of a vocabulary's file that holds no value: TensorFlow makes no table of an empty file.
@@ -38,8 +38,8 @@ class Draft:
     """A traced function: from serialized records to what can be asked of them now."""
 
     module: tf.Module
-    """Its `columns.traced` takes serialized records, string of shape (num_records,), and gives values and rows of each asked;
-    where users are the unit, its `users.traced` gives them and the record of each."""
+    """Its `columns.one_by_one` takes serialized records, string of shape (num_records,), and gives values and rows of each asked,
+    made of each record alone; where users are the unit, its `users.traced` gives them and the record of each."""
     asked: Sequence[Asked]
 
 
@@ -83,34 +83,59 @@ class Session:
 
         Raises:
           ParameterError: If an analyzer is called wrongly, the function asks something else than in an earlier draft, or what
-            it asks about a record depends on others.
+            it asks about a record, or makes of one, depends on others.
         """
         module = tf.Module()
 
-        def traced(name: str, chosen: Callable[[Drafting], list[Asked]]) -> Drafting:
-            drafting = Drafting(self.released)
+        drafting, is_first = Drafting(self.released), not self.queries
 
-            def columns(serialized: Any) -> list[tuple[Any, Any]]:
-                self._call(drafting, preprocessing_fn, tf.io.parse_example(serialized, dict(feature_spec)))
-                return [(asked.values, asked.rows) for asked in chosen(drafting)]
+        def columns(serialized: Any) -> list[tuple[Any, Any]]:
+            self._call(drafting, preprocessing_fn, tf.io.parse_example(serialized, dict(feature_spec)))
+            return [(asked.values, asked.rows) for asked in drafting.ready()]
 
-            compat.trace_transform(module, **{name: _traceable(columns)})
-            return drafting
-
-        is_first = not self.queries
-        drafting = traced("columns", Drafting.ready)
+        compat.trace_transform(module, columns=_traceable(columns))
+        drafting.check_states()
+        module.columns.one_by_one = one_by_one.traceable(module.columns.traced, _SIGNATURE)
         if user_id_key is not None:
             compat.trace_transform(module, users=_traceable(_users(feature_spec, user_id_key)))
         if is_first:
             self.queries = [asked.query for asked in drafting.asked]
         if len(drafting.asked) != len(self.queries):
             raise _changed(f"{len(drafting.asked)} analyzers and not {len(self.queries)}")
-        if is_first and len(drafting.ready()) < len(drafting.asked):
-            traced("tried", lambda drafting: drafting.asked)
-            _check_records_apart(module.tried.traced, drafting.asked, feature_spec)
-        elif is_first:
-            _check_records_apart(module.columns.traced, drafting.asked, feature_spec)
+        if is_first:
+            self._check_records_apart(preprocessing_fn, feature_spec)
         return Draft(module, drafting.ready())
+
+    def _check_records_apart(
+        self, preprocessing_fn: Callable[[dict[str, Any]], Any], feature_spec: Mapping[str, Any]
+    ) -> None:
+        """Refuses, before anything is charged, a function that mixes made-up records, in what it asks or what it returns."""
+        module, drafting = tf.Module(), Drafting(self.released)
+        names: list[str] = []
+
+        def everything(serialized: Any) -> list[tuple[Any, Any]]:
+            made = self._call(drafting, preprocessing_fn, tf.io.parse_example(serialized, dict(feature_spec)))
+            found = drafting.everything(made)
+            names[:] = found
+            return list(found.values())
+
+        compat.trace_transform(module, tried=_traceable(everything))
+
+        def columns(records: Any) -> records_apart.Columns:
+            return [(values.numpy(), rows.numpy()) for values, rows in module.tried.traced(records)]
+
+        try:
+            mixed = records_apart.of_made_up_records(columns, feature_spec)
+        except tf.errors.OpError:
+            raise ParameterError(
+                "An analyzer is asked of a tensor that has not one row for each record, e.g. of the values of a SparseTensor or "
+                "RaggedTensor. Give it the SparseTensor or RaggedTensor itself, and max_values."
+            ) from None
+        if mixed is not None:
+            raise ParameterError(
+                f"{names[mixed]} gets something else of a record alone than of the same record among others. "
+                f"{records_apart.REMEDY}"
+            )
 
     def call_in_draft(self, preprocessing_fn: Callable[[dict[str, Any]], Any], features: Mapping[str, Any]) -> Any:
         """Calls the function while a graph is traced; what its analyzers ask is noted, and nothing is released."""
@@ -332,29 +357,8 @@ class LastTracing:
         return made
 
 
-def _check_records_apart(traced: Any, asked: Sequence[Asked], feature_spec: Mapping[str, Any]) -> None:
-    """Refuses, before anything is charged, what made-up records show to mix them."""
-
-    def columns(records: Any) -> records_apart.Columns:
-        return [(values.numpy(), rows.numpy()) for values, rows in traced(records)]
-
-    try:
-        mixed = records_apart.of_made_up_records(columns, feature_spec)
-    except tf.errors.OpError:
-        raise ParameterError(
-            "An analyzer is asked of a tensor that has not one row for each record, e.g. of the values of a SparseTensor or "
-            "RaggedTensor. Give it the SparseTensor or RaggedTensor itself, and max_values."
-        ) from None
-    if mixed is not None:
-        raise ParameterError(
-            f"{asked[mixed].query.name!r} gets something else of a record alone than of the same record among others. "
-            f"{records_apart.REMEDY}"
-        )
-
-
 def _traceable(function: Callable[[Any], Any]) -> Any:
-    signature = [tf.TensorSpec([None], tf.string, name=_SERIALIZED)]
-    return tf.function(function, input_signature=signature, autograph=False)
+    return tf.function(function, input_signature=[_SIGNATURE], autograph=False)
 
 
 def _users(feature_spec: Mapping[str, Any], user_id_key: str) -> Callable[[Any], tuple[Any, Any]]:

@@ -181,23 +181,51 @@ PREPROCESSING = [
     ),
     # What may be asked.
     Mutant(
-        "records may be mixed", "session:_check_records_apart", "mixed is not None", "False",
+        "records may be mixed", "Session._check_records_apart", "mixed is not None", "False",
         f"{_APART}test_what_mixes_records_is_refused_before_anything_is_charged",
     ),
     Mutant(
-        "real records are not tried alone", "TracedReader.columns", "self.model_path not in _tried", "False",
-        "test_exact_sums::test_real_records_that_are_mixed_end_the_run",
+        "a record's values are made among others", "TracedReader.columns", "columns.one_by_one(records)",
+        "columns.traced(records)", "test_exact_sums::test_a_record_more_moves_no_other_by_the_last_bit",
+    ),
+    Mutant(
+        "what mixes some records may be asked", "TracedReader.columns", "columns.one_by_one(records)",
+        "columns.traced(records)", "test_exact_sums::test_no_record_moves_what_is_made_of_another",
+    ),
+    Mutant(
+        "what is returned may be mixed", "Drafting.everything", "is_column and", "False and",
+        f"{_APART}test_what_the_function_returns_is_made_of_each_record_too",
+    ),
+    Mutant(
+        "the function may remember", "Drafting.check_states",
+        "operations.with_a_state(self.graph.get_operations(), self.graph)", "[]",
+        f"{_APART}test_a_variable_that_the_function_writes_elsewhere_is_refused",
+    ),
+    Mutant(
+        "sums that are left over are added up", "exact_sums:read", "(place, part, kind) in seen", "False",
+        "test_exact_sums::test_sums_that_are_there_twice_are_refused",
+    ),
+    Mutant(
+        "a record of two users is the first one's", "_Users._named",
+        "np.bincount(found.rows, minlength=len(records))[found.rows] == 1", "np.diff(found.rows, prepend=-1) > 0",
+        "test_exact_sums::test_a_user_of_a_thousand_records_counts_k",
+    ),
+    Mutant(
+        "a number is the user of its digits", "_Users._named", 'b"n%d" % user', 'b"t%d" % user',
+        "test_exact_sums::test_a_number_and_its_digits_are_two_users",
     ),
     Mutant(
         "each value is a record", "Drafting.note", "num_rows(x)", "self._num_records",
         f"{_APART}test_an_assertion_of_rows_holds_for_real_records_too",
     ),
     Mutant(
-        "operations may have a state", "with_a_state", "not (is_known or compat.is_stateless(node.op))", "False",
+        "operations may have a state", "with_a_state",
+        "not (node.op in _READS | _CALLS or node.op in functions or compat.is_stateless(node.op))",
+        "False",
         f"{_APART}test_what_has_a_state_is_refused",
     ),
     Mutant(
-        "functions are not looked into", "with_a_state", "waiting += functions[name].node_def", "",
+        "functions are not looked into", "operations:_nodes", "waiting += functions[name].node_def", "",
         f"{_APART}test_what_has_a_state_is_refused",
     ),
     Mutant(

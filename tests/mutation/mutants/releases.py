@@ -218,8 +218,21 @@ RELEASES = [
     ),
     Mutant(
         "every ExampleGen splits as TFX's", "_draws_by_hash",
-        'getattr(executor, "GenerateExamplesByBeam", None) is base.GenerateExamplesByBeam', "True",
+        '("Do", "GenerateExamplesByBeam")', "()",
         "test_splits::test_an_executor_that_splits_by_itself_shows_nothing",
+    ),
+    Mutant(
+        "a training need not know of its Transform", "check_transform_graph",
+        'made and getattr(transform_graph, "producer_component", None) is not made[0]', "False",
+        "test_splits::test_what_transform_took_from_the_records_is_not_left_out_of_a_training",
+    ),
+    Mutant(
+        "the last of two Transforms tells all", "check_transform_graph", "made[1:]", "made[2:]",
+        "test_splits::test_what_transform_took_from_the_records_is_not_left_out_of_a_training",
+    ),
+    Mutant(
+        "records that hold others' may be released", "components.splits:_check_released", "_kind(node) != _DP_TRANSFORM", "False",
+        "test_splits::test_records_that_hold_what_was_taken_without_noise_are_not_released",
     ),
     Mutant(
         "two ExampleGens split alike", "components.splits:disjoint_for",
