@@ -205,12 +205,13 @@ def is_stateless(operation: str) -> bool:
 
 
 def graph_of(operation: str) -> Any:
-    """The message of a graph of one operation, or of one call of a function, with all functions that are called there."""
+    """The message of a graph of one operation; where it is a function's name, of it and all functions that it calls."""
     from tensorflow.core.framework import graph_pb2
     from tensorflow.python.eager import context
 
     known, graph, waiting, seen = context.context(), graph_pb2.GraphDef(), [operation], {""}
-    graph.node.add(op=operation)
+    if not known.has_function(operation):
+        graph.node.add(op=operation)
     while waiting:
         name = waiting.pop()
         if name in seen or not known.has_function(name):
@@ -240,11 +241,14 @@ def tensorflow_heard(file: Callable[..., None], operation: Callable[[str, Any], 
     from tensorflow.python.lib.io.tf_record import _pywrap_record_io
     from tensorflow.python.training.py_checkpoint_reader import CheckpointReader
 
-    def ran(name: Any, inputs: Sequence[Any]) -> None:
+    def ran(name: Any, arguments: Sequence[Any]) -> None:
         name = tf.compat.as_str(name)
         if name.startswith("InitializeTableFromTextFile"):
-            file(tf.get_static_value(tf.convert_to_tensor(inputs[1])))
+            file(tf.get_static_value(tf.convert_to_tensor(arguments[1])))
         operation(name, None)
+        for argument in arguments:
+            if isinstance(argument, tf.types.experimental.ConcreteFunction):
+                operation(tf.compat.as_str(argument.name), None)
 
     with contextlib.ExitStack() as stack:
 
@@ -257,7 +261,7 @@ def tensorflow_heard(file: Callable[..., None], operation: Callable[[str, Any], 
         for reader in (_pywrap_record_io.RecordIterator, _pywrap_record_io.RandomRecordReader, CheckpointReader):
             heard(reader, "__init__", lambda _, name, *__: file(name))
         # All operations that run at once pass one of these three; TensorFlow's callbacks for them are of one thread.
-        heard(pywrap_tfe, "TFE_Py_FastPathExecute", lambda _, name, __, *inputs: ran(name, inputs))
+        heard(pywrap_tfe, "TFE_Py_FastPathExecute", lambda _, name, __, *arguments: ran(name, arguments))
         for execute in ("TFE_Py_Execute", "TFE_Py_ExecuteCancelable"):
             heard(pywrap_tfe, execute, lambda _, __, name, inputs, *___: ran(name, inputs))
         for run in ("run", "make_callable"):

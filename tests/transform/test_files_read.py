@@ -206,10 +206,16 @@ def _in_a_loop(path: str) -> Any:
     return read()[0]
 
 
+def _by_a_call(path: str) -> Any:
+    function = tf.function(lambda: tf.io.read_file(path)).get_concrete_function()
+    return tf.raw_ops.StatefulPartitionedCall(args=[], Tout=[tf.string], f=function)
+
+
 EAGER: dict[str, tuple[Callable[[str], Any], str]] = {
     "read_file": (lambda path: tf.io.read_file(path).numpy(), "ReadFile"),
     "raw_ops": (lambda path: tf.raw_ops.ReadFile(filename=path).numpy(), "ReadFile"),
     "in a function": (lambda path: tf.function(lambda: tf.io.read_file(path))().numpy(), "ReadFile"),
+    "in a function that an operation calls": (lambda path: _by_a_call(path)[0].numpy(), "ReadFile"),
     "in a loop of a function": (lambda path: _in_a_loop(path).numpy(), "ReadFile"),
     "in a thread": (lambda path: _in_a_thread(path).numpy(), "ReadFile"),
     "in a session": (_in_a_session, "ReadFile"),
@@ -296,10 +302,13 @@ def test_what_a_module_reads_at_once_while_it_is_imported_is_named(tmp_path: pat
 
 
 def test_what_tensorflow_and_the_release_read_is_no_figure(tmp_path: pathlib.Path) -> None:
+    def sum_of_the_Dataset() -> Any:  # As operations that read are called.
+        return tf.reduce_sum(tf.constant([1.0, 2.0]))
+
     def preprocessing_fn(inputs: Any) -> Any:
         words = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(["a", "b"], [1, 2]), 0)
         with tf.init_scope():
-            three = float(tf.function(lambda: tf.reduce_sum(tf.constant([1.0, 2.0])))())
+            three = float(tf.function(sum_of_the_Dataset)())
         return {
             "bucket": dpt.bucketize(inputs["x"], 2, bounds=(0.0, 1.0)),
             "score": dpt.scale_to_z_score(inputs["x"], bounds=(0.0, 1.0)) * math.sqrt(three),

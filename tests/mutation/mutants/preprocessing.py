@@ -257,7 +257,7 @@ PREPROCESSING = [
     ),
     Mutant(
         "tables that are made at once are not noted", "compat:tensorflow_heard.ran",
-        "file(tf.get_static_value(tf.convert_to_tensor(inputs[1])))", "",
+        "file(tf.get_static_value(tf.convert_to_tensor(arguments[1])))", "",
         f"{_FILES}test_a_file_that_is_read_while_the_function_is_traced_is_named",
     ),
     Mutant(
