@@ -261,11 +261,14 @@ def test_checkpoints_are_named(tmp_path: pathlib.Path) -> None:
 
 PROCESSES: dict[str, tuple[Callable[[str], Any], str]] = {
     "subprocess": (lambda path: subprocess.run(["cat", path], check=True), "cat"),
-    "shell": (lambda path: subprocess.check_output(f"cat {path}", shell=True), "/bin/sh"),
+    "shell": (lambda path: subprocess.check_output(f"cat {path}", shell=True), "sh"),
     "system": (lambda path: os.system(f"cat {path}"), "cat"),
-    "popen": (lambda path: os.popen(f"cat {path}").close(), "/bin/sh"),
-    "spawn": (lambda path: os.waitpid(os.posix_spawn("/bin/cat", ["cat", path], {}), 0), "/bin/cat"),
-    "script": (lambda path: subprocess.run([sys.executable + ".py", path], check=False), sys.executable + ".py"),
+    "popen": (lambda path: os.popen(f"cat {path}").close(), "sh"),
+    "spawn": (lambda path: os.waitpid(os.posix_spawn("/bin/cat", ["cat", path], {}), 0), "cat"),
+    "script": (
+        lambda path: subprocess.run([sys.executable + ".py", path], check=False),
+        os.path.basename(sys.executable) + ".py",
+    ),
 }
 
 
@@ -277,6 +280,13 @@ def test_processes_are_named_by_their_program(path: pathlib.Path, way: str) -> N
         start(str(path))
     assert f"process {program!r}" in found.found
     assert str(path) not in "".join(found.found)
+
+
+def test_what_tfx_installs_is_no_figure() -> None:
+    found = reads.Found()
+    with reads.watched(found):
+        subprocess.run([sys.executable, "-m", "pip", "--version"], check=True)
+    assert found.found == []
 
 
 def test_a_copy_of_this_process_is_named() -> None:

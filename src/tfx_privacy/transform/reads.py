@@ -127,13 +127,19 @@ def _heard(event: str, arguments: tuple[Any, ...]) -> None:
         _watching.add(arguments[0])
     elif event in ("socket.connect", "socket.sendto"):
         _watching.add(f"address {arguments[1]}")
-    elif event in _PROCESSES:
+    elif event in _PROCESSES and not _installs(*arguments):
         _watching.add(f"process {_program(*arguments) or event!r}")
 
 
 def _program(command: Any = "", *_: Any) -> str:
     """Alone: what is said to it may be a secret."""
-    return os.fsdecode(command).split(" ")[0] if isinstance(command, str | bytes | os.PathLike) else ""
+    text = os.fsdecode(command) if isinstance(command, str | bytes | os.PathLike) else ""
+    return os.path.basename(text.split(" ")[0])
+
+
+def _installs(_: Any = "", arguments: Any = (), *__: Any) -> bool:
+    """As TFX does with the user's module, before it imports it."""
+    return isinstance(arguments, list | tuple) and [*arguments[1:3]] == ["-m", "pip"]
 
 
 _watching: Found | None = None
