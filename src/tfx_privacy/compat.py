@@ -22,7 +22,7 @@ import importlib.abc
 import importlib.machinery
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -202,6 +202,88 @@ def is_stateless(operation: str) -> bool:
 
     known = op_def_registry.get(operation)
     return known is not None and not known.is_stateful
+
+
+def graph_of(operation: str) -> Any:
+    """The message of a graph of one operation; where it is a function's name, of it and all functions that it calls."""
+    from tensorflow.core.framework import graph_pb2
+    from tensorflow.python.eager import context
+
+    known, graph, waiting, seen = context.context(), graph_pb2.GraphDef(), [operation], {""}
+    if not known.has_function(operation):
+        graph.node.add(op=operation)
+    while waiting:
+        name = waiting.pop()
+        if name in seen or not known.has_function(name):
+            continue
+        seen.add(name)
+        function = known.get_function_def(name)
+        graph.library.function.append(function)
+        for node in function.node_def:
+            waiting.append(node.op)
+            for part in node.attr.values():
+                waiting += [part.func.name, *(each.name for each in part.list.func)]
+    return graph
+
+
+@contextlib.contextmanager
+def tensorflow_heard(file: Callable[..., None], operation: Callable[[str, Any], None]) -> Iterator[None]:
+    """Hears, while this lasts and in any thread, what TensorFlow opens, and what it runs at once.
+
+    Args:
+      file: Gets the name of a file that a reader or a table opens, and the mode where there are modes.
+      operation: Gets the type of an operation, or a function's name, that runs by itself; or nothing, and the graph that a
+        session of TensorFlow 1 runs.
+    """
+    import tensorflow as tf
+    from tensorflow.python import pywrap_tfe
+    from tensorflow.python.client.session import BaseSession
+    from tensorflow.python.lib.io.tf_record import _pywrap_record_io
+    from tensorflow.python.training.py_checkpoint_reader import CheckpointReader
+
+    def ran(name: Any, arguments: Sequence[Any]) -> None:
+        name = tf.compat.as_str(name)
+        if name.startswith("InitializeTableFromTextFile"):
+            file(tf.get_static_value(tf.convert_to_tensor(arguments[1])))
+        operation(name, None)
+        for argument in arguments:
+            if isinstance(argument, tf.types.experimental.ConcreteFunction):
+                operation(tf.compat.as_str(argument.name), None)
+
+    with contextlib.ExitStack() as stack:
+
+        def heard(owner: Any, name: str, hear: Callable[..., None]) -> None:
+            stack.enter_context(calls_heard(owner, name, hear))
+
+        # tf.io.gfile.GFile is derived from it, and so is what reads files as a whole.
+        (kind,) = tf.io.gfile.GFile.__bases__
+        heard(kind, "__init__", lambda _, name, mode="r", *__, **___: file(name, mode))
+        for reader in (_pywrap_record_io.RecordIterator, _pywrap_record_io.RandomRecordReader, CheckpointReader):
+            heard(reader, "__init__", lambda _, name, *__: file(name))
+        # All operations that run at once pass one of these three; TensorFlow's callbacks for them are of one thread.
+        heard(pywrap_tfe, "TFE_Py_FastPathExecute", lambda _, name, __, *arguments: ran(name, arguments))
+        for execute in ("TFE_Py_Execute", "TFE_Py_ExecuteCancelable"):
+            heard(pywrap_tfe, execute, lambda _, __, name, inputs, *___: ran(name, inputs))
+        for run in ("run", "make_callable"):
+            heard(BaseSession, run, lambda session, *_, **__: operation("", session.graph))
+        yield
+
+
+@contextlib.contextmanager
+def calls_heard(owner: Any, name: str, hear: Callable[..., None]) -> Iterator[None]:
+    """Calls `hear` with the arguments of each call of a function of a module or a class, and then the function."""
+    own = getattr(owner, name)
+
+    @functools.wraps(own)
+    def heard(*arguments: Any, **more: Any) -> Any:
+        hear(*arguments, **more)
+        return own(*arguments, **more)
+
+    setattr(owner, name, heard)
+    try:
+        yield
+    finally:
+        setattr(owner, name, own)
 
 
 def global_seed_generator() -> Any:

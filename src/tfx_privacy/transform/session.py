@@ -57,7 +57,7 @@ class Session:
         """Arrays or `Values`, by place."""
         self.uncovered: list[str] = []
         """tft's own analyzers in the function, in any of its drafts."""
-        self.files = reads.Found()
+        self.files = reads.Found(folder)
         """What the function read while it was imported or traced, whenever that was."""
         self._drafting: Drafting | None = None
         self._graph: Any = None

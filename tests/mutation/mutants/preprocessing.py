@@ -266,8 +266,35 @@ PREPROCESSING = [
         f"{_FILES}test_a_file_that_is_read_while_the_function_is_traced_is_named",
     ),
     Mutant(
-        "TensorFlow's files are not noted", "reads:watched.noted", "found.add(name, mode)", "",
+        "TensorFlow's files are not noted", "compat:tensorflow_heard",
+        'heard(kind, "__init__", lambda _, name, mode="r", *__, **___: file(name, mode))', "",
         f"{_FILES}test_a_file_that_is_read_while_the_function_is_traced_is_named",
+    ),
+    Mutant(
+        "TensorFlow's readers of records are not noted", "compat:tensorflow_heard",
+        'heard(reader, "__init__", lambda _, name, *__: file(name))', "",
+        f"{_FILES}test_a_file_that_is_read_while_the_function_is_traced_is_named",
+    ),
+    Mutant(
+        "what TensorFlow runs at once is not noted", "reads:_ran", 'found.add(f"operation {name}")', "",
+        f"{_FILES}test_operations_that_read_at_once_are_named",
+    ),
+    Mutant(
+        "functions that run at once are not looked into", "compat:graph_of", "graph.library.function.append(function)", "",
+        f"{_FILES}test_operations_that_read_at_once_are_named",
+    ),
+    Mutant(
+        "tables that are made at once are not noted", "compat:tensorflow_heard.ran",
+        "file(tf.get_static_value(tf.convert_to_tensor(arguments[1])))", "",
+        f"{_FILES}test_a_file_that_is_read_while_the_function_is_traced_is_named",
+    ),
+    Mutant(
+        "a release's own files are noted", "reads:Found.add", "self._own is not None", "False",
+        f"{_FILES}test_what_tensorflow_and_the_release_read_is_no_figure",
+    ),
+    Mutant(
+        "processes are not noted", "reads:_heard", "event in _PROCESSES", "False",
+        f"{_FILES}test_processes_are_named_by_their_program",
     ),
     Mutant(
         "files of the last tracing are not noted", "Session.note_last_tracing", "self.files.add(name)", "",
