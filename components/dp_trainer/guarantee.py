@@ -255,20 +255,37 @@ def write_guarantee(artifact: types.Artifact, record: PrivacyGuarantee) -> None:
 
 
 def scope_of(
-    input_dict: dict[str, list[types.Artifact]], fn_args: Any, released: Released, *, hyperparameters_are_public: bool
+    input_dict: dict[str, list[types.Artifact]],
+    fn_args: Any,
+    released: Released,
+    *,
+    hyperparameters_are_public: bool,
+    schema_is_public: bool,
+    names_classes: bool,
 ) -> list[ScopeItem]:
-    """What the model takes from upstream components, and whether the guarantee covers it; its base model apart."""
-    items = _of_preprocessing(input_dict, fn_args, released)
-    if fn_args.hyperparameters is not None:
-        items.append(scope.of_hyperparameters(declared_public=hyperparameters_are_public))
-    return items
+    """What the model takes from upstream components, and whether the guarantee covers it; its base model apart.
 
-
-def _of_preprocessing(input_dict: dict[str, list[types.Artifact]], fn_args: Any, released: Released) -> list[ScopeItem]:
+    Args:
+      input_dict: Of DPTrainer.
+      fn_args: TFX's FnArgs.
+      released: What is in epsilon besides the training.
+      hyperparameters_are_public: As the pipeline's author declared.
+      schema_is_public: Likewise, or the schema was imported.
+      names_classes: Whether texts of the schema are in the served model.
+    """
     graph = fn_args.transform_graph_path
     items = [scope.of_transform_graph(graph, released.all)] if graph else []
     if input_dict.get(keys.SCHEMA):
-        items.append(scope.of_schema(parses_records=not graph, releases=released.of_schema))
+        items.append(
+            scope.of_schema(
+                parses_records=not graph,
+                releases=released.of_schema,
+                names_classes=names_classes,
+                declared_public=schema_is_public,
+            )
+        )
+    if fn_args.hyperparameters is not None:
+        items.append(scope.of_hyperparameters(declared_public=hyperparameters_are_public))
     return items
 
 

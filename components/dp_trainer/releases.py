@@ -33,6 +33,11 @@ SCHEMA_RELEASE_KEY = "schema_release"
 _FILES = re.compile(r"privacy_release(-.+)?\.json")
 _NOTE = "privacy_releases.json"
 _SCHEMA_GEN = ("tfx.components.schema_gen.component", "SchemaGen")
+# What brings in a file of the author's. By name; an author's own class may do anything.
+_IMPORTERS = (
+    ("tfx.components.schema_gen.import_schema_gen.component", "ImportSchemaGen"),
+    ("tfx.dsl.components.common.importer", "Importer"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +100,12 @@ def schemas_release(schema: Any, wired: Mapping[str, types.BaseChannel]) -> int 
         if maker is not None and any(maker is each for each in makers):
             return number
     return None
+
+
+def is_imported(schema: Any) -> bool:
+    """Whether the pipeline's author brought a schema in, who then answers for what is in it."""
+    node = getattr(schema, "producer_component", None)
+    return node is not None and (type(node).__module__, type(node).__name__) in _IMPORTERS
 
 
 def read(input_dict: Mapping[str, list[types.Artifact]], exec_properties: Mapping[str, Any]) -> Read:

@@ -684,7 +684,10 @@ def test_a_wired_schema_is_in_the_scope_beside_the_graph(tmp_path: pathlib.Path)
 
     for graph, items in ((str(tmp_path), ["transform_graph", "schema"]), (None, ["schema"])):
         fn_args = types.SimpleNamespace(transform_graph_path=graph, hyperparameters=None)
-        found = guarantee.scope_of({"schema": [None]}, fn_args, releases.Read({}), hyperparameters_are_public=False)
+        found = guarantee.scope_of(
+            {"schema": [None]}, fn_args, releases.Read({}),
+            hyperparameters_are_public=False, schema_is_public=False, names_classes=False,
+        )  # fmt: skip
         assert [item.artifact for item in found] == items
         assert ("takes nothing from it" in found[-1].detail) is (graph is not None)
 

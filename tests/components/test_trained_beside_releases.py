@@ -469,6 +469,49 @@ def test_a_schema_is_covered_by_the_statistics_that_it_was_made_of() -> None:
         assert scope.of_schema(parses_records=True, releases=others).covered_by == []
 
 
+def test_a_schema_whose_texts_are_in_the_model_needs_a_release_or_its_authors_word() -> None:
+    """SchemaGen's holds the label of every single record."""
+    from tfx_privacy.components.dp_trainer import scope
+
+    statistics = evidence.release("statistics")
+    for released, declared, covered_by in (
+        ([], False, None),
+        ([evidence.release()], False, None),
+        ([statistics, evidence.release()], False, None),
+        ([statistics.model_copy(update={"uncovered_analyzers": ["mean"]})], False, None),
+        ([], True, []),
+        ([statistics], False, ["6" * 32]),
+        ([statistics], True, ["6" * 32]),
+    ):
+        item = scope.of_schema(parses_records=True, releases=released, names_classes=True, declared_public=declared)
+        assert item.covered is (covered_by is not None), item.detail
+        assert item.covered_by == (covered_by or [])
+        assert ("declared public" in item.detail) is (declared and not covered_by)
+    assert scope.of_schema(parses_records=True).covered
+
+
+def test_a_graph_that_names_the_classes_itself_takes_no_texts_of_the_schema(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import types
+
+    import artifacts_on_disk as disk
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    from tfx_privacy.components.dp_trainer import labels
+
+    domain = 'feature { name: "y" type: BYTES string_domain { value: "a" } }'
+    of_graph = text_format.Parse(domain.replace('"a"', '"b"'), schema_pb2.Schema())
+    monkeypatch.setattr(labels, "_of_graph", lambda fn_args: [of_graph] if fn_args.transform_graph_path else [])
+    path = str(pathlib.Path(disk.write_schema(tmp_path / "schema", domain).uri) / "schema.pbtxt")
+    for graph, texts, wired in ((None, ["a"], ["a"]), ("/graph", ["b"], None)):
+        fn_args = types.SimpleNamespace(transform_graph_path=graph, schema_path=path)
+        assert labels.texts(fn_args, "y") == texts
+        assert labels.texts_of_wired_schema(fn_args, "y") == wired
+        assert labels.texts_of_wired_schema(fn_args, "x") is None
+
+
 def test_a_schema_made_of_released_statistics_is_in_the_guarantee(bench: Bench) -> None:
     bench.module(MODULE)
     record = bench.run(schema_release=1, **wire(bench, [of_eval(splits=["train", "eval"])]))

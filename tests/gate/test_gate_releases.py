@@ -62,6 +62,15 @@ def test_releases_of_the_same_records_and_terms_pass() -> None:
     assert "Epsilon covers the vocabulary" in scope.explanation
 
 
+def test_a_schema_that_is_not_covered_has_a_remedy_of_its_own() -> None:
+    held = ScopeItem(artifact="schema", covered=False, detail="Texts of the label.")
+    found = result(guarantee(release(), scope=[GRAPH, held]), "guarantee_scope")
+    assert not found.passed
+    assert found.value == "not covered: schema"
+    for part in ("Texts of the label.", "DPStatisticsGen", "schema_is_public"):
+        assert part in found.explanation
+
+
 def test_a_training_alone_has_nothing_to_check() -> None:
     found = result(evidence.charged_guarantee())
     assert found.passed

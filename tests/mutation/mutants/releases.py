@@ -167,6 +167,19 @@ RELEASES = [
         f"{_TRAINER}test_a_releases_own_graph_is_covered_and_no_other",
     ),
     Mutant(
+        "the texts of any schema are covered", "dp_trainer.scope:of_schema", "if names_classes: ...", "",
+        f"{_TRAINER}test_a_schema_whose_texts_are_in_the_model_needs_a_release_or_its_authors_word",
+    ),
+    Mutant(
+        "nobody asks whether the classes are named by the schema", "data:names_classes_by_schema",
+        "spec[label_key].dtype == tf.string", "False", "test_dp_trainer_inputs::test_a_label_that_is_text",
+    ),
+    Mutant(
+        "an author's own class is an importer", "dp_trainer.releases:is_imported",
+        "(type(node).__module__, type(node).__name__) in _IMPORTERS", "True",
+        "test_splits::test_a_schema_is_public_where_its_author_brought_it_in_or_says_so",
+    ),
+    Mutant(
         "analyzers beside a release are covered", "dp_trainer.scope:_released", "release.is_complete", "True",
         f"{_TRAINER}test_what_is_beside_a_releases_answers_is_named",
     ),

@@ -27,7 +27,11 @@ _PREPROCESSING = (
 
 _REMEDIES = {
     "transform_graph": _PREPROCESSING,
-    "schema": _PREPROCESSING,
+    "schema": (
+        "Make the schema of DPStatisticsGen's statistics, and wire their privacy_release to DPTrainer's privacy_releases; or "
+        "write the label's domain without looking at the records and import it (ImportSchemaGen, or DPTrainer's "
+        "schema_is_public); or set allow_non_dp_preprocessing."
+    ),
     "hyperparameters": (
         "Fix the hyperparameters or tune on public data, and declare it with DPTrainer's hyperparameters_are_public; "
         "or set allow_non_dp_tuning in the policy."
