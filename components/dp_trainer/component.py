@@ -256,7 +256,7 @@ class DPTrainer(base_component.BaseComponent):
                 num_privacy_releases=len(wired) or None,
                 schema_release=releases.schemas_release(schema, wired),
                 **wired,
-                source_examples=splits.transformed_from(examples) if wired else None,
+                source_examples=splits.transformed_from(examples),
                 model=channel_utils.as_channel([standard_artifacts.Model()]),
                 model_run=channel_utils.as_channel([standard_artifacts.ModelRun()]),
                 privacy_guarantee=channel_utils.as_channel([artifacts.PrivacyGuarantee()]),

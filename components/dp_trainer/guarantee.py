@@ -20,9 +20,10 @@ from tfx_privacy.accounting.composition import composed
 from tfx_privacy.accounting.epsilon import dp_accounting_version
 from tfx_privacy.accounting.parameters import DPParameters, ResolvedParameters
 from tfx_privacy.budget.runs import LedgerPosition
-from tfx_privacy.components import _signatures, keys
+from tfx_privacy.components import _signatures, examples_read, keys
 from tfx_privacy.components.accounts import Account
 from tfx_privacy.components.dp_trainer import reference_models, scope
+from tfx_privacy.components.dp_trainer.releases import SOURCE_EXAMPLES_KEY
 from tfx_privacy.components.dp_trainer.releases import Read as Released
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.guarantee import planned as planned_guarantee
@@ -274,7 +275,11 @@ def scope_of(
       names_classes: Whether texts of the schema are in the served model.
     """
     graph = fn_args.transform_graph_path
-    items = [scope.of_transform_graph(graph, released.all)] if graph else []
+    # TFX's Transform hands nothing on, so what it was given is asked as well.
+    sources = [*input_dict.get(SOURCE_EXAMPLES_KEY, []), *input_dict.get(keys.EXAMPLES, [])]
+    items = scope.of_examples(examples_read.of(sources))
+    if graph:
+        items.append(scope.of_transform_graph(graph, released.all))
     if input_dict.get(keys.SCHEMA):
         items.append(
             scope.of_schema(

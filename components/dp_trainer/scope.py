@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 
 import tensorflow as tf
+from absl import logging
 from google.protobuf import message
 from tensorflow.core.protobuf import saved_model_pb2
 from tfx.dsl.io import fileio
@@ -14,7 +15,8 @@ from tfx.dsl.io import fileio
 from tfx_privacy._printable import printable
 from tfx_privacy.components import _files
 from tfx_privacy.errors import EvidenceError
-from tfx_privacy.guarantee.record import CoveredRelease, ScopeItem
+from tfx_privacy.guarantee.record import CoveredRelease, ScopeItem, has_canaries
+from tfx_privacy.releases.record import ExamplesRead
 
 # Below a TransformGraph artifact, as tft.TFTransformOutput lays it out.
 _SAVED_MODEL = os.path.join("transform_fn", "saved_model.pb")
@@ -96,6 +98,30 @@ def _released(release: CoveredRelease) -> ScopeItem:
     ]
     detail = f"Beside what was released with noise (release {release.run_id[:8]}) it may hold results of {'; '.join(problems)}."
     return ScopeItem(artifact="transform_graph", covered=False, detail=detail)
+
+
+def of_examples(examples: Sequence[ExamplesRead]) -> list[ScopeItem]:
+    """Examples of which epsilon is not true: canaries are made of the values of the records among which they are.
+
+    One person's value may stand in many of them, so leaving that person's record out changes many records. Whether it does
+    depends on the data and on CanaryInserter's draw, so nothing bounds it.
+
+    Args:
+      examples: That are trained on.
+
+    Returns:
+      An item where there are canaries, which DPTrainer trains on for an audit all the same.
+    """
+    if not has_canaries(examples):
+        return []
+    logging.warning(
+        "DPTrainer: the examples hold canaries, so BudgetValidator will not bless the model: it is for an audit."
+    )
+    detail = (
+        "CanaryInserter added records to them that are made of values of the others: one person's value may stand in many, so "
+        "epsilon, which is of one record, is not true of that person."
+    )
+    return [ScopeItem(artifact="examples", covered=False, detail=detail)]
 
 
 def of_hyperparameters(*, declared_public: bool) -> ScopeItem:

@@ -346,6 +346,26 @@ def test_what_transform_was_given_says_which_examples_they_are(bench: Bench) -> 
     assert identities(record.examples) == identities(record.releases[0].examples)
 
 
+@pytest.mark.parametrize("key", ["examples", "source_examples"])
+def test_examples_with_canaries_are_trained_on_and_not_covered(bench: Bench, key: str) -> None:
+    """CanaryInserter says it of its copy, also where TFX's Transform does not hand it on; beside releases of either."""
+    from tfx.types import standard_artifacts
+
+    silent = standard_artifacts.Examples()
+    for name in ("uri", "split_names"):
+        setattr(silent, name, getattr(bench.inputs["examples"][0], name))
+    bench.inputs["examples"][0].set_int_custom_property("inserted_canary_records", 5)
+    if key == "source_examples":
+        bench.inputs["source_examples"], bench.inputs["examples"] = bench.inputs["examples"], [silent]
+    copy = EXAMPLES.model_copy(update={"inserted_canary_records": 5})
+    record = bench.run(CALIBRATED, **wire(bench, [a_release(), of_eval(examples=[copy])]))
+    assert record.examples == [copy]
+    items = [item for item in record.scope if item.artifact == "examples"]
+    assert [item.covered for item in items] == [False]
+    assert "NOT covered" in record.statement
+    assert "CanaryInserter added records" in record.statement
+
+
 def test_the_component_wires_what_transform_was_given() -> None:
     from tfx.components import ImportExampleGen, SchemaGen, Transform
 
@@ -362,11 +382,9 @@ def test_the_component_wires_what_transform_was_given() -> None:
     transformed = transform.outputs["transformed_examples"]
     wired = DPTrainer(examples=transformed, privacy_releases=release, **made)
     assert wired.inputs["source_examples"] is examples
-    for other in (
-        DPTrainer(examples=transformed, **made),
-        DPTrainer(examples=examples, privacy_releases=release, **made),
-    ):
-        assert "source_examples" not in other.inputs
+    # Without a release as well: they may hold canaries.
+    assert DPTrainer(examples=transformed, **made).inputs["source_examples"] is examples
+    assert "source_examples" not in DPTrainer(examples=examples, privacy_releases=release, **made).inputs
 
 
 def test_what_orchestrators_make_of_a_number_is_the_same_number() -> None:

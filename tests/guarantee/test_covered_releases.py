@@ -13,7 +13,7 @@ from tfx_privacy.accounting import noise_tails
 from tfx_privacy.errors import EvidenceError, ParameterError
 from tfx_privacy.guarantee import planned
 from tfx_privacy.guarantee.base_model import begin_from, check_composable
-from tfx_privacy.guarantee.coverage import covered, listed
+from tfx_privacy.guarantee.coverage import covered, listed, uncovered
 from tfx_privacy.guarantee.epsilon_over_steps import over_steps
 from tfx_privacy.guarantee.mechanism import NoMechanism
 from tfx_privacy.guarantee.recomputation import (
@@ -31,8 +31,9 @@ from tfx_privacy.guarantee.record import (
     ReferenceTrainings,
     ScopeItem,
     guarantee_digest,
+    has_canaries,
 )
-from tfx_privacy.guarantee.spending import Beside
+from tfx_privacy.guarantee.spending import Beside, identities
 from tfx_privacy.records import digest, statement, strict_json
 from tfx_privacy.releases.record import Answer, ExamplesRead, Release, Selection, release_digest
 
@@ -341,6 +342,29 @@ class TestRecord:
         assert facts["base_model"].pop("releases") == []
         facts |= {"dataset_id": None, "ledger": None, "statement": ""}
         assert guarantee_digest(record) == digest.text_digest(strict_json.canonical(facts))
+
+    def test_examples_with_canaries_are_named_in_the_scope_as_not_covered(self) -> None:
+        copy = evidence.EXAMPLES.model_copy(update={"inserted_canary_records": 3})
+        with pytest.raises(ValueError, match="the scope does not say so"):
+            evidence.make_guarantee(examples=[copy])
+        with pytest.raises(ValueError, match="which nothing covers"):
+            ScopeItem(artifact="examples", covered=True, detail="")
+        held = ScopeItem(artifact="examples", covered=False, detail="Canaries.")
+        record = evidence.make_guarantee(examples=[copy], scope=[held])
+        assert PrivacyGuarantee.from_json(record.to_json()) == record
+        assert uncovered(record) == ["what canaries were made of"]
+        assert has_canaries(record.examples)
+        assert not has_canaries([evidence.EXAMPLES])
+
+    def test_a_copy_with_canaries_is_of_the_same_examples_and_names_none_by_their_number(self) -> None:
+        copy = evidence.EXAMPLES.model_copy(update={"inserted_canary_records": 3})
+        assert identities([copy]) == identities([evidence.EXAMPLES]) != frozenset()
+        assert identities([ExamplesRead(inserted_canary_records=3)]) == frozenset()
+
+    def test_examples_without_canaries_are_written_as_before(self) -> None:
+        assert set(json.loads(evidence.EXAMPLES.to_json())) == {"span", "version", "fingerprint"}
+        release = evidence.release(examples=[evidence.EXAMPLES.model_copy(update={"inserted_canary_records": 3})])
+        assert json.loads(release.to_json())["examples"][0]["inserted_canary_records"] == 3
 
     def test_a_guarantee_from_before_is_read(self) -> None:
         document = json.loads(evidence.make_guarantee().to_json())

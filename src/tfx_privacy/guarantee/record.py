@@ -7,6 +7,7 @@ The file is the only source of truth. ML Metadata rounds doubles to six decimals
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
@@ -58,7 +59,8 @@ _RELEASED_BY: dict[str, Component] = {"transform_graph": "transform", "schema": 
 class ScopeItem(Record):
     """One upstream artifact, and whether the guarantee covers what it took from the data."""
 
-    artifact: Literal["transform_graph", "schema", "base_model", "hyperparameters"]
+    artifact: Literal["transform_graph", "schema", "base_model", "hyperparameters", "examples"]
+    """"examples": only of those with canaries, which are never covered."""
     covered: bool
     detail: Text
     vocabularies: list[Text] = pydantic.Field(default_factory=list)
@@ -72,6 +74,8 @@ class ScopeItem(Record):
     def _consistent(self) -> Self:
         if self.covered_by and not (self.covered and self.artifact in _RELEASED_BY):
             raise ValueError(f"what a release covers is a transform graph or a schema, not this {self.artifact}")
+        if self.artifact == "examples" and self.covered:
+            raise ValueError("the examples are named only where canaries are among them, which nothing covers")
         if (self.vocabularies or self.num_constants) and (self.covered or self.artifact != "transform_graph"):
             raise ValueError("vocabularies and constants are of a transform graph that is not covered")
         return self
@@ -331,6 +335,8 @@ class PrivacyGuarantee(GrownRecord, ModelRecord):
 
     def _check_scope(self) -> None:
         """What a release is said to cover came from a release that is here, and from nothing beside it."""
+        if has_canaries(self.examples) and not any(item.artifact == "examples" for item in self.scope):
+            raise ValueError("the examples hold canaries, and the scope does not say so")
         released = {release.run_id: release for release in self.releases}
         for item in self.scope:
             for run_id in item.covered_by:
@@ -343,6 +349,11 @@ class PrivacyGuarantee(GrownRecord, ModelRecord):
         """The epsilon that the file states, as a number (`inf` without a mechanism)."""
         stated = self.epsilon_rdp if self.epsilon_pld is None else self.epsilon_pld
         return math.inf if stated == "inf" else float(stated)
+
+
+def has_canaries(examples: Iterable[ExamplesRead]) -> bool:
+    """Whether CanaryInserter added records to examples."""
+    return any(each.inserted_canary_records > 0 for each in examples)
 
 
 def _check_batch(mechanism: DPMechanism, population: Population) -> None:

@@ -264,5 +264,9 @@ def largest(found: Sequence[Spending] | None, target_delta: float, *, interval: 
 
 
 def identities(examples: Sequence[ExamplesRead]) -> frozenset[ExamplesRead]:
-    """What tells examples from others; empty if one of them says nothing at all."""
-    return frozenset() if any(each == ExamplesRead() for each in examples) else frozenset(examples)
+    """What tells examples from others; empty if one of them says nothing at all.
+
+    A copy with canaries holds all records of its original, so it is the same: that no epsilon is true of it is said elsewhere.
+    """
+    originals = frozenset(each.original for each in examples)
+    return frozenset() if ExamplesRead() in originals else originals

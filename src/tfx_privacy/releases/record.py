@@ -17,7 +17,16 @@ from typing_extensions import Self
 from tfx_privacy.accounting.composition import MAX_NOISE_MULTIPLIER, MIN_NOISE_MULTIPLIER
 from tfx_privacy.budget.runs import Identifier, LedgerPosition, RunId
 from tfx_privacy.records import digest, statement, strict_json
-from tfx_privacy.records.base import Digest, OpenProbability, PositiveCount, PositiveFloat, Record, Text
+from tfx_privacy.records.base import (
+    Count,
+    Digest,
+    GrownRecord,
+    OpenProbability,
+    PositiveCount,
+    PositiveFloat,
+    Record,
+    Text,
+)
 from tfx_privacy.records.statement import SubjectRecord
 
 FILE_NAME = "privacy_release.json"
@@ -39,13 +48,23 @@ def file_name(split: str | None = None) -> str:
     return FILE_NAME if split is None else f"privacy_release-{split}.json"
 
 
-class ExamplesRead(Record):
+class ExamplesRead(GrownRecord):
     """Which examples were read, as ExampleGen names them; None where they do not say."""
+
+    added: ClassVar[frozenset[str]] = frozenset({"inserted_canary_records"})
 
     span: Text | None = None
     version: Text | None = None
     fingerprint: Text | None = None
     """ExampleGen's `input_fingerprint`: names, sizes and times of the files that it read."""
+    inserted_canary_records: Count = 0
+    """Records that CanaryInserter added, of values of the others: what is released of them, or trained on them, may be made of
+    one person's value many times over, so no epsilon of one record is true of that person."""
+
+    @property
+    def original(self) -> ExamplesRead:
+        """Which examples these are, or are a copy of."""
+        return self.model_copy(update={"inserted_canary_records": 0})
 
 
 class Selection(Record):

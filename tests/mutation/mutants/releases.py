@@ -28,7 +28,7 @@ RELEASES = [
     ),
     Mutant(
         "examples that nobody names are these", "identities",
-        "any(each == ExamplesRead() for each in examples)", "False", _RULES,
+        "ExamplesRead() in originals", "False", _RULES,
     ),
     Mutant(
         "splits that are disjoint by record are so by user", "spending:_SHOWN_BY",
@@ -165,6 +165,35 @@ RELEASES = [
     Mutant(
         "a release of statistics covers a graph", "dp_trainer.scope:_release_of", 'each.component == "transform"', "True",
         f"{_TRAINER}test_a_releases_own_graph_is_covered_and_no_other",
+    ),
+    Mutant(
+        "a copy with canaries is as good as its original", "examples_read:of",
+        "inserted_canary_records=_inserted(each)", "",
+        "test_canary_inserter::test_what_is_made_of_a_copy_says_that_canaries_are_in_it",
+    ),
+    Mutant(
+        "what is made of a copy forgets its canaries", "examples_read:copy", "if inserted: ...", "",
+        "test_canary_inserter::test_what_is_made_of_a_copy_says_that_canaries_are_in_it",
+    ),
+    Mutant(
+        "canaries that Transform does not hand on are none", "dp_trainer.guarantee:scope_of",
+        "*input_dict.get(SOURCE_EXAMPLES_KEY, [])", "",
+        f"{_TRAINER}test_examples_with_canaries_are_trained_on_and_not_covered",
+    ),
+    Mutant(
+        "examples with canaries need no word in the scope", "PrivacyGuarantee._check_scope",
+        "has_canaries(self.examples)", "False", _RULES,
+    ),
+    Mutant(
+        "a release of canaries is one of records", "rules.releases:_other_terms",
+        "has_canaries(release.examples)", "False", _GATE,
+    ),
+    Mutant(
+        "an exception makes canaries records", "check_scope",
+        'all(item.artifact != "examples" for item in refused)', "True", _GATE,
+    ),
+    Mutant(
+        "a number of canaries names examples", "identities", "each.original", "each", _RULES,
     ),
     Mutant(
         "the texts of any schema are covered", "dp_trainer.scope:of_schema", "if names_classes: ...", "",

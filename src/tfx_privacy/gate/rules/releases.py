@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from tfx_privacy.gate.evidence import Evidence, Finding
 from tfx_privacy.gate.policy import GatePolicy
 from tfx_privacy.guarantee.coverage import covered, listed
-from tfx_privacy.guarantee.record import BaseModel, CoveredRelease, PrivacyGuarantee
+from tfx_privacy.guarantee.record import BaseModel, CoveredRelease, PrivacyGuarantee, has_canaries
 from tfx_privacy.guarantee.spending import identities
 
 _REMEDY = (
@@ -79,6 +79,11 @@ def _problems_of_base(record: PrivacyGuarantee, base: BaseModel, release: Covere
 
 
 def _other_terms(record: PrivacyGuarantee, release: CoveredRelease) -> Iterator[str]:
+    if has_canaries(release.examples):
+        yield (
+            "it is of examples with canaries, which CanaryInserter made of the records' values, so its epsilon is not of one "
+            "record. Release of the examples without them"
+        )
     if release.is_private is not True:
         yield f"its noise is {release.noise_source}, which whoever knows the seed can subtract"
     for name in ("privacy_unit", "neighboring_relation"):
