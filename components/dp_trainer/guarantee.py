@@ -139,6 +139,7 @@ class Terms:
             releases=self.releases,
             neighboring_relation=privacy.neighboring_relation,
             privacy_unit=privacy.privacy_unit,
+            user_id_key=privacy.user_id_key,
             train_splits=self.splits,
             examples=self.examples,
             splits_disjoint_for=self.splits_disjoint_for,
@@ -223,6 +224,7 @@ def make_guarantee(
         neighboring_relation=privacy.neighboring_relation,  # type: ignore[arg-type] # one of the two literals
         privacy_unit=privacy.privacy_unit,  # type: ignore[arg-type]
         max_records_per_user=privacy.max_records_per_user,
+        user_id_key=privacy.user_id_key,
         population=Population(
             records=resolved.population, source="declared" if resolved.population_is_declared else "counted"
         ),

@@ -170,6 +170,20 @@ def test_what_cannot_be_added_up_is_refused(bench: Bench, changes: dict[str, Any
     assert not (bench.root / "privacy_guarantee").exists()
 
 
+@pytest.mark.parametrize("key", ["trip_id", None])
+def test_a_release_for_other_users_is_refused(key: str | None) -> None:
+    """Before anything is charged; by whom the release says that it means, which one from before does not."""
+    from tfx_privacy.components.dp_trainer import releases
+
+    users: dict[str, Any] = {"privacy_unit": "user", "max_records_per_user": 3}
+    privacy = dataclasses.replace(PRIVATE, **users, user_id_key="taxi_id")
+    terms = {"privacy_unit": "user", "user_id_key": "taxi_id"}
+    other, same = (evidence.release(**users, user_id_key=each) for each in (key, "taxi_id"))
+    with pytest.raises(ParameterError, match=f"by user_id_key={key!r}, this training by 'taxi_id'"):
+        releases.check(of_beside(other, **terms), privacy, None)
+    releases.check(of_beside(same, **terms), privacy, None)
+
+
 def test_thresholds_that_leave_no_delta_are_refused(bench: Bench) -> None:
     wired = wire(bench, [a_release()])
     with pytest.raises(ParameterError, match=r"have spent delta=2e-05 of target_delta=2e-05"):

@@ -112,6 +112,28 @@ def test_a_release_of_examples_with_canaries_is_refused() -> None:
     assert "of the base model: it is of examples with canaries" in inherited.explanation
 
 
+USERS: dict[str, Any] = {"privacy_unit": "user", "max_records_per_user": 3}
+
+
+@pytest.mark.parametrize(
+    ("of_training", "of_release", "unknown"),
+    [("taxi_id", "trip_id", False), ("taxi_id", None, True), (None, "taxi_id", True), (None, None, True)],
+)
+def test_users_by_another_key_are_refused(of_training: str | None, of_release: str | None, unknown: bool) -> None:
+    made = release(**USERS, user_id_key=of_release)
+    record = guarantee(made, **USERS, user_id_key=of_training)
+    found = result(record)
+    assert not found.passed
+    assert f"user_id_key={of_release!r}, and the training by {of_training!r}" in found.explanation
+    assert ("so it is not known to be the same people" in found.explanation) is unknown
+    assert "preprocessing_fn must hand on under its name" in found.explanation
+    epsilon = result(record, "epsilon")
+    assert not epsilon.passed
+    assert "users by another user_id_key" in epsilon.explanation
+    same = guarantee(release(**USERS, user_id_key="taxi_id"), **USERS, user_id_key="taxi_id")
+    assert result(same).passed
+
+
 OTHER = ExamplesRead(span="2", fingerprint=evidence.EXAMPLES.fingerprint)
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "test noise": ({"noise_source": "deterministic_test"}, "deterministic_test"),

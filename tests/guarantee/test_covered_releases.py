@@ -101,8 +101,8 @@ def test_over_disjoint_splits_the_largest_counts(unit: str) -> None:
     terms: dict[str, Any] = {"splits_disjoint_for": "user"}
     releases = [of_train, of_both, of_eval]
     if unit == "user":
-        terms |= {"privacy_unit": "user", "max_records_per_user": 3}
-        users = {"privacy_unit": "user", "max_records_per_user": 3}
+        users = {"privacy_unit": "user", "max_records_per_user": 3, "user_id_key": "taxi_id"}
+        terms |= users
         releases = [release.model_copy(update=users) for release in releases]
     record = guarantee(*releases, **terms)
     on_train = composed_by_the_library(TRAINING, (20.0, 1.0, 1), (30.0, 1.0, 1), delta=DELTA - 1e-7)
@@ -121,7 +121,8 @@ NOT_SHOWN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "the guarantee does not say": ({"splits_disjoint_for": None}, {}),
     "a release does not say": ({}, {"splits_disjoint_for": None}),
     "disjoint by record, users are the unit": (
-        {"privacy_unit": "user", "max_records_per_user": 3}, {"privacy_unit": "user", "max_records_per_user": 3},
+        {"privacy_unit": "user", "max_records_per_user": 3, "user_id_key": "taxi_id"},
+        {"privacy_unit": "user", "max_records_per_user": 3, "user_id_key": "taxi_id"},
     ),
     "of another span": ({}, {"examples": [FOREIGN]}),
     "of one more": ({}, {"examples": [evidence.EXAMPLES, FOREIGN]}),
@@ -160,6 +161,22 @@ def test_what_cannot_be_added_up_leaves_nothing(changes: dict[str, Any]) -> None
     assert recomputed_epsilon(said(record)) == math.inf
     assert covered(record) == []
     assert "nothing bounds them" in record.statement
+
+
+@pytest.mark.parametrize(
+    ("of_training", "of_release"), [("taxi_id", "trip_id"), ("taxi_id", None), (None, "taxi_id"), (None, None)]
+)
+def test_users_by_another_key_are_other_people(of_training: str | None, of_release: str | None) -> None:
+    """All trips of a taxi are of many passengers; a record from before the key was stated may be of either."""
+    users: dict[str, Any] = {"privacy_unit": "user", "max_records_per_user": 3}
+    record = guarantee(evidence.release(**users, user_id_key=of_release), **users, user_id_key=of_training)
+    assert record.epsilon_rdp == "inf"
+    assert recomputed_epsilon(said(record)) == math.inf
+    same = guarantee(evidence.release(**users, user_id_key="taxi_id"), **users, user_id_key="taxi_id")
+    assert math.isfinite(recomputed_epsilon(same))
+    assert "one user (told apart by 'taxi_id', of whom at most 3 records were used)" in same.statement
+    alone = evidence.make_guarantee(**users, user_id_key=of_training)
+    assert math.isfinite(recomputed_epsilon(alone))
 
 
 def test_a_training_of_another_sampling_than_its_relation_counts_for_nothing_beside_releases() -> None:
@@ -365,6 +382,23 @@ class TestRecord:
         assert set(json.loads(evidence.EXAMPLES.to_json())) == {"span", "version", "fingerprint"}
         release = evidence.release(examples=[evidence.EXAMPLES.model_copy(update={"inserted_canary_records": 3})])
         assert json.loads(release.to_json())["examples"][0]["inserted_canary_records"] == 3
+
+    def test_what_does_not_name_its_users_key_is_written_and_hashed_as_before(self) -> None:
+        users: dict[str, Any] = {"privacy_unit": "user", "max_records_per_user": 3}
+        release = evidence.release(**users)
+        for record in (release, evidence.make_guarantee(**users), TestBaseModel().base(**users)):
+            assert "user_id_key" not in json.loads(record.to_json())
+            assert type(record).from_json(record.to_json()) == record
+        facts = guarantee(release, **users).model_dump(mode="json")
+        facts |= {"dataset_id": None, "ledger": None, "statement": ""}
+        assert guarantee_digest(guarantee(release, **users)) == digest.text_digest(strict_json.canonical(facts))
+        named = evidence.make_guarantee(**users, user_id_key="taxi_id")
+        assert guarantee_digest(named) != guarantee_digest(evidence.make_guarantee(**users))
+
+    def test_only_users_have_a_key(self) -> None:
+        for make in (evidence.release, evidence.make_guarantee, TestBaseModel().base):
+            with pytest.raises(ValueError, match="user_id_key belongs to privacy_unit='user'"):
+                make(user_id_key="taxi_id")
 
     def test_a_guarantee_from_before_is_read(self) -> None:
         document = json.loads(evidence.make_guarantee().to_json())

@@ -28,7 +28,7 @@ from tfx_privacy.records.base import (
     Text,
 )
 from tfx_privacy.records.statement import ModelRecord
-from tfx_privacy.releases.record import Component, ExamplesRead
+from tfx_privacy.releases.record import Component, ExamplesRead, check_user_id_key
 
 FILE_NAME = "privacy_guarantee.json"
 
@@ -125,8 +125,10 @@ class TrainedLabel(Record):
         return self
 
 
-class BaseModel(Record):
+class BaseModel(GrownRecord):
     """The model whose weights training began from."""
+
+    added: ClassVar[frozenset[str]] = frozenset({"user_id_key"})
 
     model_digest: Digest
     source: Literal["public", "private"]
@@ -147,6 +149,8 @@ class BaseModel(Record):
     """Of preprocessing and statistics, that these trainings were made with."""
     neighboring_relation: Literal["ADD_OR_REMOVE_ONE", "REPLACE_SPECIAL"] | None = None
     privacy_unit: Literal["example", "user"] | None = None
+    user_id_key: Annotated[Text, pydantic.Field(min_length=1)] | None = None
+    """Of its own guarantee."""
     ledger_id: str | None = None
     """The ledger that its training was charged in; None without one."""
     signed_by: str | None = None
@@ -163,6 +167,7 @@ class BaseModel(Record):
             set(of_guarantee) != {None} or self.trainings or self.releases or self.ledger_id or self.signed_by
         ):
             raise ValueError("a base model that was declared public has no guarantee")
+        check_user_id_key(self.privacy_unit, self.user_id_key)
         _check_apart(self.releases, self.run_id)
         return self
 
@@ -259,7 +264,7 @@ class PrivacyGuarantee(GrownRecord, ModelRecord):
     """
 
     predicate_type: ClassVar[str] = f"{statement.PREDICATE_TYPES}/guarantee/v1"
-    added: ClassVar[frozenset[str]] = frozenset({"releases", "examples", "splits_disjoint_for"})
+    added: ClassVar[frozenset[str]] = frozenset({"releases", "examples", "splits_disjoint_for", "user_id_key"})
 
     run_id: Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{32}$")]
     issued_at: Text
@@ -272,6 +277,8 @@ class PrivacyGuarantee(GrownRecord, ModelRecord):
     privacy_unit: Literal["example", "user"]
     max_records_per_user: PositiveCount | None = None
     """With users as unit: how many of a user's records were used at most."""
+    user_id_key: Annotated[Text, pydantic.Field(min_length=1)] | None = None
+    """With users as unit: the feature that tells them apart, as training read it; None in a guarantee that does not say."""
     population: Population
     accountant: Accountant
     engine: Text
@@ -317,6 +324,7 @@ class PrivacyGuarantee(GrownRecord, ModelRecord):
             _check_batch(self.mechanism, self.population)
         if (self.privacy_unit == "user") != (self.max_records_per_user is not None):
             raise ValueError("max_records_per_user belongs to privacy_unit='user', and only there")
+        check_user_id_key(self.privacy_unit, self.user_id_key)
         if self.references is not None and not same_noise(self.mechanism, self.references.mechanism):
             raise ValueError("the reference models were not trained by the model's own mechanism")
         if self.references is not None and self.base_model is not None and self.base_model.is_private:

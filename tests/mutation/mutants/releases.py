@@ -195,6 +195,35 @@ RELEASES = [
     Mutant(
         "a number of canaries names examples", "identities", "each.original", "each", _RULES,
     ),
+    Mutant("all users are the same people", "are_same_users", "one is not None and one == other", "True", _RULES),
+    Mutant(
+        "users of whom nobody says how they are told apart are the same", "are_same_users", "one is not None", "True", _RULES,
+    ),
+    Mutant(
+        "a release for other users is added up", "Beside._of_release",
+        "not are_same_users(self.privacy_unit, release.user_id_key, self.user_id_key)", "False", _RULES,
+    ),
+    Mutant(
+        "a base model for other users is added up", "Beside._of_base",
+        "not are_same_users(self.privacy_unit, base.user_id_key, self.user_id_key)", "False", "test_base_model_rules",
+    ),
+    Mutant(
+        "training begins from a model for other users", "check_composable",
+        "not are_same_users(privacy.privacy_unit, base.user_id_key, privacy.user_id_key)", "False", "test_base_model_rules",
+    ),
+    Mutant(
+        "a release for other users passes the rule", "rules.releases:_other_terms",
+        "not are_same_users(release.privacy_unit, own, theirs)", "False", _GATE,
+    ),
+    Mutant(
+        "a release for other users is trained beside", "releases:_check_terms",
+        "not are_same_users(privacy.privacy_unit, release.user_id_key, privacy.user_id_key)", "False",
+        f"{_TRAINER}test_a_release_for_other_users_is_refused",
+    ),
+    Mutant(
+        "a release does not say whose users it means", "releasing:make_release", "user_id_key=privacy.user_id_key", "",
+        "test_dp_statistics_gen::test_people_are_the_unit_where_they_are_told_apart",
+    ),
     Mutant(
         "the texts of any schema are covered", "dp_trainer.scope:of_schema", "if names_classes: ...", "",
         f"{_TRAINER}test_a_schema_whose_texts_are_in_the_model_needs_a_release_or_its_authors_word",

@@ -82,8 +82,8 @@ def _why_infinite(record: PrivacyGuarantee) -> str:
     groups = Beside.of(record).groups()
     if groups is None:
         return (
-            "a base model or a release that it is of as well has no privacy, or is for another privacy unit or neighbouring "
-            "relation. Begin from a model, and release, on the terms of this training."
+            "a base model or a release that it is of as well has no privacy, or is for another privacy unit, users by another "
+            "user_id_key, or another neighbouring relation. Begin from a model, and release, on the terms of this training."
         )
     spent = max(group.delta_spent for group in groups)
     return (
