@@ -207,6 +207,7 @@ def make_release(
         splits_disjoint_for=splits_disjoint_for,  # type: ignore[arg-type] # of `splits.disjoint_for`
         privacy_unit=privacy.privacy_unit,  # type: ignore[arg-type] # one of the two literals
         max_records_per_user=privacy.max_records_per_user,
+        user_id_key=privacy.user_id_key,
         neighboring_relation=privacy.neighboring_relation,  # type: ignore[arg-type]
         answers=list(plan.answers),
         noise_multiplier=plan.noise_multiplier,

@@ -33,9 +33,6 @@ from tfx_privacy.records import base, strict_json
 # Not "examples": TFX wants one name for one channel of a component.
 OUTPUT_EXAMPLES_KEY = "examples_with_canaries"
 
-INSERTED_PROPERTY = "inserted_canary_records"
-"""On the copy of the examples, so whoever finds it knows that it is not for serving."""
-
 _SHARD = "canaries_tfrecord-00000-of-00001.gz"
 _CHUNK_BYTES = 1 << 20
 
@@ -132,7 +129,7 @@ class Executor(base_executor.BaseExecutor):
             os.path.join(artifact_utils.get_split_uris([copy], settings.split)[0], _SHARD),
             [inserted[int(index)] for index in random.permutation(len(inserted))],
         )
-        copy.set_int_custom_property(INSERTED_PROPERTY, len(inserted))
+        copy.set_int_custom_property(examples_read.INSERTED, len(inserted))
         target = artifact_utils.get_single_instance(output_dict[keys.CANARIES])
         _write_canaries(target, settings, num_records, assigned, records)
         logging.info("%d canary records are among %d of split %r.", len(inserted), num_records, settings.split)
@@ -160,7 +157,7 @@ def _write_canaries(
         engine=f"tfx-privacy {__version__}",
     )
     _files.write_text(target.uri, canaries.FILE_NAME, record.to_json())
-    target.set_int_custom_property(INSERTED_PROPERTY, record.num_inserted_records)
+    target.set_int_custom_property(examples_read.INSERTED, record.num_inserted_records)
 
 
 def _check(settings: Settings, domains: Mapping[str, drawing.Domain], num_records: int) -> None:
@@ -207,7 +204,7 @@ def _split_files(examples: types.Artifact, split: str) -> list[str]:
     files = sorted(fileio.glob(io_utils.all_files_pattern(uri)))
     if not files:
         raise DataError(f"Split {split!r} holds no file.")
-    if examples.has_custom_property(INSERTED_PROPERTY) or any(
+    if examples.has_custom_property(examples_read.INSERTED) or any(
         file.endswith(_SHARD) for file in map(os.fsdecode, files)
     ):
         raise DataError("The examples hold canaries already. Wire ExampleGen's examples, and insert canaries once.")

@@ -41,6 +41,7 @@ class DPTrainerSpec(component_spec.ComponentSpec):
         accounts.DATASET_BLOCKS_KEY: component_spec.ExecutionParameter(type=str, optional=True),
         base_models.BASE_MODEL_IS_PUBLIC_KEY: component_spec.ExecutionParameter(type=int, optional=True),
         request.HYPERPARAMETERS_ARE_PUBLIC_KEY: component_spec.ExecutionParameter(type=int, optional=True),
+        request.SCHEMA_IS_PUBLIC_KEY: component_spec.ExecutionParameter(type=int, optional=True),
         keys.SPLITS_DISJOINT_FOR: component_spec.ExecutionParameter(type=str, optional=True),
         releases.NUM_RELEASES_KEY: component_spec.ExecutionParameter(type=int, optional=True),
         releases.SCHEMA_RELEASE_KEY: component_spec.ExecutionParameter(type=int, optional=True),
@@ -126,6 +127,7 @@ class DPTrainer(base_component.BaseComponent):
         hyperparameters: types.BaseChannel | None = None,
         hyperparameters_are_public: bool = False,
         privacy_releases: types.BaseChannel | Sequence[types.BaseChannel] | None = None,
+        schema_is_public: bool = False,
     ) -> None:
         """Declares the component.
 
@@ -178,6 +180,9 @@ class DPTrainer(base_component.BaseComponent):
             released of the same records. `target_epsilon` at `target_delta` is then the epsilon of all of it together with
             the training, and the guarantee states it so. A component's release must be wired here, or the gate refuses
             what the model took from it.
+          schema_is_public: No private record had a part in `schema`, which matters where the label is text: the served
+            model then holds the values of the label's domain. One that Importer or ImportSchemaGen brings in counts as
+            public without it, and one that SchemaGen makes of DPStatisticsGen's released statistics is covered by these.
 
         Raises:
           ParameterError: If `target_delta` is missing, not exactly one module is given, the examples are a Transform's and
@@ -210,6 +215,10 @@ class DPTrainer(base_component.BaseComponent):
                 "hyperparameters, or leave it out."
             )
         splits.check_transform_graph(examples, transform_graph)
+        if schema is None and schema_is_public:
+            raise ParameterError(
+                "schema_is_public is about a channel of a schema, and there is none. Give schema, or leave it out."
+            )
         wired = releases.channels(privacy_releases)
         train_args = train_args or trainer_pb2.TrainArgs()
         if train_args.num_steps:
@@ -243,11 +252,12 @@ class DPTrainer(base_component.BaseComponent):
                 base_model_is_public=1 if base_model_is_public else None,
                 hyperparameters=hyperparameters,
                 hyperparameters_are_public=1 if hyperparameters_are_public else None,
+                schema_is_public=1 if schema_is_public or releases.is_imported(schema) else None,
                 splits_disjoint_for=_disjoint_for(examples, privacy, wired),
                 num_privacy_releases=len(wired) or None,
                 schema_release=releases.schemas_release(schema, wired),
                 **wired,
-                source_examples=splits.transformed_from(examples) if wired else None,
+                source_examples=splits.transformed_from(examples),
                 model=channel_utils.as_channel([standard_artifacts.Model()]),
                 model_run=channel_utils.as_channel([standard_artifacts.ModelRun()]),
                 privacy_guarantee=channel_utils.as_channel([artifacts.PrivacyGuarantee()]),

@@ -98,6 +98,12 @@ def texts_of_classes(fn_args: Any, label_key: str | None) -> list[str] | None:
     return labels.texts(fn_args, label_key) if spec[label_key].dtype == tf.string else None
 
 
+def names_classes_by_schema(fn_args: Any, label_key: str | None) -> bool:
+    """Whether the served model holds texts of the schema that is wired: what the classes of its label are called."""
+    spec, label_key = check_columns(fn_args, label_key, None)
+    return spec[label_key].dtype == tf.string and labels.texts_of_wired_schema(fn_args, label_key) is not None
+
+
 def feature_spec(fn_args: Any) -> dict[str, Any]:
     """How the training examples are parsed: by the transform graph, or by the schema with its tensor representations.
 

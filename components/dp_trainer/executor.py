@@ -79,14 +79,18 @@ class Executor(trainer_executor.GenericExecutor):
         start = base_model.read(input_dict, exec_properties, request.privacy, request.account)
         reference_training.check_start(request, start)
         released = releases.read(input_dict, exec_properties)
+        names_classes = False
+        if request.input_fn is None:
+            data.check_columns(request.fn_args, request.label_key, request.privacy.user_id_key)
+            names_classes = data.names_classes_by_schema(request.fn_args, request.label_key)
         scope_items = scope_of(
             input_dict,
             request.fn_args,
             released,
             hyperparameters_are_public=exec_properties.get(requests.HYPERPARAMETERS_ARE_PUBLIC_KEY) == 1,
+            schema_is_public=exec_properties.get(requests.SCHEMA_IS_PUBLIC_KEY) == 1,
+            names_classes=names_classes,
         )
-        if request.input_fn is None:
-            data.check_columns(request.fn_args, request.label_key, request.privacy.user_id_key)
         model, request = request.first_model()
         if request.signatures_fn is None and request.strategy is None and keras_api.is_model(model):
             export.check_signatures(model, request.fn_args, request.label_key)

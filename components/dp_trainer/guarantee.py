@@ -20,9 +20,10 @@ from tfx_privacy.accounting.composition import composed
 from tfx_privacy.accounting.epsilon import dp_accounting_version
 from tfx_privacy.accounting.parameters import DPParameters, ResolvedParameters
 from tfx_privacy.budget.runs import LedgerPosition
-from tfx_privacy.components import _signatures, keys
+from tfx_privacy.components import _signatures, examples_read, keys
 from tfx_privacy.components.accounts import Account
 from tfx_privacy.components.dp_trainer import reference_models, scope
+from tfx_privacy.components.dp_trainer.releases import SOURCE_EXAMPLES_KEY
 from tfx_privacy.components.dp_trainer.releases import Read as Released
 from tfx_privacy.errors import ParameterError
 from tfx_privacy.guarantee import planned as planned_guarantee
@@ -138,6 +139,7 @@ class Terms:
             releases=self.releases,
             neighboring_relation=privacy.neighboring_relation,
             privacy_unit=privacy.privacy_unit,
+            user_id_key=privacy.user_id_key,
             train_splits=self.splits,
             examples=self.examples,
             splits_disjoint_for=self.splits_disjoint_for,
@@ -222,6 +224,7 @@ def make_guarantee(
         neighboring_relation=privacy.neighboring_relation,  # type: ignore[arg-type] # one of the two literals
         privacy_unit=privacy.privacy_unit,  # type: ignore[arg-type]
         max_records_per_user=privacy.max_records_per_user,
+        user_id_key=privacy.user_id_key,
         population=Population(
             records=resolved.population, source="declared" if resolved.population_is_declared else "counted"
         ),
@@ -255,20 +258,41 @@ def write_guarantee(artifact: types.Artifact, record: PrivacyGuarantee) -> None:
 
 
 def scope_of(
-    input_dict: dict[str, list[types.Artifact]], fn_args: Any, released: Released, *, hyperparameters_are_public: bool
+    input_dict: dict[str, list[types.Artifact]],
+    fn_args: Any,
+    released: Released,
+    *,
+    hyperparameters_are_public: bool,
+    schema_is_public: bool,
+    names_classes: bool,
 ) -> list[ScopeItem]:
-    """What the model takes from upstream components, and whether the guarantee covers it; its base model apart."""
-    items = _of_preprocessing(input_dict, fn_args, released)
+    """What the model takes from upstream components, and whether the guarantee covers it; its base model apart.
+
+    Args:
+      input_dict: Of DPTrainer.
+      fn_args: TFX's FnArgs.
+      released: What is in epsilon besides the training.
+      hyperparameters_are_public: As the pipeline's author declared.
+      schema_is_public: Likewise, or the schema was imported.
+      names_classes: Whether texts of the schema are in the served model.
+    """
+    graph = fn_args.transform_graph_path
+    # TFX's Transform hands nothing on, so what it was given is asked as well.
+    sources = [*input_dict.get(SOURCE_EXAMPLES_KEY, []), *input_dict.get(keys.EXAMPLES, [])]
+    items = scope.of_examples(examples_read.of(sources))
+    if graph:
+        items.append(scope.of_transform_graph(graph, released.all))
+    if input_dict.get(keys.SCHEMA):
+        items.append(
+            scope.of_schema(
+                parses_records=not graph,
+                releases=released.of_schema,
+                names_classes=names_classes,
+                declared_public=schema_is_public,
+            )
+        )
     if fn_args.hyperparameters is not None:
         items.append(scope.of_hyperparameters(declared_public=hyperparameters_are_public))
-    return items
-
-
-def _of_preprocessing(input_dict: dict[str, list[types.Artifact]], fn_args: Any, released: Released) -> list[ScopeItem]:
-    graph = fn_args.transform_graph_path
-    items = [scope.of_transform_graph(graph, released.all)] if graph else []
-    if input_dict.get(keys.SCHEMA):
-        items.append(scope.of_schema(parses_records=not graph, releases=released.of_schema))
     return items
 
 

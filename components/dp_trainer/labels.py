@@ -19,12 +19,17 @@ from tfx_privacy.training.variable_length import Column, of_value
 
 def schemas(fn_args: Any) -> list[schema_pb2.Schema]:
     """What is known of the features that the examples hold: by the transform graph, then by the schema that is wired."""
-    found = []
-    if fn_args.transform_graph_path:
-        found.append(tft.TFTransformOutput(fn_args.transform_graph_path).transformed_metadata.schema)
-    if fn_args.schema_path:
-        found.append(io_utils.parse_pbtxt_file(fn_args.schema_path, schema_pb2.Schema()))
-    return found
+    return [*_of_graph(fn_args), *_wired(fn_args)]
+
+
+def _of_graph(fn_args: Any) -> list[schema_pb2.Schema]:
+    if not fn_args.transform_graph_path:
+        return []
+    return [tft.TFTransformOutput(fn_args.transform_graph_path).transformed_metadata.schema]
+
+
+def _wired(fn_args: Any) -> list[schema_pb2.Schema]:
+    return [io_utils.parse_pbtxt_file(fn_args.schema_path, schema_pb2.Schema())] if fn_args.schema_path else []
 
 
 def check_feature(fn_args: Any, label_key: str, feature: Any) -> None:
@@ -52,8 +57,17 @@ def check_feature(fn_args: Any, label_key: str, feature: Any) -> None:
 
 def texts(fn_args: Any, label_key: str) -> list[str] | None:
     """The texts of a label's string domain, in the order of the classes; None where there is no domain."""
-    found = (text_labels.texts_of(schema, label_key) for schema in schemas(fn_args))
-    return next((each for each in found if each), None)
+    return _first(schemas(fn_args), label_key)
+
+
+def texts_of_wired_schema(fn_args: Any, label_key: str) -> list[str] | None:
+    """The same where they come from the schema that is wired; None where the transform graph itself has them."""
+    return None if _first(_of_graph(fn_args), label_key) else _first(_wired(fn_args), label_key)
+
+
+def _first(found: Sequence[schema_pb2.Schema], label_key: str) -> list[str] | None:
+    of_each = (text_labels.texts_of(schema, label_key) for schema in found)
+    return next((each for each in of_each if each), None)
 
 
 def of_column(label_key: str, column: Column, classes: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray | None]:

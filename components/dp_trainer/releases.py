@@ -19,7 +19,7 @@ from tfx_privacy.errors import CheckpointError, EvidenceError, ParameterError
 from tfx_privacy.guarantee.record import MAX_RELEASES, CoveredRelease
 from tfx_privacy.guarantee.spending import Beside, delta_after_thresholds, identities
 from tfx_privacy.records import statement, strict_json
-from tfx_privacy.releases.record import FILE_NAME, Release, file_name
+from tfx_privacy.releases.record import FILE_NAME, Release, are_same_users, file_name
 
 KEYS = tuple(f"privacy_release_{number}" for number in range(1, 9))
 """Inputs of DPTrainer: one for each channel, because Kubeflow takes no union of channels."""
@@ -33,6 +33,11 @@ SCHEMA_RELEASE_KEY = "schema_release"
 _FILES = re.compile(r"privacy_release(-.+)?\.json")
 _NOTE = "privacy_releases.json"
 _SCHEMA_GEN = ("tfx.components.schema_gen.component", "SchemaGen")
+# What brings in a file of the author's. By name; an author's own class may do anything.
+_IMPORTERS = (
+    ("tfx.components.schema_gen.import_schema_gen.component", "ImportSchemaGen"),
+    ("tfx.dsl.components.common.importer", "Importer"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +100,12 @@ def schemas_release(schema: Any, wired: Mapping[str, types.BaseChannel]) -> int 
         if maker is not None and any(maker is each for each in makers):
             return number
     return None
+
+
+def is_imported(schema: Any) -> bool:
+    """Whether the pipeline's author brought a schema in, who then answers for what is in it."""
+    node = getattr(schema, "producer_component", None)
+    return node is not None and (type(node).__module__, type(node).__name__) in _IMPORTERS
 
 
 def read(input_dict: Mapping[str, list[types.Artifact]], exec_properties: Mapping[str, Any]) -> Read:
@@ -223,6 +234,12 @@ def _check_terms(release: CoveredRelease, privacy: DPParameters) -> None:
                 f"{name} is for {term}={of_release!r}, this training for {wanted!r}: their epsilons cannot be added up. "
                 f"Release and train with the same {term}."
             )
+    if not are_same_users(privacy.privacy_unit, release.user_id_key, privacy.user_id_key):
+        raise ParameterError(
+            f"{name} tells users apart by user_id_key={release.user_id_key!r}, this training by {privacy.user_id_key!r}: these "
+            "are not known to be the same people, so their epsilons cannot be added up. Release and train with the same "
+            "user_id_key; preprocessing_fn must hand that feature on under its name."
+        )
 
 
 def _check_examples(release: CoveredRelease, beside: Beside) -> None:

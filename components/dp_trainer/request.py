@@ -35,6 +35,7 @@ NUM_REFERENCE_MODELS_KEY = "num_reference_models"
 ATTACKS_DURING_TRAINING_KEY = "attacks_during_training"
 HYPERPARAMETERS_KEY = "hyperparameters"
 HYPERPARAMETERS_ARE_PUBLIC_KEY = "hyperparameters_are_public"
+SCHEMA_IS_PUBLIC_KEY = "schema_is_public"
 
 _MAX_ATTACKS = 1000
 

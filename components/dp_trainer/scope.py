@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 
 import tensorflow as tf
+from absl import logging
 from google.protobuf import message
 from tensorflow.core.protobuf import saved_model_pb2
 from tfx.dsl.io import fileio
@@ -14,7 +15,8 @@ from tfx.dsl.io import fileio
 from tfx_privacy._printable import printable
 from tfx_privacy.components import _files
 from tfx_privacy.errors import EvidenceError
-from tfx_privacy.guarantee.record import CoveredRelease, ScopeItem
+from tfx_privacy.guarantee.record import CoveredRelease, ScopeItem, has_canaries
+from tfx_privacy.releases.record import ExamplesRead
 
 # Below a TransformGraph artifact, as tft.TFTransformOutput lays it out.
 _SAVED_MODEL = os.path.join("transform_fn", "saved_model.pb")
@@ -98,6 +100,30 @@ def _released(release: CoveredRelease) -> ScopeItem:
     return ScopeItem(artifact="transform_graph", covered=False, detail=detail)
 
 
+def of_examples(examples: Sequence[ExamplesRead]) -> list[ScopeItem]:
+    """Examples of which epsilon is not true: canaries are made of the values of the records among which they are.
+
+    One person's value may stand in many of them, so leaving that person's record out changes many records. Whether it does
+    depends on the data and on CanaryInserter's draw, so nothing bounds it.
+
+    Args:
+      examples: That are trained on.
+
+    Returns:
+      An item where there are canaries, which DPTrainer trains on for an audit all the same.
+    """
+    if not has_canaries(examples):
+        return []
+    logging.warning(
+        "DPTrainer: the examples hold canaries, so BudgetValidator will not bless the model: it is for an audit."
+    )
+    detail = (
+        "CanaryInserter added records to them that are made of values of the others: one person's value may stand in many, so "
+        "epsilon, which is of one record, is not true of that person."
+    )
+    return [ScopeItem(artifact="examples", covered=False, detail=detail)]
+
+
 def of_hyperparameters(*, declared_public: bool) -> ScopeItem:
     """Hyperparameters that were handed in, usually by a Tuner, each of whose trials is a training on the records without privacy.
 
@@ -117,24 +143,52 @@ def of_hyperparameters(*, declared_public: bool) -> ScopeItem:
     return ScopeItem(artifact="hyperparameters", covered=False, detail=detail)
 
 
-def of_schema(*, parses_records: bool, releases: Sequence[CoveredRelease] = ()) -> ScopeItem:
+def of_schema(
+    *,
+    parses_records: bool,
+    releases: Sequence[CoveredRelease] = (),
+    names_classes: bool = False,
+    declared_public: bool = False,
+) -> ScopeItem:
     """A schema that was wired.
+
+    SchemaGen puts every text into a label's domain that one record has, and the served model holds that domain.
 
     Args:
       parses_records: Whether DPTrainer parses the records by it; by the transform graph otherwise.
       releases: Of the statistics that it was made of, as the pipeline is wired.
+      names_classes: Whether the texts of the label come from it, which are written into the served model.
+      declared_public: The pipeline's author imported it, or says that no private record had a part in it.
     """
     made_of = [each.run_id for each in releases if each.component == "statistics" and each.is_complete]
     if made_of and len(made_of) == len(releases):
         named = ", ".join(run_id[:8] for run_id in made_of)
         detail = f"It was made of statistics that were released with noise, which is in epsilon (release {named})."
         return ScopeItem(artifact="schema", covered=True, detail=detail, covered_by=made_of)
+    if names_classes:
+        return _of_classes(declared_public=declared_public)
     taken = (
         "Names, types and shapes of the features were taken from it to parse the records; no values."
         if parses_records
         else "DPTrainer takes nothing from it: the transform graph parses the records."
     )
     return ScopeItem(artifact="schema", covered=True, detail=f"{taken} What the module itself reads of it is not seen.")
+
+
+def _of_classes(*, declared_public: bool) -> ScopeItem:
+    """A schema without a release whose texts are in the served model."""
+    held = "The texts that the classes of the label are called by come from it, and are in the served model"
+    if declared_public:
+        detail = (
+            f"{held}. It was imported, or declared public (schema_is_public), by the pipeline's author: no private record had "
+            "a part in it; nothing checked that."
+        )
+        return ScopeItem(artifact="schema", covered=True, detail=detail)
+    detail = (
+        f"{held}: if it was made of the records without noise, it has each text that any one record has. Nothing shows that "
+        "it was made of released statistics, or without the records."
+    )
+    return ScopeItem(artifact="schema", covered=False, detail=detail)
 
 
 def _captures(path: str) -> tuple[int, list[str]]:

@@ -160,11 +160,11 @@ def _other_terms(graph: Graph, trainer: Node, maker: Node, found: Finder) -> Ite
             f"Give privacy of {name} and of {graph.name(trainer)} the same {' and '.join(_SAME)}.",
         )
     elif own.privacy_unit == "user" and own.user_id_key != released.user_id_key:
-        yield found.warning(
+        yield found.error(
             _TERMS,
-            f"It tells users apart by {own.user_id_key!r}, and {name}, whose release it counts, by {released.user_id_key!r}: if "
-            "these are not the same people, the epsilon is of neither.",
-            "Use one feature for both; it may have another name after Transform.",
+            f"It tells users apart by {own.user_id_key!r}, and {name}, whose release it counts, by {released.user_id_key!r}: "
+            "these are not known to be the same people, and the training will be refused.",
+            "Use one feature for both, which preprocessing_fn hands on under its name.",
         )
 
 

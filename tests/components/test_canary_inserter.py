@@ -10,7 +10,7 @@ import pytest
 
 from tfx_privacy.attacks import canaries
 from tfx_privacy.attacks.canaries import CanarySet
-from tfx_privacy.errors import EvidenceError, ParameterError, TFXPrivacyError
+from tfx_privacy.errors import DataError, EvidenceError, ParameterError, TFXPrivacyError
 
 pytestmark = pytest.mark.slow
 
@@ -106,6 +106,8 @@ def test_every_canary_stands_in_the_split_as_often_as_the_record_says(bench: Ben
 def test_the_examples_are_copied_to_the_byte(bench: Bench) -> None:
     from tfx.components.util import examples_utils
 
+    from tfx_privacy.components import examples_read
+
     bench.run()
     source, copy = bench.root / "examples", bench.root / "out" / "examples_with_canaries"
     files = sorted(path.relative_to(source) for path in source.rglob("*.gz"))
@@ -119,8 +121,36 @@ def test_the_examples_are_copied_to_the_byte(bench: Bench) -> None:
     original, artifact = bench.inputs["examples"][0], bench.outputs["examples_with_canaries"][0]
     assert (artifact.split_names, artifact.span) == (original.split_names, 7)
     assert artifact.get_string_custom_property("input_fingerprint") == "split:single_split,num_files:1"
+    (said,) = examples_read.of([artifact])
+    assert said.inserted_canary_records == artifact.get_int_custom_property("inserted_canary_records") > 0
+    (before,) = examples_read.of([original])
+    assert before.inserted_canary_records == 0
+    assert said.original == before
     assert artifact.get_string_custom_property("payload_format") == "FORMAT_TF_EXAMPLE"
     assert examples_utils.get_file_format(artifact) == "tfrecords_gzip"
+
+
+def test_what_is_made_of_a_copy_says_that_canaries_are_in_it() -> None:
+    """Whatever number an orchestrator makes of it, of one artifact or of several; what cannot be read is not none."""
+    from tfx.types import standard_artifacts
+
+    from tfx_privacy.components import examples_read
+
+    def examples(value: Any = None) -> Any:
+        artifact = standard_artifacts.Examples()
+        if value is not None:
+            kinds = {int: "int_value", float: "double_value", str: "string_value"}
+            setattr(artifact.mlmd_artifact.custom_properties["inserted_canary_records"], kinds[type(value)], value)
+        return artifact
+
+    for given, inserted in (([7], 7), ([7.0], 7), (["7"], 7), ([0], 0), ([None], 0), ([None, 3, 4], 7)):
+        made = examples()
+        examples_read.copy([examples(value) for value in given], made)
+        (said,) = examples_read.of([made])
+        assert said.inserted_canary_records == inserted
+    for value in (-1, 0.5, "many", "", "9" * 30):
+        with pytest.raises(DataError, match="inserted_canary_records is no number"):
+            examples_read.of([examples(value)])
 
 
 def test_tabular_canaries_look_like_records(bench: Bench) -> None:

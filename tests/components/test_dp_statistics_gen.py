@@ -336,7 +336,7 @@ def test_people_are_the_unit_where_they_are_told_apart(bench: Bench) -> None:
     )
     bench.run({"hour": Number(bounds=(0, 24), integer=True), "fare": Text()}, privacy, splits='["train"]')
     release, found = bench.release("train"), bench.of("train")
-    assert (release.privacy_unit, release.max_records_per_user) == ("user", 2)
+    assert (release.privacy_unit, release.user_id_key, release.max_records_per_user) == ("user", "id", 2)
     exact = sum(min(2, count) for count in collections.Counter(r["id"][0] for r in TRAIN if "id" in r).values())
     assert abs(found.datasets[0].num_examples - exact) < 60
 

@@ -108,11 +108,12 @@ def test_every_choice_reaches_the_engine_and_the_guarantee(bench: Bench) -> None
     assert kinds["passes"].passes == kinds["tree"].passes == [6, 6]
     assert found["passes"].neighboring_relation == "REPLACE_SPECIAL"
     assert found["tree"].stated_epsilon > found["passes"].stated_epsilon > found["adaptive"].stated_epsilon
+    assert found["users"].user_id_key == "group"
     assert (found["users"].privacy_unit, found["users"].population.records) == ("user", 2)
     assert found["audit"].audit is not None
     for name, words in {
         "adaptive": "followed the 0.5-quantile", "passes": "in 2 passes over the data", "tree": "the noise of a binary tree",
-        "users": "one user (of whom at most 150 records", "audit": "An audit with 200 canaries",
+        "users": "one user (told apart by 'group', of whom at most 150 records", "audit": "An audit with 200 canaries",
     }.items():  # fmt: skip
         assert words in found[name].statement, found[name].statement
         assert recomputed_epsilon(found[name]) == found[name].stated_epsilon
@@ -684,7 +685,10 @@ def test_a_wired_schema_is_in_the_scope_beside_the_graph(tmp_path: pathlib.Path)
 
     for graph, items in ((str(tmp_path), ["transform_graph", "schema"]), (None, ["schema"])):
         fn_args = types.SimpleNamespace(transform_graph_path=graph, hyperparameters=None)
-        found = guarantee.scope_of({"schema": [None]}, fn_args, releases.Read({}), hyperparameters_are_public=False)
+        found = guarantee.scope_of(
+            {"schema": [None]}, fn_args, releases.Read({}),
+            hyperparameters_are_public=False, schema_is_public=False, names_classes=False,
+        )  # fmt: skip
         assert [item.artifact for item in found] == items
         assert ("takes nothing from it" in found[-1].detail) is (graph is not None)
 

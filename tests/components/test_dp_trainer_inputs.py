@@ -416,10 +416,17 @@ def test_a_label_that_is_text(bench: Bench, tmp_path: pathlib.Path) -> None:
             bench.run(PRIVACY)
     order = 'string_domain { value: "no" value: "yes" }'
     bench.inputs["schema"] = [disk.write_schema(tmp_path / "domain", TEXT_LABEL.replace("DOMAIN", order))]
-    (label,) = bench.run(PRIVACY).labels
+    record = bench.run(PRIVACY)
+    (label,) = record.labels
     assert label.texts_digest == text_labels.digest_of(["no", "yes"])
     told = bench.root / "model" / "Format-Serving" / "assets.extra" / "label_texts.json"
     assert told.read_text() == '["no","yes"]'
+    (item,) = record.scope
+    assert (item.artifact, item.covered) == ("schema", False)
+    assert "The texts that the classes of the label are called by" in item.detail
+    (item,) = bench.run(PRIVACY, schema_is_public=1).scope
+    assert item.covered
+    assert "no private record had a part in it; nothing checked that" in item.detail
 
 
 def test_records_without_a_label_are_left_out(bench: Bench, tmp_path: pathlib.Path) -> None:

@@ -163,7 +163,7 @@ def test_people_are_the_unit_where_they_are_told_apart(bench: Bench) -> None:
     )
     bench.run("one_mean", privacy)
     release = bench.release()
-    assert (release.privacy_unit, release.max_records_per_user) == ("user", 10)
+    assert (release.privacy_unit, release.user_id_key, release.max_records_per_user) == ("user", "user", 10)
     (answer,) = release.answers
     assert answer.noise_standard_deviation == pytest.approx(0.3 * 10 * answer.l2_sensitivity)
     assert release.noise_multiplier == pytest.approx(0.3)

@@ -236,6 +236,34 @@ def test_a_release_is_the_schemas_where_the_pipeline_made_it_of_its_statistics()
     assert releases.schemas_release(None, wired) is None
 
 
+def test_a_schema_is_public_where_its_author_brought_it_in_or_says_so() -> None:
+    from tfx.components import SchemaGen, StatisticsGen
+    from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+    from tfx.dsl.components.common.importer import Importer
+    from tfx.types import standard_artifacts
+
+    from tfx_privacy import DPParameters, DPTrainer
+    from tfx_privacy.errors import ParameterError
+
+    node = example_gen()
+    statistics = StatisticsGen(examples=node.outputs["examples"]).outputs["statistics"]
+    imported = ImportSchemaGen(schema_file="/s").outputs["schema"]
+    brought = Importer(source_uri="/s", artifact_type=standard_artifacts.Schema).outputs["result"]
+    own = type("ImportSchemaGen", (ImportSchemaGen,), {})(schema_file="/s").outputs["schema"]
+
+    def declared(found: Any, **arguments: Any) -> Any:
+        return DPTrainer(
+            examples=node.outputs["examples"], schema=found, module_path="a",
+            privacy=DPParameters(noise_multiplier=1.0, target_delta=1e-6, expected_batch_size=50, epochs=1), **arguments,
+        ).exec_properties.get("schema_is_public")  # fmt: skip
+
+    assert declared(imported) == declared(brought) == declared(own, schema_is_public=True) == 1
+    for found in (SchemaGen(statistics=statistics).outputs["schema"], own, schema(), None):
+        assert declared(found) is None
+    with pytest.raises(ParameterError, match="schema_is_public is about a channel"):
+        declared(None, schema_is_public=True)
+
+
 def test_records_go_where_tfx_puts_them(tmp_path: pathlib.Path) -> None:
     """That the hash is of the record, or of one feature, is read from TFX: its own function says so here."""
     import tensorflow as tf

@@ -170,6 +170,20 @@ def test_what_cannot_be_added_up_is_refused(bench: Bench, changes: dict[str, Any
     assert not (bench.root / "privacy_guarantee").exists()
 
 
+@pytest.mark.parametrize("key", ["trip_id", None])
+def test_a_release_for_other_users_is_refused(key: str | None) -> None:
+    """Before anything is charged; by whom the release says that it means, which one from before does not."""
+    from tfx_privacy.components.dp_trainer import releases
+
+    users: dict[str, Any] = {"privacy_unit": "user", "max_records_per_user": 3}
+    privacy = dataclasses.replace(PRIVATE, **users, user_id_key="taxi_id")
+    terms = {"privacy_unit": "user", "user_id_key": "taxi_id"}
+    other, same = (evidence.release(**users, user_id_key=each) for each in (key, "taxi_id"))
+    with pytest.raises(ParameterError, match=f"by user_id_key={key!r}, this training by 'taxi_id'"):
+        releases.check(of_beside(other, **terms), privacy, None)
+    releases.check(of_beside(same, **terms), privacy, None)
+
+
 def test_thresholds_that_leave_no_delta_are_refused(bench: Bench) -> None:
     wired = wire(bench, [a_release()])
     with pytest.raises(ParameterError, match=r"have spent delta=2e-05 of target_delta=2e-05"):
@@ -346,6 +360,26 @@ def test_what_transform_was_given_says_which_examples_they_are(bench: Bench) -> 
     assert identities(record.examples) == identities(record.releases[0].examples)
 
 
+@pytest.mark.parametrize("key", ["examples", "source_examples"])
+def test_examples_with_canaries_are_trained_on_and_not_covered(bench: Bench, key: str) -> None:
+    """CanaryInserter says it of its copy, also where TFX's Transform does not hand it on; beside releases of either."""
+    from tfx.types import standard_artifacts
+
+    silent = standard_artifacts.Examples()
+    for name in ("uri", "split_names"):
+        setattr(silent, name, getattr(bench.inputs["examples"][0], name))
+    bench.inputs["examples"][0].set_int_custom_property("inserted_canary_records", 5)
+    if key == "source_examples":
+        bench.inputs["source_examples"], bench.inputs["examples"] = bench.inputs["examples"], [silent]
+    copy = EXAMPLES.model_copy(update={"inserted_canary_records": 5})
+    record = bench.run(CALIBRATED, **wire(bench, [a_release(), of_eval(examples=[copy])]))
+    assert record.examples == [copy]
+    items = [item for item in record.scope if item.artifact == "examples"]
+    assert [item.covered for item in items] == [False]
+    assert "NOT covered" in record.statement
+    assert "CanaryInserter added records" in record.statement
+
+
 def test_the_component_wires_what_transform_was_given() -> None:
     from tfx.components import ImportExampleGen, SchemaGen, Transform
 
@@ -362,11 +396,9 @@ def test_the_component_wires_what_transform_was_given() -> None:
     transformed = transform.outputs["transformed_examples"]
     wired = DPTrainer(examples=transformed, privacy_releases=release, **made)
     assert wired.inputs["source_examples"] is examples
-    for other in (
-        DPTrainer(examples=transformed, **made),
-        DPTrainer(examples=examples, privacy_releases=release, **made),
-    ):
-        assert "source_examples" not in other.inputs
+    # Without a release as well: they may hold canaries.
+    assert DPTrainer(examples=transformed, **made).inputs["source_examples"] is examples
+    assert "source_examples" not in DPTrainer(examples=examples, privacy_releases=release, **made).inputs
 
 
 def test_what_orchestrators_make_of_a_number_is_the_same_number() -> None:
@@ -467,6 +499,49 @@ def test_a_schema_is_covered_by_the_statistics_that_it_was_made_of() -> None:
     assert item.covered_by == ["6" * 32]
     for others in ([], [evidence.release()], [*released, evidence.release()]):
         assert scope.of_schema(parses_records=True, releases=others).covered_by == []
+
+
+def test_a_schema_whose_texts_are_in_the_model_needs_a_release_or_its_authors_word() -> None:
+    """SchemaGen's holds the label of every single record."""
+    from tfx_privacy.components.dp_trainer import scope
+
+    statistics = evidence.release("statistics")
+    for released, declared, covered_by in (
+        ([], False, None),
+        ([evidence.release()], False, None),
+        ([statistics, evidence.release()], False, None),
+        ([statistics.model_copy(update={"uncovered_analyzers": ["mean"]})], False, None),
+        ([], True, []),
+        ([statistics], False, ["6" * 32]),
+        ([statistics], True, ["6" * 32]),
+    ):
+        item = scope.of_schema(parses_records=True, releases=released, names_classes=True, declared_public=declared)
+        assert item.covered is (covered_by is not None), item.detail
+        assert item.covered_by == (covered_by or [])
+        assert ("declared public" in item.detail) is (declared and not covered_by)
+    assert scope.of_schema(parses_records=True).covered
+
+
+def test_a_graph_that_names_the_classes_itself_takes_no_texts_of_the_schema(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import types
+
+    import artifacts_on_disk as disk
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    from tfx_privacy.components.dp_trainer import labels
+
+    domain = 'feature { name: "y" type: BYTES string_domain { value: "a" } }'
+    of_graph = text_format.Parse(domain.replace('"a"', '"b"'), schema_pb2.Schema())
+    monkeypatch.setattr(labels, "_of_graph", lambda fn_args: [of_graph] if fn_args.transform_graph_path else [])
+    path = str(pathlib.Path(disk.write_schema(tmp_path / "schema", domain).uri) / "schema.pbtxt")
+    for graph, texts, wired in ((None, ["a"], ["a"]), ("/graph", ["b"], None)):
+        fn_args = types.SimpleNamespace(transform_graph_path=graph, schema_path=path)
+        assert labels.texts(fn_args, "y") == texts
+        assert labels.texts_of_wired_schema(fn_args, "y") == wired
+        assert labels.texts_of_wired_schema(fn_args, "x") is None
 
 
 def test_a_schema_made_of_released_statistics_is_in_the_guarantee(bench: Bench) -> None:

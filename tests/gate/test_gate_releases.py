@@ -11,7 +11,7 @@ import forgeries
 import pytest
 
 from tfx_privacy.gate import decide as gate
-from tfx_privacy.gate.policy import GatePolicy
+from tfx_privacy.gate.policy import GatePolicy, PolicyException
 from tfx_privacy.gate.verdict import RuleResult, Verdict
 from tfx_privacy.guarantee.base_model import begin_from
 from tfx_privacy.guarantee.record import CoveredRelease, PrivacyGuarantee, ScopeItem
@@ -62,10 +62,76 @@ def test_releases_of_the_same_records_and_terms_pass() -> None:
     assert "Epsilon covers the vocabulary" in scope.explanation
 
 
+def test_a_schema_that_is_not_covered_has_a_remedy_of_its_own() -> None:
+    held = ScopeItem(artifact="schema", covered=False, detail="Texts of the label.")
+    found = result(guarantee(release(), scope=[GRAPH, held]), "guarantee_scope")
+    assert not found.passed
+    assert found.value == "not covered: schema"
+    for part in ("Texts of the label.", "DPStatisticsGen", "schema_is_public"):
+        assert part in found.explanation
+
+
 def test_a_training_alone_has_nothing_to_check() -> None:
     found = result(evidence.charged_guarantee())
     assert found.passed
     assert found.value == "none"
+
+
+COPY = evidence.EXAMPLES.model_copy(update={"inserted_canary_records": 310})
+CANARIES = ScopeItem(artifact="examples", covered=False, detail="CanaryInserter added records.")
+
+
+def test_a_model_that_was_trained_with_canaries_is_refused_and_no_exception_helps() -> None:
+    """What was released of the originals is in order: the copy holds them."""
+    record = guarantee(release(), examples=[COPY], scope=[GRAPH, CANARIES])
+    assert result(record).passed
+    exception = PolicyException(rule="guarantee_scope", approver="A", reason="b", expires="2026-02-01")
+    allowing = evidence.CHARGED_POLICY.model_copy(
+        update={"exceptions": [exception], "allow_non_dp_preprocessing": True, "allow_non_dp_tuning": True}
+    )
+    for policy in (evidence.CHARGED_POLICY, allowing):
+        found = result(record, "guarantee_scope", policy)
+        assert not found.passed
+        assert not found.holds
+        assert "train the one to serve on the examples that CanaryInserter copied" in found.explanation
+    assert "cannot be waived" in found.explanation
+    schema = ScopeItem(artifact="schema", covered=False, detail="Texts.")
+    assert result(guarantee(release(), scope=[GRAPH, schema]), "guarantee_scope", allowing).holds
+
+
+def test_a_release_of_examples_with_canaries_is_refused() -> None:
+    """Of the model itself, or of the one that it began from."""
+    of_copy = release(examples=[COPY])
+    found = result(guarantee(of_copy))
+    assert not found.passed
+    assert "release 55555555 of transform: it is of examples with canaries" in found.explanation
+    assert "Release of the examples without them" in found.explanation
+    base = begin_from([(guarantee(of_copy), None)], evidence.DIGEST)
+    inherited = result(evidence.charged_guarantee(base_model=base, run_id="9" * 32))
+    assert not inherited.passed
+    assert "of the base model: it is of examples with canaries" in inherited.explanation
+
+
+USERS: dict[str, Any] = {"privacy_unit": "user", "max_records_per_user": 3}
+
+
+@pytest.mark.parametrize(
+    ("of_training", "of_release", "unknown"),
+    [("taxi_id", "trip_id", False), ("taxi_id", None, True), (None, "taxi_id", True), (None, None, True)],
+)
+def test_users_by_another_key_are_refused(of_training: str | None, of_release: str | None, unknown: bool) -> None:
+    made = release(**USERS, user_id_key=of_release)
+    record = guarantee(made, **USERS, user_id_key=of_training)
+    found = result(record)
+    assert not found.passed
+    assert f"user_id_key={of_release!r}, and the training by {of_training!r}" in found.explanation
+    assert ("so it is not known to be the same people" in found.explanation) is unknown
+    assert "preprocessing_fn must hand on under its name" in found.explanation
+    epsilon = result(record, "epsilon")
+    assert not epsilon.passed
+    assert "users by another user_id_key" in epsilon.explanation
+    same = guarantee(release(**USERS, user_id_key="taxi_id"), **USERS, user_id_key="taxi_id")
+    assert result(same).passed
 
 
 OTHER = ExamplesRead(span="2", fingerprint=evidence.EXAMPLES.fingerprint)

@@ -1,5 +1,6 @@
 """What a base model and tuned hyperparameters add to a guarantee, and what the gate makes of it."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -127,6 +128,25 @@ def test_trainings_on_other_terms_cannot_be_added_up(changes: dict[str, Any], na
     with pytest.raises(ParameterError, match=f"guarantee is for {name}"):
         check_composable(begun, PRIVACY)
     assert recomputed_epsilon(warm(begun, epsilon_pld=0.5, epsilon_rdp=0.5)) == math.inf
+
+
+USERS: dict[str, Any] = {"privacy_unit": "user", "max_records_per_user": 2}
+
+
+@pytest.mark.parametrize("key", ["trip_id", None])
+def test_trainings_for_other_users_cannot_be_added_up(key: str | None) -> None:
+    """Nor for users of whom an older guarantee does not say how they were told apart."""
+    asked = dataclasses.replace(PRIVACY, **USERS, user_id_key="taxi_id")
+    begun = base(base_guarantee(**USERS, user_id_key=key))
+    assert begun.user_id_key == key
+    with pytest.raises(ParameterError, match=f"users by user_id_key={key!r}, this training for users by 'taxi_id'"):
+        check_composable(begun, asked)
+    own = {**USERS, "user_id_key": "taxi_id"}
+    assert recomputed_epsilon(warm(begun, **own, epsilon_pld=0.5, epsilon_rdp=0.5)) == math.inf
+    same = base(base_guarantee(**own))
+    check_composable(same, asked)
+    together = evidence.bounds_together(events(*same.trainings, OWN), target_delta=1e-5)
+    assert recomputed_epsilon(warm(same, **own, epsilon_pld=together.pld, epsilon_rdp=together.rdp)) == together.best
 
 
 def test_a_training_that_contradicts_its_stated_relation_counts_for_nothing() -> None:

@@ -13,7 +13,7 @@ from tfx_privacy.accounting import noise_tails
 from tfx_privacy.errors import EvidenceError, ParameterError
 from tfx_privacy.guarantee import planned
 from tfx_privacy.guarantee.base_model import begin_from, check_composable
-from tfx_privacy.guarantee.coverage import covered, listed
+from tfx_privacy.guarantee.coverage import covered, listed, uncovered
 from tfx_privacy.guarantee.epsilon_over_steps import over_steps
 from tfx_privacy.guarantee.mechanism import NoMechanism
 from tfx_privacy.guarantee.recomputation import (
@@ -31,8 +31,9 @@ from tfx_privacy.guarantee.record import (
     ReferenceTrainings,
     ScopeItem,
     guarantee_digest,
+    has_canaries,
 )
-from tfx_privacy.guarantee.spending import Beside
+from tfx_privacy.guarantee.spending import Beside, identities
 from tfx_privacy.records import digest, statement, strict_json
 from tfx_privacy.releases.record import Answer, ExamplesRead, Release, Selection, release_digest
 
@@ -100,8 +101,8 @@ def test_over_disjoint_splits_the_largest_counts(unit: str) -> None:
     terms: dict[str, Any] = {"splits_disjoint_for": "user"}
     releases = [of_train, of_both, of_eval]
     if unit == "user":
-        terms |= {"privacy_unit": "user", "max_records_per_user": 3}
-        users = {"privacy_unit": "user", "max_records_per_user": 3}
+        users = {"privacy_unit": "user", "max_records_per_user": 3, "user_id_key": "taxi_id"}
+        terms |= users
         releases = [release.model_copy(update=users) for release in releases]
     record = guarantee(*releases, **terms)
     on_train = composed_by_the_library(TRAINING, (20.0, 1.0, 1), (30.0, 1.0, 1), delta=DELTA - 1e-7)
@@ -120,7 +121,8 @@ NOT_SHOWN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "the guarantee does not say": ({"splits_disjoint_for": None}, {}),
     "a release does not say": ({}, {"splits_disjoint_for": None}),
     "disjoint by record, users are the unit": (
-        {"privacy_unit": "user", "max_records_per_user": 3}, {"privacy_unit": "user", "max_records_per_user": 3},
+        {"privacy_unit": "user", "max_records_per_user": 3, "user_id_key": "taxi_id"},
+        {"privacy_unit": "user", "max_records_per_user": 3, "user_id_key": "taxi_id"},
     ),
     "of another span": ({}, {"examples": [FOREIGN]}),
     "of one more": ({}, {"examples": [evidence.EXAMPLES, FOREIGN]}),
@@ -159,6 +161,22 @@ def test_what_cannot_be_added_up_leaves_nothing(changes: dict[str, Any]) -> None
     assert recomputed_epsilon(said(record)) == math.inf
     assert covered(record) == []
     assert "nothing bounds them" in record.statement
+
+
+@pytest.mark.parametrize(
+    ("of_training", "of_release"), [("taxi_id", "trip_id"), ("taxi_id", None), (None, "taxi_id"), (None, None)]
+)
+def test_users_by_another_key_are_other_people(of_training: str | None, of_release: str | None) -> None:
+    """All trips of a taxi are of many passengers; a record from before the key was stated may be of either."""
+    users: dict[str, Any] = {"privacy_unit": "user", "max_records_per_user": 3}
+    record = guarantee(evidence.release(**users, user_id_key=of_release), **users, user_id_key=of_training)
+    assert record.epsilon_rdp == "inf"
+    assert recomputed_epsilon(said(record)) == math.inf
+    same = guarantee(evidence.release(**users, user_id_key="taxi_id"), **users, user_id_key="taxi_id")
+    assert math.isfinite(recomputed_epsilon(same))
+    assert "one user (told apart by 'taxi_id', of whom at most 3 records were used)" in same.statement
+    alone = evidence.make_guarantee(**users, user_id_key=of_training)
+    assert math.isfinite(recomputed_epsilon(alone))
 
 
 def test_a_training_of_another_sampling_than_its_relation_counts_for_nothing_beside_releases() -> None:
@@ -341,6 +359,46 @@ class TestRecord:
         assert facts["base_model"].pop("releases") == []
         facts |= {"dataset_id": None, "ledger": None, "statement": ""}
         assert guarantee_digest(record) == digest.text_digest(strict_json.canonical(facts))
+
+    def test_examples_with_canaries_are_named_in_the_scope_as_not_covered(self) -> None:
+        copy = evidence.EXAMPLES.model_copy(update={"inserted_canary_records": 3})
+        with pytest.raises(ValueError, match="the scope does not say so"):
+            evidence.make_guarantee(examples=[copy])
+        with pytest.raises(ValueError, match="which nothing covers"):
+            ScopeItem(artifact="examples", covered=True, detail="")
+        held = ScopeItem(artifact="examples", covered=False, detail="Canaries.")
+        record = evidence.make_guarantee(examples=[copy], scope=[held])
+        assert PrivacyGuarantee.from_json(record.to_json()) == record
+        assert uncovered(record) == ["what canaries were made of"]
+        assert has_canaries(record.examples)
+        assert not has_canaries([evidence.EXAMPLES])
+
+    def test_a_copy_with_canaries_is_of_the_same_examples_and_names_none_by_their_number(self) -> None:
+        copy = evidence.EXAMPLES.model_copy(update={"inserted_canary_records": 3})
+        assert identities([copy]) == identities([evidence.EXAMPLES]) != frozenset()
+        assert identities([ExamplesRead(inserted_canary_records=3)]) == frozenset()
+
+    def test_examples_without_canaries_are_written_as_before(self) -> None:
+        assert set(json.loads(evidence.EXAMPLES.to_json())) == {"span", "version", "fingerprint"}
+        release = evidence.release(examples=[evidence.EXAMPLES.model_copy(update={"inserted_canary_records": 3})])
+        assert json.loads(release.to_json())["examples"][0]["inserted_canary_records"] == 3
+
+    def test_what_does_not_name_its_users_key_is_written_and_hashed_as_before(self) -> None:
+        users: dict[str, Any] = {"privacy_unit": "user", "max_records_per_user": 3}
+        release = evidence.release(**users)
+        for record in (release, evidence.make_guarantee(**users), TestBaseModel().base(**users)):
+            assert "user_id_key" not in json.loads(record.to_json())
+            assert type(record).from_json(record.to_json()) == record
+        facts = guarantee(release, **users).model_dump(mode="json")
+        facts |= {"dataset_id": None, "ledger": None, "statement": ""}
+        assert guarantee_digest(guarantee(release, **users)) == digest.text_digest(strict_json.canonical(facts))
+        named = evidence.make_guarantee(**users, user_id_key="taxi_id")
+        assert guarantee_digest(named) != guarantee_digest(evidence.make_guarantee(**users))
+
+    def test_only_users_have_a_key(self) -> None:
+        for make in (evidence.release, evidence.make_guarantee, TestBaseModel().base):
+            with pytest.raises(ValueError, match="user_id_key belongs to privacy_unit='user'"):
+                make(user_id_key="taxi_id")
 
     def test_a_guarantee_from_before_is_read(self) -> None:
         document = json.loads(evidence.make_guarantee().to_json())

@@ -123,6 +123,7 @@ def _full_release(run_id: str, **changes: Any) -> CoveredRelease:
         "splits_disjoint_for": "user",
         "privacy_unit": "user",
         "max_records_per_user": 8,
+        "user_id_key": "taxi_id",
         "neighboring_relation": "REPLACE_SPECIAL",
         "examples": [_EXAMPLES, ExamplesRead()],
         "dataset_id": "taxi",
@@ -145,6 +146,7 @@ def _full_guarantee() -> PrivacyGuarantee:
         releases=[_full_release("7" * 32)],
         neighboring_relation="REPLACE_SPECIAL",
         privacy_unit="user",
+        user_id_key="taxi_id",
         ledger_id=evidence.LEDGER_ID,
         signed_by="team-key",
     )
@@ -155,6 +157,7 @@ def _full_guarantee() -> PrivacyGuarantee:
             neighboring_relation="REPLACE_SPECIAL",
             privacy_unit="user",
             max_records_per_user=8,
+            user_id_key="taxi_id",
             population=Population(records=10_000, source="declared"),
             sources=[
                 ParameterSource(parameter="noise_multiplier", source="model", model_class="DPKerasAdamOptimizer"),

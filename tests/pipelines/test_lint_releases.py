@@ -213,7 +213,7 @@ DRIVERS = {"privacy_unit": "user", "user_id_key": "driver", "max_records_per_use
         ({"neighboring_relation": "REPLACE_SPECIAL"}, {}, ERROR),
         ({"neighboring_relation": "REPLACE_SPECIAL"}, {"sampling": "shuffled"}, None),
         (DRIVERS, DRIVERS, None),
-        (DRIVERS, {**DRIVERS, "user_id_key": "company"}, WARNING),
+        (DRIVERS, {**DRIVERS, "user_id_key": "company"}, ERROR),
     ],
 )
 def test_releases_on_other_terms(released: dict[str, Any], trained: dict[str, Any], severity: str | None) -> None:

@@ -21,6 +21,7 @@ from tfx_privacy.guarantee.record import (
     ScopeItem,
     guarantee_digest,
 )
+from tfx_privacy.releases.record import are_same_users
 
 
 def declared_public(model_digest: str) -> BaseModel:
@@ -63,6 +64,7 @@ def begin_from(records: Sequence[tuple[PrivacyGuarantee, str | None]], model_dig
         releases=_releases(record),
         neighboring_relation=record.neighboring_relation,
         privacy_unit=record.privacy_unit,
+        user_id_key=record.user_id_key,
         ledger_id=None if record.ledger is None else record.ledger.ledger_id,
         signed_by=signed_by,
     )
@@ -121,6 +123,12 @@ def check_composable(base: BaseModel, privacy: DPParameters) -> None:
                 f"The base model's guarantee is for {name}={of_base!r}, this training for {wanted!r}: their epsilons "
                 f"cannot be added up. Train both with the same {name}, or begin from fresh weights."
             )
+    if not are_same_users(privacy.privacy_unit, base.user_id_key, privacy.user_id_key):
+        raise ParameterError(
+            f"The base model's guarantee is for users by user_id_key={base.user_id_key!r}, this training for users by "
+            f"{privacy.user_id_key!r}: their epsilons cannot be added up. Train both with the same user_id_key, or begin from "
+            "fresh weights."
+        )
 
 
 def _inherited(item: ScopeItem) -> ScopeItem:

@@ -30,6 +30,7 @@ _TAKEN = {
     "schema": "what the schema took from the records",
     "base_model": "what the base model took from the records",
     "hyperparameters": "what the choice of hyperparameters took from the records",
+    "examples": "what canaries were made of",
 }
 
 

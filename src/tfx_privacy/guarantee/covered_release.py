@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 from typing_extensions import Self
 
 from tfx_privacy.accounting.composition import MAX_NOISE_MULTIPLIER, MIN_NOISE_MULTIPLIER
 from tfx_privacy.budget.runs import Identifier, LedgerPosition, RunId
-from tfx_privacy.records.base import Digest, PositiveCount, PositiveFloat, Record, Text
-from tfx_privacy.releases.record import AnswerKind, Component, ExamplesRead, Release, release_digest
+from tfx_privacy.records.base import Digest, GrownRecord, PositiveCount, PositiveFloat, Text
+from tfx_privacy.releases.record import AnswerKind, Component, ExamplesRead, Release, check_user_id_key, release_digest
 
 
-class CoveredRelease(Record):
+class CoveredRelease(GrownRecord):
     """What preprocessing or statistics released of the records, as far as the one epsilon of a guarantee needs it.
 
     One Gaussian mechanism without sampling, and the delta of its thresholds (`releases.record.Release`).
     """
+
+    added: ClassVar[frozenset[str]] = frozenset({"user_id_key"})
 
     run_id: RunId
     release_digest: Digest
@@ -29,6 +31,8 @@ class CoveredRelease(Record):
     """Unit of which nobody is in two splits; None where nothing shows it."""
     privacy_unit: Literal["example", "user"]
     max_records_per_user: PositiveCount | None = None
+    user_id_key: Annotated[Text, pydantic.Field(min_length=1)] | None = None
+    """With users as unit: the feature that tells them apart; None in a record that does not say."""
     neighboring_relation: Literal["ADD_OR_REMOVE_ONE", "REPLACE_SPECIAL"]
     examples: Annotated[list[ExamplesRead], pydantic.Field(min_length=1)]
     kinds: Annotated[list[AnswerKind], pydantic.Field(min_length=1)]
@@ -63,6 +67,7 @@ class CoveredRelease(Record):
             splits_disjoint_for=release.splits_disjoint_for,
             privacy_unit=release.privacy_unit,
             max_records_per_user=release.max_records_per_user,
+            user_id_key=release.user_id_key,
             neighboring_relation=release.neighboring_relation,
             examples=release.examples,
             kinds=sorted({answer.kind for answer in release.answers}),
@@ -83,6 +88,7 @@ class CoveredRelease(Record):
             raise ValueError(f"no accountant takes noise_multiplier={self.noise_multiplier:g}")
         if (self.privacy_unit == "user") != (self.max_records_per_user is not None):
             raise ValueError("max_records_per_user belongs to privacy_unit='user', and only there")
+        check_user_id_key(self.privacy_unit, self.user_id_key)
         if (self.ledger is None) != (self.dataset_id is None):
             raise ValueError("ledger and dataset_id belong together")
         if self.kinds != sorted(set(self.kinds)):

@@ -7,6 +7,7 @@ The file is the only source of truth. ML Metadata rounds doubles to six decimals
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
@@ -27,7 +28,7 @@ from tfx_privacy.records.base import (
     Text,
 )
 from tfx_privacy.records.statement import ModelRecord
-from tfx_privacy.releases.record import Component, ExamplesRead
+from tfx_privacy.releases.record import Component, ExamplesRead, check_user_id_key
 
 FILE_NAME = "privacy_guarantee.json"
 
@@ -58,7 +59,8 @@ _RELEASED_BY: dict[str, Component] = {"transform_graph": "transform", "schema": 
 class ScopeItem(Record):
     """One upstream artifact, and whether the guarantee covers what it took from the data."""
 
-    artifact: Literal["transform_graph", "schema", "base_model", "hyperparameters"]
+    artifact: Literal["transform_graph", "schema", "base_model", "hyperparameters", "examples"]
+    """"examples": only of those with canaries, which are never covered."""
     covered: bool
     detail: Text
     vocabularies: list[Text] = pydantic.Field(default_factory=list)
@@ -72,6 +74,8 @@ class ScopeItem(Record):
     def _consistent(self) -> Self:
         if self.covered_by and not (self.covered and self.artifact in _RELEASED_BY):
             raise ValueError(f"what a release covers is a transform graph or a schema, not this {self.artifact}")
+        if self.artifact == "examples" and self.covered:
+            raise ValueError("the examples are named only where canaries are among them, which nothing covers")
         if (self.vocabularies or self.num_constants) and (self.covered or self.artifact != "transform_graph"):
             raise ValueError("vocabularies and constants are of a transform graph that is not covered")
         return self
@@ -121,8 +125,10 @@ class TrainedLabel(Record):
         return self
 
 
-class BaseModel(Record):
+class BaseModel(GrownRecord):
     """The model whose weights training began from."""
+
+    added: ClassVar[frozenset[str]] = frozenset({"user_id_key"})
 
     model_digest: Digest
     source: Literal["public", "private"]
@@ -143,6 +149,8 @@ class BaseModel(Record):
     """Of preprocessing and statistics, that these trainings were made with."""
     neighboring_relation: Literal["ADD_OR_REMOVE_ONE", "REPLACE_SPECIAL"] | None = None
     privacy_unit: Literal["example", "user"] | None = None
+    user_id_key: Annotated[Text, pydantic.Field(min_length=1)] | None = None
+    """Of its own guarantee."""
     ledger_id: str | None = None
     """The ledger that its training was charged in; None without one."""
     signed_by: str | None = None
@@ -159,6 +167,7 @@ class BaseModel(Record):
             set(of_guarantee) != {None} or self.trainings or self.releases or self.ledger_id or self.signed_by
         ):
             raise ValueError("a base model that was declared public has no guarantee")
+        check_user_id_key(self.privacy_unit, self.user_id_key)
         _check_apart(self.releases, self.run_id)
         return self
 
@@ -255,7 +264,7 @@ class PrivacyGuarantee(GrownRecord, ModelRecord):
     """
 
     predicate_type: ClassVar[str] = f"{statement.PREDICATE_TYPES}/guarantee/v1"
-    added: ClassVar[frozenset[str]] = frozenset({"releases", "examples", "splits_disjoint_for"})
+    added: ClassVar[frozenset[str]] = frozenset({"releases", "examples", "splits_disjoint_for", "user_id_key"})
 
     run_id: Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{32}$")]
     issued_at: Text
@@ -268,6 +277,8 @@ class PrivacyGuarantee(GrownRecord, ModelRecord):
     privacy_unit: Literal["example", "user"]
     max_records_per_user: PositiveCount | None = None
     """With users as unit: how many of a user's records were used at most."""
+    user_id_key: Annotated[Text, pydantic.Field(min_length=1)] | None = None
+    """With users as unit: the feature that tells them apart, as training read it; None in a guarantee that does not say."""
     population: Population
     accountant: Accountant
     engine: Text
@@ -313,6 +324,7 @@ class PrivacyGuarantee(GrownRecord, ModelRecord):
             _check_batch(self.mechanism, self.population)
         if (self.privacy_unit == "user") != (self.max_records_per_user is not None):
             raise ValueError("max_records_per_user belongs to privacy_unit='user', and only there")
+        check_user_id_key(self.privacy_unit, self.user_id_key)
         if self.references is not None and not same_noise(self.mechanism, self.references.mechanism):
             raise ValueError("the reference models were not trained by the model's own mechanism")
         if self.references is not None and self.base_model is not None and self.base_model.is_private:
@@ -331,6 +343,8 @@ class PrivacyGuarantee(GrownRecord, ModelRecord):
 
     def _check_scope(self) -> None:
         """What a release is said to cover came from a release that is here, and from nothing beside it."""
+        if has_canaries(self.examples) and not any(item.artifact == "examples" for item in self.scope):
+            raise ValueError("the examples hold canaries, and the scope does not say so")
         released = {release.run_id: release for release in self.releases}
         for item in self.scope:
             for run_id in item.covered_by:
@@ -343,6 +357,11 @@ class PrivacyGuarantee(GrownRecord, ModelRecord):
         """The epsilon that the file states, as a number (`inf` without a mechanism)."""
         stated = self.epsilon_rdp if self.epsilon_pld is None else self.epsilon_pld
         return math.inf if stated == "inf" else float(stated)
+
+
+def has_canaries(examples: Iterable[ExamplesRead]) -> bool:
+    """Whether CanaryInserter added records to examples."""
+    return any(each.inserted_canary_records > 0 for each in examples)
 
 
 def _check_batch(mechanism: DPMechanism, population: Population) -> None:

@@ -6,7 +6,7 @@ The algebra, which everything that states, recomputes, calibrates or shows epsil
   delta less what thresholds have spent of it;
 * over splits in which no privacy unit is twice, the largest counts (parallel composition, McSherry 2009,
   https://doi.org/10.1145/1559845.1559850); where that is not shown, all is added up;
-* what is without privacy, or for another unit or relation, is nothing that a sum could be made of.
+* what is without privacy, or for another unit, other users or another relation, is nothing that a sum could be made of.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tfx_privacy.accounting.composition import RELATION_OF_SAMPLING, composed, d
 from tfx_privacy.accounting.epsilon import COARSE_INTERVAL, FINE_INTERVAL, EpsilonBounds, epsilon_bounds
 from tfx_privacy.guarantee.mechanism import DPMechanism, NoMechanism
 from tfx_privacy.guarantee.record import BaseModel, CoveredRelease, PrivacyGuarantee
-from tfx_privacy.releases.record import ExamplesRead
+from tfx_privacy.releases.record import ExamplesRead, are_same_users
 
 if TYPE_CHECKING:
     from tfx_privacy.third_party.dp_accounting import DpEvent
@@ -78,6 +78,8 @@ class Beside:
     """Of the training; needed with a private base model or with releases."""
     privacy_unit: str | None = None
     """Of the training; needed likewise."""
+    user_id_key: str | None = None
+    """Of the training; needed likewise where users are the unit."""
     train_splits: Sequence[str] = ()
     examples: Sequence[ExamplesRead] = ()
     """Which were trained on."""
@@ -167,6 +169,8 @@ class Beside:
             return []
         if (base.neighboring_relation, base.privacy_unit) != (self.neighboring_relation, self.privacy_unit):
             return [None]
+        if not are_same_users(self.privacy_unit, base.user_id_key, self.user_id_key):
+            return [None]
         # What one release gave to both models was taken from the records once.
         shared = {(release.run_id, release.release_digest) for release in self.releases}
         earlier = [each for each in base.releases if (each.run_id, each.release_digest) not in shared]
@@ -185,6 +189,8 @@ class Beside:
     def _of_release(self, release: CoveredRelease, splits: frozenset[str] | None) -> _Part | None:
         terms = (release.neighboring_relation, release.privacy_unit)
         if not release.is_private or terms != (self.neighboring_relation, self.privacy_unit):
+            return None
+        if not are_same_users(self.privacy_unit, release.user_id_key, self.user_id_key):
             return None
         event = dp_sgd_event(noise_multiplier=release.noise_multiplier, sampling_probability=1.0, steps=1)
         return _Part(event, release.delta_spent, splits)
@@ -264,5 +270,9 @@ def largest(found: Sequence[Spending] | None, target_delta: float, *, interval: 
 
 
 def identities(examples: Sequence[ExamplesRead]) -> frozenset[ExamplesRead]:
-    """What tells examples from others; empty if one of them says nothing at all."""
-    return frozenset() if any(each == ExamplesRead() for each in examples) else frozenset(examples)
+    """What tells examples from others; empty if one of them says nothing at all.
+
+    A copy with canaries holds all records of its original, so it is the same: that no epsilon is true of it is said elsewhere.
+    """
+    originals = frozenset(each.original for each in examples)
+    return frozenset() if ExamplesRead() in originals else originals

@@ -68,7 +68,8 @@ def _guarantee_sentences(guarantee: PrivacyGuarantee, mechanism: DPMechanism) ->
 def _unit(guarantee: PrivacyGuarantee) -> str:
     if guarantee.privacy_unit == "example":
         return "one example (one record)"
-    return f"one user (of whom at most {guarantee.max_records_per_user} records were used)"
+    told = f"told apart by {guarantee.user_id_key!r}, " if guarantee.user_id_key is not None else ""
+    return f"one user ({told}of whom at most {guarantee.max_records_per_user} records were used)"
 
 
 def _relation(guarantee: PrivacyGuarantee) -> str:

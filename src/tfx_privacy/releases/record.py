@@ -17,7 +17,16 @@ from typing_extensions import Self
 from tfx_privacy.accounting.composition import MAX_NOISE_MULTIPLIER, MIN_NOISE_MULTIPLIER
 from tfx_privacy.budget.runs import Identifier, LedgerPosition, RunId
 from tfx_privacy.records import digest, statement, strict_json
-from tfx_privacy.records.base import Digest, OpenProbability, PositiveCount, PositiveFloat, Record, Text
+from tfx_privacy.records.base import (
+    Count,
+    Digest,
+    GrownRecord,
+    OpenProbability,
+    PositiveCount,
+    PositiveFloat,
+    Record,
+    Text,
+)
 from tfx_privacy.records.statement import SubjectRecord
 
 FILE_NAME = "privacy_release.json"
@@ -39,13 +48,23 @@ def file_name(split: str | None = None) -> str:
     return FILE_NAME if split is None else f"privacy_release-{split}.json"
 
 
-class ExamplesRead(Record):
+class ExamplesRead(GrownRecord):
     """Which examples were read, as ExampleGen names them; None where they do not say."""
+
+    added: ClassVar[frozenset[str]] = frozenset({"inserted_canary_records"})
 
     span: Text | None = None
     version: Text | None = None
     fingerprint: Text | None = None
     """ExampleGen's `input_fingerprint`: names, sizes and times of the files that it read."""
+    inserted_canary_records: Count = 0
+    """Records that CanaryInserter added, of values of the others: what is released of them, or trained on them, may be made of
+    one person's value many times over, so no epsilon of one record is true of that person."""
+
+    @property
+    def original(self) -> ExamplesRead:
+        """Which examples these are, or are a copy of."""
+        return self.model_copy(update={"inserted_canary_records": 0})
 
 
 class Selection(Record):
@@ -91,10 +110,11 @@ class Answer(Record):
         return self.noise_standard_deviation / self.l2_sensitivity
 
 
-class Release(SubjectRecord):
+class Release(GrownRecord, SubjectRecord):
     """What one component released of the records, as one Gaussian mechanism without sampling."""
 
     predicate_type: ClassVar[str] = f"{statement.PREDICATE_TYPES}/release/v1"
+    added: ClassVar[frozenset[str]] = frozenset({"user_id_key"})
     subject_name: ClassVar[str] = statement.RELEASE_NAME
 
     run_id: RunId
@@ -107,6 +127,8 @@ class Release(SubjectRecord):
     """Unit of which nobody is in two splits, as the pipeline's ExampleGen draws them; None where nothing shows it."""
     privacy_unit: Literal["example", "user"]
     max_records_per_user: PositiveCount | None = None
+    user_id_key: Name | None = None
+    """With users as unit: the feature of the examples that tells them apart; None in a record that does not say."""
     neighboring_relation: Literal["ADD_OR_REMOVE_ONE", "REPLACE_SPECIAL"]
     """A sum moves by the same whether a unit is left out or has nothing in its place."""
     answers: Annotated[list[Answer], pydantic.Field(min_length=1, max_length=MAX_ANSWERS)]
@@ -127,6 +149,7 @@ class Release(SubjectRecord):
     def _consistent(self) -> Self:
         if (self.privacy_unit == "user") != (self.max_records_per_user is not None):
             raise ValueError("max_records_per_user belongs to privacy_unit='user', and only there")
+        check_user_id_key(self.privacy_unit, self.user_id_key)
         if len(set(self.splits)) != len(self.splits):
             raise ValueError(f"splits={self.splits} names one twice")
         if (self.ledger is None) != (self.dataset_id is None):
@@ -176,6 +199,30 @@ class Release(SubjectRecord):
     def delta_spent(self) -> float:
         """Of all thresholds together; never less than their exact sum."""
         return math.fsum(answer.selection.delta for answer in self.answers if answer.selection) * (1 + 2.0**-50)
+
+
+def check_user_id_key(privacy_unit: str | None, user_id_key: str | None) -> None:
+    """Refuses users' ids of records whose privacy unit is another.
+
+    Raises:
+      ValueError: If there is a key and users are not the unit.
+    """
+    if user_id_key is not None and privacy_unit != "user":
+        raise ValueError("user_id_key belongs to privacy_unit='user'")
+
+
+def are_same_users(privacy_unit: str | None, one: str | None, other: str | None) -> bool:
+    """Whether two parts of one epsilon have the same privacy units, as far as whose records a unit has.
+
+    Users who are told apart by two features are two kinds of people: all trips of a driver are of many passengers. A record
+    that does not name the feature may be of either.
+
+    Args:
+      privacy_unit: Of both.
+      one: Feature that tells the users of the one apart; None where it is not said.
+      other: Likewise.
+    """
+    return privacy_unit != "user" or (one is not None and one == other)
 
 
 def together(answers: list[Answer]) -> float:

@@ -22,6 +22,7 @@ _ARTIFACTS = {
     "schema": "Schema",
     "base_model": BASE_MODEL,
     "hyperparameters": "Hyperparameters and their tuning",
+    "examples": "Canaries among the records",
 }
 _OTHER_STATISTICS = f"Other {_STATISTICS[0].lower()}{_STATISTICS[1:]}"
 _BEFORE_TRAINING = frozenset({*_ARTIFACTS.values(), _STATISTICS, _OTHER_STATISTICS} - {BASE_MODEL})
@@ -119,7 +120,7 @@ def _upstream(record: PrivacyGuarantee) -> Iterator[Coverage]:
         stated = [item for item in record.scope if item.artifact == artifact]
         for item in stated:
             yield Coverage(use=use, covered="yes" if item.covered else "no", detail=item.detail)
-        if stated:
+        if stated or artifact == "examples":
             continue
         if artifact == "hyperparameters":
             yield Coverage(

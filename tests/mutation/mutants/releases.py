@@ -28,7 +28,7 @@ RELEASES = [
     ),
     Mutant(
         "examples that nobody names are these", "identities",
-        "any(each == ExamplesRead() for each in examples)", "False", _RULES,
+        "ExamplesRead() in originals", "False", _RULES,
     ),
     Mutant(
         "splits that are disjoint by record are so by user", "spending:_SHOWN_BY",
@@ -165,6 +165,77 @@ RELEASES = [
     Mutant(
         "a release of statistics covers a graph", "dp_trainer.scope:_release_of", 'each.component == "transform"', "True",
         f"{_TRAINER}test_a_releases_own_graph_is_covered_and_no_other",
+    ),
+    Mutant(
+        "a copy with canaries is as good as its original", "examples_read:of",
+        "inserted_canary_records=_inserted(each)", "",
+        "test_canary_inserter::test_what_is_made_of_a_copy_says_that_canaries_are_in_it",
+    ),
+    Mutant(
+        "what is made of a copy forgets its canaries", "examples_read:copy", "if inserted: ...", "",
+        "test_canary_inserter::test_what_is_made_of_a_copy_says_that_canaries_are_in_it",
+    ),
+    Mutant(
+        "canaries that Transform does not hand on are none", "dp_trainer.guarantee:scope_of",
+        "*input_dict.get(SOURCE_EXAMPLES_KEY, [])", "",
+        f"{_TRAINER}test_examples_with_canaries_are_trained_on_and_not_covered",
+    ),
+    Mutant(
+        "examples with canaries need no word in the scope", "PrivacyGuarantee._check_scope",
+        "has_canaries(self.examples)", "False", _RULES,
+    ),
+    Mutant(
+        "a release of canaries is one of records", "rules.releases:_other_terms",
+        "has_canaries(release.examples)", "False", _GATE,
+    ),
+    Mutant(
+        "an exception makes canaries records", "check_scope",
+        'all(item.artifact != "examples" for item in refused)', "True", _GATE,
+    ),
+    Mutant(
+        "a number of canaries names examples", "identities", "each.original", "each", _RULES,
+    ),
+    Mutant("all users are the same people", "are_same_users", "one is not None and one == other", "True", _RULES),
+    Mutant(
+        "users of whom nobody says how they are told apart are the same", "are_same_users", "one is not None", "True", _RULES,
+    ),
+    Mutant(
+        "a release for other users is added up", "Beside._of_release",
+        "not are_same_users(self.privacy_unit, release.user_id_key, self.user_id_key)", "False", _RULES,
+    ),
+    Mutant(
+        "a base model for other users is added up", "Beside._of_base",
+        "not are_same_users(self.privacy_unit, base.user_id_key, self.user_id_key)", "False", "test_base_model_rules",
+    ),
+    Mutant(
+        "training begins from a model for other users", "check_composable",
+        "not are_same_users(privacy.privacy_unit, base.user_id_key, privacy.user_id_key)", "False", "test_base_model_rules",
+    ),
+    Mutant(
+        "a release for other users passes the rule", "rules.releases:_other_terms",
+        "not are_same_users(release.privacy_unit, own, theirs)", "False", _GATE,
+    ),
+    Mutant(
+        "a release for other users is trained beside", "releases:_check_terms",
+        "not are_same_users(privacy.privacy_unit, release.user_id_key, privacy.user_id_key)", "False",
+        f"{_TRAINER}test_a_release_for_other_users_is_refused",
+    ),
+    Mutant(
+        "a release does not say whose users it means", "releasing:make_release", "user_id_key=privacy.user_id_key", "",
+        "test_dp_statistics_gen::test_people_are_the_unit_where_they_are_told_apart",
+    ),
+    Mutant(
+        "the texts of any schema are covered", "dp_trainer.scope:of_schema", "if names_classes: ...", "",
+        f"{_TRAINER}test_a_schema_whose_texts_are_in_the_model_needs_a_release_or_its_authors_word",
+    ),
+    Mutant(
+        "nobody asks whether the classes are named by the schema", "data:names_classes_by_schema",
+        "spec[label_key].dtype == tf.string", "False", "test_dp_trainer_inputs::test_a_label_that_is_text",
+    ),
+    Mutant(
+        "an author's own class is an importer", "dp_trainer.releases:is_imported",
+        "(type(node).__module__, type(node).__name__) in _IMPORTERS", "True",
+        "test_splits::test_a_schema_is_public_where_its_author_brought_it_in_or_says_so",
     ),
     Mutant(
         "analyzers beside a release are covered", "dp_trainer.scope:_released", "release.is_complete", "True",

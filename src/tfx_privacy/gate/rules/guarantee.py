@@ -27,10 +27,18 @@ _PREPROCESSING = (
 
 _REMEDIES = {
     "transform_graph": _PREPROCESSING,
-    "schema": _PREPROCESSING,
+    "schema": (
+        "Make the schema of DPStatisticsGen's statistics, and wire their privacy_release to DPTrainer's privacy_releases; or "
+        "write the label's domain without looking at the records and import it (ImportSchemaGen, or DPTrainer's "
+        "schema_is_public); or set allow_non_dp_preprocessing."
+    ),
     "hyperparameters": (
         "Fix the hyperparameters or tune on public data, and declare it with DPTrainer's hyperparameters_are_public; "
         "or set allow_non_dp_tuning in the policy."
+    ),
+    "examples": (
+        "A model that was trained with canaries is for measuring what it remembers: train the one to serve on the examples that "
+        "CanaryInserter copied."
     ),
     "base_model": "Begin from a model whose guarantee covers it, or from fresh weights.",
 }
@@ -74,8 +82,8 @@ def _why_infinite(record: PrivacyGuarantee) -> str:
     groups = Beside.of(record).groups()
     if groups is None:
         return (
-            "a base model or a release that it is of as well has no privacy, or is for another privacy unit or neighbouring "
-            "relation. Begin from a model, and release, on the terms of this training."
+            "a base model or a release that it is of as well has no privacy, or is for another privacy unit, users by another "
+            "user_id_key, or another neighbouring relation. Begin from a model, and release, on the terms of this training."
         )
     spent = max(group.delta_spent for group in groups)
     return (
@@ -130,7 +138,8 @@ def check_scope(evidence: Evidence, policy: GatePolicy, now: datetime.datetime) 
         f"not covered: {names}",
         f"The model contains results that were computed from the data without differential privacy. {details} "
         f"{' '.join(remedies)}",
-        excusable=True,
+        # Beside canaries epsilon itself is false, of which nobody can approve.
+        excusable=all(item.artifact != "examples" for item in refused),
     )
 
 

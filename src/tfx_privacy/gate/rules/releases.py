@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from tfx_privacy.gate.evidence import Evidence, Finding
 from tfx_privacy.gate.policy import GatePolicy
 from tfx_privacy.guarantee.coverage import covered, listed
-from tfx_privacy.guarantee.record import BaseModel, CoveredRelease, PrivacyGuarantee
+from tfx_privacy.guarantee.record import BaseModel, CoveredRelease, PrivacyGuarantee, has_canaries
 from tfx_privacy.guarantee.spending import identities
+from tfx_privacy.releases.record import are_same_users
 
 _REMEDY = (
     "Wire DPTrainer's privacy_releases from the same run, made of the examples that it trains on, with the same privacy unit, "
-    "neighbouring relation, ledger and dataset."
+    "user_id_key, neighbouring relation, ledger and dataset."
 )
 _UNKNOWN_EXAMPLES = (
     "The span, version and input_fingerprint that ExampleGen gives to its examples must reach DPTrainer. A component of your "
@@ -79,11 +80,23 @@ def _problems_of_base(record: PrivacyGuarantee, base: BaseModel, release: Covere
 
 
 def _other_terms(record: PrivacyGuarantee, release: CoveredRelease) -> Iterator[str]:
+    if has_canaries(release.examples):
+        yield (
+            "it is of examples with canaries, which CanaryInserter made of the records' values, so its epsilon is not of one "
+            "record. Release of the examples without them"
+        )
     if release.is_private is not True:
         yield f"its noise is {release.noise_source}, which whoever knows the seed can subtract"
     for name in ("privacy_unit", "neighboring_relation"):
         if getattr(release, name) != getattr(record, name):
             yield f"{name} is {getattr(release, name)!r}, and {getattr(record, name)!r} of the training"
+    own, theirs = record.user_id_key, release.user_id_key
+    if not are_same_users(release.privacy_unit, own, theirs):
+        yield (
+            f"it tells users apart by user_id_key={theirs!r}, and the training by {own!r}"
+            + ("" if own and theirs else ", so it is not known to be the same people")
+            + ". Give both the same feature, which preprocessing_fn must hand on under its name"
+        )
 
 
 def _other_examples(record: PrivacyGuarantee, release: CoveredRelease) -> Iterator[str]:
