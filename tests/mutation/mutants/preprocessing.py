@@ -164,7 +164,7 @@ PREPROCESSING = [
         _OF_USERS,
     ),
     Mutant(
-        "a user's first records count", "exact_sums:_Users._of",
+        "a user's first records count", "_Users._named",
         "hashlib.blake2b(record, digest_size=_NUM_USER_BYTES).digest()", "b''.join([b'%09d' % row])", _OF_USERS,
     ),
     Mutant(
@@ -185,15 +185,16 @@ PREPROCESSING = [
         f"{_APART}test_what_mixes_records_is_refused_before_anything_is_charged",
     ),
     Mutant(
-        "a record's values are made among others", "TracedReader.columns", "columns.one_by_one(records)",
-        "columns.traced(records)", "test_exact_sums::test_a_record_more_moves_no_other_by_the_last_bit",
+        "a record's values are made among others", "TracedReader.columns", "_model(self.model_path).columns.one_by_one(records)",
+        "_model(self.model_path).columns.traced(records)", "test_exact_sums::test_a_record_more_moves_no_other_by_the_last_bit",
     ),
     Mutant(
-        "what mixes some records may be asked", "TracedReader.columns", "columns.one_by_one(records)",
-        "columns.traced(records)", "test_exact_sums::test_no_record_moves_what_is_made_of_another",
+        "what mixes some records may be asked", "TracedReader.columns", "_model(self.model_path).columns.one_by_one(records)",
+        "_model(self.model_path).columns.traced(records)", "test_exact_sums::test_no_record_moves_what_is_made_of_another",
     ),
     Mutant(
-        "what is returned may be mixed", "Drafting.everything", "is_column and", "False and",
+        "what is returned may be mixed", "Drafting.everything",
+        "is_column and not self._above(output) & self._uncovered_outputs()", "False",
         f"{_APART}test_what_the_function_returns_is_made_of_each_record_too",
     ),
     Mutant(

@@ -80,8 +80,8 @@ STATISTICS = [
         f"{_EXECUTOR}::test_people_are_the_unit_where_they_are_told_apart",
     ),
     Mutant(
-        "a user is many", "exact_sums:_Users._of", "self._reader.users(records).first(1)",
-        "self._reader.users(records)", "test_dp_statistics_gen::test_a_record_of_several_users_counts_for_the_first",
+        "a user is many", "_Users._named", "np.bincount(found.rows, minlength=len(records))[found.rows] == 1",
+        "np.full(len(found.rows), True)", "test_dp_statistics_gen::test_a_record_of_several_users_is_nobody_s",
     ),
     Mutant(
         "half a file is a whole one", "exact_sums:_batches", "example_files.check_whole([file])", "pass",
