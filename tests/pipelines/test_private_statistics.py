@@ -42,7 +42,7 @@ def wired(root: pathlib.Path) -> Any:
     from tfx_privacy.pipelines import local_runner, taxi
 
     (root / "module").mkdir(parents=True)
-    (root / "module" / "preprocessing.py").write_text(MODULE)
+    (root / "module" / "trips_preprocessing.py").write_text(MODULE)
     example_gen = CsvExampleGen(input_base=taxi.data_root())
     examples = example_gen.outputs["examples"]
     statistics_gen = DPStatisticsGen(examples, FEATURES, PRIVACY)
@@ -53,7 +53,7 @@ def wired(root: pathlib.Path) -> Any:
         examples,
         schema_gen.outputs["schema"],
         PRIVACY,
-        module_file=str(root / "module" / "preprocessing.py"),
+        module_file=str(root / "module" / "trips_preprocessing.py"),
     )
     return pipeline.Pipeline(
         pipeline_name="private-statistics",
