@@ -870,8 +870,13 @@ def attacked(*, trained: str, attacked_on: str) -> list[tuple[str, str, str]]:
         "canaries": (inserter.outputs["examples_with_canaries"], (inserter,)),
         "transformed canaries": (transform_all.outputs["transformed_examples"], (inserter, transform_all)),
     }
-    wiring.trainer = wiring.dp_trainer(examples=sources[trained][0])
-    wiring.privacy_evaluator = wiring.attacks(wiring.model, examples=sources[attacked_on][0])
+    graphs = {
+        "transformed": transform.outputs["transform_graph"],
+        "transformed canaries": transform_all.outputs["transform_graph"],
+    }
+    graph = graphs.get(trained)
+    wiring.trainer = wiring.dp_trainer(examples=sources[trained][0], transform_graph=graph)
+    wiring.privacy_evaluator = wiring.attacks(wiring.model, examples=sources[attacked_on][0], transform_graph=graph)
     wiring.evaluator = wiring.tfx_evaluator(wiring.model)
     wiring.validator = wiring.judge()
     wiring.pusher = wiring.push(wiring.model, wiring.blessing)

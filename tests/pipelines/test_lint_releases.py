@@ -351,7 +351,10 @@ def test_another_trainings_releases_are_in_its_own_guarantee() -> None:
     ).with_id("other")
     assert found(wiring.pipeline(other)) == []
     wiring = Whole()
-    other = wiring.dp_trainer(examples=wiring.transform.outputs["transformed_examples"]).with_id("other")
+    other = wiring.dp_trainer(
+        examples=wiring.transform.outputs["transformed_examples"],
+        transform_graph=wiring.transform.outputs["transform_graph"],
+    ).with_id("other")
     assert found(wiring.pipeline(other)) == [(MISSING, ERROR, "other")] * 2
 
 
