@@ -240,7 +240,7 @@ class _Users(beam.DoFn):
         for user, row in zip(kept.values.tolist(), kept.rows.tolist(), strict=True):
             record = serialized[row]
             # A number and the text of its digits are two, as they are for ExampleGen.
-            name = b"t" + user if isinstance(user, bytes) else b"n%d" % user
+            name = b"t" + user if isinstance(user, bytes) else b"n" + str(user).encode()
             yield name, (hashlib.blake2b(record, digest_size=_NUM_USER_BYTES).digest(), record)
 
 

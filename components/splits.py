@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tfx import types
 from tfx.proto import example_gen_pb2
+from tfx.types import channel as tfx_channel
 from tfx.types import standard_component_specs
 from tfx.utils import proto_utils
 
@@ -60,13 +61,16 @@ def check_transform_graph(channel: types.BaseChannel, transform_graph: types.Bas
     Raises:
       ParameterError: If they are of different nodes, or the examples went through more than one graph.
     """
-    made = list(_transforms_of(channel))
-    if made and getattr(transform_graph, "producer_component", None) is not made[0]:
-        raise ParameterError(
-            f"The examples are made by {made[0].id}, and transform_graph is {'not its' if transform_graph else 'not given'}. "
-            f"Give {made[0].id}'s transform_graph, or what it took from the records is not accounted for."
+    for part in _parts(channel):
+        made = list(_transforms_of(part))
+        if made and getattr(transform_graph, "producer_component", None) is not made[0]:
+            raise ParameterError(
+                f"The examples are made by {made[0].id}, and transform_graph is {'not its' if transform_graph else 'not given'}. "
+                f"Give {made[0].id}'s transform_graph, or what it took from the records is not accounted for."
+            )
+        _check_released(
+            made[1:], "before they came to another Transform, whose graph does not hold what it took from them"
         )
-    _check_released(made[1:], "before they came to another Transform, whose graph does not hold what it took from them")
 
 
 def check_released(channel: types.BaseChannel) -> None:
@@ -75,7 +79,8 @@ def check_released(channel: types.BaseChannel) -> None:
     Raises:
       ParameterError: If any node but a DPTransform made them.
     """
-    _check_released(list(_transforms_of(channel)), "so one record moves all others and no noise is enough")
+    for part in _parts(channel):
+        _check_released(list(_transforms_of(part)), "so one record moves all others and no noise is enough")
 
 
 def _check_released(nodes: Sequence[Any], reason: str) -> None:
@@ -85,6 +90,11 @@ def _check_released(nodes: Sequence[Any], reason: str) -> None:
                 f"The examples were made by {node.id}, whose analyzers add no noise, {reason}. Give the examples that "
                 f"{node.id} was given, or put DPTransform in its place."
             )
+
+
+def _parts(channel: types.BaseChannel) -> Sequence[types.BaseChannel]:
+    """The channels that one is joined of; itself where it is one."""
+    return list(channel.channels) if isinstance(channel, tfx_channel.UnionChannel) else [channel]
 
 
 def _transforms_of(channel: Any) -> Iterator[Any]:

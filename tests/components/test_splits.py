@@ -131,6 +131,7 @@ def test_what_transforms_made_examples_of_is_what_the_first_was_given() -> None:
 def test_what_transform_took_from_the_records_is_not_left_out_of_a_training() -> None:
     """Its graph tells what that is; without it, a guarantee would say nothing of the vocabularies in each record."""
     from tfx.components import Transform
+    from tfx.types import channel
 
     from tfx_privacy import CanaryInserter
     from tfx_privacy.components import splits
@@ -147,6 +148,9 @@ def test_what_transform_took_from_the_records_is_not_left_out_of_a_training() ->
         for other in (None, transform(node).outputs["transform_graph"]):
             with pytest.raises(ParameterError, match=f"made by {last.id}, and transform_graph is not"):
                 splits.check_transform_graph(made_by.outputs[key], other)
+    joined = channel.union([node.outputs["examples"], once.outputs["transformed_examples"]])
+    with pytest.raises(ParameterError, match="made by Transform, and transform_graph is not given"):
+        splits.check_transform_graph(joined, None)
     twice = Transform(examples=once.outputs["transformed_examples"], schema=schema(), preprocessing_fn="a.b")
     with pytest.raises(ParameterError, match="made by Transform, whose analyzers add no noise, before they came"):
         splits.check_transform_graph(twice.outputs["transformed_examples"], twice.outputs["transform_graph"])

@@ -212,7 +212,7 @@ PREPROCESSING = [
         "test_exact_sums::test_a_user_of_a_thousand_records_counts_k",
     ),
     Mutant(
-        "a number is the user of its digits", "_Users._named", 'b"n%d" % user', 'b"t%d" % user',
+        "a number is the user of its digits", "_Users._named", 'b"n" + str(user).encode()', 'b"t" + str(user).encode()',
         "test_exact_sums::test_a_number_and_its_digits_are_two_users",
     ),
     Mutant(

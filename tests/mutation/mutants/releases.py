@@ -302,6 +302,10 @@ RELEASES = [
         "test_splits::test_what_transform_took_from_the_records_is_not_left_out_of_a_training",
     ),
     Mutant(
+        "a joined channel hides a Transform", "components.splits:_parts", "isinstance(channel, tfx_channel.UnionChannel)", "False",
+        "test_splits::test_what_transform_took_from_the_records_is_not_left_out_of_a_training",
+    ),
+    Mutant(
         "records that hold others' may be released", "components.splits:_check_released", "_kind(node) != _DP_TRANSFORM", "False",
         "test_splits::test_records_that_hold_what_was_taken_without_noise_are_not_released",
     ),
