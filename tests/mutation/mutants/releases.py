@@ -302,7 +302,8 @@ RELEASES = [
         "test_splits::test_what_transform_took_from_the_records_is_not_left_out_of_a_training",
     ),
     Mutant(
-        "a joined channel hides a Transform", "components.splits:_parts", "isinstance(channel, tfx_channel.UnionChannel)", "False",
+        "a joined channel hides a Transform", "components.splits:_parts",
+        "isinstance(channel, tfx_channel.UnionChannel)", "False",
         "test_splits::test_what_transform_took_from_the_records_is_not_left_out_of_a_training",
     ),
     Mutant(
