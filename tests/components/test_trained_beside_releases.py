@@ -393,11 +393,14 @@ def test_the_component_wires_what_transform_was_given() -> None:
     transform = Transform(examples=examples, schema=schema, preprocessing_fn="a.b")
     release = statistics.outputs["privacy_release"]
     made: dict[str, Any] = {"module_path": "a", "privacy": CALIBRATED}
-    transformed = transform.outputs["transformed_examples"]
-    wired = DPTrainer(examples=transformed, privacy_releases=release, **made)
+    transformed = {
+        "examples": transform.outputs["transformed_examples"],
+        "transform_graph": transform.outputs["transform_graph"],
+    }
+    wired = DPTrainer(**transformed, privacy_releases=release, **made)
     assert wired.inputs["source_examples"] is examples
     # Without a release as well: they may hold canaries.
-    assert DPTrainer(examples=transformed, **made).inputs["source_examples"] is examples
+    assert DPTrainer(**transformed, **made).inputs["source_examples"] is examples
     assert "source_examples" not in DPTrainer(examples=examples, privacy_releases=release, **made).inputs
 
 
