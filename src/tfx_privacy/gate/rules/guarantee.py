@@ -64,7 +64,7 @@ def check_epsilon(evidence: Evidence, policy: GatePolicy, now: datetime.datetime
             f"epsilon is infinite, and max_epsilon={policy.max_epsilon:g}: {_why_infinite(record)}",
             excusable=is_above,
         )
-    released = " That is of all that was released besides, and not of the training alone." if record.releases else ""
+    released = " Preprocessing and statistics are part of it, beside the training." if record.releases else ""
     return Finding(
         False,
         rounded_up(epsilon),
