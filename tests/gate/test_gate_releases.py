@@ -264,7 +264,10 @@ def test_an_infinite_epsilon_says_why(changes: dict[str, Any], words: str) -> No
 
 def test_an_epsilon_above_the_limit_says_what_it_is_of() -> None:
     limits = GatePolicy(max_epsilon=0.5, max_delta=1e-5, max_attack_auc=0.6)
-    assert "Preprocessing and statistics are part of it" in result(uncharged(evidence.release()), "epsilon", limits).explanation
+    assert (
+        "Preprocessing and statistics are part of it"
+        in result(uncharged(evidence.release()), "epsilon", limits).explanation
+    )
 
 
 def test_no_field_of_a_release_can_be_changed_unseen() -> None:
