@@ -85,7 +85,7 @@ def check_released(channel: types.BaseChannel) -> None:
 
 def _check_released(nodes: Sequence[Any], reason: str) -> None:
     for node in nodes:
-        if _kind(node) != _DP_TRANSFORM or node.exec_properties.get(_ALLOW_UNCOVERED):
+        if kind(node) != _DP_TRANSFORM or node.exec_properties.get(_ALLOW_UNCOVERED):
             raise ParameterError(
                 f"The examples were made by {node.id}, whose analyzers add no noise, {reason}. Give the examples that "
                 f"{node.id} was given, or put DPTransform in its place."
@@ -99,16 +99,12 @@ def _parts(channel: types.BaseChannel) -> Sequence[types.BaseChannel]:
 
 def _transforms_of(channel: Any) -> Iterator[Any]:
     """The nodes that made examples by a graph, the last first; by their outputs, so an author's own class is one too."""
-    for _ in range(_MAX_NODES):
-        node = getattr(channel, "producer_component", None)
-        if node is None:
-            return
-        is_transform = channel.output_key == _PASSING_ON[_TRANSFORM] and keys.TRANSFORM_GRAPH in node.outputs
-        if is_transform:
+    for made in _back(channel):
+        node = made.producer_component
+        if made.output_key == _PASSING_ON[_TRANSFORM] and keys.TRANSFORM_GRAPH in node.outputs:
             yield node
-        elif _PASSING_ON.get(_kind(node)) != channel.output_key:
+        elif _PASSING_ON.get(kind(node)) != made.output_key:
             return
-        channel = _examples_input(node)
 
 
 def transformed_from(channel: types.BaseChannel) -> types.BaseChannel | None:
@@ -122,13 +118,12 @@ def transformed_from(channel: types.BaseChannel) -> types.BaseChannel | None:
     Returns:
       What the first of the Transforms was given; None if no Transform made them.
     """
-    found: Any = channel
-    for _ in range(_MAX_NODES):
-        node = getattr(found, "producer_component", None)
-        if node is None or _kind(node) != _TRANSFORM or found.output_key != _PASSING_ON[_TRANSFORM]:
+    source = None
+    for made in _back(channel):
+        if kind(made.producer_component) != _TRANSFORM or made.output_key != _PASSING_ON[_TRANSFORM]:
             break
-        found = _examples_input(node)
-    return None if found is channel else found
+        source = _examples_input(made.producer_component)
+    return source
 
 
 def _drawn_for(example_gen: Any, user_id_key: str | None) -> Literal["example", "user"] | None:
@@ -157,16 +152,21 @@ def _config(example_gen: Any, key: str, config: Any) -> Any:
 
 def _example_gen_of(channel: Any) -> Any:
     """The ExampleGen that examples come from, through nodes that leave each record in its split; None if there is none."""
-    for _ in range(_MAX_NODES):
-        node = getattr(channel, "producer_component", None)
-        if node is None:
+    for made in _back(channel):
+        if _draws_by_hash(made.producer_component):
+            return made.producer_component
+        if _PASSING_ON.get(kind(made.producer_component)) != made.output_key:
             return None
-        if _draws_by_hash(node):
-            return node
-        if _PASSING_ON.get(_kind(node)) != channel.output_key:
-            return None
-        channel = _examples_input(node)
     return None
+
+
+def _back(channel: Any) -> Iterator[Any]:
+    """A channel of examples, that of the examples which these were made of, and so on, as far as nodes are known."""
+    for _ in range(_MAX_NODES):
+        if getattr(channel, "producer_component", None) is None:
+            return
+        yield channel
+        channel = _examples_input(channel.producer_component)
 
 
 def _examples_of(release: Any) -> Any:
@@ -175,7 +175,8 @@ def _examples_of(release: Any) -> Any:
     return None if node is None else _examples_input(node)
 
 
-def _kind(node: Any) -> tuple[str, str]:
+def kind(node: Any) -> tuple[str, str]:
+    """Module and name of a node's class: components do not import each other."""
     return type(node).__module__, type(node).__name__
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -98,9 +98,14 @@ def texts_of_classes(fn_args: Any, label_key: str | None) -> list[str] | None:
     return labels.texts(fn_args, label_key) if spec[label_key].dtype == tf.string else None
 
 
-def names_classes_by_schema(fn_args: Any, label_key: str | None) -> bool:
-    """Whether the served model holds texts of the schema that is wired: what the classes of its label are called."""
-    spec, label_key = check_columns(fn_args, label_key, None)
+def names_classes_by_schema(fn_args: Any, spec: Mapping[str, Any], label_key: str) -> bool:
+    """Whether the served model holds texts of the schema that is wired: what the classes of its label are called.
+
+    Args:
+      fn_args: TFX's FnArgs.
+      spec: As `check_columns` gives it.
+      label_key: Likewise.
+    """
     return spec[label_key].dtype == tf.string and labels.texts_of_wired_schema(fn_args, label_key) is not None
 
 

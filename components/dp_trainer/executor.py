@@ -81,8 +81,8 @@ class Executor(trainer_executor.GenericExecutor):
         released = releases.read(input_dict, exec_properties)
         names_classes = False
         if request.input_fn is None:
-            data.check_columns(request.fn_args, request.label_key, request.privacy.user_id_key)
-            names_classes = data.names_classes_by_schema(request.fn_args, request.label_key)
+            columns = data.check_columns(request.fn_args, request.label_key, request.privacy.user_id_key)
+            names_classes = data.names_classes_by_schema(request.fn_args, *columns)
         scope_items = scope_of(
             input_dict,
             request.fn_args,

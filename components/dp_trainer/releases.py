@@ -13,7 +13,7 @@ from tfx.dsl.io import fileio
 
 from tfx_privacy import training
 from tfx_privacy.accounting.parameters import DPParameters
-from tfx_privacy.components import _signatures
+from tfx_privacy.components import _signatures, splits
 from tfx_privacy.components.accounts import Account
 from tfx_privacy.errors import CheckpointError, EvidenceError, ParameterError
 from tfx_privacy.guarantee.record import MAX_RELEASES, CoveredRelease
@@ -93,7 +93,7 @@ def schemas_release(schema: Any, wired: Mapping[str, types.BaseChannel]) -> int 
     if node is None:
         return None
     makers = [node]
-    if (type(node).__module__, type(node).__name__) == _SCHEMA_GEN:
+    if splits.kind(node) == _SCHEMA_GEN:
         makers.append(getattr(node.inputs.get("statistics"), "producer_component", None))
     for number, channel in enumerate(wired.values(), 1):
         maker = getattr(channel, "producer_component", None)
@@ -105,7 +105,7 @@ def schemas_release(schema: Any, wired: Mapping[str, types.BaseChannel]) -> int 
 def is_imported(schema: Any) -> bool:
     """Whether the pipeline's author brought a schema in, who then answers for what is in it."""
     node = getattr(schema, "producer_component", None)
-    return node is not None and (type(node).__module__, type(node).__name__) in _IMPORTERS
+    return node is not None and splits.kind(node) in _IMPORTERS
 
 
 def read(input_dict: Mapping[str, list[types.Artifact]], exec_properties: Mapping[str, Any]) -> Read:

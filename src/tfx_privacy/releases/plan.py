@@ -23,10 +23,6 @@ from tfx_privacy.releases.rounded_gaussian import MAX_STANDARD_DEVIATION
 _HAIR = 1 + 2.0**-40
 
 
-# So much more noise than was asked for, that rounding never leaves less.
-_HAIR = 1 + 2.0**-40
-
-
 @dataclasses.dataclass(frozen=True)
 class ReleasePlan:
     """A release in full, before a record was read."""

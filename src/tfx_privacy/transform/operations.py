@@ -6,7 +6,7 @@ may have a state there is a list, as of a model's calls (`training.state`); all 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tfx_privacy import compat
@@ -45,12 +45,11 @@ def with_a_state(operations: Iterable[Any], graph: Any) -> list[str]:
       operations: TensorFlow's, of a graph.
       graph: It; its functions are looked into where an operation calls them.
     """
-    nodes = _nodes(operations, graph)
-    functions = {function.signature.name for function in graph.as_graph_def().library.function}
+    functions = _functions(graph)
     return sorted(
         {
             node.op
-            for node in nodes
+            for node in _nodes(operations, functions)
             if node.op in _HAND_ON
             or not (node.op in _READS | _CALLS or node.op in functions or compat.is_stateless(node.op))
         }
@@ -59,12 +58,16 @@ def with_a_state(operations: Iterable[Any], graph: Any) -> list[str]:
 
 def read_what_changes(operations: Iterable[Any], graph: Any) -> bool:
     """Whether one of the operations, or of the functions that they call, reads a variable or a table."""
-    return any(node.op in _CHANGING for node in _nodes(operations, graph))
+    return any(node.op in _CHANGING for node in _nodes(operations, _functions(graph)))
 
 
-def _nodes(operations: Iterable[Any], graph: Any) -> Iterator[Any]:
+def _functions(graph: Any) -> dict[str, Any]:
+    """Messages of a graph's functions, by name; all of the graph is written down for it."""
+    return {function.signature.name: function for function in graph.as_graph_def().library.function}
+
+
+def _nodes(operations: Iterable[Any], functions: Mapping[str, Any]) -> Iterator[Any]:
     """Messages of the operations, and of all in the functions that they call."""
-    functions = {function.signature.name: function for function in graph.as_graph_def().library.function}
     seen: set[str] = set()
     waiting = [operation.node_def for operation in operations]
     while waiting:

@@ -42,19 +42,18 @@ _NUMBERS = (
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-5
 
 
-def first_mixed(columns: Callable[[Any], Columns], records: Any, most: int = _RECORDS) -> int | None:
+def first_mixed(columns: Callable[[Any], Columns], records: Any) -> int | None:
     """Which of the questions gets something else of a record alone than of its batch.
 
     Args:
       columns: Gives them for serialized records.
       records: String tensor of shape (num_records,).
-      most: Of the records, how many are tried alone, evenly spread.
 
     Returns:
       The first question's number; None where there is none, and of records that fail alone.
     """
-    together, size = columns(records), int(records.shape[0])
-    for place in sorted({round(step) for step in np.linspace(0, size - 1, min(most, size))}):
+    together = columns(records)
+    for place in range(int(records.shape[0])):
         try:
             alone = columns(records[place : place + 1])
         except tf.errors.OpError:

@@ -315,7 +315,8 @@ PREPROCESSING = [
     ),
     # The component; these import TFX.
     Mutant(
-        "examples that any node made are those that it was given", "transformed_from", "_kind(node) != _TRANSFORM", "False",
+        "examples that any node made are those that it was given", "transformed_from",
+        "kind(made.producer_component) != _TRANSFORM", "False",
         "test_splits::test_what_transforms_made_examples_of_is_what_the_first_was_given",
     ),
     Mutant(

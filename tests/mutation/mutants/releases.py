@@ -234,7 +234,7 @@ RELEASES = [
     ),
     Mutant(
         "an author's own class is an importer", "dp_trainer.releases:is_imported",
-        "(type(node).__module__, type(node).__name__) in _IMPORTERS", "True",
+        "splits.kind(node) in _IMPORTERS", "True",
         "test_splits::test_a_schema_is_public_where_its_author_brought_it_in_or_says_so",
     ),
     Mutant(
@@ -284,7 +284,7 @@ RELEASES = [
     ),
     Mutant(
         "every node leaves records in their splits", "components.splits:_example_gen_of",
-        "_PASSING_ON.get(_kind(node)) != channel.output_key", "False",
+        "_PASSING_ON.get(kind(made.producer_component)) != made.output_key", "False",
         "test_splits::test_a_node_that_nobody_knows_shows_nothing",
     ),
     Mutant(
@@ -307,7 +307,7 @@ RELEASES = [
         "test_splits::test_what_transform_took_from_the_records_is_not_left_out_of_a_training",
     ),
     Mutant(
-        "records that hold others' may be released", "components.splits:_check_released", "_kind(node) != _DP_TRANSFORM", "False",
+        "records that hold others' may be released", "components.splits:_check_released", "kind(node) != _DP_TRANSFORM", "False",
         "test_splits::test_records_that_hold_what_was_taken_without_noise_are_not_released",
     ),
     Mutant(
